@@ -1,0 +1,43 @@
+"""Points in time as the API writes them; here a time is a number of nanoseconds since the Unix epoch.
+
+Source: staging/src/k8s.io/apimachinery/pkg/apis/meta/v1/time.go, micro_time.go
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Final
+
+SECOND: Final = 1_000_000_000
+_MICROSECOND: Final = 1_000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_RFC3339: Final = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(?:\.(\d{1,9})\d*)?(Z|[+-]\d{2}:\d{2})", re.ASCII)
+
+
+@lru_cache(maxsize=8192)
+def parse_time(text: str) -> int:
+    """RFC 3339 text to nanoseconds since the Unix epoch. Raises ValueError when it is not such a text."""
+    match = _RFC3339.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not an RFC 3339 time such as 2026-01-15T12:00:00Z")
+    seconds, fraction, zone = match.groups()
+    moment = datetime.fromisoformat(seconds + zone) - _EPOCH
+    return (moment.days * 86_400 + moment.seconds) * SECOND + int((fraction or "").ljust(9, "0"))
+
+
+@lru_cache(maxsize=8192)
+def _format_second(second: int) -> str:
+    return (_EPOCH + timedelta(seconds=second)).replace(tzinfo=None).isoformat()
+
+
+def format_time(time: int) -> str:
+    """Nanoseconds to RFC 3339 in whole seconds, UTC, as metav1.Time is written (the fraction is cut off)."""
+    return _format_second(time // SECOND) + "Z"
+
+
+def format_micro_time(time: int) -> str:
+    """Nanoseconds to RFC 3339 with six digits of the second, UTC, as metav1.MicroTime is written."""
+    second, rest = divmod(time, SECOND)
+    return f"{_format_second(second)}.{rest // _MICROSECOND:06d}Z"
