@@ -1,0 +1,201 @@
+"""Requests to the API server as values, and plans: what a reconciler orders.
+
+A reconciler is pure. It looks at a view and returns a `Plan`: requests in the order in which they
+are to be sent, and how to go on once their outcomes are known. The engine sends them one by one, so
+other actors' writes may come in between, exactly as in a real cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeAlias
+
+from attrs import field, frozen
+
+Key: TypeAlias = tuple[str, str, str]
+"""(kind, namespace, name); namespace is "" for cluster-scoped objects."""
+
+Propagation: TypeAlias = Literal["Background", "Foreground", "Orphan"]
+PatchType: TypeAlias = Literal["json", "merge", "strategic", "apply"]
+
+
+@frozen(kw_only=True)
+class Why:
+    """Which rule ordered a request, and the facts that decided it."""
+
+    rule: str
+    facts: Mapping[str, Any] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class Create:
+    """Create `object`; a name is generated from `metadata.generate_name` where the name is empty."""
+
+    object: Any
+    why: Why | None = None
+
+
+@frozen(kw_only=True)
+class Update:
+    """Replace an object, or one of its subresources (``"status"``, ``"scale"``, ``"finalize"``).
+
+    The write is refused with 409 when `object.metadata.resource_version` is set and not the stored one.
+    """
+
+    object: Any
+    subresource: str = ""
+    why: Why | None = None
+
+
+@frozen(kw_only=True)
+class Patch:
+    """Change part of an object by a patch document in JSON form (`body`)."""
+
+    key: Key
+    body: Any
+    type: PatchType = "merge"
+    subresource: str = ""
+    uid: str = ""
+    why: Why | None = None
+
+
+@frozen(kw_only=True)
+class PatchStatus:
+    """Replace the whole status, whatever the stored resourceVersion: how a kubelet writes a Pod's status."""
+
+    key: Key
+    uid: str
+    status: Any
+    why: Why | None = None
+
+
+@frozen(kw_only=True)
+class Delete:
+    """Delete an object. `grace_seconds` None: the object's own; `uid`, `resource_version`: preconditions."""
+
+    key: Key
+    uid: str = ""
+    resource_version: str = ""
+    grace_seconds: int | None = None
+    propagation: Propagation | None = None
+    why: Why | None = None
+
+
+@frozen(kw_only=True)
+class DeleteCollection:
+    """Delete all objects of a kind in a namespace."""
+
+    kind: str
+    namespace: str
+    propagation: Propagation | None = None
+    why: Why | None = None
+
+
+@frozen(kw_only=True)
+class Bind:
+    """POST pods/binding: assign a Pod to a Node."""
+
+    key: Key
+    uid: str
+    node: str
+    why: Why | None = None
+
+
+@frozen(kw_only=True)
+class Evict:
+    """POST pods/eviction."""
+
+    key: Key
+    why: Why | None = None
+
+
+@frozen(kw_only=True)
+class Record:
+    """Emit an Event about `regarding`. Sent beside the plan by the actor's recorder; it never blocks or fails it.
+
+    `field_path` names the part of the object that it is about ("spec.containers{app}").
+    """
+
+    regarding: Any
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+    field_path: str = ""
+    why: Why | None = None
+
+
+@frozen(kw_only=True)
+class Call:
+    """A verb of the container runtime on a kubelet's own node (run-sandbox, pull-image, start-container, ...)."""
+
+    node: str
+    verb: str
+    pod: Key
+    uid: str
+    container: str = ""
+    arguments: Mapping[str, Any] = field(factory=dict)
+    why: Why | None = None
+
+
+@frozen(kw_only=True)
+class Remember:
+    """Set (or with value None forget) an entry of the actor's own memory; lost when the actor restarts."""
+
+    key: Any
+    value: Any
+    why: Why | None = None
+
+
+Write: TypeAlias = Create | Update | Patch | PatchStatus | Delete | DeleteCollection | Bind | Evict
+Step: TypeAlias = Write | Record | Call | Remember
+
+
+@frozen(kw_only=True)
+class Parallel:
+    """Writes sent together. With `slow_start` in batches of 1, 2, 4...: none after a batch with an error."""
+
+    writes: tuple[Write, ...]
+    slow_start: bool = False
+
+
+@frozen(kw_only=True)
+class Outcome:
+    """What the API server answered to one write.
+
+    `code` is the HTTP status; `object` what is stored after it: also on 409, so that a retry can start from it. Of a
+    deleted collection, `object` is the tuple of what is left.
+    """
+
+    request: Write
+    code: int
+    reason: str = ""
+    message: str = ""
+    object: Any = None
+
+    @property
+    def ok(self) -> bool:
+        """True for 2xx answers."""
+        return self.code < 300
+
+
+@frozen(kw_only=True)
+class Plan:
+    """What a reconciler orders.
+
+    `steps` are done in order; the first write that fails ends them. `then`, where given, is called with the
+    outcomes of all writes that were sent and returns how to go on; it decides on the view the plan was made of.
+    Without `then` a failed write is an error of the whole sync. `error` (a text) makes the queue try the key
+    again with its rate limit; `requeue_after` (nanoseconds) puts it back after that time. `periodic` marks that
+    as a heartbeat: a cluster where only heartbeats are left to come is at rest. `detached`: the worker takes the
+    next key while the writes are still on their way (the scheduler's binding cycles).
+    """
+
+    steps: tuple[Step | Parallel, ...] = ()
+    then: Callable[[tuple[Outcome, ...]], Plan] | None = None
+    error: str = ""
+    requeue_after: int | None = None
+    periodic: bool = False
+    detached: bool = False
+
+
+DONE = Plan()
