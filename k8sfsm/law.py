@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cmp_to_key
 from importlib import import_module
 from pkgutil import walk_packages
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
@@ -29,9 +28,9 @@ from k8sfsm.spec.domain import Count
 from k8sfsm.spec.loader import forget_files, load_constants, load_invariants, load_tables, specs_dir
 from k8sfsm.spec.mistakes import SpecError, did_you_mean
 from k8sfsm.spec.model import Comparison, Controller, Invariants, Table
-from k8sfsm.table import CompiledTable, Decision, LawError, Row
+from k8sfsm.table import CompiledComparison, CompiledTable, Decision, LawError, Ranked, Row
 
-__all__ = ["Count", "Decision", "Law", "LawError", "Transition", "constant", "forget", "import_all", "laws"]
+__all__ = ["Count", "Decision", "Law", "LawError", "Transition", "constant", "forget", "import_all", "laws", "usable"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 Role: TypeAlias = Literal["fact", "guard", "action", "comparison", "key", "invariant"]
@@ -52,16 +51,6 @@ class Transition:
     now: int
     old_whole: Any = None
     new_whole: Any = None
-
-
-@frozen
-class _Ranked:
-    """A row of a comparison, bound: `by` (item, case) -> value with `sign`, or `compare`."""
-
-    by: Callable[[Any, Any], Any] | None
-    sign: int
-    compare: Callable[[Any, Any, Any], int] | None
-    final: bool
 
 
 def _takes(function: Callable[..., Any]) -> int:
@@ -85,11 +74,13 @@ class Law:
         law.functions = {role: {} for role in ROLES}
         law._tables = {}
         law._comparisons = {}
+        law._table_names = frozenset()
         cls._rooms[room] = law
         return law
 
     _tables: dict[str, CompiledTable]
-    _comparisons: dict[str, tuple[_Ranked, ...]]
+    _table_names: frozenset[str]
+    _comparisons: dict[str, CompiledComparison]
 
     def __repr__(self) -> str:
         return f"Law({self.room!r})"
@@ -186,6 +177,12 @@ class Law:
         known = [table for controller in controllers for table in controller.tables]
         raise LawError(f"unknown table '{name}' in room '{self.room}', {did_you_mean(name, known)}")
 
+    def has_table(self, name: str) -> bool:
+        """Whether the room has a table of that name. Raises SpecError."""
+        if not self._table_names:
+            self._table_names = frozenset(table for file in self.controllers() for table in file.tables)
+        return name in self._table_names
+
     def decide(self, name: str, case: Any) -> Decision:
         """Ask a `unique` or `first` table about `case`.
 
@@ -214,13 +211,13 @@ class Law:
 
     # -- comparisons ----------------------------------------------------------------------------------------------
 
-    def _ranks(self, name: str) -> tuple[_Ranked, ...]:
-        ranks = self._comparisons.get(name)
-        if ranks is None:
-            ranks = self._comparisons[name] = self._bind_comparison(name)
-        return ranks
+    def _comparison(self, name: str) -> CompiledComparison:
+        compiled = self._comparisons.get(name)
+        if compiled is None:
+            compiled = self._comparisons[name] = self._bind_comparison(name)
+        return compiled
 
-    def _bind_comparison(self, name: str) -> tuple[_Ranked, ...]:
+    def _bind_comparison(self, name: str) -> CompiledComparison:
         controllers = self.controllers()
         for controller in controllers:
             comparison = controller.comparisons.get(name)
@@ -231,49 +228,17 @@ class Law:
 
     def compare(self, name: str, a: Any, b: Any, case: Any) -> int:
         """Below 0 where `a` goes before `b`, above 0 where after, 0 where no row tells them apart."""
-        return _compare(self._ranks(name), _Item(a, case), _Item(b, case), case)
+        return self._comparison(name).compare(a, b, case)
 
     def order(self, name: str, items: Iterable[Any], case: Any) -> tuple[Any, ...]:
         """`items` in the order of the comparison; items that it does not tell apart keep their order."""
-        ranks = self._ranks(name)
-        ranked = [_Item(item, case) for item in items]
-        ranked.sort(key=cmp_to_key(lambda a, b: _compare(ranks, a, b, case)))
-        return tuple(item.value for item in ranked)
+        return self._comparison(name).order(items, case)
 
     def forget(self) -> None:
         """Compile tables and comparisons anew when they are next asked for."""
         self._tables.clear()
         self._comparisons.clear()
-
-
-class _Item:
-    """An item being ordered, with the facts about it that were asked already."""
-
-    __slots__ = ("case", "facts", "value")
-
-    def __init__(self, value: Any, case: Any) -> None:
-        self.value = value
-        self.case = case
-        self.facts: dict[Any, Any] = {}
-
-    def fact(self, by: Callable[[Any, Any], Any]) -> Any:
-        if by not in self.facts:
-            self.facts[by] = by(self.value, self.case)
-        return self.facts[by]
-
-
-def _compare(ranks: tuple[_Ranked, ...], a: _Item, b: _Item, case: Any) -> int:
-    for rank in ranks:
-        if rank.compare is not None:
-            result = rank.compare(a.value, b.value, case)
-            if result or rank.final:
-                return result
-            continue
-        assert rank.by is not None
-        left, right = a.fact(rank.by), b.fact(rank.by)
-        if left != right:
-            return -rank.sign if left < right else rank.sign
-    return 0
+        self._table_names = frozenset()
 
 
 def compile_table(law: Law, path: str, table: Table) -> CompiledTable:
@@ -287,17 +252,17 @@ def compile_table(law: Law, path: str, table: Table) -> CompiledTable:
     return CompiledTable(path, table.hit, facts, rows)
 
 
-def bind_comparison(law: Law, comparison: Comparison) -> tuple[_Ranked, ...]:
+def bind_comparison(law: Law, comparison: Comparison) -> CompiledComparison:
     """Bind an ordered comparison to the facts and comparisons of `law`. A fact may take `(item)` or `(item, case)`."""
     ranks = []
     for row in comparison.rows.values():
         if row.compare is not None:
-            ranks.append(_Ranked(None, 1, law.function("comparison", row.compare), row.final))
+            ranks.append(Ranked(None, 1, law.function("comparison", row.compare), row.final))
             continue
         fact = law.function("fact", str(row.by))
         by = fact if _takes(fact) == 2 else _without_case(fact)
-        ranks.append(_Ranked(by, -1 if row.first == "higher" else 1, None, False))
-    return tuple(ranks)
+        ranks.append(Ranked(by, -1 if row.first == "higher" else 1, None, False))
+    return CompiledComparison(ranks)
 
 
 def _without_case(fact: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:

@@ -1,4 +1,4 @@
-"""Decision tables, compiled once and asked a million times.
+"""Decision tables and ordered comparisons, compiled once and asked a million times.
 
 A table becomes a graph of nodes that grows where cases lead: each node asks one fact, in the order of the table's
 columns, and leads by its value to the next fact that some row still needs, down to a leaf that knows the rows that
@@ -8,7 +8,8 @@ hold. A fact is asked at most once per decision, and not at all where the rows l
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cmp_to_key
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -199,3 +200,60 @@ class CompiledTable:
             return LawError(f"{self.path}: no rule holds for {values}")
         names = ", ".join(row.rule.rpartition("/")[2] for row in rows)
         return LawError(f"{self.path}: the rules {names} hold together for {values}, expected exactly one")
+
+
+@frozen
+class Ranked:
+    """A row of a comparison, bound: `by` (item, case) -> value with `sign` (-1: higher first), or `compare`."""
+
+    by: Callable[[Any, Any], Any] | None
+    sign: int
+    compare: Callable[[Any, Any, Any], int] | None
+    final: bool
+
+
+class _Item:
+    """An item being ordered, with the facts about it that were asked already."""
+
+    __slots__ = ("case", "facts", "value")
+
+    def __init__(self, value: Any, case: Any) -> None:
+        self.value = value
+        self.case = case
+        self.facts: dict[Any, Any] = {}
+
+    def fact(self, by: Callable[[Any, Any], Any]) -> Any:
+        if by not in self.facts:
+            self.facts[by] = by(self.value, self.case)
+        return self.facts[by]
+
+
+class CompiledComparison:
+    """An ordered comparison bound to its facts; a fact of an item is asked when a row needs it, and only once."""
+
+    __slots__ = ("ranks",)
+
+    def __init__(self, ranks: Sequence[Ranked]) -> None:
+        self.ranks = tuple(ranks)
+
+    def compare(self, a: Any, b: Any, case: Any) -> int:
+        """Below 0 where `a` goes before `b`, above 0 where after, 0 where no row tells them apart."""
+        return self._compare(_Item(a, case), _Item(b, case))
+
+    def order(self, items: Iterable[Any], case: Any) -> tuple[Any, ...]:
+        """`items` in order; those that no row tells apart keep their order."""
+        ranked = [_Item(item, case) for item in items]
+        ranked.sort(key=cmp_to_key(self._compare))
+        return tuple(item.value for item in ranked)
+
+    def _compare(self, a: _Item, b: _Item) -> int:
+        for rank in self.ranks:
+            if rank.by is not None:
+                left, right = a.fact(rank.by), b.fact(rank.by)
+                if left != right:
+                    return -rank.sign if left < right else rank.sign
+            elif rank.compare is not None:
+                result = rank.compare(a.value, b.value, a.case)
+                if result or rank.final:
+                    return result
+        return 0

@@ -19,6 +19,7 @@ from k8sfsm.objects.container import (
     SleepAction,
     TCPSocketAction,
 )
+from k8sfsm.objects.copying import evolve
 from k8sfsm.objects.core import (
     Binding,
     Event,

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from k8sfsm.objects.meta import OwnerReference
-from k8sfsm.request import Key
 
 
-def key_of(obj: Any) -> Key:
+def key_of(obj: Any) -> tuple[str, str, str]:
     """(kind, namespace, name) of an object; namespace is "" for cluster-scoped ones."""
     metadata = obj.metadata
     return (obj.kind, metadata.namespace, metadata.name)

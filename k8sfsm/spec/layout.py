@@ -145,20 +145,28 @@ def _sweep(net: _Net, layers: list[list[str]], down: bool) -> None:
         layers[depth].sort(key=own.__getitem__)
 
 
+def _gain(neighbours: Mapping[str, list[str]], place: Mapping[str, int], left: str, right: str) -> int:
+    """How many crossings with one layer beside theirs go away when `left` and `right` change places."""
+    return sum(
+        (place[one] > place[other]) - (place[one] < place[other])
+        for one in neighbours[left]
+        for other in neighbours[right]
+    )
+
+
 def _transpose(net: _Net, layers: list[list[str]]) -> None:
     """Exchange neighbours in a layer while that takes crossings away."""
-    best = _crossings(net, layers)
+    place = {node: index for layer in layers for index, node in enumerate(layer)}
     improved = True
-    while improved and best:
+    while improved:
         improved = False
         for layer in layers:
             for index in range(len(layer) - 1):
-                layer[index], layer[index + 1] = layer[index + 1], layer[index]
-                count = _crossings(net, layers)
-                if count < best:
-                    best, improved = count, True
-                else:
-                    layer[index], layer[index + 1] = layer[index + 1], layer[index]
+                left, right = layer[index], layer[index + 1]
+                if _gain(net.above, place, left, right) + _gain(net.below, place, left, right) > 0:
+                    layer[index], layer[index + 1] = right, left
+                    place[left], place[right] = index + 1, index
+                    improved = True
 
 
 def _order(net: _Net) -> None:

@@ -21,6 +21,19 @@ Functions: TypeAlias = Mapping[Any, Mapping[str, Callable[..., Any]]]
 ACTORS = ("user", "apiserver", "kubelet", "kube-scheduler", "kube-proxy")
 """Actors that are no controllers; the others are those that the specs declare."""
 
+ELSEWHERE = (
+    "cronjob-controller",
+    "daemonset-controller",
+    "disruption-controller",
+    "endpointslicemirroring-controller",
+    "horizontal-pod-autoscaler",
+    "job-controller",
+    "resourcequota-controller",
+    "statefulset-controller",
+    "ttl-after-finished-controller",
+)
+"""Controllers of a real cluster that have no specs here, but write objects that have."""
+
 SHOWN = 5
 """Gaps of one table that are shown one by one."""
 
@@ -49,7 +62,7 @@ class Code:
 def lint(specs: Specs, code: Code) -> tuple[Finding, ...]:
     """All findings, in the order of files and lines."""
     findings: list[Finding] = []
-    actors = {*ACTORS, *(each.controller for room in specs.rooms.values() for each in room.tables.values())}
+    actors = {*ACTORS, *ELSEWHERE, *(each.controller for room in specs.rooms.values() for each in room.tables.values())}
     for room in specs.rooms.values():
         functions = code.rooms.get(room.name, {})
         for controller in room.tables.values():

@@ -68,7 +68,9 @@ def table(hit: str, inputs: str, rules: str, more: str = "source: s") -> str:
     return SCHEMA.format("controller") + head + rows
 
 
-def findings(root: Path, code: Code | None = None, without: tuple[str, ...] = ("unused-fact", "first-line")) -> list[str]:
+def findings(
+    root: Path, code: Code | None = None, without: tuple[str, ...] = ("unused-fact", "first-line")
+) -> list[str]:
     code = code or Code(rooms={"room": {"fact": FACTS}})
     return [
         f"{each.at.line}: {each.message} [{each.check}]"
@@ -139,11 +141,12 @@ def test_names_are_known_and_used(write: Write) -> None:
     text += "watches:\n  - {kind: Pod, key: self}\n  - {kind: Pod, key: owner}\n"
     root = write("room/controller.yaml", text)
     code = Code(rooms={"room": {"fact": {"deleting": deleting, "phase": phase}, "action": {"act": act}}}, where=where)
+    line = phase.__code__.co_firstlineno
     assert findings(root, code, without=("first-line", "unused-column")) == [
         "4: fact 'deletin' is not registered in Law('room'), did you mean 'deleting'? [unknown-fact]",
         "9: action 'akt' is not registered in Law('room'), did you mean 'act'? [unknown-action]",
         "14: key 'owner' is not registered in Law('room'), none is known here [unknown-key]",
-        f"{phase.__code__.co_firstlineno}: fact 'phase' of Law('room') is registered, but no spec uses it [unused-fact]",
+        f"{line}: fact 'phase' of Law('room') is registered, but no spec uses it [unused-fact]",
     ]
 
 
@@ -178,8 +181,8 @@ regions:
 """,
     )
     assert findings(root) == [
-        "8: state 'B' is never reached: the rows before it take all its cases [unreachable-row]",
         "8: no transition leaves state 'B' of region 'r', expected one, or `final: true` [dead-end]",
+        "8: state 'B' is never reached: the rows before it take all its cases [unreachable-row]",
         "8: no transitions lead from Absent to state 'B' [unreachable-state]",
         "9: state 'C' is final, but a transition leaves it [final]",
         "10: no transition leaves state 'D' of region 'r', expected one, or `final: true` [dead-end]",

@@ -56,7 +56,7 @@ def test_schemas_are_valid(name: str) -> None:
     jsonschema.Draft202012Validator.check_schema(schema(name))
 
 
-@pytest.mark.parametrize(("name", "part", "cls"), OBJECTS, ids=lambda value: str(value))
+@pytest.mark.parametrize(("name", "part", "cls"), OBJECTS, ids=str)
 def test_schemas_and_model_have_the_same_fields(name: str, part: str, cls: type) -> None:
     described = schema(name)["$defs"][part] if part else schema(name)
     assert sorted(described["properties"]) == sorted(keys_of(cls))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import pytest
@@ -266,7 +266,7 @@ def overlap(name: str, other: str, boxes: dict[str, Box], laid: Layout) -> bool:
 
 def crosses(points: tuple[tuple[float, float], ...], box: Box, place: tuple[float, float]) -> bool:
     """Whether an upright piece of a route runs through a box."""
-    for (x, top), (u, bottom) in zip(points, points[1:], strict=False):
+    for (x, top), (u, bottom) in pairwise(points):
         upright = abs(x - u) < 0.01
         low, high = sorted((top, bottom))
         inside = abs(x - place[0]) < box.width / 2

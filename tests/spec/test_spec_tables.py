@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spec_files import Write
 
-from k8sfsm.law import Law, LawError
+from k8sfsm.law import Law, LawError, usable
 from k8sfsm.request import Delete, Parallel, Record, Why
 from k8sfsm.spec.model import Hit
 from k8sfsm.spec.unary import parse_test
@@ -245,13 +246,14 @@ def test_order_keeps_equal_items_in_their_order(law: Law) -> None:
 
 
 def test_unknown_names_say_what_is_near(law: Law) -> None:
-    for call, message in [
+    calls: list[tuple[Callable[[], Any], str]] = [
         (lambda: law.decide("mange", 1), "unknown table 'mange' in room 'thing', did you mean 'manage'?"),
         (lambda: law.compare("rnk", 1, 2, 1), "unknown comparison 'rnk' in room 'thing', did you mean 'rank'?"),
         (lambda: law.function("fact", "surpls"), "unknown fact 'surpls' in room 'thing', did you mean 'surplus'?"),
         (lambda: law.function("key", "x"), "unknown key 'x' in room 'thing', none is known here"),
         (lambda: Law("nowhere").controller(), "room 'nowhere' has no controller.yaml in specs/"),
-    ]:
+    ]
+    for call, message in calls:
         with pytest.raises(LawError) as caught:
             call()
         assert str(caught.value) == message
@@ -265,7 +267,7 @@ def test_names_are_unique_in_a_room_and_documented(law: Law) -> None:
     def undocumented(case: int) -> int:
         return case
 
-    with pytest.raises(LawError, match="fact 'make' of room 'thing' .* has the name of the action"):
+    with pytest.raises(LawError, match=r"fact 'make' of room 'thing' .* has the name of the action"):
         law.fact(make)
     with pytest.raises(LawError, match="guard 'undocumented' of room 'thing' has no docstring"):
         law.guard(undocumented)
@@ -290,3 +292,16 @@ def test_the_key_self_is_built_in(law: Law) -> None:
         key = ("Thing", "", "x")
 
     assert law.function("key", "self")(Changed(), None) == (("Thing", "", "x"),)
+
+
+def test_usable_says_what_hinders_a_room(write: Write, law: Law) -> None:
+    assert usable("thing") == ()
+    write("thing/controller.yaml", ROOM.replace("[make, tell]", "[mke]").replace("by: ready", "by: redy"))
+    assert usable("thing") == (
+        "specs/thing/controller.yaml:4:3: unknown action 'mke' in room 'thing', did you mean 'make'?",
+        "specs/thing/controller.yaml:19:3: unknown fact 'redy' in room 'thing', did you mean 'ready'?",
+    )
+    write("thing/controller.yaml", "controller: 3\n")
+    assert usable("thing") == (
+        "specs/thing/controller.yaml:1:13: 'controller': the number 3 stands here, expected a text",
+    )

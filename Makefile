@@ -1,0 +1,45 @@
+# The first use of any target makes .venv and installs k8sfsm with what the target needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RECORDING := examples/recordings/03-rolling-default
+
+.PHONY: demo test lint format bench docs mutation clean help
+
+help: ## What can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "k8sfsm needs Python 3.11 or later")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@
+
+demo: $(VENV)/.installed ## Replay a recorded rolling update of a real cluster
+	$(BIN)/k8sfsm replay $(RECORDING)
+
+test: $(VENV)/.installed ## Run the tests
+	$(BIN)/python -m pytest -n auto
+
+lint: $(VENV)/.installed ## Check style, types and specs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/k8sfsm spec lint
+
+format: $(VENV)/.installed ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.installed ## Measure speed and memory
+	$(BIN)/python -m benchmarks
+
+mutation: $(VENV)/.installed ## Remove or invert each row of specs/ in turn: do the tests notice?
+	$(BIN)/python -m benchmarks.mutation
+
+docs: $(VENV)/.installed ## Build the book into site/
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	$(BIN)/mkdocs build --strict
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache .hypothesis

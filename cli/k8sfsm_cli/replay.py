@@ -1,0 +1,112 @@
+"""`k8sfsm replay`: predict a recorded cluster from its inputs, and compare."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from k8sfsm.trace.reading import FORMATS, read_history
+from k8sfsm.verify.replay import Verdict, replay as judge
+from k8sfsm.verify.replay.compare import Divergence
+from k8sfsm_cli.printing import print_table, progress_bar
+from k8sfsm_cli.timeline import timeline_rows
+
+_SHOWN = 20
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--format", "form", type=click.Choice(FORMATS), help="Format of PATH; told by its content otherwise.")
+@click.option("--namespace", "-n", default="", help="Only the part that concerns this namespace.")
+@click.option("--timeline/--no-timeline", default=True, help="Print the predicted timeline of transitions and rules.")
+@click.option("--events", is_flag=True, help="Show Events in the timeline too.")
+@click.option("--trace", "trace", type=click.Path(path_type=Path, dir_okay=False), help="Write the prediction's trace.")
+@click.option("-o", "output", type=click.Choice(["table", "json"]), default="table", help="Form of the result.")
+def replay(
+    path: Path, form: Any, namespace: str, timeline: bool, events: bool, trace: Path | None, output: str
+) -> None:
+    """Replay PATH: a recording folder, a kube-apiserver audit log, `kubectl get -w` output, or our own trace.
+
+    Only the inputs are taken from it: the users' requests and what the environment did. Everything else is predicted
+    and compared with what was recorded. Exit code 0 where they agree, 1 with the first divergence explained.
+    """
+    recording = read_history(path, format=form, namespace=namespace)
+    with progress_bar(f"replay {path.name}", 100) as advance:
+        done = 0
+
+        def progress(now: int, total: int) -> None:
+            nonlocal done
+            percent = now * 100 // total
+            advance(percent - done)
+            done = percent
+
+        verdict = judge(recording, progress)
+    if trace is not None:
+        _write_trace(trace, verdict)
+    if output == "json":
+        click.echo(json.dumps(_as_json(verdict), indent=2, default=str))
+    else:
+        _print(verdict, timeline, events)
+    if not verdict.agrees:
+        raise click.exceptions.Exit(1)
+
+
+def _write_trace(path: Path, verdict: Verdict) -> None:
+    from k8sfsm.trace.native import write_trace
+
+    with path.open("w", encoding="utf-8") as file:
+        write_trace(file, verdict.prediction.lines, seed=0, scenario=verdict.recording.source)
+
+
+def _print(verdict: Verdict, timeline: bool, events: bool) -> None:
+    if timeline:
+        table = Table("t/s", "actor", "object", "what happened", "rule", title="Predicted from the inputs alone")
+        for row in timeline_rows(verdict.prediction.lines, verdict.recording.start or 0, events):
+            table.add_row(*row)
+        print_table(table)
+    for note in verdict.recording.notes:
+        click.echo(f"note: {note}", err=True)
+    for finding in verdict.findings[:_SHOWN]:
+        click.echo(f"recording: {finding}")
+    for divergence in verdict.divergences[:_SHOWN]:
+        click.echo(f"divergence: {divergence}")
+    rest = len(verdict.findings) + len(verdict.divergences) - 2 * _SHOWN
+    if rest > 0:
+        click.echo(f"... and up to {rest} more; -o json shows all")
+    click.echo(_summary(verdict), err=True)
+
+
+def _summary(verdict: Verdict) -> str:
+    figures = verdict.compared
+    what = f"{figures['writes']} recorded writes, {figures['tracks']} sequences of states, {figures['objects']} final objects"
+    if verdict.agrees:
+        return f"agrees: {what}"
+    return f"diverges: {len(verdict.findings) + len(verdict.divergences)} findings in {what}"
+
+
+def _as_json(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "source": verdict.recording.source,
+        "agrees": verdict.agrees,
+        "compared": verdict.compared,
+        "findings": [str(finding) for finding in verdict.findings],
+        "divergences": [_divergence(divergence) for divergence in verdict.divergences],
+        "notes": list(verdict.recording.notes),
+    }
+
+
+def _divergence(divergence: Divergence) -> dict[str, Any]:
+    return {
+        "at": divergence.at,
+        "object": "/".join(part for part in divergence.key if part),
+        "aspect": divergence.aspect,
+        "recorded": divergence.recorded,
+        "predicted": divergence.predicted,
+        "rule": divergence.rule,
+        "line": divergence.line,
+        "text": str(divergence),
+    }

@@ -1,0 +1,257 @@
+"""Admission plugins, in their order: what they add to a new object, and what they refuse.
+
+Source: pkg/kubeapiserver/options/plugins.go: AllOrderedPlugins; the plugins under plugin/pkg/admission.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Literal
+
+from attrs import evolve, frozen
+
+from k8sfsm.apiserver.answer import Refusal
+from k8sfsm.apiserver.binding import topology_labels
+from k8sfsm.apiserver.deletion import law
+from k8sfsm.apiserver.names import Chance
+from k8sfsm.apiserver.options import Options
+from k8sfsm.law import constant
+from k8sfsm.objects import KINDS, Taint, Toleration
+from k8sfsm.store import Store
+
+MOUNT_PATH: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
+NOT_READY: Final = "node.kubernetes.io/not-ready"
+UNREACHABLE: Final = "node.kubernetes.io/unreachable"
+
+
+@frozen
+class Admission:
+    """A new object at the door. `account`: the ServiceAccount that it names, where it is a Pod."""
+
+    object: Any
+    store: Store
+    options: Options
+    chance: Chance
+
+    @property
+    def account(self) -> Any:
+        """The Pod's ServiceAccount, or None."""
+        name = self.object.spec.service_account_name or "default"
+        return self.store.get("ServiceAccount", self.object.metadata.namespace, name)
+
+
+@frozen
+class Tolerated:
+    """A taint that a pod may tolerate already."""
+
+    tolerations: tuple[Toleration, ...]
+    taint: str
+
+
+@law.fact
+def admitted_kind(case: Admission) -> str:
+    """The kind of the new object."""
+    return str(case.object.kind)
+
+
+@law.fact
+def namespace_state(case: Admission) -> Literal["active", "missing", "terminating", "none"]:
+    """The state of the namespace that the object is to be in; `none` for cluster-scoped objects."""
+    name = case.object.metadata.namespace
+    if not name:
+        return "none"
+    namespace = case.store.get("Namespace", "", name)
+    if namespace is None:
+        return "missing"
+    return "active" if namespace.metadata.deletion_timestamp is None else "terminating"
+
+
+@law.fact
+def service_account_found(case: Admission) -> bool:
+    """Whether the Pod's ServiceAccount exists (true for other kinds)."""
+    return case.object.kind != "Pod" or case.account is not None
+
+
+@law.fact
+def token_volume_wanted(case: Admission) -> bool:
+    """Whether the account's token is to be mounted: the Pod's wish, else the account's, else yes."""
+    if case.object.kind != "Pod" or case.account is None:
+        return False
+    wish = case.object.spec.automount_service_account_token
+    if wish is None:
+        wish = case.account.automount_service_account_token
+    return wish is not False
+
+
+@law.fact
+def node_ready(case: Admission) -> bool:
+    """Whether a new Node needs no taint, because it has it already (true for other kinds)."""
+    return case.object.kind != "Node" or any(taint.key == NOT_READY for taint in case.object.spec.taints)
+
+
+@law.fact
+def tolerated_already(case: Tolerated) -> bool:
+    """Whether a toleration names the taint, or every key, with effect NoExecute or every effect."""
+    return any(
+        toleration.key in (case.taint, "") and toleration.effect in ("NoExecute", "") for toleration in case.tolerations
+    )
+
+
+def admit(obj: Any, store: Store, options: Options, chance: Chance) -> Any:
+    """The object as the plugins leave it. Raises Refusal where one of them refuses it."""
+    if not options.admission:
+        return obj
+    for decision in law.collect("create", Admission(obj, store, options, chance)):
+        obj = _PLUGINS[decision.outputs["plugin"]](Admission(obj, store, options, chance))
+    return obj
+
+
+def _refuse_missing_namespace(case: Admission) -> Any:
+    raise Refusal(404, "NotFound", f'namespaces "{case.object.metadata.namespace}" not found')
+
+
+def _refuse_terminating_namespace(case: Admission) -> Any:
+    meta = case.object.metadata
+    raise Refusal(
+        403,
+        "Forbidden",
+        f'{KINDS[case.object.kind].resource} "{meta.name}" is forbidden: unable to create new content in namespace '
+        f"{meta.namespace} because it is being terminated",
+    )
+
+
+def _refuse_missing_account(case: Admission) -> Any:
+    meta = case.object.metadata
+    name = case.object.spec.service_account_name or "default"
+    raise Refusal(
+        403,
+        "Forbidden",
+        f'pods "{meta.name or meta.generate_name}" is forbidden: error looking up service account '
+        f'{meta.namespace}/{name}: serviceaccount "{name}" not found',
+    )
+
+
+def _service_account(case: Admission) -> Any:
+    pod = case.object
+    name = pod.spec.service_account_name or "default"
+    secrets = pod.spec.image_pull_secrets or case.account.image_pull_secrets
+    return evolve(
+        pod, spec=evolve(pod.spec, service_account_name=name, service_account=name, image_pull_secrets=secrets)
+    )
+
+
+def _token_volume(case: Admission) -> Any:
+    pod = case.object
+    mounted = [_mounts_token(container) for container in (*pod.spec.init_containers, *pod.spec.containers)]
+    if all(mounted):
+        return pod
+    name = "kube-api-access-" + case.chance.suffix("Volume", pod.metadata.namespace, "kube-api-access-")
+    mount = {"name": name, "readOnly": True, "mountPath": MOUNT_PATH}
+    spec = evolve(
+        pod.spec,
+        volumes=(*pod.spec.volumes, {"name": name, "projected": _token_source(case.options)}),
+        init_containers=tuple(_with_mount(container, mount) for container in pod.spec.init_containers),
+        containers=tuple(_with_mount(container, mount) for container in pod.spec.containers),
+    )
+    return evolve(pod, spec=spec)
+
+
+def _mounts_token(container: Any) -> bool:
+    return any(mount.get("mountPath") == MOUNT_PATH for mount in container.volume_mounts)
+
+
+def _with_mount(container: Any, mount: dict[str, Any]) -> Any:
+    if _mounts_token(container):
+        return container
+    return evolve(container, volume_mounts=(*container.volume_mounts, mount))
+
+
+def _token_source(options: Options) -> dict[str, Any]:
+    """Source: plugin/pkg/admission/serviceaccount/admission.go: TokenVolumeSource."""
+    extra = [
+        {"configMap": {"name": name, "items": [{"key": key, "path": key}]}} for name, key in options.extra_root_bundles
+    ]
+    return {
+        "sources": [
+            {"serviceAccountToken": {"expirationSeconds": constant("service_account_token_seconds"), "path": "token"}},
+            {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+            {
+                "downwardAPI": {
+                    "items": [
+                        {"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}
+                    ]
+                }
+            },
+            *extra,
+        ],
+        "defaultMode": 0o644,
+    }
+
+
+def _taint_not_ready(case: Admission) -> Any:
+    node = case.object
+    return evolve(node, spec=evolve(node.spec, taints=(*node.spec.taints, Taint(key=NOT_READY, effect="NoSchedule"))))
+
+
+def _priority(case: Admission) -> Any:
+    pod = case.object
+    value, policy = _priority_class(case)
+    spec = evolve(pod.spec, priority=value, preemption_policy=pod.spec.preemption_policy or policy)
+    return evolve(pod, spec=spec)
+
+
+def _priority_class(case: Admission) -> tuple[int, str]:
+    """The Pod's priority and preemption policy, by its PriorityClass or the default one."""
+    pod = case.object
+    name = pod.spec.priority_class_name
+    if name:
+        found = case.store.get("PriorityClass", "", name)
+        if found is None:
+            raise Refusal(
+                403,
+                "Forbidden",
+                f'pods "{pod.metadata.name or pod.metadata.generate_name}" is forbidden: no PriorityClass with name '
+                f"{name} was found",
+            )
+    else:
+        classes = tuple(case.store.snapshot.series("in", "PriorityClass", ""))
+        defaults = sorted(
+            (entry for entry in classes if entry.extra.get("globalDefault")), key=lambda entry: entry.extra["value"]
+        )
+        found = defaults[0] if defaults else None
+    if found is None:
+        return 0, "PreemptLowerPriority"
+    return found.extra.get("value", 0), found.extra.get("preemptionPolicy", "PreemptLowerPriority")
+
+
+def _default_tolerations(case: Admission) -> Any:
+    pod = case.object
+    added = tuple(
+        Toleration(
+            key=taint, operator="Exists", effect="NoExecute", toleration_seconds=constant("default_toleration_seconds")
+        )
+        for taint in (NOT_READY, UNREACHABLE)
+        if law.decide("default-toleration", Tolerated(pod.spec.tolerations, taint)).outputs["add"]
+    )
+    return evolve(pod, spec=evolve(pod.spec, tolerations=(*pod.spec.tolerations, *added))) if added else pod
+
+
+def _topology_labels(case: Admission) -> Any:
+    pod = case.object
+    labels = topology_labels(case.store.get("Node", "", pod.spec.node_name)) if pod.spec.node_name else {}
+    if not labels:
+        return pod
+    return evolve(pod, metadata=evolve(pod.metadata, labels={**pod.metadata.labels, **labels}))
+
+
+_PLUGINS: Final[dict[str, Callable[[Admission], Any]]] = {
+    "refuse-missing-namespace": _refuse_missing_namespace,
+    "refuse-terminating-namespace": _refuse_terminating_namespace,
+    "refuse-missing-account": _refuse_missing_account,
+    "service-account": _service_account,
+    "token-volume": _token_volume,
+    "taint-not-ready": _taint_not_ready,
+    "priority": _priority,
+    "default-tolerations": _default_tolerations,
+    "topology-labels": _topology_labels,
+}

@@ -1,0 +1,52 @@
+"""Who asks the API server, and what it answers."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from k8sfsm.machine import Move
+from k8sfsm.request import Outcome
+from k8sfsm.store import Change, Store
+
+
+@frozen
+class Sender:
+    """Who sends a request. `actor`: the name that transitions list; `account`: the user name; `node`: of a kubelet."""
+
+    actor: str
+    account: str = ""
+    node: str = ""
+
+
+@frozen
+class Answer:
+    """The store after a request, what the sender is told, what changed, and the transitions that were taken."""
+
+    store: Store
+    outcome: Outcome
+    changes: tuple[Change, ...] = ()
+    moves: tuple[Move, ...] = ()
+
+
+class Refusal(Exception):
+    """A request that the API server refuses: HTTP `code`, machine-readable `reason`, text for people."""
+
+    def __init__(self, code: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+        self.message = message
+
+
+def not_found(plural: str, name: str) -> Refusal:
+    """404."""
+    return Refusal(404, "NotFound", f'{plural} "{name}" not found')
+
+
+def conflict(plural: str, name: str, why: str = "") -> Refusal:
+    """409 on a write whose preconditions do not hold.
+
+    Source: staging/src/k8s.io/apiserver/pkg/registry/generic/registry/store.go: OptimisticLockErrorMsg.
+    """
+    text = why or ("the object has been modified; please apply your changes to the latest version and try again")
+    return Refusal(409, "Conflict", f'Operation cannot be fulfilled on {plural} "{name}": {text}')

@@ -1,0 +1,43 @@
+"""Names that the API server makes up.
+
+Source: staging/src/k8s.io/apiserver/pkg/storage/names/generate.go: GenerateName;
+pkg/registry/generic/registry/store.go: createWithGenerateNameRetry.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from k8sfsm.apiserver.answer import Refusal
+from k8sfsm.law import constant
+from k8sfsm.request import Key
+from k8sfsm.store import Store
+
+
+class Chance(Protocol):
+    """What the API server leaves to chance: suffixes of generated names, and uids."""
+
+    def suffix(self, kind: str, namespace: str, base: str) -> str:
+        """Five characters to put behind `base`."""
+
+    def uid(self, key: Key) -> str:
+        """The uid of a new object."""
+
+    def index(self, count: int) -> int:
+        """A number from 0 to `count` - 1."""
+
+    def recorded(self, purpose: str, key: Key) -> str:
+        """What a recorded cluster chose for an object ("clusterIP", "nodePort/80"); "" where there is none."""
+
+
+def generated_name(store: Store, kind: str, namespace: str, base: str, chance: Chance) -> str:
+    """`base` (cut to what leaves room) and five random characters, tried again while the name is taken.
+
+    Raises Refusal (409 AlreadyExists) after the last try.
+    """
+    head = base[: constant("generated_name_base_max")]
+    for _ in range(constant("generate_name_tries")):
+        name = head + chance.suffix(kind, namespace, head)
+        if store.get(kind, namespace, name) is None:
+            return name
+    raise Refusal(409, "AlreadyExists", f'no free name was found for generateName "{base}"')

@@ -1,0 +1,19 @@
+"""Settings of the API server that a cluster may choose."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+
+@frozen(kw_only=True)
+class Options:
+    """`extra_root_bundles`: (ConfigMap, key) pairs that a distribution adds to the service account's volume.
+
+    `service_cidr`: where cluster IPs come from. `node_ports`: the first node port, and how many there are.
+    `admission`: whether admission plugins run (a replay of a cluster without them, and unit tests, turn them off).
+    """
+
+    extra_root_bundles: tuple[tuple[str, str], ...] = ()
+    service_cidr: str = "10.96.0.0/16"
+    node_ports: tuple[int, int] = (30000, 2768)
+    admission: bool = True

@@ -1,0 +1,243 @@
+"""The one write path: admission, defaults, validation, machine check, commit.
+
+Source of the order: staging/src/k8s.io/apiserver/pkg/registry/generic/registry/store.go: create, Update, Delete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from attrs import define, evolve, field
+
+from k8sfsm.apiserver.addresses import with_addresses
+from k8sfsm.apiserver.admission import admit
+from k8sfsm.apiserver.answer import Answer, Refusal, Sender, conflict, not_found
+from k8sfsm.apiserver.binding import bound
+from k8sfsm.apiserver.defaults import defaulted
+from k8sfsm.apiserver.deletion import Deletion, deletion_of, finished
+from k8sfsm.apiserver.names import Chance, generated_name
+from k8sfsm.apiserver.options import Options
+from k8sfsm.apiserver.patch import patched
+from k8sfsm.apiserver.strategy import prepared_for_create, prepared_for_update
+from k8sfsm.apiserver.validation import invalid
+from k8sfsm.machine import Machines, Move
+from k8sfsm.objects import KINDS, Service, key_of
+from k8sfsm.request import (
+    Bind,
+    Create,
+    Delete,
+    DeleteCollection,
+    Evict,
+    Key,
+    Outcome,
+    Patch,
+    PatchStatus,
+    Update,
+    Write,
+)
+from k8sfsm.store import Change, Store
+
+SECOND = 1_000_000_000
+
+
+@define
+class Request:
+    """One request on its way: what it works on, and what has become of it so far."""
+
+    write: Write
+    sender: Sender
+    now: int
+    chance: Chance
+    store: Store
+    changes: list[Change] = field(factory=list)
+    moves: list[Move] = field(factory=list)
+
+    @property
+    def second(self) -> int:
+        """Now, as precisely as metav1.Time has it."""
+        return self.now - self.now % SECOND
+
+
+class ApiServer:
+    """Stateless but for its options: `handle` maps a store and a write to an answer with a new store."""
+
+    def __init__(self, machines: Machines, options: Options | None = None) -> None:
+        self.machines = machines
+        self.options = options or Options()
+
+    def handle(self, store: Store, write: Write, sender: Sender, now: int, chance: Chance) -> Answer:
+        """Do one write, or refuse it. Never raises for what a request can be: refusals are outcomes."""
+        request = Request(write, sender, now, chance, store)
+        try:
+            code, obj = _HANDLERS[type(write)](self, request, write)
+        except Refusal as refusal:
+            stored = store.snapshot.get(_target(write)) if refusal.code == 409 else None
+            outcome = Outcome(
+                request=write, code=refusal.code, reason=refusal.reason, message=refusal.message, object=stored
+            )
+            return Answer(store, outcome)
+        outcome = Outcome(request=write, code=code, object=obj)
+        return Answer(request.store, outcome, tuple(request.changes), tuple(request.moves))
+
+    # -- verbs --------------------------------------------------------------------------------------------------
+
+    def _create(self, request: Request, write: Create) -> tuple[int, Any]:
+        obj = write.object
+        kind, namespace, name = key_of(obj)
+        if not name:
+            if not obj.metadata.generate_name:
+                raise Refusal(422, "Invalid", f"{kind} has neither metadata.name nor metadata.generateName")
+            name = generated_name(request.store, kind, namespace, obj.metadata.generate_name, request.chance)
+        key = (kind, namespace, name)
+        self._refuse_duplicate(request.store, key)
+        obj = prepared_for_create(obj, name, request.chance.uid(key), request.second)
+        obj = admit(defaulted(obj), request.store, self.options, request.chance)
+        self._refuse_invalid(None, obj)
+        if isinstance(obj, Service):
+            obj = with_addresses(obj, request.store, self.options, request.chance)
+        return 201, self._put(request, None, obj)
+
+    def _update(self, request: Request, write: Update) -> tuple[int, Any]:
+        obj = write.object
+        old = self._stored(request.store, key_of(obj))
+        wanted = obj.metadata.resource_version
+        if wanted and wanted != old.metadata.resource_version:
+            raise conflict(_plural(obj.kind), obj.metadata.name)
+        if obj.metadata.uid and obj.metadata.uid != old.metadata.uid:
+            raise conflict(_plural(obj.kind), obj.metadata.name, _uid_differs(obj.metadata.uid, old.metadata.uid))
+        return 200, self._replace(request, old, obj, write.subresource)
+
+    def _patch(self, request: Request, write: Patch) -> tuple[int, Any]:
+        old = self._stored(request.store, write.key)
+        if write.uid and write.uid != old.metadata.uid:
+            raise conflict(_plural(old.kind), old.metadata.name, _uid_differs(write.uid, old.metadata.uid))
+        return 200, self._replace(request, old, patched(old, write.type, write.body), write.subresource)
+
+    def _patch_status(self, request: Request, write: PatchStatus) -> tuple[int, Any]:
+        old = self._stored(request.store, write.key)
+        if write.uid and write.uid != old.metadata.uid:
+            raise conflict(_plural(old.kind), old.metadata.name, _uid_differs(write.uid, old.metadata.uid))
+        if write.status == old.status:
+            return 200, old
+        return 200, self._put(request, old, evolve(old, status=write.status))
+
+    def _bind(self, request: Request, write: Bind) -> tuple[int, Any]:
+        old = self._stored(request.store, write.key)
+        if write.uid and write.uid != old.metadata.uid:
+            raise conflict("pods/binding", old.metadata.name, _uid_differs(write.uid, old.metadata.uid))
+        pod = bound(old, write.node, request.store.get("Node", "", write.node), request.second)
+        return 201, self._put(request, old, pod)
+
+    def _delete(self, request: Request, write: Delete) -> tuple[int, Any]:
+        old = self._stored(request.store, write.key)
+        if write.uid and write.uid != old.metadata.uid:
+            raise conflict(_plural(old.kind), old.metadata.name, _uid_differs(write.uid, old.metadata.uid))
+        if write.resource_version and write.resource_version != old.metadata.resource_version:
+            raise conflict(_plural(old.kind), old.metadata.name, "the ResourceVersion in the precondition differs")
+        return 200, self._carry_out(request, old, deletion_of(old, write, request.second))
+
+    def _delete_collection(self, request: Request, write: DeleteCollection) -> tuple[int, Any]:
+        for obj in tuple(request.store.snapshot.series("in", write.kind, write.namespace)):
+            single = Delete(key=key_of(obj), propagation=write.propagation)
+            self._carry_out(request, obj, deletion_of(obj, single, request.second))
+        return 200, tuple(request.store.snapshot.series("in", write.kind, write.namespace))
+
+    def _evict(self, request: Request, write: Evict) -> tuple[int, Any]:
+        return self._delete(request, Delete(key=write.key))
+
+    # -- shared parts -------------------------------------------------------------------------------------------
+
+    def _replace(self, request: Request, old: Any, new: Any, subresource: str) -> Any:
+        """What a PUT or PATCH of an object, or of one of its subresources, makes of the stored one."""
+        new = prepared_for_update(old, new, subresource)
+        if not subresource:
+            new = defaulted(new)
+        if new == old:
+            return old
+        self._refuse_invalid(old, new)
+        if isinstance(new, Service) and not subresource:
+            new = with_addresses(new, request.store, self.options, request.chance)
+        if finished(new):
+            return self._remove(request, old, None)
+        return self._put(request, old, new)
+
+    def _carry_out(self, request: Request, old: Any, deletion: Deletion) -> Any:
+        if deletion.verdict == "keep":
+            return old
+        if deletion.verdict == "mark":
+            return self._put(request, old, deletion.object)
+        return self._remove(request, old, deletion.object)
+
+    def _put(self, request: Request, old: Any, new: Any) -> Any:
+        self._check(request, old, new)
+        request.store, change = request.store.put(new, request.now)
+        request.changes.append(change)
+        return change.new
+
+    def _remove(self, request: Request, old: Any, last: Any) -> Any:
+        if last is not None and last != old:
+            old = self._put(request, old, last)
+        self._check(request, old, None)
+        request.store, change = request.store.remove(key_of(old), request.now)
+        request.changes.append(change)
+        return change.new
+
+    def _check(self, request: Request, old: Any, new: Any) -> None:
+        """The machine check: is this a transition that this actor may make now?"""
+        checked = self.machines.check(old, new, request.sender.actor, request.now)
+        if checked.illegal:
+            texts = "; ".join(str(illegal) for illegal in checked.illegal)
+            raise Refusal(422, "IllegalTransition", texts)
+        request.moves.extend(checked.moves)
+
+    def _refuse_invalid(self, old: Any, new: Any) -> None:
+        errors = invalid(old, new)
+        if errors:
+            text = errors[0] if len(errors) == 1 else f"[{', '.join(errors)}]"
+            raise Refusal(422, "Invalid", f'{new.kind} "{new.metadata.name}" is invalid: {text}')
+
+    @staticmethod
+    def _stored(store: Store, key: Key) -> Any:
+        found = store.snapshot.get(key)
+        if found is None:
+            raise not_found(_plural(key[0]), key[2])
+        return found
+
+    @staticmethod
+    def _refuse_duplicate(store: Store, key: Key) -> None:
+        existing = store.snapshot.get(key)
+        if existing is None:
+            return
+        head = "object is being deleted: " if existing.metadata.deletion_timestamp is not None else ""
+        raise Refusal(409, "AlreadyExists", f'{head}{_plural(key[0])} "{key[2]}" already exists')
+
+
+def _plural(kind: str) -> str:
+    """The kind's name in URLs and error texts."""
+    known = KINDS.get(kind)
+    return known.resource if known is not None else kind.lower()
+
+
+def _uid_differs(wanted: str, stored: str) -> str:
+    """The text of a failed uid precondition."""
+    return f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {stored}"
+
+
+def _target(write: Write) -> Key:
+    """The key that a write is about; ("", "", "") for a collection."""
+    if isinstance(write, Create | Update):
+        return key_of(write.object)
+    return ("", "", "") if isinstance(write, DeleteCollection) else write.key
+
+
+_HANDLERS: dict[type[Any], Callable[[ApiServer, Request, Any], tuple[int, Any]]] = {
+    Create: ApiServer._create,
+    Update: ApiServer._update,
+    Patch: ApiServer._patch,
+    PatchStatus: ApiServer._patch_status,
+    Bind: ApiServer._bind,
+    Delete: ApiServer._delete,
+    DeleteCollection: ApiServer._delete_collection,
+    Evict: ApiServer._evict,
+}

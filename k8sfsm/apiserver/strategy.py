@@ -1,0 +1,129 @@
+"""What the API server itself sets in an object that is created or changed.
+
+Source: staging/src/k8s.io/apiserver/pkg/registry/rest/create.go: BeforeCreate; update.go: BeforeUpdate; the kinds'
+strategy.go files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from attrs import evolve, frozen
+
+from k8sfsm.apiserver.deletion import law
+from k8sfsm.kinds.pod_qos import qos_class
+from k8sfsm.objects import NamespaceStatus, PodStatus, ServiceStatus, Unmodelled
+
+GrowsWith = Literal["spec", "spec-or-annotations", "content-or-labels", "nothing"]
+
+
+@frozen
+class StrategyCase:
+    """An object of `kind`, and the subresource that is written."""
+
+    kind_name: str
+    subresource_name: str = ""
+
+
+@law.fact
+def kind(case: StrategyCase) -> str:
+    """The object's kind."""
+    return case.kind_name
+
+
+@law.fact
+def subresource(case: StrategyCase) -> str:
+    """The subresource that the request writes; "" for the object itself."""
+    return case.subresource_name
+
+
+def _strategy(kind_name: str) -> Mapping[str, Any]:
+    """The outputs of the strategy table for a kind, which never change while the specs do not."""
+    return law.decide("strategy", StrategyCase(kind_name)).outputs
+
+
+def _pending(obj: Any) -> Any:
+    return evolve(obj, status=PodStatus(phase="Pending", qos_class=qos_class(obj)))
+
+
+def _empty(obj: Any) -> Any:
+    if isinstance(obj, Unmodelled):
+        return evolve(obj, extra={name: value for name, value in obj.extra.items() if name != "status"})
+    return evolve(obj, status=type(obj.status)())
+
+
+def _active(obj: Any) -> Any:
+    spec = obj.spec if "kubernetes" in obj.spec.finalizers else evolve(obj.spec, finalizers=("kubernetes",))
+    return evolve(obj, spec=spec, status=NamespaceStatus(phase="Active"))
+
+
+def _load_balancer(obj: Any) -> Any:
+    return evolve(obj, status=ServiceStatus())
+
+
+_INITIAL: dict[str, Callable[[Any], Any]] = {
+    "pending": _pending,
+    "empty": _empty,
+    "active": _active,
+    "load-balancer": _load_balancer,
+    "given": lambda obj: obj,
+}
+
+
+def prepared_for_create(obj: Any, name: str, uid: str, second: int) -> Any:
+    """A new object with the fields that only the server sets; `second`: now (ns, a whole second)."""
+    strategy = _strategy(obj.kind)
+    metadata = evolve(
+        obj.metadata,
+        name=name,
+        uid=uid,
+        creation_timestamp=second,
+        generation=strategy["generation"],
+        resource_version="",
+        deletion_timestamp=None,
+        deletion_grace_period_seconds=None,
+    )
+    return _INITIAL[strategy["initial_status"]](evolve(obj, metadata=metadata))
+
+
+def prepared_for_update(old: Any, new: Any, subresource_name: str) -> Any:
+    """What a write of `new` to an object or subresource makes of `old`, its generation included."""
+    part = law.decide("update-part", StrategyCase(old.kind, subresource_name)).outputs
+    metadata = evolve(
+        old.metadata,
+        labels=new.metadata.labels if part["labels"] else old.metadata.labels,
+        annotations=new.metadata.annotations if part["annotations"] else old.metadata.annotations,
+        finalizers=new.metadata.finalizers if part["finalizers"] else old.metadata.finalizers,
+        owner_references=new.metadata.owner_references if not subresource_name else old.metadata.owner_references,
+        extra=new.metadata.extra,
+    )
+    if isinstance(new, Unmodelled):
+        result = _merged_extra(old, new, part, metadata)
+    else:
+        kept = {name: getattr(old, name) for name in ("spec", "status") if hasattr(old, name) and not part[name]}
+        result = evolve(new, metadata=metadata, **kept)
+    if not part["generation"]:
+        return result
+    grown = _grown(old, result, _strategy(old.kind)["grows_with"])
+    if grown and old.metadata.generation:
+        return evolve(result, metadata=evolve(metadata, generation=old.metadata.generation + 1))
+    return result
+
+
+def _merged_extra(old: Unmodelled, new: Unmodelled, part: Mapping[str, Any], metadata: Any) -> Unmodelled:
+    extra = {name: value for name, value in new.extra.items() if part.get(name, True)}
+    extra |= {name: value for name, value in old.extra.items() if not part.get(name, True)}
+    return evolve(new, metadata=metadata, extra=extra)
+
+
+def _grown(old: Any, new: Any, grows_with: GrowsWith) -> bool:
+    if grows_with == "nothing":
+        return False
+    if grows_with == "content-or-labels":
+        return evolve(new, metadata=old.metadata) != old or new.metadata.labels != old.metadata.labels
+    if isinstance(new, Unmodelled):
+        return bool(new.extra.get("spec") != old.extra.get("spec"))
+    if grows_with == "spec-or-annotations" and new.metadata.annotations != old.metadata.annotations:
+        return True
+    return bool(new.spec != old.spec)

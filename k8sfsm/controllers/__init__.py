@@ -1,0 +1,1 @@
+"""The controllers: their facts and actions, one module or package per controller."""

@@ -1,0 +1,237 @@
+"""The EndpointSlice controller: the slices of each Service with a selector.
+
+Source: pkg/controller/endpointslice/endpointslice_controller.go; staging/src/k8s.io/endpointslice/reconciler.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from attrs import define, evolve, field, frozen
+
+from k8sfsm.controllers.endpoints_memo import Block, Memo, blocks_of
+from k8sfsm.controllers.endpoints_pods import services_of_pod
+from k8sfsm.controllers.endpoints_trigger import ReadinessTimes, annotated, trigger_time
+from k8sfsm.controllers.endpointslice_hints import Hinted, Hinting, give_hints
+from k8sfsm.controllers.endpointslice_members import AddressType, Members, Wanted, Zones, address_types, law
+from k8sfsm.controllers.endpointslice_packing import SERVICE_NAME, Draft, Drafts, Known, Packing, reuse
+from k8sfsm.controllers.endpointslice_tracker import (
+    cache_is_stale,
+    hints_key,
+    is_managed,
+    observe,
+    slice_key,
+    slices_key,
+    tracked_uids,
+)
+from k8sfsm.controllers.endpointslice_writes import Pass, Progress, SliceWrite, next_plan
+from k8sfsm.controllers.endpointslice_zones import Ratios
+from k8sfsm.law import Decision
+from k8sfsm.objects import EndpointSlice, Service
+from k8sfsm.request import DONE, Key, Plan, Remember, Step
+from k8sfsm.view import Change, View
+
+NAME: Final = "endpointslice-controller"
+
+law.key(services_of_pod)
+
+
+@frozen
+class Sync:
+    """The case of `sync`: a key of the queue, its Service, and whether the cache of its slices is old."""
+
+    key: Key
+    service: Service | None
+    is_stale: Callable[[], bool]
+    uids: tuple[str, ...]
+
+
+@frozen
+class OldFamily:
+    """The case of `family`: a stored slice and the families of its Service."""
+
+    stored: EndpointSlice
+    types: tuple[AddressType, ...]
+
+
+@define
+class Computing:
+    """What a sync computes: its passes, what it could not do, and the memory of hints."""
+
+    service: Service
+    time: int | None
+    hinted: Hinted
+    passes: list[Pass] = field(factory=list)
+    errors: list[str] = field(factory=list)
+
+
+# -- facts and actions -----------------------------------------------------------------------------------------------
+
+
+@law.fact
+def service_exists(sync: Sync) -> bool:
+    """There is a Service of that name."""
+    return sync.service is not None
+
+
+@law.fact
+def external(sync: Sync) -> bool:
+    """The Service is of type ExternalName."""
+    return sync.service is not None and sync.service.spec.type == "ExternalName"
+
+
+@law.fact
+def selecting(sync: Sync) -> bool:
+    """The Service has a selector."""
+    return sync.service is not None and bool(sync.service.spec.selector)
+
+
+@law.fact
+def cache_stale(sync: Sync) -> bool:
+    """The cache shows a slice older than this controller made it (table `slice-cache`)."""
+    return sync.is_stale()
+
+
+@law.fact
+def type_supported(case: OldFamily) -> bool:
+    """The Service has the slice's IP family."""
+    return case.stored.address_type in case.types
+
+
+@law.action
+def forget_service(sync: Sync, decision: Decision) -> Iterable[Step]:
+    """Forget what is remembered of the Service's pods and slices."""
+    forgotten = (("trigger", sync.key[1], sync.key[2]), slices_key(sync.key), *(slice_key(uid) for uid in sync.uids))
+    return tuple(Remember(key=key, value=None) for key in forgotten)
+
+
+# -- the controller --------------------------------------------------------------------------------------------------
+
+
+class _Followed:
+    """What is computed once for a version of a Service."""
+
+    def __init__(self, service: Service) -> None:
+        self.members = {family: Members(service, family) for family in address_types(service)}
+        self.times = ReadinessTimes(service)
+
+
+class EndpointSliceController:
+    """Reconciles Services: keys are ("Service", namespace, name). `limit`: most endpoints in one slice."""
+
+    name = NAME
+    law = law
+
+    def __init__(self, limit: int | None = None) -> None:
+        self._limit = int(law.constant("endpoints_per_slice")) if limit is None else limit
+        self._followed: Memo[_Followed] = Memo(256)
+        self._known: Memo[Known] = Memo(4096)
+        self._zones = Zones()
+        self._ratios = Ratios()
+
+    def observe(self, change: Change, view: View) -> tuple[Remember, ...]:
+        """What a change that the informer shows does to the controller's memory."""
+        return observe(change, view)
+
+    def reconcile(self, view: View, key: Key) -> Plan:
+        """What to do about the slices of one Service."""
+        service: Service | None = view.get("Service", key[1], key[2])
+        slices = _slices_of(view, key)
+        sync = Sync(key, service, lambda: cache_is_stale(view, key, slices), tracked_uids(view.memory, key))
+        decision = law.decide("sync", sync)
+        if decision.outputs["publish"] and service is not None:
+            return self._publish(view, sync, service, slices)
+        error = "EndpointSlice informer cache is out of date" if decision.outputs["error"] else ""
+        steps = law.perform(decision, sync)
+        return Plan(steps=steps, error=error) if steps or error else DONE
+
+    def _publish(self, view: View, sync: Sync, service: Service, slices: tuple[EndpointSlice, ...]) -> Plan:
+        followed = self._followed.of(service, _Followed)
+        blocks: tuple[Block, ...] = blocks_of(view, "Pod", sync.key[1])
+        seen_key = ("trigger", sync.key[1], sync.key[2])
+        before = view.memory.get(seen_key)
+        trigger = followed.times.look(blocks, before)
+        hinted: Hinted = view.memory.get(hints_key(sync.key), Hinted())
+        computing = Computing(service, trigger_time(trigger), hinted)
+        types = tuple(followed.members)
+        supported, last = _by_family(slices, types)
+        for stored in last:
+            computing.hinted = computing.hinted.without(stored.address_type)
+        for family, members in followed.members.items():
+            wanted = members.wanted(blocks, self._zones.of(view))
+            existing = tuple(stored for stored in supported if stored.address_type == family)
+            self._compute(computing, view, family, wanted, existing)
+        computing.passes.append(Pass(tuple(SliceWrite("delete", stored, service) for stored in last), last=True))
+        steps: tuple[Step, ...] = () if trigger.after is before else (Remember(key=seen_key, value=trigger.after),)
+        steps += _hints_memory(sync.key, hinted, computing.hinted)
+        passes, errors = tuple(computing.passes), tuple(computing.errors)
+        return next_plan(Progress(sync.key, service, sync.uids, passes, errors, steps))
+
+    def _compute(
+        self,
+        computing: Computing,
+        view: View,
+        family: AddressType,
+        wanted: Wanted,
+        existing: tuple[EndpointSlice, ...],
+    ) -> None:
+        """Add the pass of one family."""
+        service = computing.service
+        self._known.limit = max(4096, 8 * len(existing))
+        drafts = Packing(service, family, self._limit, self._known).drafts(wanted, existing)
+        hinting = Hinting(service, family, drafts, lambda: self._ratios.of(view), computing.hinted, self._known)
+        give_hints(hinting)
+        computing.hinted = hinting.memory
+        computing.errors.extend(wanted.errors)
+        computing.passes.append(Pass(tuple(_writes(drafts, service, computing.time)), tuple(hinting.events)))
+
+
+def _slices_of(view: View, key: Key) -> tuple[EndpointSlice, ...]:
+    """The slices that this controller manages for a Service, without those that are being deleted."""
+    return tuple(
+        stored
+        for stored in view.list("EndpointSlice", key[1])
+        if stored.metadata.labels.get(SERVICE_NAME) == key[2]
+        and is_managed(stored)
+        and stored.metadata.deletion_timestamp is None
+    )
+
+
+def _by_family(
+    slices: tuple[EndpointSlice, ...], types: tuple[AddressType, ...]
+) -> tuple[list[EndpointSlice], list[EndpointSlice]]:
+    """Slices of the Service's families, and those of others."""
+    supported: list[EndpointSlice] = []
+    last: list[EndpointSlice] = []
+    for stored in slices:
+        reconciled = law.decide("family", OldFamily(stored, types)).outputs["reconciled"]
+        (supported if reconciled else last).append(stored)
+    return supported, last
+
+
+def _hints_memory(key: Key, before: Hinted, after: Hinted) -> tuple[Remember, ...]:
+    if before == after:
+        return ()
+    return (Remember(key=hints_key(key), value=None if after == Hinted() else after),)
+
+
+def _writes(drafts: Drafts, service: Service, time: int | None) -> Iterable[SliceWrite]:
+    """The writes of a pass in the order in which they are sent."""
+    replaced = reuse(drafts, service)
+    for draft in drafts.create:
+        yield SliceWrite("create", _written(draft, time), service)
+    for draft in drafts.update:
+        yield SliceWrite("update", _written(draft, time), service)
+    for draft, stored in replaced:
+        written = _written(draft, time)
+        meta = evolve(written.metadata, name=stored.metadata.name)
+        yield SliceWrite("update", evolve(written, metadata=meta), service)
+    for stored in drafts.delete:
+        yield SliceWrite("delete", stored, service)
+
+
+def _written(draft: Draft, time: int | None) -> EndpointSlice:
+    meta = draft.base.metadata
+    meta = evolve(meta, labels=draft.labels, annotations=annotated(meta.annotations, time))
+    return evolve(draft.base, metadata=meta, endpoints=tuple(draft.endpoints))

@@ -1,0 +1,222 @@
+"""What the EndpointSlice controller remembers of its own writes, to know an old cache and foreign changes by it.
+
+Memory: ("slices", namespace, service) lists the uids of the slices that it wrote for a Service; ("slice", uid) holds
+the generation that it made, or `DELETED`. Source: staging/src/k8s.io/endpointslice/util/endpointslice_tracker.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal
+
+from attrs import frozen
+
+from k8sfsm.controllers.endpointslice_hints import Hinted
+from k8sfsm.controllers.endpointslice_members import ZONE, law
+from k8sfsm.controllers.endpointslice_packing import MANAGED_BY, MANAGER, SERVICE_NAME
+from k8sfsm.controllers.endpointslice_zones import Ratios, node_ready, overloaded
+from k8sfsm.objects import EndpointSlice, Node
+from k8sfsm.objects.times import SECOND
+from k8sfsm.request import Key, Remember
+from k8sfsm.view import Change, View
+
+DELETED: Final = -1
+
+_RATIOS: Final = Ratios()
+
+
+@frozen
+class CachedSlice:
+    """The case of `slice-cache`: what the controller did to a slice, and what its cache shows of it."""
+
+    made: int | None
+    seen: EndpointSlice | None
+
+
+@frozen
+class SliceEvent:
+    """The case of `slice-event` and `slice-expectation`: a change of a slice, and what the controller did to it."""
+
+    change: Change
+    made: int | None
+
+
+@frozen
+class NodeEvent:
+    """The case of `node-event`."""
+
+    old: Node | None
+    new: Node
+    gone: bool
+
+
+def slices_key(key: Key) -> tuple[str, str, str]:
+    """Where the memory lists the slices of a Service."""
+    return ("slices", key[1], key[2])
+
+
+def slice_key(uid: str) -> tuple[str, str]:
+    """Where the memory holds what was done to a slice."""
+    return ("slice", uid)
+
+
+def hints_key(key: Key) -> tuple[str, str, str]:
+    """Where the memory holds the hints by zone of a Service."""
+    return ("hints", key[1], key[2])
+
+
+def tracked_uids(memory: Mapping[Any, Any], key: Key) -> tuple[str, ...]:
+    """The slices of a Service of which the memory knows something."""
+    return tuple(uid for uid in memory.get(slices_key(key), ()) if slice_key(uid) in memory)
+
+
+def cache_is_stale(view: View, key: Key, slices: Iterable[EndpointSlice]) -> bool:
+    """Does the cache show any of the Service's slices older than the controller made it?"""
+    seen = {stored.metadata.uid: stored for stored in slices}
+    uids = (*seen, *(uid for uid in tracked_uids(view.memory, key) if uid not in seen))
+    cases = (CachedSlice(view.memory.get(slice_key(uid)), seen.get(uid)) for uid in uids)
+    return any(law.decide("slice-cache", case).outputs["stale"] for case in cases)
+
+
+# -- facts: the cache ------------------------------------------------------------------------------------------------
+
+
+@law.fact
+def tracked(case: CachedSlice | SliceEvent) -> bool:
+    """The controller has written the slice."""
+    return case.made is not None
+
+
+@law.fact
+def slice_seen(case: CachedSlice) -> bool:
+    """The cache shows the slice."""
+    return case.seen is not None
+
+
+@law.fact
+def deletion_expected(case: CachedSlice | SliceEvent) -> bool:
+    """The controller has deleted the slice."""
+    return case.made == DELETED
+
+
+@law.fact
+def generation_behind(case: CachedSlice) -> bool:
+    """The slice that is shown is older than the controller's last write to it."""
+    return case.seen is not None and case.made is not None and case.made > case.seen.metadata.generation
+
+
+# -- facts: events ---------------------------------------------------------------------------------------------------
+
+
+def _service_of(stored: EndpointSlice) -> str:
+    return stored.metadata.labels.get(SERVICE_NAME, "")
+
+
+def is_managed(stored: EndpointSlice) -> bool:
+    """Does the slice say that this controller manages it?"""
+    return stored.metadata.labels.get(MANAGED_BY) == MANAGER
+
+
+@law.fact
+def event(case: SliceEvent) -> Literal["ADDED", "MODIFIED", "DELETED"]:
+    """What the watch says happened."""
+    return case.change.type
+
+
+@law.fact
+def moved(case: SliceEvent) -> bool:
+    """The slice was of another Service before."""
+    old = case.change.old
+    return old is not None and _service_of(old) != _service_of(case.change.new)
+
+
+@law.fact
+def manager_changed(case: SliceEvent) -> bool:
+    """The slice came to be managed by this controller, or ceased to be."""
+    old = case.change.old
+    return old is not None and is_managed(old) != is_managed(case.change.new)
+
+
+@law.fact
+def managed(case: SliceEvent) -> bool:
+    """The slice says that this controller manages it."""
+    return is_managed(case.change.new)
+
+
+@law.fact
+def expected(case: SliceEvent) -> bool:
+    """The controller ordered the change (table `slice-expectation`)."""
+    return bool(law.decide("slice-expectation", case).outputs["expected"])
+
+
+@law.fact
+def removed(case: SliceEvent) -> bool:
+    """The slice is gone."""
+    return case.change.type == "DELETED"
+
+
+@law.fact
+def generation_ahead(case: SliceEvent) -> bool:
+    """The slice is newer than the controller's last write to it."""
+    return case.made is not None and bool(case.change.new.metadata.generation > case.made)
+
+
+@law.fact
+def updated(case: NodeEvent) -> bool:
+    """The node was there before and is still there."""
+    return case.old is not None and not case.gone
+
+
+@law.fact
+def readiness_changed(case: NodeEvent) -> bool:
+    """The node became ready, or ceased to be."""
+    return case.old is not None and node_ready(case.old) != node_ready(case.new)
+
+
+@law.fact
+def zone_changed(case: NodeEvent) -> bool:
+    """The node's zone changed."""
+    return case.old is not None and case.old.metadata.labels.get(ZONE) != case.new.metadata.labels.get(ZONE)
+
+
+# -- keys ------------------------------------------------------------------------------------------------------------
+
+
+@law.key
+def services_of_slice(change: Change, view: View) -> tuple[tuple[Key, int], ...]:
+    """The Service of a slice, or both where it was moved, a second later (table `slice-event`)."""
+    case = SliceEvent(change, view.memory.get(slice_key(change.new.metadata.uid)))
+    services = law.decide("slice-event", case).outputs["services"]
+    if services == "none":
+        return ()
+    states = (change.new, change.old) if services == "both" else (change.new,)
+    delay = int(law.constant("endpoint_slice_change_delay")) * SECOND
+    named = ((stored.metadata.namespace, _service_of(stored)) for stored in states)
+    return tuple((("Service", namespace, name), delay) for namespace, name in named if name)
+
+
+@law.key
+def services_of_node(change: Change, view: View) -> tuple[Key, ...]:
+    """The Services with hints by zone that now overload a zone (table `node-event`)."""
+    case = NodeEvent(change.old, change.new, change.type == "DELETED")
+    if not law.decide("node-event", case).outputs["rebalance"]:
+        return ()
+    hinted = sorted((key[1:], value) for key, value in view.memory.items() if isinstance(value, Hinted))
+    if not hinted:
+        return ()
+    ratios = _RATIOS.of(view)
+    return tuple(
+        ("Service", namespace, name)
+        for (namespace, name), hints in hinted
+        if any(overloaded(zones, ratios) for _, zones in sorted(hints.families.items()))
+    )
+
+
+def observe(change: Change, view: View) -> tuple[Remember, ...]:
+    """A slice that is gone is not remembered any longer."""
+    if change.key[0] != "EndpointSlice" or change.type != "DELETED":
+        return ()
+    key = slice_key(change.new.metadata.uid)
+    if key not in view.memory or not is_managed(change.new):
+        return ()
+    return (Remember(key=key, value=None),)

@@ -1,0 +1,207 @@
+"""What watch events mean to the ReplicaSet controller: whom they wake, and which expectations they meet.
+
+Source: pkg/controller/replicaset/replica_set.go: addRS, updateRS, deleteRS, addPod, updatePod, deletePod
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, Literal
+
+from attrs import frozen
+
+from k8sfsm.controllers import expectations as awaited
+from k8sfsm.controllers.replicaset_flavour import REPLICA_SETS, Flavour
+from k8sfsm.controllers.selector import SelectorError, matcher
+from k8sfsm.kinds.pod_readiness import SECOND, is_pod_ready
+from k8sfsm.law import Decision, Law
+from k8sfsm.objects import Pod, controller_of, key_of
+from k8sfsm.request import Key, Remember
+from k8sfsm.store import Change
+from k8sfsm.view import View
+
+law: Final = Law("replicaset")
+
+
+@frozen
+class Event:
+    """A watch event of an owner or a Pod, and the view that has it."""
+
+    flavour: Flavour
+    change: Change
+    view: View
+
+    @property
+    def key(self) -> Key:
+        """The key of the changed object."""
+        return self.change.key
+
+    def owner_of(self, pod: Pod | None) -> Any | None:
+        """The object that the Pod's controller reference means: of the right kind, name and uid.
+
+        Source: pkg/controller/replicaset/replica_set.go: resolveControllerRef
+        """
+        reference = None if pod is None else controller_of(pod)
+        if pod is None or reference is None or reference.kind != self.flavour.kind:
+            return None
+        owner = self.view.get(self.flavour.kind, pod.metadata.namespace, reference.name)
+        return owner if owner is not None and owner.metadata.uid == reference.uid else None
+
+
+@law.fact
+def event(case: Event) -> Literal["ADDED", "MODIFIED", "DELETED"]:
+    """What happened."""
+    return case.change.type
+
+
+@law.fact
+def same_uid(case: Event) -> bool:
+    """The object is the same one as before, not another of its name."""
+    return bool(case.change.old.metadata.uid == case.change.new.metadata.uid)
+
+
+@law.fact
+def resync(case: Event) -> bool:
+    """Nothing happened: the informer showed what it had shown before."""
+    return bool(case.change.old.metadata.resource_version == case.change.new.metadata.resource_version)
+
+
+@law.fact
+def pod_deleting(case: Event) -> bool:
+    """The Pod's deletion has begun."""
+    return case.change.new.metadata.deletion_timestamp is not None
+
+
+@law.fact
+def owner_found(case: Event) -> bool:
+    """The Pod's controller reference means an object that there is."""
+    return case.owner_of(case.change.new) is not None
+
+
+@law.fact
+def orphan(case: Event) -> bool:
+    """The Pod has no controller reference."""
+    return controller_of(case.change.new) is None
+
+
+@law.fact
+def labels_changed(case: Event) -> bool:
+    """The Pod's labels changed."""
+    return bool(case.change.old.metadata.labels != case.change.new.metadata.labels)
+
+
+@law.fact
+def owner_changed(case: Event) -> bool:
+    """The Pod's controller reference changed."""
+    return controller_of(case.change.old) != controller_of(case.change.new)
+
+
+@law.fact
+def old_owner_found(case: Event) -> bool:
+    """The Pod's former controller reference means an object that there is."""
+    return case.owner_of(case.change.old) is not None
+
+
+@law.fact
+def became_ready(case: Event) -> bool:
+    """The Pod was not ready and is now."""
+    return not is_pod_ready(case.change.old) and is_pod_ready(case.change.new)
+
+
+@law.fact
+def wants_min_ready(case: Event) -> bool:
+    """The Pod's owner has minReadySeconds."""
+    owner = case.owner_of(case.change.new)
+    return owner is not None and owner.spec.min_ready_seconds > 0
+
+
+@law.action
+def observe_creation(case: Event, decision: Decision) -> Iterable[Remember]:
+    """One creation less to await."""
+    return awaited.creation_seen(case.view, key_of(case.owner_of(case.change.new)))
+
+
+@law.action
+def observe_deletion(case: Event, decision: Decision) -> Iterable[Remember]:
+    """Await the Pod's deletion no more."""
+    owner = key_of(case.owner_of(case.change.new))
+    return awaited.deletion_seen(case.view, owner, awaited.pod_key(case.change.new))
+
+
+@law.action
+def observe_deletion_by_old_owner(case: Event, decision: Decision) -> Iterable[Remember]:
+    """The former owner awaits the Pod's deletion no more."""
+    owner = key_of(case.owner_of(case.change.old))
+    return awaited.deletion_seen(case.view, owner, awaited.pod_key(case.change.new))
+
+
+@law.action
+def forget_expectations(case: Any, decision: Decision) -> Iterable[Remember]:
+    """Await nothing for this key."""
+    return awaited.forget_expected(case.key)
+
+
+@law.action
+def forget_writes(case: Any, decision: Decision) -> Iterable[Remember]:
+    """Wait for no writes for this key."""
+    return awaited.forget_written(case.key)
+
+
+def _matching(case: Event) -> Iterator[Any]:
+    """Owners whose selector matches the Pod; a Pod without labels and an empty selector match nothing.
+
+    Source: staging/src/k8s.io/client-go/listers/apps/v1/replicaset_expansion.go: GetPodReplicaSets
+    """
+    labels = case.change.new.metadata.labels
+    for owner in case.view.list(case.flavour.kind, case.key[1]) if labels else ():
+        selector = case.flavour.selector(owner)
+        if selector is None or not (selector.match_labels or selector.match_expressions):
+            continue
+        try:
+            selected = matcher(selector)(labels)
+        except SelectorError:
+            continue
+        if selected:
+            yield owner
+
+
+def _woken(case: Event, who: str) -> Iterator[Key | tuple[Key, int]]:
+    match who:
+        case "owner":
+            yield key_of(case.owner_of(case.change.new))
+        case "old_owner":
+            yield key_of(case.owner_of(case.change.old))
+        case "owner_when_available":
+            owner = case.owner_of(case.change.new)
+            assert owner is not None
+            yield key_of(owner), owner.spec.min_ready_seconds * SECOND
+        case "matching":
+            yield from map(key_of, _matching(case))
+        case _:
+            raise ValueError(f"column wakes of pod-events: unknown '{who}'")
+
+
+def woken(flavour: Flavour, change: Change, view: View) -> Iterator[Key | tuple[Key, int]]:
+    """The keys that a change of a Pod wakes, some after a time (ns)."""
+    case = Event(flavour, change, view)
+    for decision in law.collect("pod-events", case):
+        yield from _woken(case, decision.outputs["wakes"])
+
+
+def observe(flavour: Flavour, change: Change, view: View) -> Iterator[Remember]:
+    """What a change does to the controller's memory."""
+    case = Event(flavour, change, view)
+    if change.key[0] == flavour.kind:
+        decisions: tuple[Decision, ...] = (law.decide("owner-events", case),)
+    else:
+        decisions = law.collect("pod-events", case)
+    for decision in decisions:
+        for step in law.perform(decision, case):
+            assert isinstance(step, Remember)
+            yield step
+
+
+@law.key
+def pod_owners(change: Change, view: View) -> Iterator[Key | tuple[Key, int]]:
+    """ReplicaSets that a change of a Pod concerns."""
+    return woken(REPLICA_SETS, change, view)

@@ -1,0 +1,91 @@
+"""The moves of the engine, as values."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from attrs import frozen
+
+from k8sfsm.request import Key, Write
+
+
+@frozen
+class Deliver:
+    """An informer catches up with the store: `component` sees what changed in `kind`."""
+
+    component: str
+    kind: str
+
+
+@frozen
+class Act:
+    """A worker of `actor` takes `key` from its queue and decides."""
+
+    actor: str
+    key: Key
+
+
+@frozen
+class Send:
+    """The next write of the plan that `actor` carries out for `key` reaches the API server."""
+
+    actor: str
+    key: Key
+
+
+@frozen
+class Enqueue:
+    """A timer of `actor` puts `key` into its queue. `periodic`: a heartbeat, which a cluster at rest has too."""
+
+    actor: str
+    key: Key
+    periodic: bool = False
+
+
+@frozen
+class Happen:
+    """The environment does something: a container starts, exits, answers a probe..."""
+
+    event: Any
+
+
+@frozen
+class Submit:
+    """Somebody outside the cluster's components (a user) sends a request."""
+
+    write: Write
+    actor: str = "user"
+    account: str = "user"
+
+
+@frozen
+class Lag:
+    """Fault: the informer of `component` for `kind` sees nothing new for `duration` nanoseconds."""
+
+    component: str
+    kind: str
+    duration: int
+
+
+@frozen
+class Crash:
+    """Fault: `actor` loses its memory, queue and plans, and starts again."""
+
+    actor: str
+
+
+@frozen
+class Stop:
+    """Fault: a component stops. Nothing it does happens until it is started again."""
+
+    component: str
+
+
+@frozen
+class Start:
+    """A stopped component starts again, with empty memory, and lists everything anew."""
+
+    component: str
+
+
+Action: TypeAlias = Deliver | Act | Send | Enqueue | Happen | Submit | Lag | Crash | Stop | Start

@@ -1,0 +1,47 @@
+"""The state of one actor: its queue, its memory, its plans under way, its client's rate limit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from immutables import Map
+
+from k8sfsm.engine.cluster import Wiring
+from k8sfsm.engine.queue import TokenBucket, WorkQueue
+from k8sfsm.engine.run import Run
+from k8sfsm.request import Key, Remember
+
+
+class Actor:
+    """Mutable, and owned by one engine: `Engine` copies an actor before it changes one that a fork shares."""
+
+    __slots__ = ("bucket", "memory", "owner", "queue", "recorder", "runs", "wiring")
+
+    def __init__(self, wiring: Wiring, owner: object) -> None:
+        self.wiring = wiring
+        self.owner = owner
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: what a crash does."""
+        component = self.wiring.component
+        self.queue = WorkQueue(self.wiring.settings)
+        self.memory: Map[Any, Any] = Map()
+        self.recorder: Map[Any, Any] = Map()
+        self.runs: dict[Key, Run] = {}
+        self.bucket = TokenBucket(component.qps, component.burst)
+
+    def remember(self, step: Remember) -> None:
+        """Change the memory as a plan or an observer says."""
+        if step.value is not None:
+            self.memory = self.memory.set(step.key, step.value)
+        elif step.key in self.memory:
+            self.memory = self.memory.delete(step.key)
+
+    def copy(self, owner: object) -> Actor:
+        """An independent actor in the same state."""
+        twin = Actor.__new__(Actor)
+        twin.wiring, twin.owner = self.wiring, owner
+        twin.queue, twin.memory, twin.recorder = self.queue.copy(), self.memory, self.recorder
+        twin.runs, twin.bucket = self.runs.copy(), self.bucket.copy()
+        return twin

@@ -1,0 +1,96 @@
+"""Where a real cluster leaves something to chance, a policy chooses: name suffixes, uids, scheduler ties, delays."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from k8sfsm.request import Key
+
+ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"
+"""Characters of generated names. Source: apimachinery/pkg/util/rand/rand.go: alphanums."""
+
+SUFFIX_LENGTH: Final = 5
+_MASK: Final = (1 << 64) - 1
+
+
+class Choices(Protocol):
+    """Everything that chance decides in a cluster."""
+
+    def suffix(self, kind: str, namespace: str, base: str) -> str:
+        """Five characters to put behind `base`, the generateName of a new object."""
+
+    def uid(self, key: Key) -> str:
+        """The uid of a new object."""
+
+    def node(self, candidates: tuple[str, ...], pod: Key) -> str:
+        """One of the equally good nodes for a pod."""
+
+    def delay(self, base: int) -> int:
+        """How long something takes that takes about `base` nanoseconds."""
+
+    def index(self, count: int) -> int:
+        """A number from 0 to `count` - 1."""
+
+    def recorded(self, purpose: str, key: Key) -> str:
+        """What a recorded cluster chose for an object ("clusterIP", "nodePort/80"); "" where there is none."""
+
+    def fork(self) -> Choices:
+        """Independent choices that go on as these would."""
+
+
+class Seeded:
+    """Choices from a seed (SplitMix64): the same seed gives the same choices on every machine.
+
+    `jitter` 0 keeps every delay as it is; 1 draws it between half and three times its length.
+    """
+
+    __slots__ = ("_jitter", "_state")
+
+    def __init__(self, seed: int = 0, jitter: int = 0) -> None:
+        self._state = seed & _MASK
+        self._jitter = jitter
+
+    def _draw(self) -> int:
+        self._state = (self._state + 0x9E3779B97F4A7C15) & _MASK
+        z = self._state
+        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
+        return z ^ (z >> 31)
+
+    def index(self, count: int) -> int:
+        """A number from 0 to `count` - 1."""
+        return self._draw() % count
+
+    def suffix(self, kind: str, namespace: str, base: str) -> str:
+        """Five characters of the alphabet of generated names."""
+        number, out = self._draw(), ""
+        for _ in range(SUFFIX_LENGTH):
+            number, rest = divmod(number, len(ALPHABET))
+            out += ALPHABET[rest]
+        return out
+
+    def uid(self, key: Key) -> str:
+        """A version 4 UUID."""
+        text = f"{self._draw():016x}{self._draw():016x}"
+        variant = "89ab"[int(text[16], 16) % 4]
+        return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
+
+    def node(self, candidates: tuple[str, ...], pod: Key) -> str:
+        """Any of the candidates."""
+        return candidates[self.index(len(candidates))]
+
+    def delay(self, base: int) -> int:
+        """`base`, or with jitter between half and three times of it."""
+        if not self._jitter or not base:
+            return base
+        return base // 2 + base * 5 * self.index(1000) // 2000
+
+    def recorded(self, purpose: str, key: Key) -> str:
+        """Nothing is recorded."""
+        return ""
+
+    def fork(self) -> Seeded:
+        """The same generator in the same state."""
+        twin = Seeded(0, self._jitter)
+        twin._state = self._state
+        return twin

@@ -1,0 +1,184 @@
+"""The engine: a clock, an agenda, and one step after the other.
+
+`enabled()` offers the actions that can happen now, `step(action)` performs one; a policy chooses. Everything that
+happens is one of the actions of `k8sfsm.engine.action`. A fork shares all that neither side changes afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from attrs import evolve
+from immutables import Map
+
+from k8sfsm.apiserver import Answer, ApiServer, Sender
+from k8sfsm.engine.action import Action, Deliver
+from k8sfsm.engine.actor import Actor
+from k8sfsm.engine.agenda import Agenda
+from k8sfsm.engine.choices import Choices, Seeded
+from k8sfsm.engine.cluster import Cluster, Component, Latencies
+from k8sfsm.engine.informer import Informers
+from k8sfsm.engine.line import Line, line_of
+from k8sfsm.engine.perform import perform
+from k8sfsm.engine.wiring import wire
+from k8sfsm.request import Outcome, Write
+from k8sfsm.store import Store
+from k8sfsm.view import View
+
+Tracer: TypeAlias = Callable[[Line], None]
+
+
+class Engine:
+    """A cluster in virtual time. `now`: nanoseconds since the Unix epoch; `store`: the objects; `steps`: how many so far."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        api: ApiServer,
+        runtime: Any,
+        *,
+        store: Store | None = None,
+        now: int = 0,
+        choices: Choices | None = None,
+        tracer: Tracer | None = None,
+    ) -> None:
+        self.api = api
+        self.runtime = runtime
+        self.latencies: Latencies = cluster.latencies
+        self.now = now
+        self.store = store or Store.starting_at(0)
+        self.choices: Choices = choices or Seeded()
+        self.tracer = tracer
+        self.steps = 0
+        self.lines = 0
+        self.heartbeats = 0
+        self.informers = Informers()
+        self.actors: Map[str, Actor] = Map()
+        self.components: Map[str, Component] = Map()
+        self.stopped: frozenset[str] = frozenset()
+        self.node_states: Map[str, Map[str, Any]] = Map()
+        self._agenda = Agenda()
+        self._token = self._agenda_token = object()
+        for component in cluster.components:
+            self.add_component(component)
+
+    # -- what can happen, and making it happen ------------------------------------------------------------------
+
+    def enabled(self) -> tuple[Action, ...]:
+        """The actions that can happen next, in a stable order: all that are due at the earliest time."""
+        return self._agenda.due_first()
+
+    def step(self, action: Action | None = None) -> None:
+        """Perform one action: the first, or a given one of those that are pending.
+
+        Raises ValueError where `action` is not pending, IndexError where nothing is.
+        """
+        agenda = self._own_agenda()
+        if action is None:
+            due, action = agenda.pop()
+        else:
+            due = agenda.take(action)
+        if due > self.now:
+            self.now = due
+        self.steps += 1
+        perform(self, action)
+
+    def schedule(self, action: Action, at: int) -> None:
+        """Let an action happen at `at` (ns; not before now). Requests, faults and environment facts come in this way."""
+        self._own_agenda().add(max(at, self.now), action)
+
+    def run(self, until: int | None = None, stop: Callable[[Engine], bool] | None = None) -> None:
+        """Perform actions in order until `until` (ns), until `stop` says so, or until the cluster is at rest."""
+        while (due := self._agenda.next_due()) is not None:
+            if until is not None and due > until:
+                break
+            if until is None and self.at_rest:
+                return
+            self.step()
+            if stop is not None and stop(self):
+                return
+        if until is not None:
+            self.now = max(self.now, until)
+
+    @property
+    def at_rest(self) -> bool:
+        """Nothing but heartbeats is left to happen."""
+        return len(self._agenda) <= self.heartbeats
+
+    def submit(self, write: Write, account: str = "user", actor: str = "user") -> Outcome:
+        """Send a request of somebody outside at once, and return the answer."""
+        return self.send(write, Sender(actor=actor, account=account))
+
+    def fork(self) -> Engine:
+        """An independent engine in the same state, without a tracer. Costs nothing but what either side changes later."""
+        twin = Engine.__new__(Engine)
+        twin.__dict__.update(self.__dict__)
+        twin.choices = self.choices.fork()
+        twin.informers = self.informers.fork()
+        twin.tracer = None
+        # From now on neither side owns the actors and the agenda: whoever changes one copies it first.
+        self._token, twin._token = object(), object()
+        return twin
+
+    # -- the parts of a cluster ---------------------------------------------------------------------------------
+
+    def add_component(self, component: Component) -> None:
+        """Start a component: its informers list what there is, and its controllers get the keys of that."""
+        self.components = self.components.set(component.name, component)
+        wirings = wire(component)
+        for wiring in wirings:
+            self.actors = self.actors.set(wiring.actor, Actor(wiring, self._token))
+        self.informers.subscribe(component, wirings)
+        self.list_anew(component.name)
+
+    def list_anew(self, component: str) -> None:
+        """The component's informers list everything, as after a start."""
+        for kind in self.informers.kinds_of(component):
+            self.informers.relist(component, kind, self.store)
+            self.schedule(Deliver(component, kind), self.now + self.choices.delay(self.latencies.watch))
+
+    def view_of(self, name: str) -> View:
+        """What an actor sees now."""
+        actor = self.actors[name]
+        component = actor.wiring.component
+        state: Map[str, Any] = self.node_states.get(component.node, Map()) if component.node else Map()
+        snapshots = self.informers.snapshots(component.name)
+        return View(self.now, snapshots, actor.memory, state, self.store, self.choices.node)
+
+    def own(self, name: str) -> Actor:
+        """The actor, to be changed: a copy of it where a fork still shares it."""
+        actor = self.actors[name]
+        if actor.owner is not self._token:
+            actor = actor.copy(self._token)
+            self.actors = self.actors.set(name, actor)
+        return actor
+
+    def _own_agenda(self) -> Agenda:
+        if self._agenda_token is not self._token:
+            self._agenda = self._agenda.copy()
+            self._agenda_token = self._token
+        return self._agenda
+
+    # -- writing ------------------------------------------------------------------------------------------------
+
+    def send(self, write: Write, sender: Sender, cause: int = 0) -> Outcome:
+        """One write goes through the API server, and what it changed on its way to all who watch."""
+        answer = self.api.handle(self.store, write, sender, self.now, self.choices)
+        self.store = answer.store
+        for change in answer.changes:
+            for component, kind in self.informers.publish(change):
+                self.schedule(Deliver(component, kind), self.now + self.choices.delay(self.latencies.watch))
+        if self.tracer is not None:
+            self._trace(write, sender, answer, cause)
+        return answer.outcome
+
+    def _trace(self, write: Write, sender: Sender, answer: Answer, cause: int) -> None:
+        for line in line_of(write, sender, answer, self.now, cause):
+            self.emit(line)
+
+    def emit(self, line: Line) -> None:
+        """Give a line to the tracer, numbered."""
+        if self.tracer is not None:
+            self.lines += 1
+            self.tracer(evolve(line, number=self.lines))

@@ -1,0 +1,138 @@
+"""Informers: what each component has seen of each kind, and what is on its way to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from immutables import Map
+
+from k8sfsm.engine.cluster import Component, Watch, Wiring
+from k8sfsm.store import Change, Snapshot, Store
+
+Informer = tuple[str, str]
+"""(component, kind)."""
+
+
+class Informers:
+    """All informers of a cluster. `fork` is cheap: subscriptions are shared, the state is in persistent maps."""
+
+    __slots__ = ("_blocked", "_inbox", "_kinds", "_nodes", "_snapshots", "_subscribers", "_watchers", "_wirings")
+
+    def __init__(self) -> None:
+        self._watchers: dict[Informer, tuple[tuple[Wiring, Watch], ...]] = {}
+        self._kinds: dict[str, tuple[str, ...]] = {}
+        self._wirings: dict[str, tuple[Wiring, ...]] = {}
+        self._subscribers: dict[str, tuple[str, ...]] = {}
+        self._nodes: dict[str, str] = {}
+        self._snapshots: Map[str, Map[str, Snapshot]] = Map()
+        self._inbox: Map[Informer, tuple[Change, ...]] = Map()
+        self._blocked: Map[Informer, int] = Map()
+
+    def subscribe(self, component: Component, wirings: Sequence[Wiring]) -> None:
+        """Make the informers of a component. A component of a node sees only that node's pods, and its own Node."""
+        found: dict[str, list[tuple[Wiring, Watch]]] = {}
+        for wiring in wirings:
+            for watch in wiring.watches:
+                found.setdefault(watch.kind, []).append((wiring, watch))
+        self._kinds = {**self._kinds, component.name: tuple(found)}
+        self._wirings = {**self._wirings, component.name: tuple(wirings)}
+        self._watchers = {**self._watchers, **{(component.name, kind): tuple(pairs) for kind, pairs in found.items()}}
+        if component.node:
+            self._nodes = {**self._nodes, component.node: component.name}
+            return
+        for kind in found:
+            known = self._subscribers.get(kind, ())
+            if component.name not in known:
+                self._subscribers = {**self._subscribers, kind: (*known, component.name)}
+
+    def kinds_of(self, component: str) -> tuple[str, ...]:
+        """The kinds that a component watches."""
+        return self._kinds[component]
+
+    def wirings(self, component: str) -> tuple[Wiring, ...]:
+        """The controllers of a component."""
+        return self._wirings[component]
+
+    def component_of(self, node: str) -> str | None:
+        """The component that belongs to a node (its kubelet), or None."""
+        return self._nodes.get(node)
+
+    def watchers(self, component: str, kind: str) -> tuple[tuple[Wiring, Watch], ...]:
+        """The controllers of a component that watch a kind, and how."""
+        return self._watchers[component, kind]
+
+    def snapshots(self, component: str) -> Map[str, Snapshot]:
+        """What a component has seen, per kind."""
+        return self._snapshots.get(component, Map())
+
+    def publish(self, change: Change) -> Iterator[Informer]:
+        """Send a change on its way. Yields the informers that had nothing on its way before."""
+        kind = change.key[0]
+        for component in (*self._subscribers.get(kind, ()), *self._nodes_of(change)):
+            informer = (component, kind)
+            waiting = self._inbox.get(informer, ())
+            self._inbox = self._inbox.set(informer, (*waiting, change))
+            if not waiting:
+                yield informer
+
+    def _nodes_of(self, change: Change) -> tuple[str, ...]:
+        kind, _, name = change.key
+        names: tuple[str, ...]
+        if kind == "Node":
+            names = (name,)
+        elif kind == "Pod":
+            new = change.new.spec.node_name
+            old = change.old.spec.node_name if change.old is not None else new
+            names = (new,) if old == new else (old, new)
+        else:
+            return ()
+        return tuple(self._nodes[name] for name in names if name in self._nodes)
+
+    def catch_up(self, component: str, kind: str, store: Store) -> tuple[Change, ...]:
+        """The informer now sees the store as it is. Returns the changes that it had not seen."""
+        informer = (component, kind)
+        changes = self._inbox.get(informer, ())
+        if changes:
+            self._inbox = self._inbox.delete(informer)
+        seen = self.snapshots(component).set(kind, store.snapshot)
+        self._snapshots = self._snapshots.set(component, seen)
+        return changes
+
+    def relist(self, component: str, kind: str, store: Store) -> bool:
+        """Put everything there is on its way, as a list does. Says whether there is anything."""
+        node = next((name for name, owner in self._nodes.items() if owner == component), "")
+        changes = tuple(
+            Change(store.revision, "ADDED", (kind, obj.metadata.namespace, obj.metadata.name), None, obj)
+            for obj in _listed(kind, node, store.snapshot)
+        )
+        self._inbox = self._inbox.set((component, kind), changes)
+        return bool(changes)
+
+    def block(self, component: str, kind: str, until: int) -> None:
+        """The informer sees nothing new before `until` (ns)."""
+        self._blocked = self._blocked.set((component, kind), until)
+
+    def blocked_until(self, component: str, kind: str) -> int:
+        """Until when (ns) the informer sees nothing new; 0 where it is not held back."""
+        return self._blocked.get((component, kind), 0)
+
+    def fork(self) -> Informers:
+        """Independent informers that have seen as much."""
+        twin = Informers.__new__(Informers)
+        for name in Informers.__slots__:
+            setattr(twin, name, getattr(self, name))
+        return twin
+
+
+def _listed(kind: str, node: str, snapshot: Snapshot) -> Iterator[Any]:
+    """What a list of `kind` returns to a component; `node` limits it to that node's own."""
+    if node and kind == "Pod":
+        yield from snapshot.series("node", kind, node)
+    elif node and kind == "Node":
+        found = snapshot.get((kind, "", node))
+        if found is not None:
+            yield found
+    else:
+        for namespace in snapshot.namespaces.get(kind, ()):
+            yield from snapshot.series("in", kind, namespace)

@@ -1,0 +1,217 @@
+"""How each action of the engine is performed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve
+from immutables import Map
+
+from k8sfsm.apiserver import Sender
+from k8sfsm.engine.action import Act, Action, Crash, Deliver, Enqueue, Happen, Lag, Send, Start, Stop, Submit
+from k8sfsm.engine.actor import Actor
+from k8sfsm.engine.line import environment_line
+from k8sfsm.engine.recorder import event_write
+from k8sfsm.engine.run import Batch, Run
+from k8sfsm.node.runtime import apply
+from k8sfsm.request import DONE, Call, Key, Outcome, Parallel, Record, Remember
+from k8sfsm.store import Change
+
+if TYPE_CHECKING:
+    from k8sfsm.engine.engine import Engine
+
+
+def perform(engine: Engine, action: Action) -> None:
+    """Perform one action, whatever it is."""
+    _HOW[type(action)](engine, action)
+
+
+# -- seeing ---------------------------------------------------------------------------------------------------------
+
+
+def _deliver(engine: Engine, action: Deliver) -> None:
+    component, kind = action.component, action.kind
+    if component in engine.stopped:
+        return
+    blocked = engine.informers.blocked_until(component, kind)
+    if blocked > engine.now:
+        engine.schedule(action, blocked)
+        return
+    changes = engine.informers.catch_up(component, kind, engine.store)
+    for wiring, watch in engine.informers.watchers(component, kind):
+        notify(engine, wiring.actor, watch.keys, changes)
+
+
+def notify(engine: Engine, name: str, keys: Callable[..., Iterable[Any]], changes: Iterable[Change]) -> None:
+    """An actor sees changes: its memory takes note, and the keys that they concern are queued."""
+    actor = engine.own(name)
+    observe = actor.wiring.observe
+    for change in changes:
+        view = engine.view_of(name)
+        if observe is not None:
+            for step in observe(change, view):
+                actor.remember(step)
+        for found in keys(change, view):
+            if len(found) == 2:
+                engine.schedule(Enqueue(name, found[0]), engine.now + found[1])
+            else:
+                actor.queue.add(found, change.revision)
+    dispatch(engine, actor)
+
+
+def dispatch(engine: Engine, actor: Actor) -> None:
+    """Give waiting keys to free workers."""
+    while actor.queue.has_work():
+        key, cause = actor.queue.get()
+        actor.runs[key] = Run.of(key, cause, DONE)
+        engine.schedule(Act(actor.wiring.actor, key), engine.now)
+
+
+def _enqueue(engine: Engine, action: Enqueue) -> None:
+    if action.periodic:
+        engine.heartbeats -= 1
+    actor = engine.own(action.actor)
+    if actor.wiring.component.name not in engine.stopped:
+        actor.queue.add(action.key)
+        dispatch(engine, actor)
+
+
+# -- deciding and acting --------------------------------------------------------------------------------------------
+
+
+def _act(engine: Engine, action: Act) -> None:
+    actor = engine.own(action.actor)
+    waiting = actor.runs.get(action.key)
+    if waiting is None:
+        return
+    plan = actor.wiring.controller.reconcile(engine.view_of(action.actor), action.key)
+    if plan.detached:
+        actor.queue.detach(action.key)
+    _proceed(engine, actor, Run.of(action.key, waiting.cause, plan))
+    dispatch(engine, actor)
+
+
+def _proceed(engine: Engine, actor: Actor, run: Run) -> None:
+    """Do what needs no answer, up to the next write; let that be sent, or end the run."""
+    while run.batch is None:
+        if not run.steps:
+            if run.plan.then is None:
+                _finish(engine, actor, run)
+                return
+            run = Run.of(run.key, run.cause, run.plan.then(run.outcomes))
+            continue
+        step = run.steps[0]
+        if isinstance(step, Parallel):
+            run = evolve(run, steps=run.steps[1:], batch=Batch.of(step) if step.writes else None)
+        elif isinstance(step, Remember | Record | Call):
+            _do(engine, actor, step, run.cause)
+            run = evolve(run, steps=run.steps[1:])
+        else:
+            break
+    actor.runs[run.key] = run
+    arrives = engine.now + engine.choices.delay(engine.latencies.request)
+    engine.schedule(Send(actor.wiring.actor, run.key), max(actor.bucket.reserve(engine.now), arrives))
+
+
+def _do(engine: Engine, actor: Actor, step: Remember | Record | Call, cause: int) -> None:
+    if isinstance(step, Remember):
+        actor.remember(step)
+    elif isinstance(step, Record):
+        actor.recorder, write = event_write(actor.recorder, step, actor.wiring.source, engine.store, engine.now)
+        if write is not None:
+            engine.send(write, actor.wiring.sender, cause)
+    else:
+        state = engine.node_states.get(step.node, Map())
+        for due, event in engine.runtime.answer(step, engine.now, state):
+            engine.schedule(Happen(event), due)
+
+
+def _send(engine: Engine, action: Send) -> None:
+    actor = engine.own(action.actor)
+    run = actor.runs.get(action.key)
+    if run is None:
+        return
+    outcome: Outcome = engine.send(run.next_write, actor.wiring.sender, run.cause)
+    run = run.answered(outcome)
+    if run.batch is not None:
+        if run.batch.left:
+            actor.runs[run.key] = run
+            engine.schedule(action, actor.bucket.reserve(engine.now))
+            return
+        run = evolve(run, batch=None if run.batch.over else run.batch.next())
+    _proceed(engine, actor, run)
+
+
+def _finish(engine: Engine, actor: Actor, run: Run) -> None:
+    name, key = actor.wiring.actor, run.key
+    actor.runs.pop(key, None)
+    actor.queue.done(key)
+    if run.plan.error or run.failure:
+        again = actor.queue.failed(key, engine.now)
+        if again is not None:
+            engine.schedule(Enqueue(name, key), again)
+    else:
+        actor.queue.succeeded(key)
+    if run.plan.requeue_after is not None:
+        if run.plan.periodic:
+            engine.heartbeats += 1
+        engine.schedule(Enqueue(name, key, run.plan.periodic), engine.now + run.plan.requeue_after)
+    dispatch(engine, actor)
+
+
+# -- the outside world ----------------------------------------------------------------------------------------------
+
+
+def _happen(engine: Engine, action: Happen) -> None:
+    event = action.event
+    state = engine.node_states.get(event.node, Map())
+    engine.node_states = engine.node_states.set(event.node, apply(state, event))
+    engine.emit(environment_line(event, engine.now))
+    name = engine.informers.component_of(event.node)
+    if name is None or name in engine.stopped:
+        return
+    for wiring in engine.informers.wirings(name):
+        actor = engine.own(wiring.actor)
+        actor.queue.add(event.pod)
+        dispatch(engine, actor)
+
+
+def _submit(engine: Engine, action: Submit) -> None:
+    engine.send(action.write, Sender(actor=action.actor, account=action.account))
+
+
+def _lag(engine: Engine, action: Lag) -> None:
+    engine.informers.block(action.component, action.kind, engine.now + action.duration)
+
+
+def _crash(engine: Engine, action: Crash) -> None:
+    actor = engine.own(action.actor)
+    actor.reset()
+    component = actor.wiring.component.name
+    engine.list_anew(component)
+
+
+def _stop(engine: Engine, action: Stop) -> None:
+    engine.stopped |= {action.component}
+    for wiring in engine.informers.wirings(action.component):
+        engine.own(wiring.actor).reset()
+
+
+def _start(engine: Engine, action: Start) -> None:
+    engine.stopped -= {action.component}
+    engine.list_anew(action.component)
+
+
+_HOW: dict[type[Any], Callable[[Engine, Any], None]] = {
+    Deliver: _deliver,
+    Act: _act,
+    Send: _send,
+    Enqueue: _enqueue,
+    Happen: _happen,
+    Submit: _submit,
+    Lag: _lag,
+    Crash: _crash,
+    Stop: _stop,
+    Start: _start,
+}

@@ -1,0 +1,116 @@
+"""The Event recorder of an actor: from what a rule records to a write of an Event object.
+
+An Event that was sent before is counted up; when more than ten similar ones come in ten minutes they are combined;
+a source may send 25 about one object, and one more every five minutes.
+Source: staging/src/k8s.io/client-go/tools/record/events_cache.go.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from attrs import evolve, frozen
+from immutables import Map
+
+from k8sfsm.engine.cluster import EventSource
+from k8sfsm.engine.queue import SECOND
+from k8sfsm.law import constant
+from k8sfsm.objects import Event, EventSource as Source, ObjectMeta, ObjectReference
+from k8sfsm.request import Create, Record, Update
+from k8sfsm.store import Store
+
+Memory = Map[Any, Any]
+COMBINED: Final = "(combined from similar events): "
+_NEW_API: Final = ("default-scheduler",)
+"""Components that use events.k8s.io/v1, which has an eventTime instead of first and last timestamps."""
+
+
+@frozen
+class Similar:
+    """Events that differ in their message only: the messages of late, and when the last one came (ns)."""
+
+    messages: tuple[str, ...]
+    at: int
+
+
+@frozen
+class Budget:
+    """What a source may still send about an object: tokens (in units of one Event) at a time (ns)."""
+
+    tokens: float
+    at: int
+
+
+def event_write(
+    memory: Memory, record: Record, source: EventSource, store: Store, now: int
+) -> tuple[Memory, Create | Update | None]:
+    """The recorder's new memory, and the write that the record leads to (None: dropped as spam)."""
+    regarding = record.regarding
+    about = (regarding.kind, regarding.metadata.uid, record.field_path)
+    memory, allowed = _spend(memory, about, now)
+    memory, message = _combined(memory, (*about, record.type, record.reason), record.message, now)
+    identity = ("sent", *about, record.type, record.reason, message)
+    known = memory.get(identity)
+    stored = store.get("Event", *known) if known is not None else None
+    if stored is not None and stored.count:
+        again = evolve(stored, count=stored.count + 1, last_timestamp=now - now % SECOND, message=message)
+        return memory, Update(object=again, why=record.why) if allowed else None
+    event = _event(record, message, source, now, store)
+    memory = memory.set(identity, (event.metadata.namespace, event.metadata.name))
+    return memory, Create(object=event, why=record.why) if allowed else None
+
+
+def _spend(memory: Memory, about: tuple[str, ...], now: int) -> tuple[Memory, bool]:
+    """Take a token of the spam filter. Source: events_cache.go: EventSourceObjectSpamFilter.Filter."""
+    burst, refill = constant("event_spam_burst"), constant("event_spam_refill")
+    key = ("budget", *about[:2])
+    budget = memory.get(key, Budget(burst, now))
+    tokens = min(burst, budget.tokens + (now - budget.at) / (refill * SECOND))
+    if tokens < 1:
+        return memory, False
+    return memory.set(key, Budget(tokens - 1, now)), True
+
+
+def _combined(memory: Memory, kind: tuple[str, ...], message: str, now: int) -> tuple[Memory, str]:
+    """The message under which an Event is sent. Source: events_cache.go: EventAggregator.EventAggregate."""
+    key = ("similar", *kind)
+    similar = memory.get(key)
+    if similar is None or now - similar.at > constant("event_similar_interval") * SECOND:
+        similar = Similar((), now)
+    messages = similar.messages if message in similar.messages else (*similar.messages, message)
+    limit = constant("event_similar_max")
+    memory = memory.set(key, Similar(messages[-limit:], now))
+    return memory, message if len(messages) < limit else COMBINED + message
+
+
+def _event(record: Record, message: str, source: EventSource, now: int, store: Store) -> Event:
+    regarding, second = record.regarding, now - now % SECOND
+    meta = regarding.metadata
+    namespace = meta.namespace or "default"
+    stamp = now
+    while store.get("Event", namespace, f"{meta.name}.{stamp:x}") is not None:
+        stamp += 1
+    new_api = source.component in _NEW_API
+    return Event(
+        metadata=ObjectMeta(name=f"{meta.name}.{stamp:x}", namespace=namespace),
+        involved_object=ObjectReference(
+            kind=regarding.kind,
+            namespace=meta.namespace,
+            name=meta.name,
+            uid=meta.uid,
+            api_version=regarding.api_version,
+            resource_version=meta.resource_version,
+            field_path=record.field_path,
+        ),
+        type=record.type,
+        reason=record.reason,
+        message=message,
+        source=Source() if new_api else Source(component=source.component, host=source.host),
+        first_timestamp=None if new_api else second,
+        last_timestamp=None if new_api else second,
+        count=0 if new_api else 1,
+        event_time=now if new_api else None,
+        action="Binding" if new_api else "",
+        reporting_component=source.component,
+        reporting_instance=f"{source.component}-{source.host}".rstrip("-") if new_api else source.host,
+    )

@@ -1,0 +1,72 @@
+"""From a controller's spec to what the engine needs to run it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from k8sfsm.apiserver import Sender
+from k8sfsm.engine.cluster import Component, Controller, EventSource, Watch, Wiring
+from k8sfsm.engine.queue import MILLISECOND, SECOND, QueueSettings
+
+
+def wire(component: Component) -> tuple[Wiring, ...]:
+    """The wirings of a component's controllers. Raises SpecError or LawError where a spec is wrong."""
+    return tuple(_wiring(component, controller) for controller in component.controllers)
+
+
+def _wiring(component: Component, controller: Controller) -> Wiring:
+    spec = controller.law.controller()
+    queue = spec.queue
+    settings = QueueSettings(
+        workers=queue.workers,
+        base_delay=round(queue.base_delay_ms * MILLISECOND),
+        max_delay=round(queue.max_delay_s * SECOND),
+        max_retries=queue.max_retries,
+    )
+    name = f"{controller.name}/{component.node}" if component.node else controller.name
+    return Wiring(
+        actor=name,
+        controller=controller,
+        component=component,
+        sender=Sender(actor=controller.name, account=account_of(controller.name, component.node), node=component.node),
+        source=EventSource(event_component(controller.name), component.node),
+        settings=settings,
+        watches=_watches(controller, spec.watches),
+        observe=getattr(controller, "observe", None),
+    )
+
+
+def _watches(controller: Controller, declared: Iterable[Any]) -> tuple[Watch, ...]:
+    """One entry per kind, with the keys of all its rows joined."""
+    functions: dict[str, list[Callable[..., Iterable[Any]]]] = {}
+    for watch in declared:
+        functions.setdefault(watch.kind, []).append(controller.law.function("key", watch.key))
+    return tuple(Watch(kind=kind, keys=_joined(tuple(found))) for kind, found in functions.items())
+
+
+def _joined(functions: tuple[Callable[..., Iterable[Any]], ...]) -> Callable[..., Iterable[Any]]:
+    if len(functions) == 1:
+        return functions[0]
+
+    def keys(change: Any, view: Any) -> Iterable[Any]:
+        for function in functions:
+            yield from function(change, view)
+
+    return keys
+
+
+def account_of(actor: str, node: str = "") -> str:
+    """The user name with which an actor's requests appear in an audit log."""
+    if node:
+        return f"system:node:{node}"
+    if actor == "kube-scheduler":
+        return "system:kube-scheduler"
+    if actor == "garbage-collector":
+        return "system:serviceaccount:kube-system:generic-garbage-collector"
+    return f"system:serviceaccount:kube-system:{actor}"
+
+
+def event_component(actor: str) -> str:
+    """The component that an actor's Events name as their source."""
+    return "default-scheduler" if actor == "kube-scheduler" else actor

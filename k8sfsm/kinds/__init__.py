@@ -1,0 +1,1 @@
+"""Facts and guards of the machines, one module per kind."""

@@ -1,0 +1,97 @@
+"""How many pods a rolling update may have too many, and too few.
+
+Source: pkg/controller/deployment/util/deployment_util.go: ResolveFenceposts, MaxSurge, MaxUnavailable, MinAvailable.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from attrs import frozen
+
+from k8sfsm.law import Law
+from k8sfsm.objects import Deployment, IntOrString, ReplicaSet
+from k8sfsm.objects.percent import scaled_value
+
+law: Final = Law("deployment")
+
+
+def replicas_of(obj: Deployment | ReplicaSet) -> int:
+    """spec.replicas; the API server has defaulted it."""
+    return 1 if obj.spec.replicas is None else obj.spec.replicas
+
+
+@frozen
+class Fenceposts:
+    """Pods above `replicas` (`surge`) and below it (`unavailable`) that are allowed, as written and not yet capped."""
+
+    surge: int
+    unavailable: int
+
+
+@law.fact
+def surge(case: Fenceposts) -> int:
+    """Pods that may be made before old ones go."""
+    return case.surge
+
+
+@law.fact
+def unavailable(case: Fenceposts) -> int:
+    """Pods that may be missing."""
+    return case.unavailable
+
+
+def resolve(max_surge: IntOrString | None, max_unavailable: IntOrString | None, replicas: int) -> Fenceposts:
+    """Both bounds as numbers of pods. Raises ValueError for a text that is no percentage."""
+    posts = Fenceposts(
+        scaled_value(0 if max_surge is None else max_surge, replicas, round_up=True),
+        scaled_value(0 if max_unavailable is None else max_unavailable, replicas, round_up=False),
+    )
+    instead: int | None = law.decide("fenceposts", posts).outputs["instead"]
+    return posts if instead is None else Fenceposts(posts.surge, instead)
+
+
+@frozen
+class Bounds:
+    """A Deployment whose bounds are asked for."""
+
+    deployment: Deployment
+
+
+@law.fact
+def rolls(case: Bounds) -> bool:
+    """The strategy is RollingUpdate."""
+    return case.deployment.spec.strategy.type == "RollingUpdate"
+
+
+@law.fact
+def wants_pods(case: Bounds) -> bool:
+    """spec.replicas is not 0."""
+    return replicas_of(case.deployment) != 0
+
+
+def _resolved(deployment: Deployment) -> Fenceposts:
+    rolling = deployment.spec.strategy.rolling_update
+    if rolling is None:
+        return Fenceposts(0, 0)
+    try:
+        return resolve(rolling.max_surge, rolling.max_unavailable, replicas_of(deployment))
+    except ValueError:
+        return Fenceposts(0, 0)
+
+
+def max_surge(deployment: Deployment) -> int:
+    """Pods above spec.replicas that the strategy allows."""
+    counted = law.decide("surge-bound", Bounds(deployment)).outputs["counted"]
+    return _resolved(deployment).surge if counted else 0
+
+
+def max_unavailable(deployment: Deployment) -> int:
+    """Pods below spec.replicas that the strategy allows; never more than there are to be."""
+    counted = law.decide("unavailable-bound", Bounds(deployment)).outputs["counted"]
+    return min(_resolved(deployment).unavailable, replicas_of(deployment)) if counted else 0
+
+
+def min_available(deployment: Deployment) -> int:
+    """Pods that must stay available."""
+    return replicas_of(deployment) - max_unavailable(deployment)

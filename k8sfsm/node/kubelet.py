@@ -1,0 +1,149 @@
+"""The kubelet: one reconciler per node, for its pods and for the node itself."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from attrs import evolve
+
+import k8sfsm.node.admission
+import k8sfsm.node.ending
+import k8sfsm.node.prober  # noqa: F401  facts and actions of the tables
+from k8sfsm.law import Law
+from k8sfsm.node.memory import PodMemory
+from k8sfsm.node.registration import reconcile_node
+from k8sfsm.node.session import Session, Settings
+from k8sfsm.objects import Pod, PodStatus
+from k8sfsm.request import DONE, Key, Outcome, PatchStatus, Plan, Remember, Step
+from k8sfsm.store import Change
+from k8sfsm.view import View
+
+law = Law("kubelet")
+
+GONE: Final = (404, 409)
+
+
+@law.key
+def pods_of_node(change: Change, view: View) -> tuple[Key, ...]:
+    """The pod itself, once it is bound to a node. The engine hands a kubelet the pods of its own node only."""
+    bound = change.new.spec.node_name or (change.old is not None and change.old.spec.node_name)
+    return (change.key,) if bound else ()
+
+
+@law.key
+def nothing(change: Change, view: View) -> tuple[Key, ...]:
+    """No key: the kubelet reads objects of this kind when it needs them."""
+    return ()
+
+
+class Kubelet:
+    """The kubelet of one node: a pure function from a view (with the node's runtime in it) to a plan.
+
+    Keys are those of pods bound to the node, and the key of the node itself.
+    """
+
+    name = "kubelet"
+    law = law
+
+    def __init__(self, node: str, settings: Settings | None = None) -> None:
+        self.node = node
+        self.settings = settings if settings is not None else Settings(node=node)
+        self._requests: dict[str, tuple[int, int, int]] = {}
+
+    def reconcile(self, view: View, key: Key) -> Plan:
+        """What to do about a pod or the node."""
+        if key[0] == "Node":
+            return reconcile_node(self.settings, view, key)
+        return self._pod(view, key)
+
+    def _pod(self, view: View, key: Key) -> Plan:
+        pod: Pod | None = view.get(*key)
+        if pod is not None and pod.spec.node_name != self.node:
+            pod = None
+        known: tuple[PodMemory, ...] = view.memory.get(key, ())
+        entries = list(known)
+        if pod is not None and not any(entry.pod.metadata.uid == pod.metadata.uid for entry in entries):
+            entries.append(PodMemory(pod=pod, added_at=view.now))
+        if not entries:
+            return DONE
+        sessions = [self._session(view, key, pod, entry) for entry in entries]
+        steps = [step for session in sessions for step in _look(session)]
+        return _plan(key, known, sessions, steps)
+
+    def _session(self, view: View, key: Key, pod: Pod | None, entry: PodMemory) -> Session:
+        current = pod is not None and pod.metadata.uid == entry.pod.metadata.uid
+        shown = pod if pod is not None and current else entry.pod
+        if entry.pod.metadata.generation != shown.metadata.generation:
+            entry = evolve(entry, pod=shown)
+        return Session(
+            settings=self.settings,
+            view=view,
+            key=key,
+            pod=shown,
+            object_gone=not current,
+            memory=entry,
+            requests=self._requests,
+        )
+
+
+def _look(session: Session) -> list[Step]:
+    """Ask the table what to do until the pod has to be waited for."""
+    steps: list[Step] = []
+    session.again = True
+    while session.again:
+        session.again = False
+        steps.extend(law.perform(law.decide("pod_sync", session), session))  # type: ignore[arg-type]
+    if session.hides_an_end:
+        session.wake(session.next_relist)
+    return steps
+
+
+def _plan(key: Key, known: tuple[PodMemory, ...], sessions: list[Session], steps: list[Step]) -> Plan:
+    left = [session for session in sessions if not session.forgotten]
+    before = {entry.pod.metadata.uid: entry.wake_at for entry in known}
+    entries = tuple(session.memory for session in left)
+    if len(entries) != len(known) or any(a is not b for a, b in zip(entries, known, strict=False)):
+        steps.append(Remember(key=key, value=entries or None))
+    later = _requeue(left, before)
+    writes = [write for session in left for write in _writes(session)]
+    if not writes:
+        return Plan(steps=tuple(steps), requeue_after=later)
+    sender = next((session for session in left if session.status is not None), None)
+
+    def answered(outcomes: tuple[Outcome, ...]) -> Plan:
+        first = outcomes[0]
+        if not first.ok and first.code not in GONE:
+            return Plan(error=first.message or str(first.code), requeue_after=later)
+        if sender is None or sender.status is None or not first.ok:
+            return Plan(requeue_after=later)
+        sent = _remember_sent(sender.memory, sender.status, first)
+        values = tuple(sent if session is sender else session.memory for session in left)
+        return Plan(steps=(Remember(key=key, value=values),), requeue_after=later)
+
+    return Plan(steps=(*steps, *writes), then=answered)
+
+
+def _remember_sent(memory: PodMemory, status: PodStatus, outcome: Outcome) -> PodMemory:
+    stored = outcome.object
+    version = int(stored.metadata.resource_version or 0) if stored is not None else 0
+    return evolve(memory, sent=status, sent_at=version)
+
+
+def _writes(session: Session) -> list[Any]:
+    if session.status is None:
+        return session.writes
+    uid = session.pod.metadata.uid
+    patch = PatchStatus(key=session.key, uid=uid, status=session.status, why=session.status_why)
+    return [patch, *session.writes]
+
+
+def _requeue(sessions: list[Session], before: dict[str, int | None]) -> int | None:
+    """Time (ns) until the earliest new timer; None where all that are wanted run already."""
+    wanted = [
+        session.memory.wake_at - session.now
+        for session in sessions
+        if session.memory.wake_at is not None
+        and session.memory.wake_at > session.now
+        and session.memory.wake_at != before.get(session.pod.metadata.uid)
+    ]
+    return min(wanted) if wanted else None

@@ -1,0 +1,75 @@
+"""What a kubelet remembers of a pod between two looks at it. It is lost when the kubelet restarts."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+from attrs import frozen
+from immutables import Map
+
+from k8sfsm.node.backoff import Backoff
+from k8sfsm.node.container_status import StartError
+from k8sfsm.objects import Pod, PodStatus
+
+Stage: TypeAlias = Literal["new", "syncing", "ending", "ended"]
+Doing: TypeAlias = Literal["none", "sandbox", "pull", "start", "stop", "kill-pod"]
+
+
+@frozen(kw_only=True)
+class Work:
+    """The sync that a pod's worker is busy with: what it waits for, and which containers are to be started next.
+
+    `since` (ns): when the order was given; `attempt`: of the sandbox or run ordered; `changed`: the runtime's
+    state of the pod is another one than when the sync began; `failed`: something could not be started.
+    """
+
+    doing: Doing = "none"
+    name: str = ""
+    queue: tuple[str, ...] = ()
+    since: int = 0
+    attempt: int = 0
+    changed: bool = False
+    failed: bool = False
+
+
+@frozen
+class PullBackoff:
+    """After a failed pull: the delay (ns) until the next one, counted from `since`, and what the last error was."""
+
+    delay: int
+    since: int
+    message: str
+
+
+@frozen(kw_only=True)
+class PodMemory:
+    """A pod in the kubelet's memory.
+
+    `generated`: the last status the kubelet came to; `sent`: what of it went to the API, stored at revision
+    `sent_at`. `synced`: what the last sync saw. `held_until`, `resync_at`, `wake_at`: no sync before, a sync
+    at the latest, and the earliest timer that is running (ns). `noted`: probe answers that were dealt with.
+    `over_at`: when a pod whose containers have all ended is taken down; `returned`: its deletion was asked for.
+    `stopping`: containers that were ordered to stop since `ending_since`; `grace`: seconds that they get.
+    """
+
+    pod: Pod
+    added_at: int
+    stage: Stage = "new"
+    generated: PodStatus | None = None
+    sent: PodStatus | None = None
+    sent_at: int = 0
+    synced: Any = None
+    work: Work = Work()
+    start_errors: Map[str, StartError] = Map()
+    backoffs: Map[str, Backoff] = Map()
+    pull_backoffs: Map[str, PullBackoff] = Map()
+    held_until: int = 0
+    resync_at: int | None = None
+    wake_at: int | None = None
+    over_at: int | None = None
+    returned: bool = False
+    noted: Map[tuple[str, str], int] = Map()
+    asked: Map[tuple[str, str], int] = Map()
+    stopping: tuple[str, ...] = ()
+    ending_since: int = 0
+    grace: int = 0

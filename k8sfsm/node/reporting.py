@@ -1,0 +1,77 @@
+"""When and what a kubelet writes to a pod's status."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from attrs import evolve
+
+from k8sfsm.law import Decision, Law
+from k8sfsm.node.session import Session
+from k8sfsm.node.status import ReportCase, StatusCase, ended_status, generate, merged, settle
+from k8sfsm.objects import PodStatus
+from k8sfsm.request import Step
+
+law = Law("kubelet")
+
+
+def status_now(session: Session, *, over: bool = False) -> PodStatus:
+    """The pod's status as the kubelet sees it now."""
+    memory = session.memory
+    case = StatusCase(
+        pod=session.pod,
+        runtime=session.seen,
+        reported=memory.generated,
+        now=session.now,
+        over=over,
+        start_errors=memory.start_errors,
+        host_ips=session.host_ips,
+        reads_cgroups=session.settings.reads_cgroups,
+    )
+    return settle(generate(case), case.old, session.now)
+
+
+def report(session: Session, status: PodStatus, decision: Decision) -> None:
+    """Take `status` as the pod's own, and send what of it differs from what was sent last."""
+    session.remember(generated=status)
+    if session.object_gone:
+        return
+    ended = session.memory.stage == "ended"
+    outgoing = merged(ReportCase(session.pod, status, not ended), session.now)
+    if outgoing != session.memory.sent:
+        session.status, session.status_why = outgoing, decision.why
+
+
+@law.action
+def report_status(session: Session, decision: Decision) -> Iterable[Step]:
+    """Report what the kubelet sees of the pod."""
+    session.remember(synced=session.signature())
+    report(session, status_now(session), decision)
+    return ()
+
+
+@law.action
+def restate_status(session: Session, decision: Decision) -> Iterable[Step]:
+    """Report again what somebody else has changed. Source: pkg/kubelet/status/status_manager.go: needsReconcile"""
+    known = session.memory.generated
+    if known is not None:
+        session.status, session.status_why = merged(ReportCase(session.pod, known, True), session.now), decision.why
+    return ()
+
+
+@law.action
+def report_end(session: Session, decision: Decision) -> Iterable[Step]:
+    """Report how the pod ended: no container of it can run any more."""
+    session.remember(stage="ended")
+    report(session, status_now(session, over=True), decision)
+    return ()
+
+
+@law.action
+def report_last_status(session: Session, decision: Decision) -> Iterable[Step]:
+    """Report a terminal phase, whatever is missing."""
+    status = session.memory.generated
+    if status is not None:
+        status = settle(ended_status(session.pod, status), status, session.now)
+        report(session, evolve(status, observed_generation=session.pod.metadata.generation), decision)
+    return ()

@@ -1,0 +1,368 @@
+"""A node's container runtime: its state as a value, the facts that change it, and the port that answers a kubelet.
+
+The state of a node is an immutable map: pod uid -> `PodRuntime`, and `NODE` -> `NodeRuntime`. It changes only by
+`apply(state, event)`. Kinds of events have the names that the recordings' environment log uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from ipaddress import IPv4Network
+from typing import Any, Final, Literal, Protocol, TypeAlias
+
+from attrs import evolve, frozen
+from immutables import Map
+
+from k8sfsm.request import Call, Key
+
+NODE: Final = ""
+"""The key of what belongs to the node itself in the state of its runtime."""
+
+ProbeKind: TypeAlias = Literal["startup", "live", "ready"]
+InstanceState: TypeAlias = Literal["created", "running", "exited", "unknown"]
+PullState: TypeAlias = Literal["asked", "done", "failed"]
+
+
+@frozen
+class Sandbox:
+    """A pod's sandbox: `ready` until it is stopped; `attempt` counts sandboxes of the pod from 0."""
+
+    attempt: int
+    ip: str
+    ready: bool
+    started_at: int
+    stopped_at: int = 0
+
+
+@frozen
+class Probed:
+    """What a container's probe has said: the latest answer, how many equal ones in a row, and what they conclude.
+
+    `result` changes when enough equal answers follow each other; None: nothing concluded yet.
+    """
+
+    ok: bool
+    run: int
+    result: bool | None
+    at: int
+    output: str = ""
+
+
+@frozen(kw_only=True)
+class Instance:
+    """One run of a container. Times in nanoseconds; `stopped`: the kubelet ordered the end."""
+
+    id: str
+    attempt: int
+    state: InstanceState
+    image: str = ""
+    image_id: str = ""
+    wanted_image: str = ""
+    started_at: int | None = None
+    finished_at: int | None = None
+    exit_code: int = 0
+    reason: str = ""
+    message: str = ""
+    stopping_since: int | None = None
+    probes: Map[str, Probed] = Map()
+
+    @property
+    def stopped(self) -> bool:
+        """True when the kubelet ordered the end of this run."""
+        return self.stopping_since is not None
+
+
+@frozen(kw_only=True)
+class Image:
+    """An image on the node: the name and id that the runtime reports, and its size in bytes."""
+
+    name: str
+    id: str = ""
+    size: int = 0
+
+
+@frozen(kw_only=True)
+class Pull:
+    """The latest pull that a pod asked for. `started_at` is later than `asked_at` where pulls queue up."""
+
+    state: PullState
+    asked_at: int
+    started_at: int = 0
+    finished_at: int = 0
+    message: str = ""
+
+
+@frozen(kw_only=True)
+class PodRuntime:
+    """What the runtime knows about one pod. `containers`: runs by name, oldest first, the two newest of each.
+
+    `settled_at`: when an order of the kubelet was last done; it looks at the pod then, besides its regular relist.
+    """
+
+    sandbox: Sandbox | None = None
+    containers: Map[str, tuple[Instance, ...]] = Map()
+    pulls: Map[str, Pull] = Map()
+    settled_at: int = 0
+    cleaned: bool = False
+
+
+@frozen(kw_only=True)
+class NodeRuntime:
+    """What belongs to the node: images, until when its one pull at a time is busy, addresses in use (-> pod uid)."""
+
+    images: Map[str, Image] = Map()
+    pulling_until: int = 0
+    last_address: int = 1
+    addresses: Map[str, str] = Map()
+
+
+State: TypeAlias = Map[str, Any]
+
+
+@frozen(kw_only=True)
+class RuntimeEvent:
+    """A fact about the environment of one pod, at time `at` (ns); fields that a kind does not use stay empty.
+
+    `success`, `failure`: the thresholds of the probe that was answered.
+    """
+
+    at: int
+    node: str
+    uid: str
+    kind: str
+    pod: Key = ("Pod", "", "")
+    container: str = ""
+    attempt: int = 0
+    id: str = ""
+    image: str = ""
+    reported_image: str = ""
+    image_id: str = ""
+    ip: str = ""
+    code: int = 0
+    reason: str = ""
+    message: str = ""
+    probe: str = ""
+    ok: bool = False
+    success: int = 1
+    failure: int = 3
+    size: int = 0
+
+
+Answer: TypeAlias = tuple[int, RuntimeEvent]
+
+
+class Runtime(Protocol):
+    """What answers a kubelet's orders: each with facts that come true at a time (ns)."""
+
+    def answer(self, call: Call, now: int, state: State) -> Iterable[Answer]:
+        """The facts that follow from `call`, given at `now` in `state` of the node's runtime."""
+
+
+def pod_of(state: State, uid: str) -> PodRuntime:
+    """What the runtime knows about a pod; an empty record for one it does not know."""
+    found: PodRuntime | None = state.get(uid)
+    return found if found is not None else EMPTY
+
+
+def node_of(state: State) -> NodeRuntime:
+    """What belongs to the node."""
+    found: NodeRuntime | None = state.get(NODE)
+    return found if found is not None else NodeRuntime()
+
+
+def newest(pod: PodRuntime, container: str) -> Instance | None:
+    """The newest run of a container."""
+    runs = pod.containers.get(container)
+    return runs[-1] if runs else None
+
+
+def apply(state: State, event: RuntimeEvent) -> State:
+    """The state of a node's runtime after `event`. Kinds that change nothing (`exec`...) leave it as it is."""
+    change = _CHANGES.get(event.kind)
+    return state if change is None else change(state, event)
+
+
+EMPTY: Final = PodRuntime()
+_KEPT: Final = 2
+
+
+@lru_cache(maxsize=1024)
+def ip_network(cidr: str) -> IPv4Network:
+    """A network from its text."""
+    return IPv4Network(cidr)
+
+
+def _sandbox_run(state: State, event: RuntimeEvent) -> State:
+    ip = event.ip
+    if "/" in ip:
+        state, ip = _take_address(state, event)
+    sandbox = Sandbox(event.attempt, ip, True, event.at)
+    return state.set(event.uid, evolve(pod_of(state, event.uid), sandbox=sandbox, settled_at=event.at))
+
+
+def _take_address(state: State, event: RuntimeEvent) -> tuple[State, str]:
+    """The next free address of the node's network (`event.ip`), round and round as the host-local plugin does."""
+    node = node_of(state)
+    network = ip_network(event.ip)
+    last, size = node.last_address, network.num_addresses
+    ip = ""
+    for _ in range(size):
+        last = last + 1 if last + 2 < size else 2
+        ip = str(network.network_address + last)
+        if ip not in node.addresses:
+            break
+    node = evolve(node, last_address=last, addresses=node.addresses.set(ip, event.uid))
+    return state.set(NODE, node), ip
+
+
+def _free_address(state: State, uid: str, ip: str) -> State:
+    node = node_of(state)
+    if node.addresses.get(ip) != uid:
+        return state
+    return state.set(NODE, evolve(node, addresses=node.addresses.delete(ip)))
+
+
+def _sandbox_stop(state: State, event: RuntimeEvent) -> State:
+    pod = pod_of(state, event.uid)
+    if pod.sandbox is None:
+        return state
+    state = _free_address(state, event.uid, pod.sandbox.ip)
+    sandbox = evolve(pod.sandbox, ready=False, stopped_at=event.at)
+    return state.set(event.uid, evolve(pod, sandbox=sandbox, settled_at=event.at))
+
+
+def _pull_asked(state: State, event: RuntimeEvent) -> State:
+    pod = pod_of(state, event.uid)
+    pull = Pull(state="asked", asked_at=event.at)
+    return state.set(event.uid, evolve(pod, pulls=pod.pulls.set(event.image, pull)))
+
+
+def _pull_start(state: State, event: RuntimeEvent) -> State:
+    pod = pod_of(state, event.uid)
+    pull = pod.pulls.get(event.image) or Pull(state="asked", asked_at=event.at)
+    return state.set(event.uid, evolve(pod, pulls=pod.pulls.set(event.image, evolve(pull, started_at=event.at))))
+
+
+def _pull_done(state: State, event: RuntimeEvent) -> State:
+    return _image_present(_pull_over(state, event, "done"), event)
+
+
+def _pull_failed(state: State, event: RuntimeEvent) -> State:
+    return _pull_over(state, event, "failed")
+
+
+def _pull_over(state: State, event: RuntimeEvent, how: PullState) -> State:
+    pod = pod_of(state, event.uid)
+    known = pod.pulls.get(event.image) or Pull(state="asked", asked_at=event.at)
+    pull = evolve(
+        known,
+        state=how,
+        started_at=known.started_at or known.asked_at,
+        finished_at=event.at,
+        message=event.message,
+    )
+    return state.set(event.uid, evolve(pod, pulls=pod.pulls.set(event.image, pull), settled_at=event.at))
+
+
+def _image_present(state: State, event: RuntimeEvent) -> State:
+    node = node_of(state)
+    image = Image(name=event.reported_image or event.image, id=event.image_id, size=event.size)
+    return state.set(NODE, evolve(node, images=node.images.set(event.image, image)))
+
+
+def _pull_queued(state: State, event: RuntimeEvent) -> State:
+    return state.set(NODE, evolve(node_of(state), pulling_until=event.at))
+
+
+def _container_start(state: State, event: RuntimeEvent) -> State:
+    run = _run_of(event, state="running", started_at=event.at)
+    return _add(state, event, run)
+
+
+def _container_start_error(state: State, event: RuntimeEvent) -> State:
+    run = _run_of(event, state="exited", started_at=0, finished_at=event.at)
+    run = evolve(run, exit_code=event.code or 128, reason=event.reason or "StartError", message=event.message)
+    return _add(state, event, run)
+
+
+def _run_of(event: RuntimeEvent, **fields: Any) -> Instance:
+    return Instance(
+        id=event.id,
+        attempt=event.attempt,
+        image=event.reported_image or event.image,
+        image_id=event.image_id,
+        wanted_image=event.image,
+        **fields,
+    )
+
+
+def _add(state: State, event: RuntimeEvent, run: Instance) -> State:
+    pod = pod_of(state, event.uid)
+    runs = (*pod.containers.get(event.container, ()), run)[-_KEPT:]
+    return state.set(
+        event.uid, evolve(pod, containers=pod.containers.set(event.container, runs), settled_at=event.at)
+    )
+
+
+def _change_run(state: State, event: RuntimeEvent, change: Callable[[Instance], Instance]) -> State:
+    """Change the run that the event is about; nothing where the runtime has no such run any more."""
+    pod = pod_of(state, event.uid)
+    runs = pod.containers.get(event.container, ())
+    if not any(run.attempt == event.attempt and run.state == "running" for run in runs):
+        return state
+    runs = tuple(change(run) if run.attempt == event.attempt else run for run in runs)
+    return state.set(event.uid, evolve(pod, containers=pod.containers.set(event.container, runs)))
+
+
+def _stop_signal(state: State, event: RuntimeEvent) -> State:
+    return _change_run(state, event, lambda run: evolve(run, stopping_since=event.at))
+
+
+def _container_exit(state: State, event: RuntimeEvent) -> State:
+    def end(run: Instance) -> Instance:
+        reason = event.reason or ("Error" if event.code else "Completed")
+        return evolve(
+            run, state="exited", finished_at=event.at, exit_code=event.code, reason=reason, message=event.message
+        )
+
+    return _change_run(state, event, end)
+
+
+def _probe(state: State, event: RuntimeEvent) -> State:
+    def note(run: Instance) -> Instance:
+        known = run.probes.get(event.probe)
+        count = known.run + 1 if known is not None and known.ok == event.ok else 1
+        conclusive = count >= (event.success if event.ok else event.failure)
+        result = event.ok if conclusive else (known.result if known is not None else None)
+        probed = Probed(event.ok, count, result, event.at, event.message)
+        return evolve(run, probes=run.probes.set(event.probe, probed))
+
+    return _change_run(state, event, note)
+
+
+def _volumes_unmounted(state: State, event: RuntimeEvent) -> State:
+    return state.set(event.uid, evolve(pod_of(state, event.uid), cleaned=True))
+
+
+def _pod_removed(state: State, event: RuntimeEvent) -> State:
+    return state.delete(event.uid) if event.uid in state else state
+
+
+_CHANGES: Final[dict[str, Callable[[State, RuntimeEvent], State]]] = {
+    "sandbox-run": _sandbox_run,
+    "sandbox-stop": _sandbox_stop,
+    "pull-asked": _pull_asked,
+    "pull-queued": _pull_queued,
+    "pull-start": _pull_start,
+    "pull-done": _pull_done,
+    "pull-failed": _pull_failed,
+    "image-present": _image_present,
+    "container-start": _container_start,
+    "container-start-error": _container_start_error,
+    "container-exit": _container_exit,
+    "stop-signal": _stop_signal,
+    "probe": _probe,
+    "volumes-unmounted": _volumes_unmounted,
+    "pod-removed": _pod_removed,
+}

@@ -1,0 +1,380 @@
+"""A container runtime that does what images are called: the environment of simulations.
+
+Parts of a name beginning with `sim/`: `exitC-after-Ss`, `oom-after-Ss`, `readySs`, `unhealthy-after-Ss`, `slow-start`,
+`termSs`, `ignoreterm`/`slow-stop`, `notfound`, `pullSs`, `starterror`, `web`. Environment variables `SIM_...` go before the
+name, and a script of the scenario before both. Any other image runs for ever.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any, Final
+
+from attrs import evolve, frozen
+
+from k8sfsm.node.runtime import NODE, Answer, NodeRuntime, RuntimeEvent, State, node_of, pod_of
+from k8sfsm.objects import Container
+from k8sfsm.objects.times import SECOND
+from k8sfsm.request import Call
+
+MILLISECOND: Final = 1_000_000
+
+
+@frozen(kw_only=True)
+class Latencies:
+    """How long the node takes for what a script does not say; nanoseconds, medians of the recorded cluster."""
+
+    volumes: int = 270 * MILLISECOND
+    sandbox: int = 150 * MILLISECOND
+    start: int = 75 * MILLISECOND
+    pull: int = 500 * MILLISECOND
+    failed_pull: int = 400 * MILLISECOND
+    term: int = 300 * MILLISECOND
+    sandbox_stop: int = 2 * MILLISECOND
+    probe: int = 2 * MILLISECOND
+    clean_up: int = 600 * MILLISECOND
+
+
+@frozen(kw_only=True)
+class Script:
+    """How a container behaves. Times in seconds from its start; None: never."""
+
+    exit_after: float | None = None
+    exit_code: int = 0
+    exit_reason: str = ""
+    ready_after: float | None = 0
+    started_after: float | None = 0
+    live_until: float | None = None
+    term_delay: float | None = None
+    term_code: int = 0
+    ignores_term: bool = False
+    pull_after: float | None = None
+    pull_fails: bool = False
+    start_fails: bool = False
+    fail_attempts: int | None = None
+    then_exit_after: float | None = None
+    listens: bool = True
+    message: str = ""
+
+
+_PHRASES: Final[tuple[tuple[str, Callable[[re.Match[str]], dict[str, Any]]], ...]] = (
+    (r"exit (\d+) after ([\d.]+)s", lambda m: {"exit_code": int(m[1]), "exit_after": float(m[2])}),
+    (r"oom after ([\d.]+)s", lambda m: {"exit_code": 137, "exit_after": float(m[1]), "exit_reason": "OOMKilled"}),
+    (r"ready after ([\d.]+)s", lambda m: {"ready_after": float(m[1])}),
+    (r"never ready", lambda m: {"ready_after": None}),
+    (r"started after ([\d.]+)s", lambda m: {"started_after": float(m[1])}),
+    (r"never started", lambda m: {"started_after": None}),
+    (r"unhealthy after ([\d.]+)s", lambda m: {"live_until": float(m[1])}),
+    (r"term after ([\d.]+)s(?: with (\d+))?", lambda m: {"term_delay": float(m[1]), "term_code": int(m[2] or 0)}),
+    (r"slow stop|ignores term", lambda m: {"ignores_term": True}),
+    (r"pull fails", lambda m: {"pull_fails": True}),
+    (r"pull takes ([\d.]+)s", lambda m: {"pull_after": float(m[1])}),
+    (r"start fails", lambda m: {"start_fails": True}),
+)
+_NAMES: Final[tuple[tuple[str, Callable[[re.Match[str]], dict[str, Any]]], ...]] = (
+    (r"exit(\d+)-after-([\d.]+)s", lambda m: {"exit_code": int(m[1]), "exit_after": float(m[2])}),
+    (r"oom-after-([\d.]+)s", lambda m: {"exit_code": 137, "exit_after": float(m[1]), "exit_reason": "OOMKilled"}),
+    (r"(?<!un)ready([\d.]+)s", lambda m: {"ready_after": float(m[1])}),
+    (r"unhealthy-after-([\d.]+)s", lambda m: {"live_until": float(m[1])}),
+    (r"slow-start", lambda m: {"started_after": 10.0}),
+    (r"(?<!ignore)term([\d.]+)s", lambda m: {"term_delay": float(m[1])}),
+    (r"ignoreterm|slow-stop", lambda m: {"ignores_term": True}),
+    (r"notfound", lambda m: {"pull_fails": True}),
+    (r"pull([\d.]+)s", lambda m: {"pull_after": float(m[1])}),
+    (r"starterror", lambda m: {"start_fails": True}),
+)
+_VARIABLES: Final[Mapping[str, Callable[[str], dict[str, Any]]]] = {
+    "SIM_EXIT_AFTER": lambda text: {"exit_after": float(text)},
+    "SIM_EXIT_CODE": lambda text: {"exit_code": int(text)},
+    "SIM_READY_AFTER": lambda text: {"ready_after": float(text)},
+    "SIM_STARTED_AFTER": lambda text: {"started_after": float(text)},
+    "SIM_LIVE_UNTIL": lambda text: {"live_until": float(text)},
+    "SIM_TERM_DELAY": lambda text: {"term_delay": float(text)},
+    "SIM_TERM_CODE": lambda text: {"term_code": int(text)},
+    "SIM_FAIL_ATTEMPTS": lambda text: {"fail_attempts": int(text)},
+    "SIM_THEN_EXIT_AFTER": lambda text: {"then_exit_after": float(text)},
+    "SIM_TERM_MSG": lambda text: {"message": text},
+    "SIM_PORTS": lambda text: {"listens": True},
+}
+
+
+def parse_script(text: str, base: Script | None = None) -> Script:
+    """A script from phrases separated by commas: ``exit 1 after 2s, never ready``. Raises ValueError."""
+    script = base if base is not None else Script()
+    for phrase in filter(None, (part.strip() for part in text.split(","))):
+        for pattern, fields in _PHRASES:
+            match = re.fullmatch(pattern, phrase)
+            if match is not None:
+                script = evolve(script, **fields(match))
+                break
+        else:
+            raise ValueError(f"unknown phrase {phrase!r} in a container's script, expected such as 'exit 1 after 2s'")
+    return script
+
+
+@lru_cache(maxsize=4096)
+def script_of_image(image: str) -> Script:
+    """What an image's name says."""
+    if "sim/" not in image:
+        return Script()
+    script = Script(listens="web" in image)
+    name = image.rpartition("sim/")[2].rpartition(":")[0] or image.rpartition("sim/")[2]
+    for pattern, fields in _NAMES:
+        match = re.search(pattern, name)
+        if match is not None:
+            script = evolve(script, **fields(match))
+    return script
+
+
+def with_variables(script: Script, container: Container) -> Script:
+    """The script with what the container's `SIM_` variables say."""
+    for variable in container.env:
+        fields = _VARIABLES.get(str(variable.get("name")))
+        if fields is not None and "value" in variable:
+            script = evolve(script, **fields(str(variable["value"])))
+    return script
+
+
+class ScriptedRuntime:
+    """Answers a kubelet's orders by script. `scripts`: (pod name pattern, container or "*") -> phrases, first match first."""
+
+    def __init__(
+        self,
+        scripts: Iterable[tuple[str, str, str]] = (),
+        latencies: Latencies | None = None,
+        pod_cidrs: Mapping[str, str] | None = None,
+    ) -> None:
+        self.latencies = latencies if latencies is not None else Latencies()
+        self.scripts = tuple(scripts)
+        self.pod_cidrs = dict(pod_cidrs or {})
+        for _, _, phrases in self.scripts:
+            parse_script(phrases)
+
+    def script(self, call: Call, container: Container) -> Script:
+        """How this container behaves."""
+        script = with_variables(script_of_image(container.image), container)
+        for pod, name, phrases in self.scripts:
+            if fnmatchcase(call.pod[2], pod) and name in ("*", container.name):
+                script = parse_script(phrases, script)
+        return script
+
+    def answer(self, call: Call, now: int, state: State) -> Iterable[Answer]:
+        """The facts that follow from `call`. Verbs that the runtime does not know are ignored."""
+        answers = _ANSWERS.get(call.verb)
+        return () if answers is None else answers(self, call, now, state)
+
+    # -- orders ---------------------------------------------------------------------------------------------------
+
+    def run_sandbox(self, call: Call, now: int, state: State) -> Iterator[Answer]:
+        """The sandbox is ready once volumes are mounted and it is made; its address is the node's next free one."""
+        cidr = call.arguments.get("pod_cidr") or self.pod_cidrs.get(call.node) or _cidr(call.node)
+        due = now + self.latencies.volumes + self.latencies.sandbox
+        yield due, _event(call, due, "sandbox-run", attempt=call.arguments["attempt"], ip=cidr)
+
+    def stop_sandbox(self, call: Call, now: int, state: State) -> Iterator[Answer]:
+        """The sandbox is down at once."""
+        due = now + self.latencies.sandbox_stop
+        yield due, _event(call, due, "sandbox-stop")
+
+    def pull_image(self, call: Call, now: int, state: State) -> Iterator[Answer]:
+        """One pull at a time."""
+        image, container = call.arguments["image"], call.arguments["spec"]
+        script = self.script(call, container)
+        start = max(now, node_of(state).pulling_until)
+        taken = self.latencies.failed_pull if script.pull_fails else self.latencies.pull
+        if script.pull_after is not None:
+            taken = int(script.pull_after * SECOND)
+        yield now, _event(call, now, "pull-asked", image=image)
+        yield now, _event(call, start + taken, "pull-queued", image=image)
+        yield start, _event(call, start, "pull-start", image=image)
+        end = start + taken
+        if script.pull_fails:
+            yield end, _event(call, end, "pull-failed", image=image, message=not_found(image))
+        else:
+            facts = {"reported_image": reported_name(image), "image_id": image_id(image), "size": 1_048_576}
+            yield end, _event(call, end, "pull-done", image=image, **facts)
+
+    def start_container(self, call: Call, now: int, state: State) -> Iterator[Answer]:
+        """The container runs, and later ends if its script says so."""
+        container: Container = call.arguments["spec"]
+        attempt = call.arguments["attempt"]
+        script = self.script(call, container)
+        known = node_of(state).images.get(container.image)
+        facts: dict[str, Any] = {
+            "attempt": attempt,
+            "id": "containerd://" + sha256(f"{call.uid}/{container.name}/{attempt}".encode()).hexdigest(),
+            "image": container.image,
+            "reported_image": known.name if known is not None else reported_name(container.image),
+            "image_id": known.id if known is not None else image_id(container.image),
+        }
+        due = now + self.latencies.start
+        if script.start_fails:
+            yield due, _event(call, due, "container-start-error", code=128, message=NO_SUCH_FILE, **facts)
+            return
+        yield due, _event(call, due, "container-start", **facts)
+        after, code, reason = _end_of(script, attempt)
+        if after is not None:
+            end = due + int(after * SECOND)
+            message = script.message
+            yield end, _event(call, end, "container-exit", attempt=attempt, code=code, reason=reason, message=message)
+
+    def stop_container(self, call: Call, now: int, state: State) -> Iterator[Answer]:
+        """The pre-stop hook, SIGTERM, and at the end of the grace period SIGKILL."""
+        container: Container = call.arguments["spec"]
+        script, grace = self.script(call, container), call.arguments["grace"]
+        hook = min(_hook_seconds(call.arguments.get("pre_stop")), grace)
+        signal = now + int(hook * SECOND)
+        left = max(grace - hook, 2)
+        delay = self.latencies.term / SECOND if script.term_delay is None else script.term_delay
+        killed = script.ignores_term or delay > left
+        attempt = call.arguments["attempt"]
+        end = signal + int((left if killed else delay) * SECOND)
+        code = 137 if killed else script.term_code
+        yield now, _event(call, now, "stop-signal", attempt=attempt)
+        yield end, _event(call, end, "container-exit", attempt=attempt, code=code)
+
+    def probe(self, call: Call, now: int, state: State) -> Iterator[Answer]:
+        """The answer depends on how long the container has run."""
+        container: Container = call.arguments["spec"]
+        kind, attempt = call.arguments["kind"], call.arguments["attempt"]
+        probe = {"startup": container.startup_probe, "live": container.liveness_probe}.get(
+            kind, container.readiness_probe
+        )
+        runs = pod_of(state, call.uid).containers.get(container.name, ())
+        if probe is None or not runs:
+            return
+        script, age = self.script(call, container), (now - (runs[-1].started_at or now)) / SECOND
+        asked = _asks(probe, kind)
+        good = _healthy(script, asked, age)
+        refused = (probe.http_get is not None or probe.tcp_socket is not None) and not script.listens
+        text = "" if good and not refused else _complaint(probe, asked, refused, pod_of(state, call.uid))
+        due = now + self.latencies.probe
+        thresholds = {"success": probe.success_threshold or 1, "failure": probe.failure_threshold or 3}
+        yield due, _event(
+            call, due, "probe", attempt=attempt, probe=kind, ok=good and not refused, message=text, **thresholds
+        )
+
+    def clean_up_pod(self, call: Call, now: int, state: State) -> Iterator[Answer]:
+        """Volumes are unmounted after a while."""
+        due = now + self.latencies.clean_up
+        yield due, _event(call, due, "volumes-unmounted")
+
+    def remove_pod(self, call: Call, now: int, state: State) -> Iterator[Answer]:
+        """The runtime forgets the pod."""
+        yield now, _event(call, now, "pod-removed")
+
+
+NO_SUCH_FILE: Final = (
+    "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: "
+    'unable to start container process: error during container init: exec: "nosuch": executable file not found in $PATH'
+)
+_ANSWERS: Final[Mapping[str, Callable[[ScriptedRuntime, Call, int, State], Iterable[Answer]]]] = {
+    "run-sandbox": ScriptedRuntime.run_sandbox,
+    "stop-sandbox": ScriptedRuntime.stop_sandbox,
+    "pull-image": ScriptedRuntime.pull_image,
+    "start-container": ScriptedRuntime.start_container,
+    "stop-container": ScriptedRuntime.stop_container,
+    "probe": ScriptedRuntime.probe,
+    "clean-up-pod": ScriptedRuntime.clean_up_pod,
+    "remove-pod": ScriptedRuntime.remove_pod,
+}
+
+
+def _event(call: Call, at: int, kind: str, **fields: Any) -> RuntimeEvent:
+    return RuntimeEvent(at=at, node=call.node, uid=call.uid, kind=kind, pod=call.pod, container=call.container, **fields)
+
+
+def _cidr(node: str) -> str:
+    """The pods' network of a node that says none: by the number at the end of its name."""
+    match = re.search(r"(\d+)\Z", node)
+    number = int(match[1]) - 1 if match is not None else 0
+    return f"10.{244 + number // 256}.{number % 256}.0/24"
+
+
+def reported_name(image: str) -> str:
+    """An image's full name: registry, path and tag."""
+    name = image if ":" in image.rpartition("/")[2] or "@" in image else f"{image}:latest"
+    head = name.partition("/")[0]
+    if "/" not in name:
+        return f"docker.io/library/{name}"
+    return name if "." in head or ":" in head or head == "localhost" else f"docker.io/{name}"
+
+
+def image_id(image: str) -> str:
+    """An image's id as a runtime reports it: name and digest."""
+    name = reported_name(image)
+    bare = name.partition("@")[0].rpartition(":")[0] or name
+    return f"{bare}@sha256:{sha256(name.encode()).hexdigest()}"
+
+
+def not_found(image: str) -> str:
+    """The runtime's error for an image that no registry has."""
+    name = reported_name(image)
+    return (
+        f'rpc error: code = NotFound desc = failed to pull and unpack image "{name}": '
+        f'failed to resolve reference "{name}": {name}: not found'
+    )
+
+
+def _end_of(script: Script, attempt: int) -> tuple[float | None, int, str]:
+    """When a run ends (seconds), its exit code and reason."""
+    if script.fail_attempts is not None and attempt >= script.fail_attempts:
+        return script.then_exit_after, 0, ""
+    return script.exit_after, script.exit_code, script.exit_reason
+
+
+def _hook_seconds(hook: Any) -> float:
+    """How long a pre-stop hook takes: a sleep its seconds, anything else no time."""
+    if hook is None:
+        return 0
+    if hook.sleep is not None:
+        return float(hook.sleep.seconds)
+    command = hook.exec.command if hook.exec is not None else ()
+    return float(command[1]) if len(command) > 1 and command[0].endswith("sleep") else 0
+
+
+_PATHS: Final[Mapping[str, str]] = {"/readyz": "ready", "/healthz": "live", "/startupz": "startup", "/": ""}
+
+
+def _asks(probe: Any, kind: str) -> str:
+    """What a probe asks of a scripted container: ready, live, startup, or nothing in particular."""
+    if probe.exec is not None and len(probe.exec.command) > 1 and probe.exec.command[0] == "probe":
+        return str(probe.exec.command[1])
+    if probe.http_get is not None:
+        return _PATHS.get(probe.http_get.path, kind)
+    return kind
+
+
+def _healthy(script: Script, asked: str, age: float) -> bool:
+    if asked == "ready":
+        return script.ready_after is not None and age >= script.ready_after
+    if asked == "startup":
+        return script.started_after is not None and age >= script.started_after
+    return asked != "live" or script.live_until is None or age < script.live_until
+
+
+def _complaint(probe: Any, asked: str, refused: bool, pod: Any) -> str:
+    if probe.exec is not None:
+        return f"{asked}: not ok\n"
+    if not refused:
+        return "HTTP probe failed with statuscode: 503"
+    ip = pod.sandbox.ip if pod.sandbox is not None else ""
+    if probe.http_get is None:
+        return f"dial tcp {ip}:{probe.tcp_socket.port}: connect: connection refused"
+    at = f"{ip}:{probe.http_get.port}"
+    return f'Get "http://{at}{probe.http_get.path}": dial tcp {at}: connect: connection refused'
+
+
+def with_images(state: State, images: Mapping[str, int]) -> State:
+    """The state of a node that has these images already: name -> size in bytes."""
+    node: NodeRuntime = node_of(state)
+    from k8sfsm.node.runtime import Image
+
+    known = node.images
+    for name in sorted(images):
+        known = known.set(name, Image(name=reported_name(name), id=image_id(name), size=images[name]))
+    return state.set(NODE, evolve(node, images=known))

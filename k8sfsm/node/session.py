@@ -1,0 +1,348 @@
+"""One look of a kubelet at one pod: what it sees, what it remembers, and the steps it comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Final, Literal
+
+from attrs import define, evolve, field, frozen
+
+from k8sfsm.law import Law
+from k8sfsm.node.conditions import OWNED
+from k8sfsm.node.memory import Doing, PodMemory, Stage, Work
+from k8sfsm.node.phase import TERMINAL
+from k8sfsm.node.runtime import Instance, PodRuntime, node_of, pod_of
+from k8sfsm.objects import Container, HostIP, Pod, PodStatus
+from k8sfsm.request import Call, Key, Record, Why
+from k8sfsm.view import View
+
+law = Law("kubelet")
+
+SECOND: Final = 1_000_000_000
+
+
+@frozen(kw_only=True)
+class Settings:
+    """A kubelet's node and flags. `relist_offset` (ns): when within a second it looks for ended containers.
+
+    `probing` False: answers of probes come from outside (a recording). `jitter`: the part of a retry delay by which
+    it is stretched (0 to 0.5 in a real kubelet, at random). `reads_cgroups`: off where cgroupsPerQOS is off. `labels`, `capacity`:
+    of the Node that it registers.
+    """
+
+    node: str
+    host_ip: str = ""
+    relist_offset: int = 0
+    probing: bool = True
+    jitter: float = 0.0
+    reads_cgroups: bool = True
+    labels: Mapping[str, str] = field(factory=dict)
+    capacity: Mapping[str, str] = field(factory=lambda: {"cpu": "2", "memory": "8Gi", "pods": "110"})
+
+
+@define(slots=False, kw_only=True)
+class Session:
+    """The case of the kubelet's tables for one pod. Actions change `memory` and give steps; `status` is to be sent."""
+
+    settings: Settings
+    view: View
+    key: Key
+    pod: Pod
+    object_gone: bool
+    memory: PodMemory
+    writes: list[Any] = field(factory=list)
+    status: PodStatus | None = None
+    status_why: Why | None = None
+    again: bool = False
+    container_name: str = ""
+    forgotten: bool = False
+    requests: dict[str, tuple[int, int, int]] = field(factory=dict)
+
+    @property
+    def now(self) -> int:
+        """The time of this look (ns)."""
+        return self.view.now
+
+    @cached_property
+    def runtime(self) -> PodRuntime:
+        """What the runtime knows of the pod."""
+        return pod_of(self.view.runtime, self.pod.metadata.uid)
+
+    @cached_property
+    def last_relist(self) -> int:
+        """When the kubelet last looked for containers that ended by themselves."""
+        period = law.constant("relist_period") * SECOND
+        return self.now - (self.now - self.settings.relist_offset) % period
+
+    @property
+    def next_relist(self) -> int:
+        """When it will look again."""
+        return self.last_relist + int(law.constant("relist_period")) * SECOND
+
+    @cached_property
+    def seen(self) -> PodRuntime:
+        """The runtime's state as the kubelet knows it: ends since its last relist are hidden from it."""
+        hidden = {each.name: self._hide(each.name) for each in self.containers if self._hidden(each.name)}
+        if not hidden:
+            return self.runtime
+        return evolve(self.runtime, containers=self.runtime.containers.update(hidden))
+
+    @cached_property
+    def hides_an_end(self) -> bool:
+        """A container has ended that the kubelet has not noticed yet."""
+        return self.seen is not self.runtime
+
+    def _hidden(self, name: str) -> bool:
+        run = _last(self.runtime, name)
+        if run is None or run.state != "exited" or run.stopped or run.finished_at is None:
+            return False
+        return run.finished_at > max(self.last_relist, self.runtime.settled_at)
+
+    def _hide(self, name: str) -> tuple[Instance, ...]:
+        runs = self.runtime.containers[name]
+        alive = evolve(runs[-1], state="running", finished_at=None, exit_code=0, reason="", message="")
+        return (*runs[:-1], alive)
+
+    @cached_property
+    def containers(self) -> tuple[Container, ...]:
+        """Init containers, then the others."""
+        return (*self.pod.spec.init_containers, *self.pod.spec.containers)
+
+    def container(self, name: str) -> Container:
+        """The container of that name."""
+        return next(each for each in self.containers if each.name == name)
+
+    @property
+    def current(self) -> Container:
+        """The container that the sync is busy with."""
+        return self.container(self.container_name)
+
+    def is_init(self, name: str) -> bool:
+        """True for init containers and sidecars."""
+        return any(each.name == name for each in self.pod.spec.init_containers)
+
+    def run(self, name: str) -> Instance | None:
+        """The newest run of a container, as the kubelet knows it."""
+        return _last(self.seen, name)
+
+    def signature(self) -> Any:
+        """What a sync depends on. Two looks with the same signature come to the same result."""
+        meta, seen = self.pod.metadata, self.seen
+        sandbox = seen.sandbox
+        gates = self.pod.spec.readiness_gates
+        opened: tuple[Any, ...] = ()
+        if gates:
+            wanted = [gate.condition_type for gate in gates]
+            opened = tuple((each.type, each.status) for each in self.pod.status.conditions if each.type in wanted)
+        runs = tuple(_mark(_last(seen, each.name)) for each in self.containers)
+        return (
+            meta.generation,
+            meta.deletion_timestamp is not None,
+            sandbox is not None and (sandbox.attempt, sandbox.ready),
+            runs,
+            opened,
+        )
+
+    def remember(self, **changes: Any) -> None:
+        """Change what the kubelet remembers of the pod."""
+        self.memory = evolve(self.memory, **changes)
+
+    def wake(self, at: int) -> None:
+        """Look again at `at` (ns) at the latest."""
+        known = self.memory.wake_at
+        if known is None or known <= self.now or at < known:
+            self.remember(wake_at=at)
+
+    def call(self, verb: str, container: str = "", **arguments: Any) -> Call:
+        """An order to the runtime."""
+        return Call(
+            node=self.settings.node,
+            verb=verb,
+            pod=self.key,
+            uid=self.pod.metadata.uid,
+            container=container,
+            arguments=arguments,
+        )
+
+    def record(
+        self, type: Literal["Normal", "Warning"], reason: str, message: str, container: str = ""
+    ) -> Record:
+        """An event about the pod, or about one of its containers."""
+        kind = "initContainers" if container and self.is_init(container) else "containers"
+        path = f"spec.{kind}{{{container}}}" if container else ""
+        return Record(regarding=self.pod, type=type, reason=reason, message=message, field_path=path)
+
+    @property
+    def host_ips(self) -> tuple[HostIP, ...]:
+        """The node's addresses."""
+        return (HostIP(ip=self.settings.host_ip),) if self.settings.host_ip else ()
+
+
+def _last(runtime: PodRuntime, name: str) -> Instance | None:
+    runs = runtime.containers.get(name)
+    return runs[-1] if runs else None
+
+
+def _mark(run: Instance | None) -> Any:
+    if run is None:
+        return None
+    if not run.probes:
+        return (run.attempt, run.state)
+    found = tuple(
+        None if (probed := run.probes.get(kind)) is None else probed.result for kind in ("startup", "live", "ready")
+    )
+    return (run.attempt, run.state, *found)
+
+
+# -- facts ------------------------------------------------------------------------------------------------------------
+
+
+@law.fact
+def stage_now(session: Session) -> Stage:
+    """How far the kubelet is with the pod."""
+    return session.memory.stage
+
+
+@law.fact
+def object_gone(session: Session) -> bool:
+    """The pod is not in the API any more."""
+    return session.object_gone
+
+
+@law.fact
+def marked_deleted(session: Session) -> bool:
+    """The pod has a deletionTimestamp."""
+    return session.pod.metadata.deletion_timestamp is not None
+
+
+@law.fact
+def handed_back(session: Session) -> bool:
+    """The kubelet has asked the API server to remove the pod."""
+    return session.memory.returned
+
+
+@law.fact
+def end_wanted(session: Session) -> bool:
+    """The pod is to be ended: deleted, gone, over in the API, or at its own end."""
+    over_at = session.memory.over_at
+    return (
+        session.object_gone
+        or marked_deleted(session)
+        or session.pod.status.phase in TERMINAL
+        or (over_at is not None and session.now >= over_at)
+    )
+
+
+@law.fact
+def doing(session: Session) -> Doing:
+    """What the pod's worker waits for."""
+    return session.memory.work.doing
+
+
+@law.fact
+def outcome(session: Session) -> Literal["none", "waiting", "done", "failed"]:
+    """What has come of the work under way; none: nothing is under way."""
+    work = session.memory.work
+    return _OUTCOMES[work.doing](session, work)
+
+
+def _no_outcome(session: Session, work: Work) -> Literal["none", "waiting", "done", "failed"]:
+    return "none"
+
+
+def _sandbox_outcome(session: Session, work: Work) -> Literal["none", "waiting", "done", "failed"]:
+    sandbox = session.runtime.sandbox
+    made = sandbox is not None and sandbox.ready and sandbox.attempt == work.attempt
+    return "done" if made else "waiting"
+
+
+def _pull_outcome(session: Session, work: Work) -> Literal["none", "waiting", "done", "failed"]:
+    pull = session.runtime.pulls.get(session.container(work.name).image)
+    if pull is None or pull.state == "asked" or pull.finished_at < work.since:
+        return "waiting"
+    return "done" if pull.state == "done" else "failed"
+
+
+def _start_outcome(session: Session, work: Work) -> Literal["none", "waiting", "done", "failed"]:
+    run = _last(session.runtime, work.name)
+    if run is None or run.attempt != work.attempt:
+        return "waiting"
+    return "done" if run.started_at else "failed"
+
+
+def _stop_outcome(session: Session, work: Work) -> Literal["none", "waiting", "done", "failed"]:
+    return "waiting" if any(_runs(session, name) for name in session.memory.stopping) else "done"
+
+
+def _kill_outcome(session: Session, work: Work) -> Literal["none", "waiting", "done", "failed"]:
+    return "waiting" if anything_running(session) else "done"
+
+
+_OUTCOMES: Final = {
+    "none": _no_outcome,
+    "sandbox": _sandbox_outcome,
+    "pull": _pull_outcome,
+    "start": _start_outcome,
+    "stop": _stop_outcome,
+    "kill-pod": _kill_outcome,
+}
+
+
+def _runs(session: Session, name: str) -> bool:
+    run = _last(session.runtime, name)
+    return run is not None and run.state == "running"
+
+
+@law.fact
+def anything_running(session: Session) -> bool:
+    """A container of the pod runs."""
+    return any(_runs(session, each.name) for each in session.containers)
+
+
+@law.fact
+def sandbox_up(session: Session) -> bool:
+    """The pod's sandbox is ready."""
+    sandbox = session.runtime.sandbox
+    return sandbox is not None and sandbox.ready
+
+
+@law.fact
+def volumes_unmounted(session: Session) -> bool:
+    """Everything that the pod held on the node is released."""
+    return session.runtime.cleaned
+
+
+@law.fact
+def sync_due(session: Session) -> bool:
+    """Something changed since the last sync, or its time has come."""
+    memory = session.memory
+    if session.now < memory.held_until:
+        return False
+    if memory.resync_at is not None and session.now >= memory.resync_at:
+        return True
+    return bool(memory.synced != session.signature())
+
+
+@law.fact
+def stored_status_is_other(session: Session) -> bool:
+    """Somebody else has changed what the kubelet reported about the pod."""
+    memory, stored = session.memory, session.pod
+    if memory.sent is None or int(stored.metadata.resource_version or 0) <= memory.sent_at:
+        return False
+    if stored.status is memory.sent:
+        return False
+    held = {each.type: each.status for each in stored.status.conditions if each.type in OWNED}
+    return held != {each.type: each.status for each in memory.sent.conditions if each.type in OWNED}
+
+
+@law.fact
+def come_to_end(session: Session) -> bool:
+    """The pod's containers have ended for good."""
+    generated = session.memory.generated
+    return generated is not None and generated.phase in TERMINAL
+
+
+def images_of(session: Session) -> Any:
+    """The images on the node."""
+    return node_of(session.view.runtime).images

@@ -1,0 +1,432 @@
+"""How a kubelet starts containers: sandbox, image, container, one after the other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from attrs import evolve
+
+
+from k8sfsm.law import Decision, Law
+from k8sfsm.node.actions import Actions, ActionsCase, compute
+from k8sfsm.node.backoff import backoff_text, kubelet_backoff
+from k8sfsm.node.container_status import StartError
+from k8sfsm.node.memory import PullBackoff, Work
+from k8sfsm.node.reporting import report
+from k8sfsm.node.session import SECOND, Session, images_of
+from k8sfsm.request import Step
+
+law = Law("kubelet")
+
+_UPPER: Final = re.compile(r"[A-Z]")
+
+
+# -- facts ------------------------------------------------------------------------------------------------------------
+
+
+@law.fact
+def must_stay_down(session: Session) -> bool:
+    """The container crashed, and its back-off is not over."""
+    run = session.run(session.container_name)
+    if run is None or run.state != "exited" or run.finished_at is None:
+        return False
+    known = session.memory.backoffs.get(session.container_name)
+    return kubelet_backoff(known, run.finished_at, session.now) is None
+
+
+@law.fact
+def image_name_valid(session: Session) -> bool:
+    """The image's name (its tag and digest aside) is one that a registry could have."""
+    return not _UPPER.search(_repository(session.current.image))
+
+
+@law.fact
+def pull_policy(session: Session) -> str:
+    """When the image is to be pulled; Always, IfNotPresent or Never."""
+    return session.current.image_pull_policy or "IfNotPresent"
+
+
+@law.fact
+def image_present(session: Session) -> bool:
+    """The image is on the node."""
+    return session.current.image in images_of(session)
+
+
+@law.fact
+def pull_held_back(session: Session) -> bool:
+    """The last pull of this image for this pod failed, and its back-off is not over."""
+    known = session.memory.pull_backoffs.get(session.current.image)
+    return known is not None and session.now - known.since < known.delay
+
+
+@law.fact
+def reference_missing(session: Session) -> bool:
+    """A ConfigMap or Secret that the container's environment needs does not exist."""
+    return _missing_reference(session) is not None
+
+
+def _repository(image: str) -> str:
+    name = image.partition("@")[0]
+    head, slash, tail = name.rpartition("/")
+    return head + slash + tail.partition(":")[0]
+
+
+def _missing_reference(session: Session) -> tuple[str, str] | None:
+    """Kind and name of the first object that is missing."""
+    namespace = session.pod.metadata.namespace
+    for kind, name in _references(session):
+        if session.view.get(kind, namespace, name) is None:
+            return kind, name
+    return None
+
+
+def _references(session: Session) -> Iterator[tuple[str, str]]:
+    for source in session.current.env_from:
+        yield from _named(source, "configMapRef", "secretRef")
+    for variable in session.current.env:
+        yield from _named(variable.get("valueFrom") or {}, "configMapKeyRef", "secretKeyRef")
+
+
+def _named(source: Mapping[str, Any], config_map: str, secret: str) -> Iterator[tuple[str, str]]:
+    for field, kind in ((config_map, "ConfigMap"), (secret, "Secret")):
+        reference = source.get(field)
+        if reference and not reference.get("optional"):
+            yield kind, reference.get("name", "")
+
+
+# -- a sync's work ----------------------------------------------------------------------------------------------------
+
+
+@law.action
+def act(session: Session, decision: Decision) -> Iterable[Step]:
+    """Do what the pod needs, unless it has come to its end."""
+    return law.perform(law.decide("work", session), session)  # type: ignore[return-value]
+
+
+@law.action
+def await_end(session: Session, decision: Decision) -> Iterable[Step]:
+    """Take the pod down after the next relist."""
+    if session.memory.over_at is None:
+        session.remember(over_at=session.next_relist)
+        session.wake(session.next_relist)
+    return ()
+
+
+@law.action
+def order_work(session: Session, decision: Decision) -> Iterable[Step]:
+    """Order what the pod needs: kill, sandbox, containers."""
+    actions = compute(ActionsCase(session.pod, session.seen))
+    session.remember(resync_at=None)
+    if actions.idle:
+        return ()
+    if actions.create_sandbox:
+        return _order_sandbox(session, actions)
+    if actions.kill_pod:
+        return _order_kill(session)
+    queue = (*actions.init_starts, *actions.starts)
+    if actions.kills:
+        return _order_stops(session, actions, queue)
+    session.remember(work=Work(queue=queue))
+    return start_next(session, decision)
+
+
+def _order_sandbox(session: Session, actions: Actions) -> Iterable[Step]:
+    queue = (*actions.init_starts, *actions.starts)
+    work = Work(doing="sandbox", queue=queue, since=session.now, attempt=actions.attempt, changed=True)
+    session.remember(work=work)
+    node = session.view.get("Node", "", session.settings.node)
+    cidr = "" if node is None else node.spec.pod_cidr
+    return (session.call("run-sandbox", attempt=actions.attempt, pod_cidr=cidr),)
+
+
+def _order_kill(session: Session) -> Iterable[Step]:
+    session.remember(work=Work(doing="kill-pod", since=session.now), ending_since=session.now, stopping=())
+    session.remember(grace=_own_grace(session))
+    return law.perform(law.decide("kill", session), session)  # type: ignore[return-value]
+
+
+def _own_grace(session: Session) -> int:
+    own = session.pod.spec.termination_grace_period_seconds
+    return int(law.constant("default_pod_grace")) if own is None else own
+
+
+def _order_stops(session: Session, actions: Actions, queue: tuple[str, ...]) -> Iterable[Step]:
+    names = tuple(kill.name for kill in actions.kills)
+    session.remember(work=Work(doing="stop", queue=queue, since=session.now, changed=True), stopping=names)
+    steps: list[Step] = []
+    for kill in actions.kills:
+        steps.append(session.record("Normal", "Killing", kill.message, kill.name))
+        steps.append(stop_call(session, kill.name, _probe_grace(session, kill.name, kill.reason)))
+    return steps
+
+
+def _probe_grace(session: Session, name: str, reason: str) -> int:
+    """Seconds for a container that is killed by a probe: the probe's own, else the pod's."""
+    container = session.container(name)
+    probe = {"LivenessProbe": container.liveness_probe, "StartupProbe": container.startup_probe}.get(reason)
+    if probe is not None and probe.termination_grace_period_seconds is not None:
+        return probe.termination_grace_period_seconds
+    return _own_grace(session)
+
+
+def stop_call(session: Session, name: str, grace: int) -> Step:
+    """The order to stop a container: its pre-stop hook first, then SIGTERM, and SIGKILL after `grace` seconds."""
+    container, run = session.container(name), session.runtime.containers[name][-1]
+    hook = container.lifecycle.pre_stop if container.lifecycle is not None else None
+    return session.call("stop-container", name, grace=grace, attempt=run.attempt, spec=container, pre_stop=hook)
+
+
+@law.action
+def report_sandbox(session: Session, decision: Decision) -> Iterable[Step]:
+    """Report PodReadyToStartContainers, and nothing else. Source: pkg/kubelet/kubelet.go: OnPodSandboxReady"""
+    known = session.memory.generated
+    if known is not None:
+        conditions = tuple(
+            evolve(each, status="True", last_transition_time=session.now - session.now % SECOND)
+            if each.type == "PodReadyToStartContainers" and each.status != "True"
+            else each
+            for each in known.conditions
+        )
+        report(session, evolve(known, conditions=conditions), decision)
+    return ()
+
+
+@law.action
+def work_done(session: Session, decision: Decision) -> Iterable[Step]:
+    """What the worker waited for has come."""
+    session.remember(work=evolve(session.memory.work, doing="none"))
+    return ()
+
+
+@law.action
+def start_next(session: Session, decision: Decision) -> Iterable[Step]:
+    """Go on with the next containers of the sync until one has to be waited for, or end the sync."""
+    steps: list[Step] = []
+    while session.memory.work.doing == "none":
+        work = session.memory.work
+        if not work.queue:
+            return [*steps, *finish_sync(session, decision)]
+        session.container_name = work.queue[0]
+        session.remember(work=evolve(work, doing="none", name=work.queue[0], queue=work.queue[1:]))
+        steps.extend(law.perform(law.decide("start", session), session))  # type: ignore[arg-type]
+    return steps
+
+
+@law.action
+def finish_sync(session: Session, decision: Decision) -> Iterable[Step]:
+    """The sync is over: look again at once, or after an error later."""
+    work, memory = session.memory.work, session.memory
+    session.remember(work=Work(), stopping=())
+    if not work.failed:
+        session.again = True
+        return ()
+    if memory.synced != session.signature():
+        session.remember(held_until=session.next_relist)
+        session.wake(session.next_relist)
+    again = _retry_at(session)
+    session.remember(resync_at=again)
+    session.wake(again)
+    return ()
+
+
+def _retry_at(session: Session) -> int:
+    """When to sync again after an error: when the first crash-loop back-off ends, else after a fixed time."""
+    ends = []
+    for container in session.containers:
+        error, entry = session.memory.start_errors.get(container.name), session.memory.backoffs.get(container.name)
+        run = session.run(container.name)
+        if error is None or error.reason != "CrashLoopBackOff" or entry is None or run is None:
+            continue
+        ends.append((run.finished_at or 0) + entry.delay)
+    wait = max(min(ends) - session.now, 0) if ends else int(law.constant("sync_retry")) * SECOND
+    return session.now + wait + int(wait * session.settings.jitter)
+
+
+def _refuse(session: Session, reason: str, message: str) -> None:
+    """The container could not be started; after an init container that could not, no other one is tried."""
+    work, name = session.memory.work, session.container_name
+    errors = session.memory.start_errors.set(name, StartError(reason, message))
+    stops = session.is_init(name) and session.current.restart_policy != "Always"
+    queue = () if stops else work.queue
+    session.remember(work=evolve(work, doing="none", failed=True, queue=queue), start_errors=errors)
+
+
+@law.action
+def back_off_start(session: Session, decision: Decision) -> Iterable[Step]:
+    """Leave a crashing container down for now."""
+    name, pod = session.container_name, session.pod.metadata
+    entry = session.memory.backoffs[name]
+    full = f"{pod.name}_{pod.namespace}({pod.uid})"
+    _refuse(
+        session,
+        "CrashLoopBackOff",
+        f"back-off {backoff_text(entry.delay)} restarting failed container={name} pod={full}",
+    )
+    message = f"Back-off restarting failed container {name} in pod {full}"
+    return (session.record("Warning", "BackOff", message, name),)
+
+
+@law.action
+def get_image(session: Session, decision: Decision) -> Iterable[Step]:
+    """Get the container's image; its next back-off is settled now."""
+    name, run = session.container_name, session.run(session.container_name)
+    if run is not None and run.state == "exited" and run.finished_at is not None:
+        entry = kubelet_backoff(session.memory.backoffs.get(name), run.finished_at, session.now)
+        if entry is not None:
+            session.remember(backoffs=session.memory.backoffs.set(name, entry))
+    return law.perform(law.decide("image", session), session)  # type: ignore[return-value]
+
+
+@law.action
+def refuse_image_name(session: Session, decision: Decision) -> Iterable[Step]:
+    """The image's name is not valid."""
+    image, name = session.current.image, session.container_name
+    message = (
+        f'Failed to apply default image tag "{image}": couldn\'t parse image name "{image}": invalid reference format: '
+        f"repository name ({_repository(image)}) must be lowercase"
+    )
+    _refuse(session, "InvalidImageName", message)
+    return (
+        session.record("Warning", "InspectFailed", message, name),
+        session.record("Warning", "Failed", "Error: InvalidImageName", name),
+    )
+
+
+@law.action
+def refuse_missing_image(session: Session, decision: Decision) -> Iterable[Step]:
+    """The image is not there and must not be pulled."""
+    name = session.container_name
+    message = f'Container image "{session.current.image}" is not present with pull policy of Never'
+    _refuse(session, "ErrImageNeverPull", message)
+    return (
+        session.record("Warning", "ErrImageNeverPull", message, name),
+        session.record("Warning", "Failed", "Error: ErrImageNeverPull", name),
+    )
+
+
+@law.action
+def use_image(session: Session, decision: Decision) -> Iterable[Step]:
+    """The image is there: make the container."""
+    text = f'Container image "{session.current.image}" already present on machine and can be accessed by the pod'
+    record = session.record("Normal", "Pulled", text, session.container_name)
+    return (record, *create_container(session, decision))
+
+
+@law.action
+def back_off_pull(session: Session, decision: Decision) -> Iterable[Step]:
+    """Do not pull again yet."""
+    image, name = session.current.image, session.container_name
+    text = f'Back-off pulling image "{image}"'
+    _refuse(session, "ImagePullBackOff", f"{text}: ErrImagePull: {session.memory.pull_backoffs[image].message}")
+    return (
+        session.record("Normal", "BackOff", text, name),
+        session.record("Warning", "Failed", "Error: ImagePullBackOff", name),
+    )
+
+
+@law.action
+def pull_image(session: Session, decision: Decision) -> Iterable[Step]:
+    """Pull the image."""
+    image, name = session.current.image, session.container_name
+    session.remember(work=evolve(session.memory.work, doing="pull", name=name, since=session.now))
+    record = session.record("Normal", "Pulling", f'Pulling image "{image}"', name)
+    return (record, session.call("pull-image", name, image=image, spec=session.current))
+
+
+@law.action
+def record_pull(session: Session, decision: Decision) -> Iterable[Step]:
+    """Say how long the pull took."""
+    session.container_name = session.memory.work.name
+    image = session.current.image
+    pull, size = session.runtime.pulls[image], images_of(session)[image].size
+    text = (
+        f'Successfully pulled image "{image}" in {_short(pull.finished_at - pull.started_at)}'
+        f" ({_short(pull.finished_at - pull.asked_at)} including waiting). Image size: {size} bytes."
+    )
+    return (session.record("Normal", "Pulled", text, session.container_name),)
+
+
+def _short(duration: int) -> str:
+    """A duration in whole milliseconds: `503ms`, `1.5s`, `1m2s`."""
+    milliseconds = (duration + 500_000) // 1_000_000
+    if milliseconds < 1000:
+        return f"{milliseconds}ms"
+    minutes, rest = divmod(milliseconds, 60_000)
+    seconds = f"{rest / 1000:g}s"
+    return f"{minutes}m{seconds}" if minutes else seconds
+
+
+@law.action
+def record_pull_failure(session: Session, decision: Decision) -> Iterable[Step]:
+    """The pull failed; the next one waits."""
+    session.container_name = name = session.memory.work.name
+    image = session.current.image
+    error = session.runtime.pulls[image].message
+    known = session.memory.pull_backoffs.get(image)
+    delay = int(law.constant("image_back_off_initial")) * SECOND
+    limit = int(law.constant("image_back_off_maximum")) * SECOND
+    if known is not None and session.now - known.since <= 2 * limit:
+        delay = min(2 * known.delay, limit)
+    entry = PullBackoff(delay, session.now, error)
+    session.remember(pull_backoffs=session.memory.pull_backoffs.set(image, entry))
+    _refuse(session, "ErrImagePull", error)
+    return (
+        session.record("Warning", "Failed", f'Failed to pull image "{image}": {error}', name),
+        session.record("Warning", "Failed", "Error: ErrImagePull", name),
+    )
+
+
+@law.action
+def create_container(session: Session, decision: Decision) -> Iterable[Step]:
+    """Make the container and start it, if everything that it refers to is there."""
+    session.container_name = session.memory.work.name
+    return law.perform(law.decide("creation", session), session)  # type: ignore[return-value]
+
+
+@law.action
+def refuse_config(session: Session, decision: Decision) -> Iterable[Step]:
+    """Something that the container refers to is missing."""
+    found = _missing_reference(session)
+    assert found is not None
+    message = f'{found[0].lower()} "{found[1]}" not found'
+    name = session.container_name
+    _refuse(session, "CreateContainerConfigError", message)
+    return (session.record("Warning", "Failed", f"Error: {message}", name),)
+
+
+@law.action
+def start_container(session: Session, decision: Decision) -> Iterable[Step]:
+    """Make and start the next run of the container."""
+    name, run = session.container_name, session.run(session.container_name)
+    attempt = 0 if run is None else run.attempt + 1
+    work = evolve(session.memory.work, doing="start", name=name, since=session.now, attempt=attempt, changed=True)
+    session.remember(work=work)
+    return (session.call("start-container", name, attempt=attempt, spec=session.current),)
+
+
+@law.action
+def record_start(session: Session, decision: Decision) -> Iterable[Step]:
+    """The container runs."""
+    name = session.memory.work.name
+    if name in session.memory.start_errors:
+        session.remember(start_errors=session.memory.start_errors.delete(name))
+    return (
+        session.record("Normal", "Created", "Container created", name),
+        session.record("Normal", "Started", "Container started", name),
+    )
+
+
+@law.action
+def record_start_failure(session: Session, decision: Decision) -> Iterable[Step]:
+    """The container was made, and could not be started."""
+    session.container_name = name = session.memory.work.name
+    message = session.runtime.containers[name][-1].message
+    _refuse(session, "RunContainerError", message)
+    return (
+        session.record("Normal", "Created", "Container created", name),
+        session.record("Warning", "Failed", f"Error: {message}", name),
+    )
+
+

@@ -1,0 +1,273 @@
+"""Nodes and what is placed on them as arrays, kept up to date from view to view.
+
+Everything here can be derived from a view and its memory; it is only kept because deriving it again for every pod of
+a large cluster is slow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+from attrs import define, frozen
+from numpy.typing import NDArray
+
+from k8sfsm.kinds.pod_resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS, PodRequest, scheduler_request
+from k8sfsm.objects import Node, Pod
+from k8sfsm.scheduler.cluster import ASSUMED, allocatable, assumed_in, has_pod_affinity, in_zone_order, is_terminal
+from k8sfsm.scheduler.inter_pod import Terms
+from k8sfsm.scheduler.selectors import Selector
+from k8sfsm.store import Change, Series
+from k8sfsm.view import View
+
+Ints: Final = np.int64
+IntArray = NDArray[np.int64]
+NOWHERE: Final = -1
+_CAPACITY: Final = 1 << 16
+
+
+@frozen
+class Group:
+    """Pods of one namespace that a selector matches."""
+
+    namespace: str
+    selector: Selector
+
+
+@define(eq=False)
+class Placed:
+    """A pod that takes room: on the node at `index` (NOWHERE: that node is not known), named `node`."""
+
+    pod: Pod
+    node: str
+    index: int
+    request: PodRequest
+
+    @property
+    def counted(self) -> bool:
+        """Does it count for topology spread (it is not being deleted)?"""
+        return self.pod.metadata.deletion_timestamp is None
+
+
+def _relevant(node: Node) -> tuple[Any, ...]:
+    return (node.metadata.labels, node.spec.taints, node.spec.unschedulable, node.status.allocatable)
+
+
+def _same_claim(old: Pod, new: Pod) -> bool:
+    """Do both take the same room and count for the same selectors?"""
+    return (
+        old.metadata.labels == new.metadata.labels
+        and (old.metadata.deletion_timestamp is None) == (new.metadata.deletion_timestamp is None)
+        and old.spec.containers == new.spec.containers
+        and _given(old) == _given(new)
+    )
+
+
+def _given(pod: Pod) -> tuple[Any, ...]:
+    """What the kubelet reports to have given to the containers: it counts too, while a pod is resized."""
+    statuses = (*pod.status.init_container_statuses, *pod.status.container_statuses)
+    given = tuple((each.resources, each.allocated_resources) for each in statuses if each.resources is not None)
+    return (*given, *(c.reason for c in pod.status.conditions if c.type == "PodResizePending")) if given else ()
+
+
+class Ledger:
+    """Arrays over the nodes in the scheduler's order.
+
+    `epoch` grows when everything was derived anew; `moved` lists indices of nodes whose pods changed, `altered` those
+    that changed themselves, in order, so that users can catch up.
+    """
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self._clear()
+
+    def _clear(self) -> None:
+        self.epoch += 1
+        self.nodes: list[Node] = []
+        self.index: dict[str, int] = {}
+        self.names: NDArray[np.object_] = np.empty(0, dtype=object)
+        self.moved: list[int] = []
+        self.altered: list[int] = []
+        self.placed: dict[str, Placed] = {}
+        self.expected: dict[str, Pod] = {}
+        self.nominated: set[str] = set()
+        self.terms: dict[str, Terms] = {}
+        self.terms_version = 0
+        self.groups: dict[Group, IntArray] = {}
+        self.groups_in: dict[str, list[Group]] = {}
+        self._memory: Mapping[Any, Any] | None = None
+        self._mark: Change | None = None
+        self._revision = -1
+        self._series: Series | None = None
+
+    # -- catching up ----------------------------------------------------------------------------------------------
+
+    def advance(self, view: View) -> None:
+        """Bring everything to the state of `view`: by the changes since the last one where they are known."""
+        changes = self._changes(view)
+        if changes is None or not self._same_nodes(view) or len(self.moved) + len(self.altered) > _CAPACITY:
+            self._derive(view)
+            return
+        for change in changes:
+            if change.key[0] == "Pod":
+                self._take(change.new, view, change.type == "DELETED")
+        if changes:
+            self._mark, self._revision = changes[-1], changes[-1].revision
+        if view.memory is not self._memory:
+            self._recall(view)
+
+    def expect(self, pod: Pod) -> None:
+        """The pod is about to be assumed: look for it in the memory of the next view."""
+        self.expected[pod.metadata.uid] = pod
+
+    def _changes(self, view: View) -> list[Change] | None:
+        """Changes since the last view; None where that view is no ancestor of this one."""
+        if view.store is None or self._mark is None or view.revision("Pod") < self._revision:
+            return None
+        try:
+            found = view.store.changes(self._revision - 1)
+            if next(found, None) is not self._mark:
+                return None
+        except LookupError:
+            return None
+        limit = view.revision("Pod")
+        return [change for change in found if change.revision <= limit]
+
+    def _last_change(self, view: View) -> Change | None:
+        if view.store is None:
+            return None
+        try:
+            last = next(view.store.changes(view.revision("Pod") - 1), None)
+        except LookupError:
+            return None
+        return last
+
+    def _derive(self, view: View) -> None:
+        self._clear()
+        self._mark, self._revision = self._last_change(view), view.revision("Pod")
+        self._series = view.snapshot("Node").series("in", "Node", "")
+        self.nodes = in_zone_order(self._series)
+        self.index = {node.metadata.name: index for index, node in enumerate(self.nodes)}
+        self.names = np.array([node.metadata.name for node in self.nodes], dtype=object)
+        count = len(self.nodes)
+        self.capacity = {name: np.zeros(count, Ints) for name in (PODS, CPU, MEMORY, EPHEMERAL_STORAGE)}
+        self.used = {name: np.zeros(count, Ints) for name in (PODS, CPU, MEMORY, EPHEMERAL_STORAGE)}
+        self.scoring = {name: np.zeros(count, Ints) for name in (CPU, MEMORY)}
+        for index in range(count):
+            self._read_capacity(index)
+        assumed = assumed_in(view.memory)
+        for pod in view.list("Pod"):
+            node = "" if is_terminal(pod) else pod.spec.node_name or assumed.get(pod.metadata.uid, "")
+            self._note_nomination(pod)
+            if node:
+                self._add(pod, node)
+            if pod.metadata.uid in assumed:
+                self.expected[pod.metadata.uid] = pod
+        self._memory = view.memory
+
+    def _read_capacity(self, index: int) -> None:
+        for name, array in self.capacity.items():
+            array[index] = allocatable(self.nodes[index], name)
+
+    def _same_nodes(self, view: View) -> bool:
+        """Take over changed nodes; False where their number, names, order or images are not the same any more."""
+        series = view.snapshot("Node").series("in", "Node", "")
+        if series is self._series:
+            return True
+        nodes = in_zone_order(series)
+        if len(nodes) != len(self.nodes):
+            return False
+        changed = [(index, node) for index, node in enumerate(nodes) if node is not self.nodes[index]]
+        for index, node in changed:
+            old = self.nodes[index]
+            if node.metadata.name != old.metadata.name or node.status.images != old.status.images:
+                return False
+        for index, node in changed:
+            old, self.nodes[index] = self.nodes[index], node
+            if _relevant(old) != _relevant(node):
+                self._read_capacity(index)
+                self.altered.append(index)
+        self._series = series
+        return True
+
+    def _recall(self, view: View) -> None:
+        """Compare the pods that were to be assumed with what the memory says."""
+        for uid, pod in list(self.expected.items()):
+            known: Pod | None = view.get("Pod", pod.metadata.namespace, pod.metadata.name)
+            if known is None or known.metadata.uid != uid:
+                self._take(pod, view, True)
+            else:
+                self._take(known, view, False)
+            if (ASSUMED, uid) not in view.memory:
+                del self.expected[uid]
+        self._memory = view.memory
+
+    # -- pods -----------------------------------------------------------------------------------------------------
+
+    def _note_nomination(self, pod: Pod, gone: bool = False) -> None:
+        if pod.status.nominated_node_name and not pod.spec.node_name and not gone:
+            self.nominated.add(pod.metadata.uid)
+        else:
+            self.nominated.discard(pod.metadata.uid)
+
+    def _take(self, pod: Pod, view: View, gone: bool) -> None:
+        """Account for a pod as it is now."""
+        uid = pod.metadata.uid
+        self._note_nomination(pod, gone)
+        leaves = gone or is_terminal(pod)
+        node = "" if leaves else pod.spec.node_name or view.memory.get((ASSUMED, uid), "")
+        before = self.placed.get(uid)
+        if before is not None and before.node == node and _same_claim(before.pod, pod):
+            before.pod = pod
+            return
+        if before is not None:
+            self._remove(before)
+        if node:
+            self._add(pod, node)
+
+    def _add(self, pod: Pod, node: str) -> None:
+        placed = Placed(pod, node, self.index.get(node, NOWHERE), scheduler_request(pod))
+        uid = pod.metadata.uid
+        self.placed[uid] = placed
+        if has_pod_affinity(pod):
+            self.terms[uid] = Terms.of(pod)
+            self.terms_version += 1
+        self._count(placed, 1)
+
+    def _remove(self, placed: Placed) -> None:
+        uid = placed.pod.metadata.uid
+        del self.placed[uid]
+        if self.terms.pop(uid, None) is not None:
+            self.terms_version += 1
+        self._count(placed, -1)
+
+    def _count(self, placed: Placed, sign: int) -> None:
+        index, request = placed.index, placed.request
+        if index == NOWHERE:
+            return
+        self.used[PODS][index] += sign
+        self.used[CPU][index] += sign * request.cpu
+        self.used[MEMORY][index] += sign * request.memory
+        self.used[EPHEMERAL_STORAGE][index] += sign * request.ephemeral_storage
+        self.scoring[CPU][index] += sign * request.scoring_cpu
+        self.scoring[MEMORY][index] += sign * request.scoring_memory
+        self.moved.append(index)
+        if not placed.counted:
+            return
+        for group in self.groups_in.get(placed.pod.metadata.namespace, ()):
+            if group.selector.matches(placed.pod.metadata.labels):
+                self.groups[group][index] += sign
+
+    def group(self, group: Group) -> IntArray:
+        """Pods of the group per node; counted when first asked for, kept up to date from then on."""
+        known = self.groups.get(group)
+        if known is not None:
+            return known
+        counts = self.groups[group] = np.zeros(len(self.nodes), Ints)
+        self.groups_in.setdefault(group.namespace, []).append(group)
+        for placed in self.placed.values():
+            meta = placed.pod.metadata
+            if placed.index != NOWHERE and placed.counted and meta.namespace == group.namespace:
+                counts[placed.index] += group.selector.matches(meta.labels)
+        return counts

@@ -1,0 +1,310 @@
+"""kube-scheduler: chooses a node for every pod that has none.
+
+Memory: (ASSUMED, uid) -> node of a pod that is placed but not yet seen bound; (WAITING, uid) -> why a pod waits;
+START -> at which node the next search starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import Any, Final, TypeAlias
+
+from attrs import frozen
+
+from k8sfsm.objects import Pod, PodCondition, to_json
+from k8sfsm.request import Bind, Key, Outcome, Patch, Plan, Record, Remember
+from k8sfsm.scheduler.cluster import ASSUMED, Cluster, is_terminal
+from k8sfsm.scheduler.fast import Cache
+from k8sfsm.scheduler.plain import NO_NODES, START, Placement, decide
+from k8sfsm.scheduler.preemption import preemption_message
+from k8sfsm.scheduler.queue import WAITING, Waiting
+from k8sfsm.scheduler.rules import NAME, PROFILE, law
+from k8sfsm.table import Decision
+from k8sfsm.view import Change, View
+
+SECOND: Final = 1_000_000_000
+NOTE_LIMIT: Final = 1024
+"""Bytes of an event's message (pkg/apis/core/validation/events.go: NoteLengthLimit)."""
+
+Choose: TypeAlias = Callable[[tuple[str, ...], Pod], str]
+"""Picks one of several equally good nodes."""
+
+
+def first_found(candidates: tuple[str, ...], pod: Pod) -> str:
+    """The first of the best nodes, in the order in which they were found."""
+    return candidates[0]
+
+
+@frozen
+class Turn:
+    """A key at the head of the queue: the case of the table `admit`."""
+
+    view: View
+    key: Key
+    pod: Pod | None
+
+
+@law.fact
+def is_known(turn: Turn) -> bool:
+    """The pod exists."""
+    return turn.pod is not None
+
+
+@law.fact
+def is_assigned(turn: Turn) -> bool:
+    """The pod has a node."""
+    return turn.pod is not None and bool(turn.pod.spec.node_name)
+
+
+@law.fact
+def is_finished(turn: Turn) -> bool:
+    """The pod's phase is Succeeded or Failed."""
+    return turn.pod is not None and is_terminal(turn.pod)
+
+
+@law.fact
+def asks_for_this_profile(turn: Turn) -> bool:
+    """The pod's schedulerName is that of the default profile, or empty."""
+    return turn.pod is not None and turn.pod.spec.scheduler_name in ("", PROFILE)
+
+
+@law.fact
+def is_assumed(turn: Turn) -> bool:
+    """The pod is placed already, and its binding is on the way."""
+    return turn.pod is not None and (ASSUMED, turn.pod.metadata.uid) in turn.view.memory
+
+
+@law.fact
+def is_gated(turn: Turn) -> bool:
+    """The pod has scheduling gates."""
+    return turn.pod is not None and bool(turn.pod.spec.scheduling_gates)
+
+
+@law.fact
+def is_deleting(turn: Turn) -> bool:
+    """The pod is marked for deletion."""
+    return turn.pod is not None and turn.pod.metadata.deletion_timestamp is not None
+
+
+@law.action
+def record_skipped(turn: Turn, _decision: Decision) -> Iterable[Record]:
+    """Say that a pod under deletion is not placed."""
+    namespace, name = turn.key[1:]
+    yield _failure(turn.pod, f"skip schedule deleting pod: {namespace}/{name}")
+
+
+class Attempt:
+    """One scheduling attempt: the case of the tables `outcome` and `binding`.
+
+    `host`: the node chosen, "" where none is feasible; `feasible`, `nodes`: how many nodes can take the pod, and how
+    many there are; `plugins`: who refused; `failure`: the text of the failure; `next_start`: see `Placement`.
+    """
+
+    def __init__(self, view: View, pod: Pod, placement: Placement, host: str, cluster: Cluster | None = None) -> None:
+        self.view = view
+        self.pod = pod
+        self.placement = placement
+        self.host = host
+        self.cluster = cluster
+        self.answer: Outcome | None = None
+
+    @cached_property
+    def failure(self) -> str:
+        """Why the attempt failed, in the words of the event and the condition."""
+        if self.answer is not None:
+            return f'running Bind plugin "DefaultBinder": {self.answer.message}'
+        message = self.placement.message
+        if message == NO_NODES:
+            return message
+        second = preemption_message(self.pod, self.cluster or Cluster.of(self.view), self.placement)
+        return f"{message} {second}" if second else message
+
+    @cached_property
+    def condition(self) -> PodCondition:
+        """The condition PodScheduled=False that tells the failure."""
+        known = next((c for c in self.pod.status.conditions if c.type == "PodScheduled"), None)
+        same = known is not None and known.status == "False"
+        return PodCondition(
+            type="PodScheduled",
+            status="False",
+            reason="Unschedulable" if self.answer is None else "SchedulerError",
+            message=self.failure,
+            observed_generation=self.pod.metadata.generation,
+            last_transition_time=known.last_transition_time if known is not None and same else self.view.now,
+        )
+
+
+@law.fact
+def feasible_nodes(attempt: Attempt) -> int:
+    """How many nodes can take the pod."""
+    return len(attempt.placement.feasible)
+
+
+@law.fact
+def condition_told(attempt: Attempt) -> bool:
+    """The pod's status says all that there is to say already."""
+    return attempt.condition in attempt.pod.status.conditions and not attempt.pod.status.nominated_node_name
+
+
+@law.fact
+def bind_accepted(attempt: Attempt) -> bool:
+    """The API server has bound the pod."""
+    return attempt.answer is not None and attempt.answer.ok
+
+
+def _failure(pod: Any, message: str) -> Record:
+    text = message.encode()
+    note = message if len(text) <= NOTE_LIMIT else text[: NOTE_LIMIT - 4].decode(errors="ignore") + " ..."
+    return Record(regarding=pod, type="Warning", reason="FailedScheduling", message=note)
+
+
+def key_of_pod(pod: Pod) -> Key:
+    """The pod's key."""
+    return ("Pod", pod.metadata.namespace, pod.metadata.name)
+
+
+@law.action
+def assume(attempt: Attempt, decision: Decision) -> Iterable[Remember]:
+    """Count the pod on its node from now on, and let it wait no longer."""
+    uid = attempt.pod.metadata.uid
+    yield Remember(key=(ASSUMED, uid), value=attempt.host, why=decision.why)
+    if (WAITING, uid) in attempt.view.memory:
+        yield Remember(key=(WAITING, uid), value=None)
+
+
+@law.action
+def advance_start(attempt: Attempt, _decision: Decision) -> Iterable[Remember]:
+    """Let the next search start where this one ended."""
+    if attempt.placement.next_start != attempt.view.memory.get(START, 0):
+        yield Remember(key=START, value=attempt.placement.next_start)
+
+
+@law.action
+def bind(attempt: Attempt, decision: Decision) -> Iterable[Bind]:
+    """Ask the API server to assign the pod to the node."""
+    yield Bind(key=key_of_pod(attempt.pod), uid=attempt.pod.metadata.uid, node=attempt.host, why=decision.why)
+
+
+@law.action
+def record_scheduled(attempt: Attempt, _decision: Decision) -> Iterable[Record]:
+    """Say where the pod went."""
+    pod = attempt.pod
+    message = f"Successfully assigned {pod.metadata.namespace}/{pod.metadata.name} to {attempt.host}"
+    yield Record(regarding=pod, type="Normal", reason="Scheduled", message=message)
+
+
+@law.action
+def forget(attempt: Attempt, _decision: Decision) -> Iterable[Remember]:
+    """Count the pod on its node no longer."""
+    yield Remember(key=(ASSUMED, attempt.pod.metadata.uid), value=None)
+
+
+@law.action
+def wait(attempt: Attempt, _decision: Decision) -> Iterable[Remember]:
+    """Remember who refused the pod, to know what may wake it."""
+    uid = attempt.pod.metadata.uid
+    before = attempt.view.memory.get((WAITING, uid))
+    entry = Waiting(
+        key=key_of_pod(attempt.pod),
+        plugins=attempt.placement.plugins,
+        since=attempt.view.now,
+        attempts=1 if before is None else before.attempts + 1,
+    )
+    yield Remember(key=(WAITING, uid), value=entry)
+
+
+@law.action
+def record_failure(attempt: Attempt, _decision: Decision) -> Iterable[Record]:
+    """Say why the pod could not be placed."""
+    yield _failure(attempt.pod, attempt.failure)
+
+
+@law.action
+def report_failure(attempt: Attempt, _decision: Decision) -> Iterable[Patch]:
+    """Write the condition PodScheduled=False, and withdraw a nomination."""
+    status: dict[str, Any] = {"conditions": [to_json(attempt.condition)]}
+    if attempt.pod.status.nominated_node_name:
+        status["nominatedNodeName"] = None
+    pod = attempt.pod
+    yield Patch(
+        key=key_of_pod(pod),
+        uid=pod.metadata.uid,
+        type="strategic",
+        subresource="status",
+        body={"metadata": {"uid": pod.metadata.uid}, "status": status},
+    )
+
+
+@law.key
+def for_scoring(change: Change, view: View) -> Iterable[Key]:
+    """Nothing: the object is looked at when a pod is placed, and wakes none."""
+    return ()
+
+
+class Scheduler:
+    """The default scheduler.
+
+    `choose` picks among equally good nodes; upstream leaves that to chance. `cache`: what makes common decisions fast;
+    it is derived from views and memory alone, and may be dropped (None: always decide the plain way).
+    """
+
+    name = NAME
+    law = law
+
+    def __init__(self, choose: Choose = first_found, fast: bool = True) -> None:
+        self.choose = choose
+        self.cache: Cache | None = Cache() if fast else None
+
+    def decide(self, view: View, pod: Pod) -> Placement:
+        """Where the pod can go, with scores and refusals: the plain way. Raises ValueError, see `plain.decide`."""
+        return decide(view, pod)
+
+    def reconcile(self, view: View, key: Key) -> Plan:
+        """Place one pod."""
+        turn = Turn(view, key, view.get(*key))
+        admission = law.decide("admit", turn)
+        if not admission.outputs["place"] or turn.pod is None:
+            return Plan(steps=law.perform(admission, turn))
+        attempt = self._attempt(view, turn.pod)
+        if attempt.host and self.cache is not None:
+            self.cache.expect(turn.pod)
+        decision = law.decide("outcome", attempt)
+        steps = law.perform(decision, attempt)
+        if attempt.host:
+            return Plan(steps=steps, then=lambda outcomes: self._bound(attempt, outcomes), detached=True)
+        return Plan(steps=steps, requeue_after=law.constant("scheduler_unschedulable_flush") * SECOND, periodic=True)
+
+    def _attempt(self, view: View, pod: Pod) -> Attempt:
+        if self.cache is not None:
+            found = self.cache.place(view, pod)
+            if found is not None:
+                return Attempt(view, pod, found, self._choice(view, found.best, pod))
+        cluster = Cluster.of(view)
+        placement = decide(view, pod, cluster)
+        host = self._choice(view, placement.best, pod) if placement.best else ""
+        return Attempt(view, pod, placement, host, cluster)
+
+    def _choice(self, view: View, best: tuple[str, ...], pod: Pod) -> str:
+        """One of the best nodes: as the view's policy says, where it has one."""
+        if view.choose_node is not None:
+            return view.choose_node(best, key_of_pod(pod))
+        return self.choose(best, pod)
+
+    def _bound(self, attempt: Attempt, outcomes: tuple[Outcome, ...]) -> Plan:
+        """How to go on when the API server has answered."""
+        attempt.answer = outcomes[-1]
+        decision = law.decide("binding", attempt)
+        steps = law.perform(decision, attempt)
+        return Plan(steps=steps, error="" if outcomes[-1].ok else attempt.failure)
+
+    def observe(self, change: Change, view: View) -> Iterable[Remember]:
+        """Forget what the cluster itself shows now: bound pods are no longer assumed, gone pods wait no longer."""
+        pod = change.new
+        if not isinstance(pod, Pod):
+            return
+        if change.type != "DELETED" and not pod.spec.node_name:
+            return
+        for key in ((ASSUMED, pod.metadata.uid), (WAITING, pod.metadata.uid)):
+            if key in view.memory:
+                yield Remember(key=key, value=None)

@@ -1,0 +1,51 @@
+"""Which actor an account is."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+_CONTROLLER: Final = "system:serviceaccount:kube-system:"
+_NODE: Final = "system:node:"
+_NAMES: Final[dict[str, str]] = {
+    "generic-garbage-collector": "garbage-collector",
+    "daemon-set-controller": "daemonset-controller",
+    "system:kube-scheduler": "kube-scheduler",
+    "system:kube-controller-manager": "kube-controller-manager",
+    "system:kube-proxy": "kube-proxy",
+    "system:apiserver": "apiserver",
+}
+_EVICTION_REASONS: Final = frozenset({"DeletionByTaintManager", "TaintManagerEviction"})
+
+
+def actor_of(account: str) -> tuple[str, str]:
+    """(actor, node) of a user name: controllers by their account's name, kubelets with their node, people "user"."""
+    if account.startswith(_NODE):
+        return "kubelet", account.removeprefix(_NODE)
+    if account.startswith(_CONTROLLER):
+        name = account.removeprefix(_CONTROLLER)
+        return _NAMES.get(name, name), ""
+    if account in _NAMES:
+        return _NAMES[account], ""
+    if account.startswith("system:serviceaccount:"):
+        return account.removeprefix("system:serviceaccount:").replace(":", "/"), ""
+    return "user", ""
+
+
+def sharing_actor(actor: str, verb: str, kind: str, body: Any) -> str:
+    """The actor behind an account that several share: the taint eviction controller writes as the node controller.
+
+    It deletes pods, announces that by a DisruptionTarget condition, and records the eviction.
+    Source: pkg/controller/tainteviction/taint_eviction.go: addConditionAndDeletePod.
+    """
+    if actor != "node-controller" or not isinstance(body, dict):
+        return "taint-eviction-controller" if (actor, verb, kind) == ("node-controller", "delete", "Pod") else actor
+    evicts = kind == "Pod" and verb == "delete"
+    announces = any(condition.get("reason") in _EVICTION_REASONS for condition in _conditions(body))
+    records = kind == "Event" and body.get("reason") in _EVICTION_REASONS
+    return "taint-eviction-controller" if evicts or announces or records else actor
+
+
+def _conditions(body: dict[str, Any]) -> list[dict[str, Any]]:
+    status = body.get("status")
+    found = status.get("conditions") if isinstance(status, dict) else None
+    return [condition for condition in found or () if isinstance(condition, dict)]

@@ -1,0 +1,60 @@
+"""Typed access to the fields of recorded JSON: a wrong type is a TraceError that names file, line and field."""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeVar, overload
+
+from k8sfsm.trace.errors import Line, TraceError, describe
+from k8sfsm.trace.lines import Json
+from k8sfsm.trace.timestamps import parse_time
+
+T = TypeVar("T")
+_NAMES: Final[dict[type, str]] = {
+    dict: "an object",
+    list: "a list",
+    str: "a string",
+    int: "a whole number",
+    bool: "a boolean",
+}
+_UNCHANGED: Final = "give the file as it was recorded"
+
+
+@overload
+def optional(place: Line, value: Json, path: str, expected: type[T]) -> T | None: ...
+@overload
+def optional(place: Line, value: Json, path: str, expected: type[T], default: T) -> T: ...
+def optional(place: Line, value: Json, path: str, expected: type[T], default: T | None = None) -> T | None:
+    """The field at `path` (names joined by dots), or `default` where it is absent or null."""
+    found: Any = value
+    done: list[str] = []
+    for name in path.split("."):
+        if not isinstance(found, dict):
+            what = f"expected an object, found {describe(found)}"
+            raise TraceError(place, what, _UNCHANGED, ".".join(done))
+        done.append(name)
+        found = found.get(name)
+        if found is None:
+            return default
+    if not isinstance(found, expected) or (expected is int and isinstance(found, bool)):
+        what = f"expected {_NAMES.get(expected, expected.__name__)}, found {describe(found)}"
+        raise TraceError(place, what, _UNCHANGED, path)
+    return found
+
+
+def required(place: Line, value: Json, path: str, expected: type[T]) -> T:
+    """The field at `path`, which must be there."""
+    found = optional(place, value, path, expected)
+    if found is None:
+        raise TraceError(place, f"expected {_NAMES.get(expected, expected.__name__)}, found nothing", _UNCHANGED, path)
+    return found
+
+
+def time_at(place: Line, value: Json, path: str) -> int | None:
+    """The RFC 3339 time at `path` in nanoseconds, or None where it is absent."""
+    text = optional(place, value, path, str)
+    if text is None:
+        return None
+    try:
+        return parse_time(text)
+    except ValueError:
+        raise TraceError(place, f"expected an RFC 3339 time, found {describe(text)}", _UNCHANGED, path) from None

@@ -1,0 +1,237 @@
+"""Reads a recording folder: `watch.jsonl` and `audit.jsonl` with `env.jsonl`, `final.json` and `scenario.yaml` beside.
+
+Members may be plain, `.gz` or `.zst`. What the recorder left out because it equals the object's previous line
+(`sameSpec`, `sameMeta`) is put back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from attrs import evolve
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from k8sfsm.request import Key
+from k8sfsm.trace.assembly import assemble
+from k8sfsm.trace.environment import complete_images, facts_from_statuses, read_environment
+from k8sfsm.trace.errors import Line, TraceError, describe
+from k8sfsm.trace.fields import optional, required, time_at
+from k8sfsm.trace.history import Document, Recording
+from k8sfsm.trace.join import Join, Seen
+from k8sfsm.trace.lines import Json, Progress, json_lines, open_bytes
+from k8sfsm.trace.requests import Request, read_requests
+from k8sfsm.trace.resources import KINDS, VERSIONS, json_key
+from k8sfsm.trace.timestamps import parse_time
+
+ENDINGS: Final = ("", ".zst", ".gz")
+_TYPES: Final = ("ADDED", "MODIFIED", "DELETED")
+
+
+def member(folder: Path, name: str) -> Path | None:
+    """The path of a member of the folder, plain or compressed; None where it has none."""
+    return next((path for path in (folder / f"{name}{ending}" for ending in ENDINGS) if path.is_file()), None)
+
+
+def is_recording(folder: Path) -> bool:
+    """Whether a folder holds a recording."""
+    return any(member(folder, name) for name in ("watch.jsonl", "audit.jsonl"))
+
+
+def read_recording(folder: Path, progress: Progress | None = None) -> Recording:
+    """Read a recording folder. Raises TraceError."""
+    watch, audit = member(folder, "watch.jsonl"), member(folder, "audit.jsonl")
+    if watch is None:
+        what = "the folder has no watch.jsonl (nor .gz, .zst)"
+        raise TraceError(
+            Line(str(folder)), what, "give a recording's folder, or an audit log or watch output as a file"
+        )
+    about = _about(folder)
+    spaces = tuple(str(name) for name in about.get("namespaces") or ())
+    initial, changes = _split(read_watch(watch, spaces, progress))
+    requests = sorted(read_requests(audit, progress), key=_when) if audit else []
+    join = Join(changes, _with_namespaces(requests, changes, spaces))
+    writes = assemble(join, initial)
+    env = member(folder, "env.jsonl")
+    environment = tuple(read_environment(env, progress)) if env else tuple(facts_from_statuses(writes, initial))
+    notes = [] if env else ["environment facts are read off the kubelets' status writes (there is no env.jsonl)"]
+    notes += [] if audit else ["who wrote is inferred (there is no audit.jsonl)"]
+    guessed = sum(1 for write in writes if write.inferred)
+    notes += (
+        [f"{guessed} of {len(writes)} writes have no recorded request; their actor is inferred"]
+        if guessed and audit
+        else []
+    )
+    return Recording(
+        source=str(folder),
+        format="recording",
+        initial=tuple(initial),
+        writes=writes,
+        environment=complete_images(environment, writes),
+        final=_final(folder),
+        start=_moment(about.get("start"), writes[0].time if writes else None),
+        end=_moment(about.get("end"), writes[-1].time if writes else None),
+        about=about,
+        namespaces=spaces,
+        notes=tuple(notes),
+    )
+
+
+def _when(request: Request) -> tuple[int, int]:
+    return (request.completed, request.line.number)
+
+
+def _split(lines: Iterator[tuple[bool, Seen]]) -> tuple[list[Document], list[Seen]]:
+    initial: list[Document] = []
+    changes: list[Seen] = []
+    for is_initial, seen in lines:
+        if is_initial:
+            initial.append(seen.document)
+        else:
+            changes.append(seen)
+    changes.sort(key=lambda seen: (seen.revision or 0, seen.line.number))
+    return initial, changes
+
+
+def read_watch(
+    path: Path, namespaces: tuple[str, ...] = (), progress: Progress | None = None
+) -> Iterator[tuple[bool, Seen]]:
+    """(initial, change) for each line of a `watch.jsonl`, whole again. Keeps one object per live uid in memory.
+
+    `namespaces`: those of the recording; where it is one, trimmed lines without a namespace get it.
+    """
+    restorer = Restorer()
+    known: dict[Key, Document] = {}
+    for place, value in json_lines(path, progress):
+        kind = required(place, value, "type", str)
+        if kind not in _TYPES:
+            raise TraceError(place, f"expected {', '.join(_TYPES)}, found {describe(kind)}", "remove the line", "type")
+        obj = required(place, value, "object", dict)
+        required(place, obj, "metadata", dict)
+        required(place, obj, "kind", str)
+        required(place, obj, "metadata.name", str)
+        restorer.restore(place, value)
+        if value.get("slim") and len(namespaces) == 1 and obj["kind"] in _NAMESPACED:
+            obj["metadata"].setdefault("namespace", namespaces[0])
+        time = time_at(place, value, "ts")
+        if time is None:
+            raise TraceError(place, "expected an RFC 3339 time, found nothing", "give the file as recorded", "ts")
+        document = Document(obj)
+        seen = Seen(
+            line=place,
+            time=time,
+            type=kind,  # type: ignore[arg-type]
+            key=document.key,
+            document=document,
+            old=known.get(document.key),
+            trimmed=bool(value.get("slim")),
+        )
+        if kind == "DELETED":
+            known.pop(document.key, None)
+        else:
+            known[document.key] = document
+        yield bool(value.get("initial")), seen
+
+
+class Restorer:
+    """Puts back what a recorder left out because it equals the object's previous line. One object per uid is kept."""
+
+    def __init__(self) -> None:
+        self._previous: dict[str, Json] = {}
+
+    def restore(self, place: Line, value: Json) -> None:
+        """Complete the object of a watch line in place. TraceError where it refers to a line that is not there."""
+        obj = value["object"]
+        uid = optional(place, obj["metadata"], "uid", str, "")
+        last = self._previous.get(uid)
+        for name in optional(place, value, "sameMeta", list, []):
+            if last is None or name not in last["metadata"]:
+                raise _dangling(place, "sameMeta", f"metadata.{name}")
+            obj["metadata"][name] = last["metadata"][name]
+        if value.get("sameSpec"):
+            if last is None or "spec" not in last:
+                raise _dangling(place, "sameSpec", "spec")
+            obj["spec"] = last["spec"]
+        if uid and value["type"] == "DELETED":
+            self._previous.pop(uid, None)
+        elif uid:
+            spec = last["spec"] if last is not None and "spec" in last and "spec" not in obj else None
+            self._previous[uid] = obj if spec is None else {**obj, "spec": spec}
+
+
+def _dangling(place: Line, field: str, name: str) -> TraceError:
+    what = f"says that {name} is as on the object's line before, and there is none"
+    return TraceError(place, what, "give the whole file, from its start", field)
+
+
+def _with_namespaces(requests: list[Request], changes: list[Seen], spaces: tuple[str, ...]) -> list[Request]:
+    """Give requests whose recording left out the namespace (slim lines) that of the object with the same revision."""
+    by_revision = {seen.revision: seen.key for seen in changes}
+
+    def completed(request: Request) -> Request:
+        kind, space, name = request.key
+        found = by_revision.get(request.revision)
+        if not space and found and found[1] and found[0] == kind and (not name or found[2] == name):
+            return evolve(request, key=found)
+        if not space and len(spaces) == 1 and kind in _NAMESPACED:
+            return evolve(request, key=(kind, spaces[0], name))
+        return request
+
+    return [completed(request) for request in requests]
+
+
+_NAMESPACED: Final = frozenset({"Pod", "ReplicaSet", "Deployment", "Endpoints", "EndpointSlice"})
+
+
+def _about(folder: Path) -> dict[str, Any]:
+    path = member(folder, "scenario.yaml")
+    if path is None:
+        return {}
+    try:
+        with open_bytes(path) as source:
+            value = YAML(typ="safe", pure=True).load(source.read().decode("utf-8"))
+    except (YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = Line(str(path), mark.line + 1 if mark else 0)
+        raise TraceError(
+            place, f"not YAML ({getattr(error, 'problem', error)})", "correct or delete the file"
+        ) from error
+    if not isinstance(value, dict):
+        raise TraceError(Line(str(path)), f"expected a mapping, found {describe(value)}", "correct or delete the file")
+    return value
+
+
+def _moment(text: Any, otherwise: int | None) -> int | None:
+    try:
+        return parse_time(str(text)) if text else otherwise
+    except ValueError:
+        return otherwise
+
+
+def _final(folder: Path) -> dict[Key, Document] | None:
+    path = member(folder, "final.json")
+    if path is None:
+        return None
+    place = Line(str(path))
+    with open_bytes(path) as source:
+        try:
+            value = json.loads(source.read())
+        except (ValueError, OSError, EOFError) as error:
+            raise TraceError(place, f"not JSON ({error})", "copy the file again, or delete it") from error
+    if not isinstance(value, dict):
+        raise TraceError(place, f"expected an object of lists, found {describe(value)}", "copy the file again")
+    objects: dict[Key, Document] = {}
+    for resource in value:
+        for item in optional(place, value, resource, list, []):
+            if not isinstance(item, dict):
+                raise TraceError(place, f"expected objects, found {describe(item)}", "copy the file again", resource)
+            kind = str(item.get("kind") or KINDS.get(resource, resource))
+            document = Document(
+                {**item, "kind": kind, "apiVersion": item.get("apiVersion") or VERSIONS.get(kind, "v1")}
+            )
+            if kind != "Event":
+                objects[json_key(document.json)] = document
+    return objects

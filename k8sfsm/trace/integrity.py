@@ -1,0 +1,316 @@
+"""The laws that every history of a real cluster satisfies: `specs/trace/invariants.yaml`, checked write by write.
+
+A function of a law says in words what is wrong, or "" where the law holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from attrs import define, field, frozen
+
+from k8sfsm.law import Law
+from k8sfsm.request import Key
+from k8sfsm.trace.errors import Line
+from k8sfsm.trace.history import Document, RecordedWrite, Recording
+from k8sfsm.trace.lines import Json
+from k8sfsm.trace.resources import is_deleting, metadata
+
+law = Law("trace")
+
+
+@frozen(kw_only=True)
+class Finding:
+    """A place where a history breaks a law."""
+
+    rule: str
+    """`trace/NAME`, the row of invariants.yaml."""
+    message: str
+    file: str
+    line: int
+    key: Key
+
+    def __str__(self) -> str:
+        """One line: place, object, what is wrong, rule."""
+        kind, space, name = self.key
+        thing = f"{kind} {space}/{name}" if space else f"{kind} {name}"
+        return f"{Line(self.file, self.line)}: {thing}: {self.message} [{self.rule}]"
+
+
+@define
+class Past:
+    """What a history has shown up to a write."""
+
+    objects: dict[Key, Document] = field(factory=dict)
+    buried: dict[Key, str] = field(factory=dict)
+    """uid of the object that was deleted last under a key."""
+    requests: dict[Key, int] = field(factory=dict)
+    """Number of the request that made the object's last change."""
+    unrevised: dict[Key, None] = field(factory=dict)
+    """Objects whose last change has no known revision."""
+    revision: int = 0
+    covered: frozenset[tuple[str, str, str]] = frozenset()
+    """(kind, verb, subresource) of the requests that are recorded."""
+    audited: bool = False
+
+    def take(self, write: RecordedWrite) -> None:
+        """Remember a change."""
+        self.revision = max(self.revision, write.revision or 0)
+        if write.new is None or write.type is None:
+            return
+        self.requests[write.key] = write.request
+        self.unrevised.pop(write.key, None)
+        if write.revision is None:
+            self.unrevised[write.key] = None
+        if write.type == "DELETED":
+            self.objects.pop(write.key, None)
+            self.buried[write.key] = write.new.uid
+        else:
+            self.objects[write.key] = write.new
+
+
+@frozen(kw_only=True)
+class Written:
+    """A write, and what was before it: the case of the laws of type `transition`."""
+
+    write: RecordedWrite
+    past: Past
+
+    @property
+    def old(self) -> Document | None:
+        """The object's state before, as the writes before have shown it."""
+        return self.past.objects.get(self.write.key)
+
+    @property
+    def pair(self) -> tuple[Json, Json] | None:
+        """(old, new) where the write changed an object that was known whole; None otherwise."""
+        if self.write.type != "MODIFIED" or self.old is None or self.write.new is None or self.write.trimmed:
+            return None
+        return self.old.json, self.write.new.json
+
+
+def check_integrity(recording: Recording) -> Iterator[Finding]:
+    """Every place where a history breaks a law, in order. Derived states are judged like recorded ones."""
+    rows = _rows()
+    requests = [write for write in recording.writes if not write.inferred]
+    past = Past(
+        objects={document.key: document for document in recording.initial},
+        covered=frozenset((write.key[0], write.verb, write.subresource) for write in requests if write.ok),
+        audited=recording.format in ("recording", "audit") and bool(requests),
+    )
+    for write in recording.writes:
+        case = Written(write=write, past=past)
+        for rule, holds in rows["transition"]:
+            if message := holds(case):
+                place = write.seen or write.line
+                yield Finding(rule=rule, message=message, file=place.file, line=place.number, key=write.key)
+        past.take(write)
+    for rule, holds in rows["convergence"]:
+        for key, message in holds(recording):
+            yield Finding(rule=rule, message=message, file=recording.source, line=0, key=key)
+
+
+def _rows() -> dict[str, list[tuple[str, Callable[[Any], Any]]]]:
+    spec = law.invariants()
+    rows: dict[str, list[tuple[str, Callable[[Any], Any]]]] = {"transition": [], "convergence": []}
+    for name, row in spec.invariants.items() if spec else ():
+        rows[row.type].append((f"trace/{name}", law.function("invariant", row.holds)))
+    return rows
+
+
+@law.invariant
+def begins_added(case: Written) -> str:
+    """The first change of an object is ADDED."""
+    unknown = case.old is None and case.write.key not in case.past.buried
+    if case.write.key[0] == "Event" and case.write.new is not None and (case.write.new.json.get("count") or 0) > 1:
+        return ""
+    if case.write.type in (None, "ADDED") or not unknown:
+        return ""
+    return f"the first change is {case.write.type}, expected ADDED"
+
+
+@law.invariant
+def revisions_increase(case: Written) -> str:
+    """Each change has a higher revision than every change before."""
+    revision = case.write.revision
+    if revision is None or revision > case.past.revision:
+        return ""
+    return f"revision {revision} comes after revision {case.past.revision}"
+
+
+@law.invariant
+def change_shown(case: Written) -> str:
+    """A MODIFIED object differs from its state before."""
+    pair = case.pair
+    if pair is None or _content(pair[0]) != _content(pair[1]):
+        return ""
+    unseen = case.write.actor == "user" and "managedFields" not in metadata(pair[1])
+    return "" if unseen else "the change changes nothing"
+
+
+def _content(obj: Json) -> Json:
+    meta = {name: value for name, value in metadata(obj).items() if name != "resourceVersion"}
+    return {**obj, "metadata": meta}
+
+
+@law.invariant
+def generation_counts(case: Written) -> str:
+    """The generation grows by 1 with the spec, and with the start of the deletion."""
+    pair = case.pair
+    if pair is None:
+        return ""
+    before, after = (metadata(obj).get("generation") for obj in pair)
+    if before is None or after is None:
+        return "" if before == after else f"generation {before} becomes {after}"
+    expected = before + int(_counts(case.write, *pair)) + int(not is_deleting(pair[0]) and is_deleting(pair[1]))
+    return "" if after == expected else f"generation {before} becomes {after}, expected {expected}"
+
+
+def _counts(write: RecordedWrite, old: Json, new: Json) -> bool:
+    if _body(old) != _body(new):
+        bound = write.key[0] == "Pod" and not (old.get("spec") or {}).get("nodeName")
+        return not (bound and _body(old) == _body({**new, "spec": _unbound(new)}))
+    annotated = write.key[0] == "Deployment" and write.subresource != "status"
+    return annotated and metadata(old).get("annotations") != metadata(new).get("annotations")
+
+
+def _unbound(pod: Json) -> Json:
+    return {name: value for name, value in (pod.get("spec") or {}).items() if name != "nodeName"}
+
+
+def _body(obj: Json) -> Json:
+    return {name: value for name, value in obj.items() if name not in _NO_SPEC}
+
+
+_NO_SPEC: Final = ("apiVersion", "kind", "metadata", "status")
+
+
+@law.invariant
+def uid_constant(case: Written) -> str:
+    """An object keeps its uid."""
+    if case.write.type in (None, "ADDED") or case.old is None or case.write.new is None:
+        return ""
+    before, after = case.old.uid, case.write.new.uid
+    return "" if before == after else f"uid {before or 'none'} becomes {after or 'none'}"
+
+
+@law.invariant
+def creation_constant(case: Written) -> str:
+    """An object keeps its creationTimestamp."""
+    if case.write.type in (None, "ADDED") or case.old is None or case.write.new is None:
+        return ""
+    before, after = (metadata(d.json).get("creationTimestamp") for d in (case.old, case.write.new))
+    return "" if before == after else f"creationTimestamp {before} becomes {after}"
+
+
+@law.invariant
+def deletion_kept(case: Written) -> str:
+    """A started deletion is not taken back."""
+    pair = case.pair
+    if pair is None or not is_deleting(pair[0]) or is_deleting(pair[1]):
+        return ""
+    return f"deletionTimestamp {metadata(pair[0])['deletionTimestamp']} is taken away"
+
+
+@law.invariant
+def reborn_anew(case: Written) -> str:
+    """After DELETED comes ADDED with another uid."""
+    buried = case.past.buried.get(case.write.key)
+    if case.write.type is None or buried is None or case.old is not None or case.write.new is None:
+        return ""
+    if case.write.type != "ADDED":
+        return f"{case.write.type} after DELETED"
+    return f"ADDED with the uid {buried} of the deleted object" if buried and case.write.new.uid == buried else ""
+
+
+@law.invariant
+def request_has_change(case: Written) -> str:
+    """A successful request without a change answers with the state that was there."""
+    write = case.write
+    if not write.ok or not write.code or write.type is not None or write.verb == "deletecollection":
+        return ""
+    if write.answered is not None and case.old is not None and case.old.revision == write.answered:
+        return ""
+    if write.answered is None and write.new is None and not case.past.audited:
+        return ""
+    return f"the {write.verb} succeeded (answer at revision {write.answered}), but no change of it is recorded"
+
+
+@law.invariant
+def change_has_request(case: Written) -> str:
+    """A change has its request, where requests of that kind and verb are recorded."""
+    write = case.write
+    if not case.past.audited or not write.inferred or write.type is None or write.trimmed or write.derived:
+        return ""
+    if (write.key[0], write.verb, write.subresource) not in case.past.covered:
+        return ""
+    return f"no request is recorded for this change, though others to {write.verb} a {write.key[0]} are"
+
+
+@law.invariant
+def answer_shows_revision(case: Written) -> str:
+    """The answer has the revision of the change, or before a removal that of the state before."""
+    write = case.write
+    if write.answered is None or write.revision is None or write.type is None or write.answered == write.revision:
+        return ""
+    removed = write.type == "DELETED" and write.verb != "delete" and write.answered < write.revision
+    rewritten = write.verb == "delete" and write.type == "MODIFIED" and write.answered > write.revision
+    return "" if removed or rewritten else f"answer at revision {write.answered}, change at {write.revision}"
+
+
+@law.invariant
+def precondition_met(case: Written) -> str:
+    """The object's revision was the demanded one."""
+    write = case.write
+    if write.precondition is None or write.type is None or case.old is None or write.key[0] == "Node":
+        return ""
+    if write.key in case.past.unrevised or case.past.requests.get(write.key) == write.request:
+        return ""
+    if write.type == "DELETED" and write.verb != "delete":
+        return ""  # the removal is judged on a cached object, and done whatever came between
+    known = case.old.revision
+    return "" if known in (None, write.precondition) else f"demanded revision {write.precondition}, was at {known}"
+
+
+@law.invariant
+def ends_as_told(recording: Recording) -> Iterator[tuple[Key, str]]:
+    """The objects at the end are those of the last changes."""
+    if recording.final is None:
+        return
+    last = recording.last()
+    trimmed = {write.key: write.trimmed for write in recording.changes()}
+    slim = bool(recording.about.get("slim"))
+    for key in sorted({*last, *recording.final}):
+        if key[0] == "Event":
+            continue
+        mine, told = last.get(key), recording.final.get(key)
+        if mine is None or told is None:
+            yield key, "exists at the end, but its changes do not say so" if mine is None else "is missing at the end"
+            continue
+        if trimmed.get(key) or (slim and key[0] == "Endpoints"):
+            continue
+        if wrong := _difference(_lasting(mine.json), _lasting(told.json)):
+            yield key, f"differs at the end: {wrong}"
+
+
+def _lasting(obj: Json) -> Json:
+    """The object without what recordings leave out: of Nodes the heartbeats with their revisions, and nodeInfo."""
+    if obj.get("kind") != "Node":
+        return obj
+    meta = {name: value for name, value in metadata(obj).items() if name != "resourceVersion"}
+    status = {name: value for name, value in (obj.get("status") or {}).items() if name not in ("nodeInfo", "images")}
+    conditions = status.get("conditions") or ()
+    status["conditions"] = [{k: v for k, v in c.items() if k != "lastHeartbeatTime"} for c in conditions]
+    return {**obj, "metadata": meta, "status": status}
+
+
+def _difference(mine: Any, told: Any, path: str = "") -> str:
+    """The first place where two values differ; "" where they do not."""
+    if mine == told:
+        return ""
+    if isinstance(mine, dict) and isinstance(told, dict):
+        names = sorted({*mine, *told})
+        name = next(name for name in names if mine.get(name) != told.get(name) or (name in mine) != (name in told))
+        return _difference(mine.get(name), told.get(name), f"{path}.{name}" if path else name) or f"{path}.{name}"
+    return f"{path} is {str(told)[:60]}, was {str(mine)[:60]}"

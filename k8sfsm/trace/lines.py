@@ -1,0 +1,174 @@
+"""Files as JSON: plain, gzip or zstd by content; one value per line, or values simply written one after another.
+
+Everything is a generator with at most one value (or one block of text) in memory.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any, Final
+
+import zstandard
+
+from k8sfsm.trace.errors import Line, TraceError, describe
+
+Json = dict[str, Any]
+Progress = Callable[[str, int], None]
+"""Called with a file and the number of lines (or values) read from it so far."""
+
+_GZIP: Final = b"\x1f\x8b"
+_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_BLOCK: Final = 1 << 16
+_EVERY: Final = 1000
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """A file's bytes, decompressed where it is gzip or zstd (told by content, not by name)."""
+    try:
+        raw = path.open("rb")
+    except FileNotFoundError:
+        raise TraceError(Line(str(path)), "no such file", "check the path") from None
+    except OSError as error:
+        raise TraceError(
+            Line(str(path)), f"cannot be opened ({error.strerror})", "check the path and its rights"
+        ) from error
+    magic = raw.read(4)
+    raw.seek(0)
+    if magic.startswith(_GZIP):
+        return io.BufferedReader(gzip.GzipFile(fileobj=raw))
+    if magic == _ZSTD:
+        return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True))
+    return raw
+
+
+def text_lines(path: Path) -> Iterator[tuple[Line, str]]:
+    """Lines of a text file with their places. A line may be of any length."""
+    number = 0
+    with open_bytes(path) as source:
+        while True:
+            try:
+                raw = source.readline()
+            except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+                place = Line(str(path), number + 1)
+                raise TraceError(place, f"the compressed data is damaged ({error})", "copy the file again") from error
+            if not raw:
+                return
+            number += 1
+            place = Line(str(path), number)
+            yield place, _decode(raw, place)
+
+
+def _decode(raw: bytes, place: Line) -> str:
+    if b"\x00" in raw:
+        raise TraceError(place, "expected text, found binary data", "give a JSON file (plain, .gz or .zst)")
+    try:
+        return raw.decode("utf-8-sig" if place.number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        what = f"expected UTF-8 text, found byte 0x{raw[error.start]:02x} at column {error.start + 1}"
+        raise TraceError(place, what, "give a JSON file (plain, .gz or .zst)") from error
+
+
+def json_lines(path: Path, progress: Progress | None = None) -> Iterator[tuple[Line, Json]]:
+    """JSON objects of a file with one per line. TraceError where a line is not one, or where the file holds none."""
+    place = Line(str(path))
+    found = 0
+    for place, text in text_lines(path):
+        if progress and place.number % _EVERY == 0:
+            progress(place.file, place.number)
+        if text.strip():
+            found += 1
+            yield place, _object(text, place)
+    if not found:
+        raise TraceError(place, "the file is empty", "check that the recording was finished")
+    if progress:
+        progress(place.file, place.number)
+
+
+def _object(text: str, place: Line) -> Json:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        cut = error.pos >= len(text.rstrip()) - 1 or error.msg.startswith("Unterminated")
+        what = (
+            "the JSON ends in the middle (truncated line)"
+            if cut
+            else f"not JSON at column {error.pos + 1} ({error.msg})"
+        )
+        raise TraceError(place, what, "delete the line, or copy the file again") from error
+    except RecursionError as error:
+        raise TraceError(place, "the JSON is nested too deeply", "delete the line") from error
+    if not isinstance(value, dict):
+        raise TraceError(place, f"expected a JSON object, found {describe(value)}", "give one object per line")
+    return value
+
+
+class _Values:
+    """Text that arrives in pieces, taken apart into the JSON values written in it."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.text = ""
+        self.first = 1  # line on which `text` begins
+        self.wanted = 0  # length to wait for: a long value is not parsed again for each of its lines
+        self.decoder = json.JSONDecoder()
+
+    def feed(self, text: str, *, last: bool = False) -> Iterator[tuple[Line, Json]]:
+        """Add text; yield the values that are complete. With `last` nothing may be left over."""
+        self.text += text
+        if not last and (len(self.text) < self.wanted or not text.rstrip().endswith(("}", "]"))):
+            return
+        self._skip(len(self.text) - len(self.text.lstrip()))
+        while self.text and (found := self._one(last)) is not None:
+            place = Line(self.file, self.first)
+            value, end = found
+            if not isinstance(value, dict):
+                raise TraceError(place, f"expected a JSON object, found {describe(value)}", "remove it")
+            yield place, value
+            rest = self.text[end:]
+            self._skip(end + len(rest) - len(rest.lstrip()))
+
+    def _one(self, last: bool) -> tuple[Any, int] | None:
+        try:
+            found = self.decoder.raw_decode(self.text)
+        except json.JSONDecodeError as error:
+            place = Line(self.file, self.first + self.text.count("\n", 0, error.pos))
+            if error.pos < len(self.text.rstrip()) - 1 and not error.msg.startswith("Unterminated"):
+                do = "give what kubectl printed, unchanged"
+                raise TraceError(place, f"not JSON at column {error.colno} ({error.msg})", do) from error
+            if last:
+                what = "the JSON ends in the middle (truncated value)"
+                raise TraceError(Line(self.file, self.first), what, "copy the file again") from error
+            self.wanted = len(self.text) + min(len(self.text) // 8, _BLOCK)
+            return None
+        except RecursionError as error:
+            raise TraceError(Line(self.file, self.first), "the JSON is nested too deeply", "remove it") from error
+        self.wanted = 0
+        return found
+
+    def _skip(self, count: int) -> None:
+        self.first += self.text.count("\n", 0, count)
+        self.text = self.text[count:]
+
+
+def json_values(path: Path, progress: Progress | None = None) -> Iterator[tuple[Line, Json]]:
+    """JSON objects written one after another, on one line or over many: what `kubectl get -w -o json` prints."""
+    values = _Values(str(path))
+    place, found = Line(str(path)), 0
+    for place, text in text_lines(path):
+        for item in values.feed(text):
+            found += 1
+            yield item
+        if progress and place.number % _EVERY == 0:
+            progress(place.file, place.number)
+    for item in values.feed("", last=True):
+        found += 1
+        yield item
+    if not found:
+        raise TraceError(place, "the file is empty", "check that the command printed something")
+    if progress:
+        progress(place.file, place.number)

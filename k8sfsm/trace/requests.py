@@ -1,0 +1,221 @@
+"""Audit lines as values: who asked the API server for what, and what it answered.
+
+The same lines stand in kube-apiserver's audit log (audit.k8s.io/v1) and, trimmed, in a recording's `audit.jsonl`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, cast
+from urllib.parse import parse_qsl, urlsplit
+
+from attrs import evolve, field, frozen
+
+from k8sfsm.request import Key
+from k8sfsm.trace.actors import actor_of, sharing_actor
+from k8sfsm.trace.errors import Line, TraceError, describe
+from k8sfsm.trace.fields import optional, required, time_at
+from k8sfsm.trace.history import RecordedWrite, Verb
+from k8sfsm.trace.lines import Json, Progress, json_lines
+from k8sfsm.trace.resources import KINDS, is_deleting, kind_of, metadata, revision_of
+
+WRITES: Final = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+_NOT_OBJECTS: Final = frozenset(
+    {"tokenreviews", "subjectaccessreviews", "selfsubjectaccessreviews", "localsubjectaccessreviews", "tokenrequests"}
+)
+_SUBRESOURCE_VERBS: Final[dict[str, Verb]] = {"binding": "bind", "eviction": "evict"}
+_NO_CHANGE: Final = frozenset({"token", "exec", "attach", "portforward", "proxy", "log"})
+_CLUSTER_SCOPED: Final = frozenset({"namespaces", "nodes", "priorityclasses", "persistentvolumes", "storageclasses"})
+
+
+@frozen(kw_only=True)
+class Request:
+    """One audited write request, with its answer."""
+
+    line: Line
+    verb: Verb
+    subresource: str
+    key: Key
+    uid: str
+    account: str
+    user_agent: str
+    actor: str
+    node: str
+    query: Mapping[str, str]
+    body: Any
+    body_trimmed: bool
+    code: int
+    reason: str
+    message: str
+    received: int | None
+    completed: int
+    answer: Json | None = field(repr=False)
+    """responseObject, None where it is not recorded."""
+    inferred: str = ""
+    """Why the request is believed to have been made although it is not recorded."""
+    before: int | None = None
+    """For an inferred request: the revision of the answer that proves it."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the request succeeded."""
+        return self.code < 300
+
+    @property
+    def revision(self) -> int | None:
+        """The resourceVersion of the object in the answer (for a collection: of the list)."""
+        return revision_of(self.answer)
+
+    @property
+    def precondition(self) -> int | None:
+        """The resourceVersion that the request demands of the stored object."""
+        if not isinstance(self.body, dict):
+            return None
+        wanted = (
+            revision_of({"metadata": self.body.get("preconditions")})
+            if self.verb == "delete"
+            else revision_of(self.body)
+        )
+        return wanted or None
+
+    @property
+    def unchanging(self) -> bool:
+        """Whether the answer alone shows that nothing was written: it has the revision that the request demanded."""
+        return self.precondition is not None and self.precondition == self.revision and self.verb != "delete"
+
+    @property
+    def empties_finalizers(self) -> bool:
+        """Whether the answer is a dying object without finalizers: the API server removed it in this very request.
+
+        Source: staging/src/k8s.io/apiserver/pkg/registry/generic/registry/store.go: ShouldDeleteDuringUpdate.
+        """
+        if self.verb not in ("update", "patch") or not is_deleting(self.answer):
+            return False
+        assert self.answer is not None
+        spec = self.answer.get("spec")
+        pending = bool(spec.get("finalizers")) if self.key[0] == "Namespace" and isinstance(spec, dict) else False
+        return not metadata(self.answer).get("finalizers") and not pending
+
+    def write(self, **changes: Any) -> RecordedWrite:
+        """The recorded write of this request; `changes` are the fields that the history adds."""
+        values: dict[str, Any] = {
+            "line": self.line,
+            "time": self.completed,
+            "received": self.received,
+            "completed": self.completed,
+            "actor": self.actor,
+            "node": self.node,
+            "account": self.account,
+            "user_agent": self.user_agent,
+            "verb": self.verb,
+            "subresource": self.subresource,
+            "key": self.key,
+            "body": self.body,
+            "body_trimmed": self.body_trimmed,
+            "query": self.query,
+            "code": self.code,
+            "reason": self.reason,
+            "message": self.message,
+            "precondition": self.precondition,
+            "answered": self.revision if self.verb != "deletecollection" else None,
+            "inferred": self.inferred,
+        }
+        return RecordedWrite(**(values | changes))
+
+
+def read_requests(path: Path, progress: Progress | None = None) -> Iterator[Request]:
+    """The write requests of an audit file in the order of its lines; reads and unfinished stages are left out."""
+    for place, value in json_lines(path, progress):
+        request = request_of(place, value)
+        if request is not None:
+            yield request
+
+
+def request_of(place: Line, value: Json) -> Request | None:
+    """One audit line as a request; None for reads, other stages than ResponseComplete, dry runs and reviews."""
+    verb = required(place, value, "verb", str)
+    reference = optional(place, value, "objectRef", dict, {})
+    resource = optional(place, reference, "resource", str, "")
+    subresource = optional(place, reference, "subresource", str, "")
+    stage = optional(place, value, "stage", str, "ResponseComplete")
+    if verb not in WRITES or stage != "ResponseComplete" or not resource:
+        return None
+    if resource in _NOT_OBJECTS or subresource in _NO_CHANGE:
+        return None
+    query = dict(parse_qsl(urlsplit(optional(place, value, "requestURI", str, "")).query, keep_blank_values=True))
+    if query.get("dryRun"):
+        return None
+    found = _request(place, value, verb, reference, query)
+    return evolve(found, actor=sharing_actor(found.actor, found.verb, found.key[0], found.body))
+
+
+def _request(place: Line, value: Json, verb: str, reference: Json, query: Mapping[str, str]) -> Request:
+    account = required(place, value, "user.username", str)
+    status = optional(place, value, "responseStatus", dict, {})
+    body = value.get("requestObject")
+    answer = optional(place, value, "responseObject", dict)
+    completed = time_at(place, value, "stageTimestamp")
+    if completed is None:
+        what = f"expected an RFC 3339 time, found {describe(None)}"
+        raise TraceError(place, what, "give the audit log as kube-apiserver wrote it", "stageTimestamp")
+    subresource = optional(place, reference, "subresource", str, "")
+    actor, node = actor_of(account)
+    return Request(
+        line=place,
+        verb=_SUBRESOURCE_VERBS.get(subresource, cast(Verb, verb)),
+        subresource="" if subresource in _SUBRESOURCE_VERBS else subresource,
+        key=_key(place, reference, answer, body),
+        uid=_uid(place, reference, status, answer, body),
+        account=account,
+        user_agent=optional(place, value, "userAgent", str, ""),
+        actor=actor,
+        node=node,
+        query=query,
+        body=body,
+        body_trimmed=_is_trimmed(value, verb, body),
+        code=optional(place, status, "code", int, 0),
+        reason=optional(place, status, "reason", str, ""),
+        message=optional(place, status, "message", str, ""),
+        received=time_at(place, value, "requestReceivedTimestamp"),
+        completed=completed,
+        answer=answer,
+    )
+
+
+def _key(place: Line, reference: Json, answer: Json | None, body: Any) -> Key:
+    resource = optional(place, reference, "resource", str, "")
+    name = optional(place, reference, "name", str, "")
+    space = optional(place, reference, "namespace", str, "")
+    if not name and answer and answer.get("kind") not in ("Status",):
+        name = str(metadata(answer).get("name") or "")
+    if not name and isinstance(body, dict):
+        name = str(metadata(body).get("name") or "")
+    return (kind_of(resource), "" if resource in _CLUSTER_SCOPED else space, name)
+
+
+def _uid(place: Line, reference: Json, status: Json, answer: Json | None, body: Any) -> str:
+    asked = body if isinstance(body, dict) else {}
+    known = (
+        optional(place, reference, "uid", str, ""),
+        optional(place, status, "details.uid", str, ""),
+        str(metadata(answer or {}).get("uid") or ""),
+        str(metadata(asked).get("uid") or ""),
+        str((asked.get("preconditions") or {}).get("uid") or ""),
+    )
+    return next((uid for uid in known if uid), "")
+
+
+def _is_trimmed(value: Json, verb: str, body: Any) -> bool:
+    """Whether the body is only what a recording keeps of it (its README: preconditions of updates, facts of events)."""
+    if value.get("requestTrimmed"):
+        return True
+    return verb == "update" and isinstance(body, dict) and "kind" not in body
+
+
+def is_known(kind: str) -> bool:
+    """Whether the kind is one of Kubernetes' own."""
+    return kind in _KNOWN
+
+
+_KNOWN: Final = frozenset(KINDS.values())

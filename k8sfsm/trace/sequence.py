@@ -1,0 +1,91 @@
+"""The order in which the requests of an audit log took effect.
+
+An audit log is written when requests are answered, by several writers, so its lines are out of order. Answers that
+carry a revision have their true place. The others (bindings, removals, refusals) are placed by what they caused and
+met, and by their time.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from k8sfsm.request import Key
+from k8sfsm.trace.lines import Json
+from k8sfsm.trace.requests import Request
+from k8sfsm.trace.resources import is_deleting
+
+
+def in_order(requests: Iterable[Request]) -> list[tuple[Request, int]]:
+    """Requests in order of effect, each with the upper bound of its commit (ns)."""
+    all_of_them = sorted(requests, key=lambda r: (r.completed, r.line.file, r.line.number))
+    revised = sorted((r for r in all_of_them if is_revised(r)), key=_by_revision)
+    bounds = _bounds(revised)
+    placed: dict[int, list[Request]] = defaultdict(list)
+    of_key: dict[Key, list[int]] = defaultdict(list)
+    for index, request in enumerate(revised):
+        of_key[request.key].append(index)
+    for request in all_of_them:
+        if not is_revised(request):
+            low, high = _limits(request, [(i, revised[i]) for i in of_key.get(request.key, ())], len(revised))
+            placed[min(max(bisect_right(bounds, request.completed), low), high)].append(request)
+    result: list[tuple[Request, int]] = []
+    for index in range(len(revised) + 1):
+        result += [(request, request.completed) for request in placed.get(index, ())]
+        if index < len(revised):
+            result.append((revised[index], bounds[index]))
+    return result
+
+
+def is_revised(request: Request) -> bool:
+    """Whether the answer shows an object at a revision (which the request made, or only met)."""
+    return request.ok and request.revision is not None and request.verb != "deletecollection"
+
+
+def _by_revision(request: Request) -> tuple[int, int, int, str, int]:
+    """By revision; of several answers with one revision the first is its maker: creations, then by time."""
+    maker = 0 if request.verb == "create" else 2 if request.unchanging or request.empties_finalizers else 1
+    return (request.revision or 0, maker, request.completed, request.line.file, request.line.number)
+
+
+def _bounds(revised: Sequence[Request]) -> list[int]:
+    bounds = [request.completed for request in revised]
+    for index in range(len(bounds) - 2, -1, -1):
+        bounds[index] = min(bounds[index], bounds[index + 1])
+    return bounds
+
+
+def _limits(request: Request, known: Sequence[tuple[int, Request]], end: int) -> tuple[int, int]:
+    """Between which revised requests one without a revision stands: [low, high] as indices to stand before."""
+    if not request.ok:
+        if request.code == 409 and request.precondition is not None:
+            beaten = [index + 1 for index, other in known if (other.revision or 0) > request.precondition]
+            return min(beaten, default=0), end
+        return 0, end
+    if request.before is not None:
+        high = min((index for index, other in known if (other.revision or 0) >= request.before), default=end)
+        return max((index + 1 for index, _ in known if index < high), default=0), high
+    same = [(i, r) for i, r in known if not request.uid or not r.uid or r.uid == request.uid]
+    if request.verb == "bind":
+        return _around(same, lambda obj: bool((obj.get("spec") or {}).get("nodeName")), end)
+    if request.verb == "evict" or (request.inferred and is_deleting(request.answer)):
+        return _around(same, is_deleting, end)
+    if request.verb == "delete" and request.uid:
+        return max((index + 1 for index, _ in same), default=0), end
+    return 0, end
+
+
+def _around(known: Sequence[tuple[int, Request]], shows: Any, end: int) -> tuple[int, int]:
+    """After the last answer that does not show the effect, before the first that does."""
+    high = min(
+        (index for index, other in known if other.answer and _is_object(other) and shows(other.answer)), default=end
+    )
+    low = max((index + 1 for index, _ in known if index < high), default=0)
+    return min(low, high), high
+
+
+def _is_object(request: Request) -> bool:
+    answer: Json = request.answer or {}
+    return answer.get("kind") == request.key[0]

@@ -1,0 +1,1 @@
+"""Judging: vectors, conformance of replays, invariants."""

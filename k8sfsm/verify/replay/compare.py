@@ -1,0 +1,284 @@
+"""Where a prediction and a recorded cluster part: tracks, objects, final fields, Events.
+
+What counts as agreement is in `specs/replay/controller.yaml`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Literal, TypeAlias
+
+from attrs import field, frozen
+
+from k8sfsm.law import Law, constant
+from k8sfsm.objects import format_micro_time, parse_time
+from k8sfsm.request import Key
+from k8sfsm.verify.replay.tracks import Stay, Track, TrackKey, Version, unmatched
+
+law = Law("replay")
+
+Verdict: TypeAlias = Literal["merged", "divergence"]
+SECOND: Final = 1_000_000_000
+MILLISECOND: Final = 1_000_000
+
+
+@frozen(kw_only=True)
+class Divergence:
+    """One place where prediction and recording part.
+
+    `at`: ns; `aspect`: a region, a field or "existence"; `recorded`, `predicted`: what each has there; `rule`: what the
+    prediction follows; `line`: where the recording says otherwise.
+    """
+
+    at: int
+    key: Key
+    aspect: str
+    recorded: Any
+    predicted: Any
+    rule: str = ""
+    line: str = ""
+    text: str = ""
+
+    def __str__(self) -> str:
+        kind, namespace, name = self.key
+        place = f"{self.line}: " if self.line else ""
+        rule = f" (rule {self.rule})" if self.rule else ""
+        what = self.text or f"predicted {self.predicted}{rule}, recorded {self.recorded}"
+        return f"{place}{kind} {namespace + '/' if namespace else ''}{name}: {self.aspect}: {what}"
+
+
+@frozen
+class MissingState:
+    """A value that one of two tracks lacks. `held_ns` None: it stayed to the end."""
+
+    track_aspect: str
+    actor: str
+    held_ns: int | None
+
+
+@frozen
+class FieldPair:
+    """One field in two versions of an object; `path` without positions: ``status.conditions[].type``."""
+
+    path: str
+    recorded: Any
+    predicted: Any
+
+
+@law.fact
+def aspect(case: MissingState) -> str:
+    """The region or field whose value is missing on one side."""
+    return case.track_aspect
+
+
+@law.fact
+def writer(case: MissingState) -> str:
+    """Who wrote the value."""
+    return case.actor
+
+
+@law.fact
+def held(case: MissingState) -> float | None:
+    """How long the value stood, in milliseconds; None: to the end."""
+    return None if case.held_ns is None else case.held_ns / MILLISECOND
+
+
+@law.fact
+def field_name(case: FieldPair) -> str:
+    """The field's path without positions in lists."""
+    return case.path
+
+
+@law.fact
+def both_times(case: FieldPair) -> bool:
+    """Whether both values are times."""
+    return _time(case.recorded) is not None and _time(case.predicted) is not None
+
+
+def _time(value: Any) -> int | None:
+    if not isinstance(value, str) or len(value) < 20 or value[4:5] != "-" or not value.endswith("Z"):
+        return None
+    try:
+        return parse_time(value)
+    except ValueError:
+        return None
+
+
+# -- tracks ---------------------------------------------------------------------------------------------------------
+
+
+def compare_tracks(
+    recorded: Mapping[TrackKey, Track], predicted: Mapping[TrackKey, Track]
+) -> Iterator[Divergence]:
+    """Divergences of all tracks of objects that both histories have, in no particular order."""
+    for key, track in recorded.items():
+        other = predicted.get(key)
+        if other is not None:
+            yield from _compare_track(key, track, other)
+
+
+def _compare_track(key: TrackKey, recorded: Track, predicted: Track) -> Iterator[Divergence]:
+    only_recorded, only_predicted = unmatched(recorded, predicted)
+    for position in only_recorded:
+        stay = recorded[position]
+        if _verdict(key[2], stay) == "divergence":
+            yield _divergence(key, stay, stay, _around(predicted, stay.version.at))
+    for position in only_predicted:
+        stay = predicted[position]
+        if _verdict(key[2], stay) == "divergence":
+            yield _divergence(key, stay, _around(recorded, stay.version.at), stay)
+
+
+def _verdict(name: str, stay: Stay) -> Verdict:
+    case = MissingState(name, stay.version.actor, stay.held)
+    verdict: Verdict = law.decide("missing-state", case).outputs["verdict"]
+    return verdict
+
+
+def _around(track: Track, at: int) -> Stay | None:
+    """The stay of a track at a time: the last that began before it."""
+    return next((stay for stay in reversed(track) if stay.version.at <= at), track[0] if track else None)
+
+
+def _divergence(key: TrackKey, cause: Stay, recorded: Stay | None, predicted: Stay | None) -> Divergence:
+    return Divergence(
+        at=cause.version.at,
+        key=key[0],
+        aspect=key[2],
+        recorded=_said(recorded),
+        predicted=_said(predicted),
+        rule=predicted.version.rule if predicted is not None else "",
+        line=recorded.version.line if recorded is not None else "",
+    )
+
+
+def _said(stay: Stay | None) -> str:
+    if stay is None:
+        return "nothing"
+    return f"{stay.value} at {format_micro_time(stay.version.at)[11:26]} by {stay.version.actor}"
+
+
+# -- objects --------------------------------------------------------------------------------------------------------
+
+
+def compare_existence(recorded: tuple[Version, ...], predicted: tuple[Version, ...]) -> Iterator[Divergence]:
+    """Objects that only one of the histories has, Events aside."""
+    left, right = _births(recorded), _births(predicted)
+    for identity in left.keys() - right.keys():
+        version = left[identity]
+        yield _existence(version, "an object", "no such object")
+    for identity in right.keys() - left.keys():
+        version = right[identity]
+        yield _existence(version, "no such object", "an object")
+
+
+def _births(versions: tuple[Version, ...]) -> dict[tuple[Key, str], Version]:
+    found: dict[tuple[Key, str], Version] = {}
+    for version in versions:
+        if version.key[0] != "Event":
+            found.setdefault((version.key, version.uid), version)
+    return found
+
+
+def _existence(version: Version, recorded: str, predicted: str) -> Divergence:
+    return Divergence(
+        at=version.at,
+        key=version.key,
+        aspect="existence",
+        recorded=f"{recorded} (uid {version.uid})",
+        predicted=predicted,
+        rule=version.rule,
+        line=version.line,
+    )
+
+
+def compare_final(
+    recorded: Mapping[Key, Any], predicted: Mapping[Key, Any], at: int, rules: Mapping[Key, str]
+) -> Iterator[Divergence]:
+    """Field by field, the objects (JSON) that both have at the end; and those that one of them lacks."""
+    for key in sorted(recorded.keys() | predicted.keys()):
+        if key not in predicted or key not in recorded:
+            here = "recorded" if key in recorded else "predicted"
+            there = "predicted" if key in recorded else "recorded"
+            text = f"exists at the end as {here}, not as {there}"
+            yield Divergence(
+                at=at, key=key, aspect="existence", recorded=None, predicted=None, rule=rules.get(key, ""), text=text
+            )
+            continue
+        for path, left, right in differences(recorded[key], predicted[key]):
+            yield Divergence(at=at, key=key, aspect=path, recorded=left, predicted=right, rule=rules.get(key, ""))
+
+
+def differences(recorded: Any, predicted: Any, path: str = "", general: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """The fields in which two JSON values differ: (path, recorded, predicted). `general`: the path without positions."""
+    if isinstance(recorded, Mapping) and isinstance(predicted, Mapping):
+        for name in sorted(recorded.keys() | predicted.keys()):
+            inner, wide = _joined(path, name), _joined(general, name)
+            yield from differences(recorded.get(name), predicted.get(name), inner, wide)
+    elif isinstance(recorded, list) and isinstance(predicted, list) and len(recorded) == len(predicted):
+        for position, (left, right) in enumerate(zip(recorded, predicted, strict=True)):
+            yield from differences(left, right, f"{path}[{position}]", f"{general}[]")
+    elif recorded != predicted and not _empty(recorded, predicted) and _differ(general, recorded, predicted):
+        yield path, recorded, predicted
+
+
+def _joined(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _empty(*values: Any) -> bool:
+    return all(value in (None, "", [], {}) for value in values)
+
+
+def _differ(path: str, recorded: Any, predicted: Any) -> bool:
+    comparison = law.decide("field", FieldPair(path, recorded, predicted)).outputs["comparison"]
+    if comparison != "close":
+        return bool(comparison == "equal")
+    apart = abs((_time(recorded) or 0) - (_time(predicted) or 0))
+    return apart > constant("replay_time_tolerance") * SECOND
+
+
+# -- Events ---------------------------------------------------------------------------------------------------------
+
+
+@frozen
+class EventStory:
+    """Events as people read them: what about, type, reason, message -> how often."""
+
+    counts: Mapping[tuple[str, str, str, str], int] = field(factory=dict)
+
+
+def events_of(versions: tuple[Version, ...]) -> EventStory:
+    """The Events of a history; one that was counted up counts as often."""
+    last: dict[tuple[Key, str], Any] = {}
+    for version in versions:
+        if version.key[0] == "Event" and version.object is not None:
+            last[version.key, version.uid] = version.object
+    counts: Counter[tuple[str, str, str, str]] = Counter()
+    for event in last.values():
+        about = f"{event.involved_object.kind}/{event.involved_object.name}"
+        counts[about, event.type, event.reason, _timeless(event.message)] += event.count or 1
+    return EventStory(dict(counts))
+
+
+def _timeless(message: str) -> str:
+    """The message without measured durations."""
+    words = message.split(" ")
+    return " ".join("…" if word.strip("().,")[:1].isdigit() and word.strip("().,").endswith(("ms", "s")) else word for word in words)
+
+
+def compare_events(recorded: EventStory, predicted: EventStory, at: int) -> Iterator[Divergence]:
+    """Events that only one of the histories has, or has more often."""
+    for entry in sorted(recorded.counts.keys() | predicted.counts.keys()):
+        left, right = recorded.counts.get(entry, 0), predicted.counts.get(entry, 0)
+        if left != right:
+            about, kind, reason, message = entry
+            yield Divergence(
+                at=at,
+                key=("Event", "", about),
+                aspect=f"{kind} {reason}",
+                recorded=left,
+                predicted=right,
+                text=f"{message!r} predicted {right} times, recorded {left} times",
+            )

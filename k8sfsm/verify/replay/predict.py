@@ -1,0 +1,136 @@
+"""From a recording's inputs to a predicted history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from attrs import field, frozen
+
+from k8sfsm.apiserver import Options
+from k8sfsm.engine.engine import Engine
+from k8sfsm.engine.line import Line
+from k8sfsm.engine.standard import standard_engine
+from k8sfsm.request import Key
+from k8sfsm.store import Store
+from k8sfsm.trace.history import Document, Recording
+from k8sfsm.verify.replay.choices import RecordedChoices
+from k8sfsm.verify.replay.environment import recorded_runtime
+from k8sfsm.verify.replay.inputs import inputs_of
+from k8sfsm.verify.replay.tracks import Version
+
+Progress = Callable[[int, int], None]
+_ROOT_CA: Final = "kube-root-ca.crt"
+_SETTLE: Final = 50_000_000
+"""Virtual nanoseconds that the prediction goes on after the recording's last line: answers under way."""
+
+
+@frozen
+class Prediction:
+    """What the engine made of a recording's inputs: its lines, and the engine at the end."""
+
+    engine: Engine
+    lines: tuple[Line, ...]
+    choices: RecordedChoices
+    rules: Mapping[Key, str] = field(factory=dict)
+
+    def versions(self) -> tuple[Version, ...]:
+        """Every version of every object, in order."""
+        return tuple(
+            Version(
+                at=line.at,
+                key=line.key,
+                uid=(line.after or line.before).metadata.uid,
+                object=None if line.change == "DELETED" else line.after,
+                actor=line.actor,
+                rule=line.rule,
+            )
+            for line in self.lines
+            if line.change
+        )
+
+
+def recorded_versions(recording: Recording) -> tuple[Version, ...]:
+    """Every version of every object that the recording shows after its start, in order."""
+    return tuple(
+        Version(
+            at=write.time,
+            key=write.key,
+            uid=write.uid,
+            object=None if write.type == "DELETED" or write.new is None else write.new.typed,
+            actor=write.actor,
+            line=str(write.line),
+        )
+        for write in recording.changes()
+    )
+
+
+def predict(recording: Recording, progress: Progress | None = None) -> Prediction:
+    """Play the recording's inputs through the engine, from its start to its end."""
+    lines: list[Line] = []
+    choices = RecordedChoices(recording)
+    start, end = recording.start or 0, recording.end or 0
+    engine = standard_engine(
+        _nodes(recording),
+        recorded_runtime(recording),
+        store=_initial_store(recording.initial),
+        now=start,
+        choices=choices,
+        tracer=lines.append,
+        options=Options(extra_root_bundles=_extra_bundles(recording)),
+    )
+    engine.run(until=start)
+    for entry in inputs_of(recording, _played(engine)):
+        engine.schedule(entry.action, entry.at)
+    total = max(end - start, 1)
+    stop = None if progress is None else _reporter(progress, start, total)
+    engine.run(until=end + _SETTLE, stop=stop)
+    rules = {line.key: line.rule for line in lines if line.change}
+    return Prediction(engine, tuple(lines), choices, rules)
+
+
+def _reporter(progress: Progress, start: int, total: int) -> Callable[[Engine], bool]:
+    def report(engine: Engine) -> bool:
+        if engine.steps % 256 == 0:
+            progress(engine.now - start, total)
+        return False
+
+    return report
+
+
+def _played(engine: Engine) -> frozenset[str]:
+    """The actors whose writes are predicted."""
+    return frozenset(name.partition("/")[0] for name in engine.actors) | {"apiserver"}
+
+
+def _nodes(recording: Recording) -> tuple[str, ...]:
+    """Nodes with a kubelet: those that exist at the start or are created by their kubelet later."""
+    names = [document.key[2] for document in recording.initial if document.key[0] == "Node"]
+    names += [write.key[2] for write in recording.changes() if write.key[0] == "Node" and write.type == "ADDED"]
+    return tuple(dict.fromkeys(names))
+
+
+def _initial_store(documents: tuple[Document, ...]) -> Store:
+    store = Store.starting_at(0)
+    for document in documents:
+        store, _ = store.put(document.typed)
+    return Store(store.snapshot, Store.starting_at(store.revision).history)
+
+
+def _extra_bundles(recording: Recording) -> tuple[tuple[str, str], ...]:
+    """CA bundles that the recorded cluster's distribution puts beside its own into token volumes."""
+    for write in recording.changes():
+        if write.key[0] == "Pod" and write.new is not None:
+            for volume in write.new.json.get("spec", {}).get("volumes", ()):
+                if volume.get("name", "").startswith("kube-api-access-"):
+                    return tuple(_bundles(volume))
+    return ()
+
+
+def _bundles(volume: Mapping[str, Any]) -> list[tuple[str, str]]:
+    found = []
+    for source in volume.get("projected", {}).get("sources", ()):
+        config_map = source.get("configMap", {})
+        if config_map and config_map.get("name") != _ROOT_CA:
+            found += [(config_map["name"], item["key"]) for item in config_map.get("items", ())]
+    return found

@@ -1,0 +1,111 @@
+"""Replay: predict a recording from its inputs, and say where the real cluster did otherwise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import field, frozen
+
+from k8sfsm.objects import to_json
+from k8sfsm.request import Key
+from k8sfsm.trace.history import Recording
+from k8sfsm.trace.integrity import Finding, check_integrity
+from k8sfsm.verify.replay.compare import (
+    Divergence,
+    compare_events,
+    compare_existence,
+    compare_final,
+    compare_tracks,
+    events_of,
+)
+from k8sfsm.verify.replay.predict import Prediction, Progress, predict, recorded_versions
+from k8sfsm.verify.replay.tracks import Version, tracks_of
+
+
+@frozen
+class Verdict:
+    """The outcome of a replay. `findings`: where the recording breaks the API server's own laws."""
+
+    recording: Recording
+    prediction: Prediction
+    findings: tuple[Finding, ...] = ()
+    divergences: tuple[Divergence, ...] = ()
+    compared: dict[str, int] = field(factory=dict)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether prediction and recording agree in everything that is compared."""
+        return not self.findings and not self.divergences
+
+
+def replay(recording: Recording, progress: Progress | None = None) -> Verdict:
+    """Predict a recording from its inputs and compare. Divergences are in order of time."""
+    prediction = predict(recording, progress)
+    machines = prediction.engine.api.machines
+    recorded, predicted = recorded_versions(recording), _comparable(prediction.versions(), recording)
+    left, right = tracks_of(_states(recorded), machines), tracks_of(_states(predicted), machines)
+    end = recording.end or 0
+    ours, theirs = _final_predicted(prediction, recording), _final_recorded(recording)
+    found = [
+        *_strays(prediction),
+        *compare_existence(recorded, predicted),
+        *compare_tracks(left, right),
+        *compare_events(events_of(recorded), events_of(predicted), end),
+        *compare_final(theirs, ours, end, prediction.rules),
+    ]
+    found.sort(key=lambda divergence: (divergence.at, divergence.key, divergence.aspect))
+    compared = {"objects": len(theirs), "tracks": len(left), "writes": len(recorded)}
+    return Verdict(recording, prediction, check_integrity(recording), tuple(found), compared)
+
+
+def _states(versions: tuple[Version, ...]) -> tuple[Version, ...]:
+    return tuple(version for version in versions if version.key[0] != "Event")
+
+
+def _recorded_kinds(recording: Recording) -> frozenset[str]:
+    keys = [document.key for document in recording.initial]
+    keys += [write.key for write in recording.changes()]
+    keys += list(recording.final or ())
+    return frozenset(key[0] for key in keys)
+
+
+def _comparable(versions: tuple[Version, ...], recording: Recording) -> tuple[Version, ...]:
+    """The predicted versions of kinds and namespaces that the recording covers."""
+    kinds, namespaces = _recorded_kinds(recording), recording.namespaces
+    return tuple(
+        version for version in versions if version.key[0] in kinds and _within(version.key, namespaces)
+    )
+
+
+def _within(key: Key, namespaces: tuple[str, ...]) -> bool:
+    return not namespaces or not key[1] or key[1] in namespaces
+
+
+def _final_recorded(recording: Recording) -> dict[Key, Any]:
+    final = recording.final if recording.final is not None else recording.last()
+    return {key: to_json(document.typed) for key, document in final.items() if key[0] not in ("Event", "Lease")}
+
+
+def _final_predicted(prediction: Prediction, recording: Recording) -> dict[Key, Any]:
+    kinds = _recorded_kinds(recording) - {"Event", "Lease"}
+    snapshot = prediction.engine.store.snapshot
+    return {
+        key: to_json(obj)
+        for key, (_, obj) in snapshot.objects.items()
+        if key[0] in kinds and _within(key, recording.namespaces)
+    }
+
+
+def _strays(prediction: Prediction) -> list[Divergence]:
+    """Pods that the recorded scheduler put on a node that was not among the best."""
+    return [
+        Divergence(
+            at=0,
+            key=pod,
+            aspect="node",
+            recorded=node,
+            predicted=f"one of {', '.join(best)}",
+            rule=prediction.rules.get(pod, ""),
+        )
+        for pod, node, best in prediction.choices.strays
+    ]

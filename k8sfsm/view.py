@@ -1,0 +1,102 @@
+"""What an actor sees: objects per kind, each kind at the revision that its informer has reached.
+
+Every decision is a function of a view. A stale cache is just an older view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from attrs import field, frozen
+from immutables import Map
+
+from k8sfsm.request import Key
+from k8sfsm.store import Change, Snapshot, Store
+
+__all__ = ["Change", "View"]
+
+_NOTHING: Final = Snapshot()
+
+
+@frozen
+class View:
+    """A read-only snapshot.
+
+    `now`: the actor's clock, nanoseconds since the Unix epoch. `memory`: what the actor itself keeps between
+    decisions. `runtime`: on a kubelet, its node's container runtime (pod uid -> state). `snapshots`: per kind
+    what the informer has; `store` gives the history behind them, where the view has one. `choose_node` picks one of
+    several equally good nodes for a pod, where chance decides (None: take the first).
+    """
+
+    now: int
+    snapshots: Mapping[str, Snapshot] | Snapshot
+    memory: Map[Any, Any] = field(factory=Map)
+    runtime: Map[str, Any] = field(factory=Map)
+    store: Store | None = None
+    choose_node: Callable[[tuple[str, ...], Key], str] | None = None
+
+    def snapshot(self, kind: str) -> Snapshot:
+        """The snapshot in which this actor sees objects of `kind`."""
+        if isinstance(self.snapshots, Snapshot):
+            return self.snapshots
+        return self.snapshots.get(kind, _NOTHING)
+
+    def get(self, kind: str, namespace: str, name: str) -> Any | None:
+        """The object of that name, or None."""
+        return self.snapshot(kind).get((kind, namespace, name))
+
+    def list(self, kind: str, namespace: str = "") -> tuple[Any, ...]:
+        """Objects of a kind in one namespace (or in all: ""), in order of creation within a namespace."""
+        snapshot = self.snapshot(kind)
+        if namespace:
+            return tuple(snapshot.series("in", kind, namespace))
+        names = snapshot.namespaces.get(kind, ())
+        return tuple(obj for name in names for obj in snapshot.series("in", kind, name))
+
+    def owned(self, kind: str, uid: str) -> tuple[Any, ...]:
+        """Objects whose controller owner reference has this uid, in order of creation."""
+        return tuple(self.snapshot(kind).series("owned", kind, uid))
+
+    def orphans(self, kind: str, namespace: str) -> tuple[Any, ...]:
+        """Objects in a namespace that no controller owns, in order of creation."""
+        return tuple(self.snapshot(kind).series("orphans", kind, namespace))
+
+    def on_node(self, node: str) -> tuple[Any, ...]:
+        """Pods bound to a node, in order of creation."""
+        return tuple(self.snapshot("Pod").series("node", "Pod", node))
+
+    def revision(self, kind: str) -> int:
+        """The revision up to which this actor has seen changes of `kind`."""
+        return self.snapshot(kind).revision
+
+    def changes_since(self, kind: str, revision: int) -> tuple[Change, ...] | None:
+        """What changed in `kind` between an earlier revision and this view; None where it is not known any more."""
+        if self.store is None or revision > self.revision(kind):
+            return None
+        try:
+            found = self.store.changes(revision, kind)
+            return tuple(change for change in found if change.revision <= self.revision(kind))
+        except LookupError:
+            return None
+
+    @classmethod
+    def of(
+        cls,
+        objects: Iterable[Any],
+        now: int = 0,
+        memory: Mapping[Any, Any] | None = None,
+        runtime: Mapping[str, Any] | None = None,
+    ) -> View:
+        """A view of plain objects, each kept with the resourceVersion that it has."""
+        from k8sfsm.objects import key_of
+
+        snapshot = _NOTHING
+        for number, obj in enumerate(objects, start=1):
+            snapshot = snapshot.put(number, key_of(obj), obj)
+        return cls(now, snapshot, Map(memory or {}), Map(runtime or {}))
+
+
+def self_key(change: Change, _view: View) -> tuple[Key, ...]:
+    """The key of the changed object itself."""
+    return (change.key,)

@@ -1,0 +1,107 @@
+"""Work queue, rate limits, agenda, choices."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from k8sfsm.engine.action import Enqueue
+from k8sfsm.engine.agenda import Agenda
+from k8sfsm.engine.choices import ALPHABET, Seeded
+from k8sfsm.engine.queue import MILLISECOND, SECOND, QueueSettings, TokenBucket, WorkQueue
+
+A, B = ("Pod", "a", "a"), ("Pod", "a", "b")
+
+
+def test_a_key_is_queued_once_and_again_when_it_comes_while_worked_on() -> None:
+    queue = WorkQueue(QueueSettings(workers=2))
+    queue.add(A, cause=3)
+    queue.add(A, cause=4)
+    assert queue.get() == (A, 4)
+    queue.add(A, cause=5)
+    assert not queue.has_work()
+    queue.done(A)
+    assert queue.has_work() and queue.get() == (A, 5)
+
+
+def test_workers_bound_what_is_under_way_until_a_key_is_detached() -> None:
+    queue = WorkQueue(QueueSettings(workers=1))
+    queue.add(A)
+    queue.add(B)
+    queue.get()
+    assert not queue.has_work()
+    queue.detach(A)
+    queue.detach(A)
+    assert queue.has_work()
+    queue.get()
+    queue.done(A)
+    assert not queue.has_work() and not queue.idle
+    queue.done(B)
+    assert queue.idle
+
+
+def test_retries_back_off_exponentially_and_end_at_the_limit() -> None:
+    queue = WorkQueue(QueueSettings(base_delay=5 * MILLISECOND, max_delay=15 * MILLISECOND, max_retries=3))
+    assert [queue.failed(A, 0) for _ in range(4)] == [5 * MILLISECOND, 10 * MILLISECOND, 15 * MILLISECOND, None]
+    assert queue.failed(A, 0) == 5 * MILLISECOND
+    queue.succeeded(A)
+    assert queue.failed(A, 0) == 5 * MILLISECOND
+
+
+@given(st.lists(st.integers(0, 500), max_size=60))
+def test_a_bucket_never_grants_more_than_burst_plus_rate(gaps: list[int]) -> None:
+    bucket, now, granted = TokenBucket(20, 30), 0, []
+    for gap in gaps:
+        now += gap * MILLISECOND
+        granted.append(bucket.reserve(now))
+        assert granted[-1] >= now
+    for first in range(len(granted)):
+        for last in range(first, len(granted)):
+            span = granted[last] - granted[first]
+            assert last - first + 1 <= 30 + span * 20 / SECOND + 1
+
+
+def test_a_bucket_gives_its_burst_at_once_then_one_by_one() -> None:
+    bucket = TokenBucket(10, 3)
+    assert [bucket.reserve(0) for _ in range(5)] == [0, 0, 0, SECOND // 10, 2 * SECOND // 10]
+    assert TokenBucket(0, 0).reserve(5) == 5
+
+
+def test_copies_of_queues_and_buckets_are_independent() -> None:
+    queue = WorkQueue(QueueSettings())
+    queue.add(A)
+    twin = queue.copy()
+    twin.get()
+    assert queue.has_work() and not twin.has_work()
+    bucket = TokenBucket(10, 1)
+    bucket.reserve(0)
+    assert bucket.copy().reserve(0) == bucket.reserve(0)
+
+
+def test_agenda_is_first_in_first_out_at_one_instant() -> None:
+    agenda = Agenda()
+    for due, key in ((5, A), (3, A), (3, B)):
+        agenda.add(due, Enqueue("x", key))
+    assert agenda.due_first() == (Enqueue("x", A), Enqueue("x", B))
+    assert agenda.take(Enqueue("x", B)) == 3
+    assert [agenda.pop() for _ in range(2)] == [(3, Enqueue("x", A)), (5, Enqueue("x", A))]
+    assert agenda.next_due() is None and agenda.due_first() == ()
+    with pytest.raises(ValueError, match="is not pending"):
+        agenda.take(Enqueue("x", A))
+
+
+def test_seeded_choices_are_the_same_everywhere() -> None:
+    one, two = Seeded(7), Seeded(7)
+    drawn = [(c.suffix("Pod", "", ""), c.uid(A), c.node(("x", "y", "z"), A), c.index(9)) for c in (one, two)]
+    assert drawn[0] == drawn[1]
+    assert set(drawn[0][0]) <= set(ALPHABET)
+    fork = one.fork()
+    assert fork.uid(A) == one.uid(A)
+
+
+def test_jitter_stays_in_its_bounds() -> None:
+    choices = Seeded(1, jitter=1)
+    drawn = [choices.delay(1000) for _ in range(200)]
+    assert min(drawn) >= 500 and max(drawn) <= 3000 and len(set(drawn)) > 50
+    assert Seeded(1).delay(1000) == 1000

@@ -1,0 +1,129 @@
+"""The store: revisions, history, watch, time travel, indexes; against a plain model."""
+
+from __future__ import annotations
+
+import pytest
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+
+from k8sfsm.objects import ObjectMeta, OwnerReference, Pod, PodSpec
+from k8sfsm.store import Series, Store
+from k8sfsm.view import View
+
+
+def pod(name: str, node: str = "", owner: str = "") -> Pod:
+    owners = (OwnerReference(kind="ReplicaSet", name="rs", uid=owner, controller=True),) if owner else ()
+    return Pod(metadata=ObjectMeta(name=name, namespace="a", owner_references=owners), spec=PodSpec(node_name=node))
+
+
+@given(st.lists(st.tuples(st.integers(0, 400), st.booleans()), max_size=600))
+def test_series_is_a_sorted_map(operations: list[tuple[int, bool]]) -> None:
+    series, model = Series(), {}
+    for ordinal, keep in operations:
+        if keep:
+            series, model[ordinal] = series.put(ordinal, f"v{ordinal}"), f"v{ordinal}"
+        elif ordinal in model:
+            series = series.drop(ordinal)
+            del model[ordinal]
+        assert len(series) == len(model)
+    assert list(series) == [model[ordinal] for ordinal in sorted(model)]
+
+
+def test_series_of_many_appends_keeps_order() -> None:
+    series = Series()
+    for ordinal in range(1000):
+        series = series.put(ordinal, ordinal)
+    for ordinal in range(0, 1000, 3):
+        series = series.drop(ordinal)
+    assert list(series) == [ordinal for ordinal in range(1000) if ordinal % 3]
+
+
+def test_each_write_gets_the_next_revision_and_its_watch_event() -> None:
+    store, first = Store().put(pod("x"), at=7)
+    store, second = store.put(pod("x", node="n"))
+    store, third = store.remove(("Pod", "a", "x"))
+    assert [change.type for change in store.changes(0)] == ["ADDED", "MODIFIED", "DELETED"]
+    assert (first.revision, second.revision, third.revision) == (1, 2, 3)
+    assert first.at == 7 and first.old is None
+    assert second.old.metadata.resource_version == "1" and second.new.metadata.resource_version == "2"
+    assert third.new.metadata.resource_version == "3" and third.new.spec.node_name == "n"
+    assert [change.revision for change in store.changes(1, "Pod")] == [2, 3]
+    assert list(store.changes(0, "Node")) == []
+
+
+def test_removing_what_is_not_there_is_an_error() -> None:
+    with pytest.raises(LookupError, match="Pod/a/x is not stored"):
+        Store().remove(("Pod", "a", "x"))
+
+
+def test_old_states_and_forks_share_and_do_not_disturb_each_other() -> None:
+    store, _ = Store().put(pod("x"))
+    left, _ = store.put(pod("left"))
+    right, _ = store.put(pod("right"))
+    assert [change.key[2] for change in left.changes(0)] == ["x", "left"]
+    assert [change.key[2] for change in right.changes(0)] == ["x", "right"]
+    assert left.get("Pod", "a", "right") is None and right.get("Pod", "a", "right") is not None
+    assert list(store.changes(0))[-1].key[2] == "x"
+
+
+def test_history_longer_than_a_chunk_is_whole() -> None:
+    store = Store()
+    for number in range(2500):
+        store, _ = store.put(pod("x", node=str(number)))
+    assert [change.revision for change in store.changes(1020)] == list(range(1021, 2501))
+    assert store.at(1500).get(("Pod", "a", "x")).spec.node_name == "1499"
+
+
+def test_time_travel_restores_objects_and_indexes() -> None:
+    store, _ = Store().put(pod("x", owner="u"))
+    store, _ = store.put(pod("y", node="n", owner="u"))
+    store, _ = store.remove(("Pod", "a", "x"))
+    then = store.at(1)
+    assert [entry.metadata.name for entry in then.series("owned", "Pod", "u")] == ["x"]
+    assert then.get(("Pod", "a", "y")) is None
+    assert [entry.metadata.name for entry in store.snapshot.series("owned", "Pod", "u")] == ["y"]
+
+
+def test_compaction_forgets_and_says_so() -> None:
+    store, _ = Store().put(pod("x"))
+    store = store.compact()
+    store, _ = store.put(pod("y"))
+    assert [change.key[2] for change in store.changes(1)] == ["y"]
+    with pytest.raises(LookupError, match=r"too old resource version: 0 \(1\)"):
+        list(store.changes(0))
+
+
+def test_indexes_follow_the_object() -> None:
+    store, _ = Store().put(pod("x"))
+    assert [entry.metadata.name for entry in store.snapshot.series("orphans", "Pod", "a")] == ["x"]
+    store, _ = store.put(pod("x", node="n", owner="u"))
+    view = View(0, store.snapshot, store=store)
+    assert [entry.metadata.name for entry in view.on_node("n")] == ["x"]
+    assert [entry.metadata.name for entry in view.owned("Pod", "u")] == ["x"]
+    assert view.orphans("Pod", "a") == ()
+    store, _ = store.put(pod("x", node="m", owner="v"))
+    view = View(0, store.snapshot, store=store)
+    assert view.on_node("n") == () and view.owned("Pod", "u") == ()
+    assert [entry.metadata.name for entry in view.list("Pod")] == ["x"]
+
+
+def test_lists_are_in_order_of_creation() -> None:
+    store = Store()
+    for name in ("c", "a", "b"):
+        store, _ = store.put(pod(name))
+    store, _ = store.put(evolve(pod("c"), spec=PodSpec(node_name="n")))
+    view = View(0, store.snapshot, store=store)
+    assert [entry.metadata.name for entry in view.list("Pod", "a")] == ["c", "a", "b"]
+
+
+def test_a_view_knows_what_changed_up_to_its_revision() -> None:
+    store, _ = Store().put(pod("x"))
+    seen = store.snapshot
+    store, _ = store.put(pod("y"))
+    view = View(0, {"Pod": seen}, store=store)
+    assert view.revision("Pod") == 1 and view.get("Pod", "a", "y") is None
+    changes = view.changes_since("Pod", 0)
+    assert changes is not None and [change.key[2] for change in changes] == ["x"]
+    assert view.changes_since("Pod", 5) is None
+    assert View.of([pod("x")]).changes_since("Pod", 0) is None

@@ -1,0 +1,274 @@
+"""The fast layer gives what the plain layer gives, however the cluster came to be what it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from attrs import evolve
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from immutables import Map
+from scheduler_clusters import APART, PREFERENCE, node, nodes, pod, pods, replicaset, service
+
+from k8sfsm.request import Bind, Remember
+from k8sfsm.scheduler import Scheduler
+from k8sfsm.scheduler.fast import Cache
+from k8sfsm.scheduler.plain import START, decide
+from k8sfsm.store import Store
+from k8sfsm.view import View
+
+MAY_BE_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
+
+
+def compare(cache: Cache, view: View, wanted: Any) -> bool:
+    """Same feasible nodes, totals and best nodes; True where the fast layer decided."""
+    fast = cache.place(view, wanted, with_totals=True)
+    if fast is None:
+        return False
+    plain = decide(view, wanted)
+    assert fast.feasible == plain.feasible
+    assert dict(fast.totals) == dict(plain.totals)
+    assert fast.best == plain.best
+    assert fast.next_start == plain.next_start
+    return True
+
+
+class World:
+    """A store, a scheduler with a cache that lives as long as it, and the scheduler's memory."""
+
+    def __init__(self) -> None:
+        self.store = Store()
+        self.scheduler = Scheduler()
+        self.memory: Map[Any, Any] = Map()
+
+    @property
+    def view(self) -> View:
+        return View(0, self.store.snapshot, self.memory, store=self.store)
+
+    def put(self, obj: Any) -> None:
+        self.store, change = self.store.put(obj)
+        self.observe(change)
+
+    def remove(self, key: tuple[str, str, str]) -> None:
+        self.store, change = self.store.remove(key)
+        self.observe(change)
+
+    def observe(self, change: Any) -> None:
+        for step in self.scheduler.observe(change, self.view):
+            self.remember(step)
+
+    def remember(self, step: Remember) -> None:
+        if step.value is not None:
+            self.memory = self.memory.set(step.key, step.value)
+        elif step.key in self.memory:
+            self.memory = self.memory.delete(step.key)
+
+    def place(self, wanted: Any, bound: bool) -> bool:
+        """Place a pod; leave it assumed, or bind it. True where the fast layer decided."""
+        self.put(wanted)
+        assert self.scheduler.cache is not None
+        fast = compare(self.scheduler.cache, self.view, wanted)
+        assert compare(Cache(), self.view, wanted) == fast
+        key = ("Pod", wanted.metadata.namespace, wanted.metadata.name)
+        for step in self.scheduler.reconcile(self.view, key).steps:
+            if isinstance(step, Remember):
+                self.remember(step)
+            if isinstance(step, Bind) and bound:
+                self.put(evolve(wanted, spec=evolve(wanted.spec, node_name=step.node)))
+        return fast
+
+
+CHANGES = ["place", "place", "place", "assume", "delete", "finish", "terminate", "node", "add-node", "service", "look"]
+
+
+def change(world: World, kind: str, step: int, data: st.DataObject) -> None:
+    """One random change of the cluster."""
+    known = world.view.list("Pod")
+    match kind:
+        case "place" | "assume":
+            world.place(data.draw(pods(f"p{step}")), kind == "place")
+        case "delete" if known:
+            one = data.draw(st.sampled_from(known))
+            world.remove(("Pod", one.metadata.namespace, one.metadata.name))
+        case "finish" if known:
+            one = data.draw(st.sampled_from(known))
+            world.put(evolve(one, status=evolve(one.status, phase="Succeeded")))
+        case "terminate" if known:
+            one = data.draw(st.sampled_from(known))
+            world.put(evolve(one, metadata=evolve(one.metadata, deletion_timestamp=1)))
+        case "node":
+            one = data.draw(st.sampled_from(world.view.list("Node")))
+            world.put(data.draw(nodes(one.metadata.name)))
+        case "add-node":
+            world.put(data.draw(nodes(f"extra-{step}")))
+        case "service":
+            world.put(service(selector={"app": data.draw(st.sampled_from(["web", "db"]))}))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=MAY_BE_SLOW)
+@given(data=st.data())
+def test_same_as_plain_through_a_history(data: st.DataObject) -> None:
+    world = World()
+    for number in range(data.draw(st.integers(1, 7))):
+        world.put(data.draw(nodes(f"n{number}")))
+    world.put(replicaset())
+    for step in range(data.draw(st.integers(1, 14))):
+        change(world, data.draw(st.sampled_from(CHANGES)), step, data)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=MAY_BE_SLOW)
+@given(data=st.data())
+def test_same_as_plain_when_only_some_nodes_are_looked_at(data: st.DataObject) -> None:
+    world = World()
+    kinds = [data.draw(nodes("kind")) for _ in range(4)]
+    for number in range(130):
+        kind = kinds[data.draw(st.integers(0, 3))] if number < 20 else kinds[number * 7 % 4]
+        world.put(evolve(kind, metadata=evolve(kind.metadata, name=f"n{number}", uid=f"u{number}")))
+    world.put(service())
+    for step in range(4):
+        world.place(data.draw(pods(f"p{step}")), data.draw(st.booleans()))
+
+
+def test_the_fast_layer_decides_about_common_pods() -> None:
+    world = World()
+    for number in range(130):
+        world.put(node(f"n{number}", zone="abc"[number % 3]))
+    world.put(service())
+    assert all(world.place(pod(f"p{step}", requests={"cpu": "100m"}), True) for step in range(30))
+    assert world.memory[START] == (30 * 100) % 130
+
+
+@pytest.mark.parametrize(
+    "special",
+    [
+        {"ports": [("", 80)]},
+        {"requests": {"example.com/gpu": "1"}},
+        {"nominated": "n0"},
+        {"affinity": {"podAffinity": {}}},
+        {"topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "z", "whenUnsatisfiable": "ScheduleAnyway"}]},
+    ],
+)
+def test_uncommon_pods_are_left_to_the_plain_layer(special: dict[str, Any]) -> None:
+    world = World()
+    world.put(node("n0"))
+    world.put(node("n1"))
+    assert not world.place(pod("p", **special), True)
+
+
+def test_nominated_pods_leave_all_decisions_to_the_plain_layer() -> None:
+    world = World()
+    world.put(node("n0"))
+    world.put(pod("nominated", nominated="n0"))
+    assert not world.place(pod("p"), True)
+
+
+def settled(*objects: Any) -> World:
+    """A world with some pods placed already, so that its cache is filled."""
+    world = World()
+    for obj in objects:
+        world.put(obj)
+    assert world.place(pod("first"), True)
+    return world
+
+
+def test_a_fork_with_another_past_does_not_confuse_the_cache() -> None:
+    world = settled(node("n0"), node("n1"))
+    past, memory = world.store, world.memory
+    for name in ("a", "b", "c"):
+        world.put(pod(name, on="n0", requests={"cpu": "1"}))
+    assert world.place(pod("d"), True)
+    world.store, world.memory = past, memory
+    for name in ("e", "f", "g", "h", "i", "j"):
+        world.put(pod(name, on="n1", requests={"cpu": "600m"}))
+    assert world.place(pod("k"), True)
+
+
+def test_an_assumption_of_another_fork_is_taken_back() -> None:
+    world = settled(node("n0"), node("n1"))
+    memory = world.memory
+    assert world.place(pod("second", requests={"cpu": "2"}), False)
+    world.memory = memory
+    assert world.place(pod("third"), True)
+
+
+def test_pods_on_nodes_that_are_not_wanted_do_not_count_for_spreading() -> None:
+    ssd, hdd = {"disk": "ssd"}, {"disk": "hdd"}
+    placed = [pod(f"old-{number}", on="a2") for number in range(4)]
+    nodes_there = (node("a1", zone="a", labels=ssd), node("a2", zone="a", labels=hdd), node("b1", zone="b", labels=ssd))
+    world = settled(*nodes_there, pod("other", on="b1"), *placed, service())
+    assert world.place(pod("p", nodeSelector=ssd), True)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"labels": {"disk": "ssd"}},
+        {"taints": [("gpu", "", "NoSchedule")]},
+        {"taints": [("gpu", "", "PreferNoSchedule")]},
+        {"unschedulable": True},
+        {"cpu": "1"},
+        {"pods": "0"},
+        {"zone": "b"},
+        {"images": {"web:1": 900 << 20}},
+    ],
+)
+def test_changed_nodes_are_seen(changed: dict[str, Any]) -> None:
+    world = settled(node("n0", zone="a"), node("n1", zone="a"), node("n2", zone="b"), service())
+    assert world.place(pod("before", affinity=PREFERENCE), True)
+    world.put(node("n0", **{"zone": "a", **changed}))
+    assert world.place(pod("p", affinity=PREFERENCE), True)
+
+
+@pytest.mark.parametrize("name", ["n0", "n1", "n2"])
+def test_a_removed_node_is_seen(name: str) -> None:
+    world = settled(node("n0"), node("n1"), node("n2"))
+    world.remove(("Node", "", name))
+    assert world.place(pod("p"), True)
+
+
+@pytest.mark.parametrize("bound", [True, False])
+def test_nodes_fill_up_and_become_free(bound: bool) -> None:
+    world = settled(node("n0", pods="2"), node("n1", pods="3"), node("n2", cpu="300m"))
+    assert all(world.place(pod(f"p{step}", requests={"cpu": "100m"}), bound) for step in range(7))
+    assert not world.place(pod("none", requests={"cpu": "100m"}), bound)
+    world.remove(("Pod", "default", "p1"))
+    assert world.place(pod("again", requests={"cpu": "100m"}), bound)
+
+
+def test_new_selectors_are_seen() -> None:
+    world = settled(node("n0", zone="a"), node("n1", zone="b"), pod("old", on="n0"))
+    world.put(service())
+    assert world.place(pod("p"), True)
+    world.put(service(selector={"app": "db"}))
+    assert world.place(pod("q"), True)
+
+
+def test_a_new_pod_that_shuns_others_is_seen() -> None:
+    world = settled(node("n0"), node("n1"))
+    assert world.place(pod("db-0", labels={"app": "db"}), True)
+    world.put(pod("shy", on="n0", affinity=APART))
+    assert world.place(pod("web"), True)
+    assert not world.place(pod("db-1", labels={"app": "db"}), True)
+    world.remove(("Pod", "default", "shy"))
+    assert world.place(pod("db-2", labels={"app": "db"}), True)
+
+
+def test_dropping_the_cache_changes_nothing() -> None:
+    hosts = []
+    for drop in (False, True):
+        world = World()
+        for number in range(5):
+            world.put(node(f"n{number}", zone="ab"[number % 2]))
+        for step in range(12):
+            if drop:
+                world.scheduler.cache = None if step % 2 else Cache()
+            wanted = pod(f"p{step}", requests={"cpu": "500m"})
+            world.put(wanted)
+            for each in world.scheduler.reconcile(world.view, ("Pod", "default", f"p{step}")).steps:
+                if isinstance(each, Remember):
+                    world.remember(each)
+                if isinstance(each, Bind):
+                    hosts.append(each.node)
+                    world.put(evolve(wanted, spec=evolve(wanted.spec, node_name=each.node)))
+    assert hosts[:12] == hosts[12:]
