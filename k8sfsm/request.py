@@ -146,8 +146,16 @@ class Remember:
     why: Why | None = None
 
 
+@frozen(kw_only=True)
+class Look:
+    """Put another key into the actor's own queue."""
+
+    key: Key
+    why: Why | None = None
+
+
 Write: TypeAlias = Create | Update | Patch | PatchStatus | Delete | DeleteCollection | Bind | Evict
-Step: TypeAlias = Write | Record | Call | Remember
+Step: TypeAlias = Write | Record | Call | Remember | Look
 
 
 @frozen(kw_only=True)

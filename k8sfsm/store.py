@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any, Final, Literal, TypeAlias
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 from immutables import Map
 
-from k8sfsm.objects import controller_of, key_of
+from k8sfsm.objects import controller_of, evolve, key_of
 from k8sfsm.request import Key
 
 ChangeType: TypeAlias = Literal["ADDED", "MODIFIED", "DELETED"]
@@ -109,9 +109,14 @@ def _indexes_of(key: Key, obj: Any) -> tuple[IndexKey, ...]:
         return (("in", kind, namespace),)
     owner = controller_of(obj)
     by_owner = ("owned", kind, owner.uid) if owner is not None else ("orphans", kind, namespace)
+    entries: tuple[IndexKey, ...] = (("in", kind, namespace), by_owner)
     if kind == "Pod" and obj.spec.node_name:
-        return (("in", kind, namespace), by_owner, ("node", kind, obj.spec.node_name))
-    return (("in", kind, namespace), by_owner)
+        entries = (*entries, ("node", kind, obj.spec.node_name))
+    references = obj.metadata.owner_references
+    if len(references) > (owner is not None):
+        others = dict.fromkeys(each.uid for each in references if owner is None or each.uid != owner.uid)
+        entries = (*entries, *(("co-owned", kind, uid) for uid in others))
+    return entries
 
 
 @frozen
@@ -129,7 +134,9 @@ class Snapshot:
         return None if found is None else found[1]
 
     def series(self, index: str, kind: str, value: str) -> Series:
-        """One index entry: "in" or "orphans" of a kind and namespace, "owned" of a kind and uid, "node" of Pod and a node."""
+        """One index entry: "in" or "orphans" of a kind and namespace, "node" of Pod and a node; by the uid of an owner,
+        "owned" where that is the controller, else "co-owned".
+        """
         return self.indexes.get((index, kind, value), NO_SERIES)
 
     def put(self, revision: int, key: Key, obj: Any) -> Snapshot:

@@ -37,10 +37,13 @@ class View:
     choose_node: Callable[[tuple[str, ...], Key], str] | None = None
 
     def snapshot(self, kind: str) -> Snapshot:
-        """The snapshot in which this actor sees objects of `kind`."""
+        """The snapshot in which this actor sees objects of `kind`; what it has no informer for it reads from the API."""
         if isinstance(self.snapshots, Snapshot):
             return self.snapshots
-        return self.snapshots.get(kind, _NOTHING)
+        found = self.snapshots.get(kind)
+        if found is not None:
+            return found
+        return _NOTHING if self.store is None else self.store.snapshot
 
     def get(self, kind: str, namespace: str, name: str) -> Any | None:
         """The object of that name, or None."""
@@ -57,6 +60,11 @@ class View:
     def owned(self, kind: str, uid: str) -> tuple[Any, ...]:
         """Objects whose controller owner reference has this uid, in order of creation."""
         return tuple(self.snapshot(kind).series("owned", kind, uid))
+
+    def dependents(self, kind: str, uid: str) -> tuple[Any, ...]:
+        """Objects that name the one with this uid as an owner: those that it controls first, then the others."""
+        snapshot = self.snapshot(kind)
+        return (*snapshot.series("owned", kind, uid), *snapshot.series("co-owned", kind, uid))
 
     def orphans(self, kind: str, namespace: str) -> tuple[Any, ...]:
         """Objects in a namespace that no controller owns, in order of creation."""

@@ -6,20 +6,23 @@ Source: pkg/kubeapiserver/options/plugins.go: AllOrderedPlugins; the plugins und
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final, Literal
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from k8sfsm.apiserver.answer import Refusal
 from k8sfsm.apiserver.binding import topology_labels
 from k8sfsm.apiserver.deletion import law
+from k8sfsm.apiserver.memo import Memo
 from k8sfsm.apiserver.names import Chance
 from k8sfsm.apiserver.options import Options
 from k8sfsm.law import constant
-from k8sfsm.objects import KINDS, Taint, Toleration
+from k8sfsm.objects import KINDS, Pod, PodSpec, Taint, Toleration, evolve
 from k8sfsm.store import Store
 
 MOUNT_PATH: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
+_WISHES: Final = {"priority": "integer value of priority", "preemptionPolicy": "string value of preemptionPolicy"}
 NOT_READY: Final = "node.kubernetes.io/not-ready"
 UNREACHABLE: Final = "node.kubernetes.io/unreachable"
 
@@ -97,13 +100,63 @@ def tolerated_already(case: Tolerated) -> bool:
     )
 
 
+@frozen
+class Recipe:
+    """What admission makes of every Pod with one spec.
+
+    `token`, `topology`: whether each Pod is to get a token volume, and its node's topology labels.
+    """
+
+    spec: PodSpec
+    token: bool
+    topology: bool
+
+
+_RECIPES: Final = Memo()
+
+
 def admit(obj: Any, store: Store, options: Options, chance: Chance) -> Any:
     """The object as the plugins leave it. Raises Refusal where one of them refuses it."""
     if not options.admission:
         return obj
-    for decision in law.collect("create", Admission(obj, store, options, chance)):
+    case = Admission(obj, store, options, chance)
+    if isinstance(obj, Pod):
+        return _admit_pod(case)
+    for decision in law.collect("create", case):
         obj = _PLUGINS[decision.outputs["plugin"]](Admission(obj, store, options, chance))
     return obj
+
+
+def _admit_pod(case: Admission) -> Pod:
+    """A Pod as the plugins leave it.
+
+    Those that look at its spec and account alone are asked once for all Pods of a template; they change other fields
+    than the rest, so that their order among the rest does not matter.
+    """
+    pod: Pod = case.object
+    namespace = case.store.get("Namespace", "", pod.metadata.namespace)
+    classes = case.store.snapshot.series("in", "PriorityClass", "")
+    parts = (pod.spec, case.account, namespace, classes, law.table("create"))
+    recipe: Recipe | None = _RECIPES.get(parts)
+    if recipe is None:
+        recipe = _recipe(case)
+        _RECIPES.put(parts, recipe)
+    spec = recipe.spec
+    if recipe.token:
+        spec = _with_token(case, spec)
+    pod = evolve(pod, spec=spec)
+    return _with_topology_labels(case, pod) if recipe.topology and spec.node_name else pod
+
+
+def _recipe(case: Admission) -> Recipe:
+    spec: PodSpec = case.object.spec
+    plugins = [decision.outputs["plugin"] for decision in law.collect("create", case)]
+    for plugin in plugins:
+        if plugin in _SPEC_PLUGINS:
+            spec = _SPEC_PLUGINS[plugin](case, spec)
+        elif plugin in _PLUGINS:
+            _PLUGINS[plugin](case)
+    return Recipe(spec, "token-volume" in plugins, "topology-labels" in plugins)
 
 
 def _refuse_missing_namespace(case: Admission) -> Any:
@@ -131,29 +184,24 @@ def _refuse_missing_account(case: Admission) -> Any:
     )
 
 
-def _service_account(case: Admission) -> Any:
-    pod = case.object
-    name = pod.spec.service_account_name or "default"
-    secrets = pod.spec.image_pull_secrets or case.account.image_pull_secrets
-    return evolve(
-        pod, spec=evolve(pod.spec, service_account_name=name, service_account=name, image_pull_secrets=secrets)
-    )
+def _service_account(case: Admission, spec: PodSpec) -> PodSpec:
+    name = spec.service_account_name or "default"
+    secrets = spec.image_pull_secrets or case.account.image_pull_secrets
+    return evolve(spec, service_account_name=name, service_account=name, image_pull_secrets=secrets)
 
 
-def _token_volume(case: Admission) -> Any:
-    pod = case.object
-    mounted = [_mounts_token(container) for container in (*pod.spec.init_containers, *pod.spec.containers)]
-    if all(mounted):
-        return pod
-    name = "kube-api-access-" + case.chance.suffix("Volume", pod.metadata.namespace, "kube-api-access-")
+def _with_token(case: Admission, spec: PodSpec) -> PodSpec:
+    """The spec with a token volume, mounted in every container that mounts nothing in its place."""
+    if all(map(_mounts_token, (*spec.init_containers, *spec.containers))):
+        return spec
+    name = "kube-api-access-" + case.chance.suffix("Volume", case.object.metadata.namespace, "kube-api-access-")
     mount = {"name": name, "readOnly": True, "mountPath": MOUNT_PATH}
-    spec = evolve(
-        pod.spec,
-        volumes=(*pod.spec.volumes, {"name": name, "projected": _token_source(case.options)}),
-        init_containers=tuple(_with_mount(container, mount) for container in pod.spec.init_containers),
-        containers=tuple(_with_mount(container, mount) for container in pod.spec.containers),
+    return evolve(
+        spec,
+        volumes=(*spec.volumes, {"name": name, "projected": _token_source(case.options)}),
+        init_containers=tuple(_with_mount(container, mount) for container in spec.init_containers),
+        containers=tuple(_with_mount(container, mount) for container in spec.containers),
     )
-    return evolve(pod, spec=spec)
 
 
 def _mounts_token(container: Any) -> bool:
@@ -166,6 +214,7 @@ def _with_mount(container: Any, mount: dict[str, Any]) -> Any:
     return evolve(container, volume_mounts=(*container.volume_mounts, mount))
 
 
+@lru_cache(maxsize=64)
 def _token_source(options: Options) -> dict[str, Any]:
     """Source: plugin/pkg/admission/serviceaccount/admission.go: TokenVolumeSource."""
     extra = [
@@ -193,11 +242,21 @@ def _taint_not_ready(case: Admission) -> Any:
     return evolve(node, spec=evolve(node.spec, taints=(*node.spec.taints, Taint(key=NOT_READY, effect="NoSchedule"))))
 
 
-def _priority(case: Admission) -> Any:
-    pod = case.object
+def _priority(case: Admission, spec: PodSpec) -> PodSpec:
     value, policy = _priority_class(case)
-    spec = evolve(pod.spec, priority=value, preemption_policy=pod.spec.preemption_policy or policy)
-    return evolve(pod, spec=spec)
+    for field, wish, given in (
+        ("priority", spec.priority, value),
+        ("preemptionPolicy", spec.preemption_policy, policy),
+    ):
+        if wish not in (None, "", given):
+            meta = case.object.metadata
+            raise Refusal(
+                403,
+                "Forbidden",
+                f'pods "{meta.name or meta.generate_name}" is forbidden: the {_WISHES[field]} ({wish}) must not be '
+                f"provided in pod spec; priority admission controller computed {given} from the given PriorityClass name",
+            )
+    return evolve(spec, priority=value, preemption_policy=policy)
 
 
 def _priority_class(case: Admission) -> tuple[int, str]:
@@ -224,34 +283,35 @@ def _priority_class(case: Admission) -> tuple[int, str]:
     return found.extra.get("value", 0), found.extra.get("preemptionPolicy", "PreemptLowerPriority")
 
 
-def _default_tolerations(case: Admission) -> Any:
-    pod = case.object
+def _default_tolerations(case: Admission, spec: PodSpec) -> PodSpec:
     added = tuple(
         Toleration(
             key=taint, operator="Exists", effect="NoExecute", toleration_seconds=constant("default_toleration_seconds")
         )
         for taint in (NOT_READY, UNREACHABLE)
-        if law.decide("default-toleration", Tolerated(pod.spec.tolerations, taint)).outputs["add"]
+        if law.decide("default-toleration", Tolerated(spec.tolerations, taint)).outputs["add"]
     )
-    return evolve(pod, spec=evolve(pod.spec, tolerations=(*pod.spec.tolerations, *added))) if added else pod
+    return evolve(spec, tolerations=(*spec.tolerations, *added)) if added else spec
 
 
-def _topology_labels(case: Admission) -> Any:
-    pod = case.object
-    labels = topology_labels(case.store.get("Node", "", pod.spec.node_name)) if pod.spec.node_name else {}
+def _with_topology_labels(case: Admission, pod: Pod) -> Pod:
+    """The Pod, created with a node, with that node's topology labels."""
+    labels = topology_labels(case.store.get("Node", "", pod.spec.node_name))
     if not labels:
         return pod
     return evolve(pod, metadata=evolve(pod.metadata, labels={**pod.metadata.labels, **labels}))
 
 
+_SPEC_PLUGINS: Final[dict[str, Callable[[Admission, PodSpec], PodSpec]]] = {
+    "service-account": _service_account,
+    "priority": _priority,
+    "default-tolerations": _default_tolerations,
+}
+"""Plugins whose work depends on the Pod's spec and account and on the priority classes, and on nothing else."""
 _PLUGINS: Final[dict[str, Callable[[Admission], Any]]] = {
     "refuse-missing-namespace": _refuse_missing_namespace,
     "refuse-terminating-namespace": _refuse_terminating_namespace,
     "refuse-missing-account": _refuse_missing_account,
-    "service-account": _service_account,
-    "token-volume": _token_volume,
     "taint-not-ready": _taint_not_ready,
-    "priority": _priority,
-    "default-tolerations": _default_tolerations,
-    "topology-labels": _topology_labels,
 }
+"""Plugins that refuse an object, or change a whole one."""

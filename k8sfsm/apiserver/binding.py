@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from k8sfsm.apiserver.answer import Refusal
 from k8sfsm.apiserver.deletion import law
-from k8sfsm.objects import Node, Pod, PodCondition
+from k8sfsm.objects import Node, Pod, PodCondition, evolve
 
 TOPOLOGY_LABELS: Final = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone")
 

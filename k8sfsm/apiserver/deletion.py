@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any, Final, Literal
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from k8sfsm.law import Law
+from k8sfsm.objects import evolve
 from k8sfsm.request import Delete
 
 law = Law("apiserver")

@@ -31,7 +31,6 @@ MERGE_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "podIPs": ("ip",),
     "hostIPs": ("ip",),
     "addresses": ("type",),
-    "taints": ("key",),
     "secrets": ("name",),
     "schedulingGates": ("name",),
     "resourceClaims": ("name",),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from k8sfsm.apiserver.addresses import with_addresses
 from k8sfsm.apiserver.admission import admit
@@ -22,7 +22,7 @@ from k8sfsm.apiserver.patch import patched
 from k8sfsm.apiserver.strategy import prepared_for_create, prepared_for_update
 from k8sfsm.apiserver.validation import invalid
 from k8sfsm.machine import Machines, Move
-from k8sfsm.objects import KINDS, Service, key_of
+from k8sfsm.objects import KINDS, Service, evolve, key_of
 from k8sfsm.request import (
     Bind,
     Create,
@@ -90,10 +90,13 @@ class ApiServer:
                 raise Refusal(422, "Invalid", f"{kind} has neither metadata.name nor metadata.generateName")
             name = generated_name(request.store, kind, namespace, obj.metadata.generate_name, request.chance)
         key = (kind, namespace, name)
-        self._refuse_duplicate(request.store, key)
-        obj = prepared_for_create(obj, name, request.chance.uid(key), request.second)
+        taken = request.store.snapshot.get(key)
+        uid = request.chance.uid(key) if taken is None else ""
         obj = admit(defaulted(obj), request.store, self.options, request.chance)
+        obj = prepared_for_create(obj, name, uid, request.second)
         self._refuse_invalid(None, obj)
+        if taken is not None:
+            raise _already_exists(taken)
         if isinstance(obj, Service):
             obj = with_addresses(obj, request.store, self.options, request.chance)
         return 201, self._put(request, None, obj)
@@ -195,7 +198,7 @@ class ApiServer:
         errors = invalid(old, new)
         if errors:
             text = errors[0] if len(errors) == 1 else f"[{', '.join(errors)}]"
-            raise Refusal(422, "Invalid", f'{new.kind} "{new.metadata.name}" is invalid: {text}')
+            raise Refusal(422, "Invalid", f'{_qualified(new.kind)} "{new.metadata.name}" is invalid: {text}')
 
     @staticmethod
     def _stored(store: Store, key: Key) -> Any:
@@ -204,19 +207,25 @@ class ApiServer:
             raise not_found(_plural(key[0]), key[2])
         return found
 
-    @staticmethod
-    def _refuse_duplicate(store: Store, key: Key) -> None:
-        existing = store.snapshot.get(key)
-        if existing is None:
-            return
-        head = "object is being deleted: " if existing.metadata.deletion_timestamp is not None else ""
-        raise Refusal(409, "AlreadyExists", f'{head}{_plural(key[0])} "{key[2]}" already exists')
+
+def _already_exists(existing: Any) -> Refusal:
+    """409 on the creation of an object whose name is taken. Source: generic/registry/store.go: create."""
+    head = "object is being deleted: " if existing.metadata.deletion_timestamp is not None else ""
+    return Refusal(409, "AlreadyExists", f'{head}{_plural(existing.kind)} "{existing.metadata.name}" already exists')
 
 
 def _plural(kind: str) -> str:
-    """The kind's name in URLs and error texts."""
+    """The kind's resource in error texts: `pods`, `deployments.apps`."""
     known = KINDS.get(kind)
-    return known.resource if known is not None else kind.lower()
+    if known is None:
+        return kind.lower()
+    return f"{known.resource}.{known.group}" if known.group else known.resource
+
+
+def _qualified(kind: str) -> str:
+    """The kind in error texts: `Pod`, `Deployment.apps`."""
+    known = KINDS.get(kind)
+    return f"{kind}.{known.group}" if known is not None and known.group else kind
 
 
 def _uid_differs(wanted: str, stored: str) -> str:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from k8sfsm.apiserver.deletion import law
 from k8sfsm.kinds.pod_qos import qos_class
-from k8sfsm.objects import NamespaceStatus, PodStatus, ServiceStatus, Unmodelled
+from k8sfsm.objects import NamespaceStatus, PodStatus, Unmodelled, evolve
 
 GrowsWith = Literal["spec", "spec-or-annotations", "content-or-labels", "nothing"]
 
@@ -43,32 +43,17 @@ def _strategy(kind_name: str) -> Mapping[str, Any]:
     return law.decide("strategy", StrategyCase(kind_name)).outputs
 
 
-def _pending(obj: Any) -> Any:
-    return evolve(obj, status=PodStatus(phase="Pending", qos_class=qos_class(obj)))
-
-
 def _empty(obj: Any) -> Any:
-    if isinstance(obj, Unmodelled):
-        return evolve(obj, extra={name: value for name, value in obj.extra.items() if name != "status"})
-    return evolve(obj, status=type(obj.status)())
-
-
-def _active(obj: Any) -> Any:
-    spec = obj.spec if "kubernetes" in obj.spec.finalizers else evolve(obj.spec, finalizers=("kubernetes",))
-    return evolve(obj, spec=spec, status=NamespaceStatus(phase="Active"))
-
-
-def _load_balancer(obj: Any) -> Any:
-    return evolve(obj, status=ServiceStatus())
+    return None if isinstance(obj, Unmodelled) else type(obj.status)()
 
 
 _INITIAL: dict[str, Callable[[Any], Any]] = {
-    "pending": _pending,
+    "pending": lambda pod: PodStatus(phase="Pending", qos_class=qos_class(pod)),
     "empty": _empty,
-    "active": _active,
-    "load-balancer": _load_balancer,
-    "given": lambda obj: obj,
+    "active": lambda namespace: NamespaceStatus(phase="Active"),
+    "given": lambda obj: getattr(obj, "status", None),
 }
+"""The status of a new object, by the name that the strategy table gives it."""
 
 
 def prepared_for_create(obj: Any, name: str, uid: str, second: int) -> Any:
@@ -84,7 +69,15 @@ def prepared_for_create(obj: Any, name: str, uid: str, second: int) -> Any:
         deletion_timestamp=None,
         deletion_grace_period_seconds=None,
     )
-    return _INITIAL[strategy["initial_status"]](evolve(obj, metadata=metadata))
+    changes: dict[str, Any] = {"metadata": metadata}
+    if isinstance(obj, Unmodelled):
+        if strategy["initial_status"] == "empty":
+            changes["extra"] = {field: value for field, value in obj.extra.items() if field != "status"}
+    elif hasattr(obj, "status"):
+        changes["status"] = _INITIAL[strategy["initial_status"]](obj)
+    if strategy["own_finalizer"] and strategy["own_finalizer"] not in obj.spec.finalizers:
+        changes["spec"] = evolve(obj.spec, finalizers=(*obj.spec.finalizers, strategy["own_finalizer"]))
+    return evolve(obj, **changes)
 
 
 def prepared_for_update(old: Any, new: Any, subresource_name: str) -> Any:

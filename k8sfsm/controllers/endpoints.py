@@ -334,7 +334,7 @@ class EndpointController:
     law = law
 
     def __init__(self) -> None:
-        self._followed: Memo[_Followed] = Memo(256)
+        self._followed: Memo[_Followed] = Memo(1024)
 
     def reconcile(self, view: View, key: Key) -> Plan:
         """What to do about the Endpoints of one Service."""
@@ -350,16 +350,15 @@ class EndpointController:
         followed = self._followed.of(service, _Followed)
         blocks: tuple[Block, ...] = blocks_of(view, "Pod", key[1])
         before: Seen | None = view.memory.get(_seen_key(key))
-        trigger = followed.times.look(blocks, before)
+        time, remember = trigger_time(followed.times.look(blocks, before), _seen_key(key))
         writing = Writing(
             service=service,
             stored=view.get("Endpoints", key[1], key[2]),
             subsets=followed.members.subsets(blocks),
-            time=trigger_time(trigger),
+            time=time,
             replaced=view.memory.get(_replaced_key(key), ""),
         )
         decision = law.decide("write", writing)
-        remember = () if trigger.after is before else (Remember(key=_seen_key(key), value=trigger.after),)
         if decision.outputs["error"]:
             return Plan(steps=remember, error=_stale_text(writing))
         writes = law.perform(decision, writing)

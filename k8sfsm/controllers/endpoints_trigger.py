@@ -16,6 +16,7 @@ from k8sfsm.controllers.endpoints_pods import law, selects
 from k8sfsm.kinds.pod_readiness import ready_condition
 from k8sfsm.objects import Pod, Service
 from k8sfsm.objects.times import SECOND, format_time
+from k8sfsm.request import Remember
 
 ANNOTATION: Final = "endpoints.kubernetes.io/last-change-trigger-time"
 
@@ -58,12 +59,16 @@ def _earliest(trigger: Trigger) -> int | None:
     return min(times, default=None)
 
 
-def trigger_time(trigger: Trigger) -> int | None:
-    """The trigger time in nanoseconds, or None where nothing that counts has changed."""
-    time = law.decide("trigger-time", trigger).outputs["time"]
+def trigger_time(trigger: Trigger, memory_key: tuple[str, str, str]) -> tuple[int | None, tuple[Remember, ...]]:
+    """The trigger time in nanoseconds, None where nothing that counts has changed, and what is to be remembered."""
+    decision = law.decide("trigger-time", trigger)
+    remember = (
+        () if trigger.after is trigger.before else (Remember(key=memory_key, value=trigger.after, why=decision.why),)
+    )
+    time = decision.outputs["time"]
     if time == "creation":
-        return trigger.after.service or None
-    return _earliest(trigger) if time == "earliest" else None
+        return trigger.after.service or None, remember
+    return (_earliest(trigger) if time == "earliest" else None), remember
 
 
 def annotated(annotations: Mapping[str, str], time: int | None) -> dict[str, str]:

@@ -125,7 +125,7 @@ class EndpointSliceController:
 
     def __init__(self, limit: int | None = None) -> None:
         self._limit = int(law.constant("endpoints_per_slice")) if limit is None else limit
-        self._followed: Memo[_Followed] = Memo(256)
+        self._followed: Memo[_Followed] = Memo(1024)
         self._known: Memo[Known] = Memo(4096)
         self._zones = Zones()
         self._ratios = Ratios()
@@ -150,21 +150,19 @@ class EndpointSliceController:
         followed = self._followed.of(service, _Followed)
         blocks: tuple[Block, ...] = blocks_of(view, "Pod", sync.key[1])
         seen_key = ("trigger", sync.key[1], sync.key[2])
-        before = view.memory.get(seen_key)
-        trigger = followed.times.look(blocks, before)
+        time, remember = trigger_time(followed.times.look(blocks, view.memory.get(seen_key)), seen_key)
         hinted: Hinted = view.memory.get(hints_key(sync.key), Hinted())
-        computing = Computing(service, trigger_time(trigger), hinted)
+        computing = Computing(service, time, hinted)
         types = tuple(followed.members)
-        supported, last = _by_family(slices, types)
-        for stored in last:
-            computing.hinted = computing.hinted.without(stored.address_type)
+        supported, last = _by_family(slices, types, service)
+        for write in last:
+            computing.hinted = computing.hinted.without(write.slice.address_type)
         for family, members in followed.members.items():
             wanted = members.wanted(blocks, self._zones.of(view))
             existing = tuple(stored for stored in supported if stored.address_type == family)
             self._compute(computing, view, family, wanted, existing)
-        computing.passes.append(Pass(tuple(SliceWrite("delete", stored, service) for stored in last), last=True))
-        steps: tuple[Step, ...] = () if trigger.after is before else (Remember(key=seen_key, value=trigger.after),)
-        steps += _hints_memory(sync.key, hinted, computing.hinted)
+        computing.passes.append(Pass(tuple(last), last=True))
+        steps: tuple[Step, ...] = (*remember, *_hints_memory(sync.key, hinted, computing.hinted))
         passes, errors = tuple(computing.passes), tuple(computing.errors)
         return next_plan(Progress(sync.key, service, sync.uids, passes, errors, steps))
 
@@ -199,14 +197,17 @@ def _slices_of(view: View, key: Key) -> tuple[EndpointSlice, ...]:
 
 
 def _by_family(
-    slices: tuple[EndpointSlice, ...], types: tuple[AddressType, ...]
-) -> tuple[list[EndpointSlice], list[EndpointSlice]]:
-    """Slices of the Service's families, and those of others."""
+    slices: tuple[EndpointSlice, ...], types: tuple[AddressType, ...], service: Service
+) -> tuple[list[EndpointSlice], list[SliceWrite]]:
+    """Slices of the Service's families, and the deletions of others."""
     supported: list[EndpointSlice] = []
-    last: list[EndpointSlice] = []
+    last: list[SliceWrite] = []
     for stored in slices:
-        reconciled = law.decide("family", OldFamily(stored, types)).outputs["reconciled"]
-        (supported if reconciled else last).append(stored)
+        decision = law.decide("family", OldFamily(stored, types))
+        if decision.outputs["reconciled"]:
+            supported.append(stored)
+        else:
+            last.append(SliceWrite("delete", stored, service, decision.why))
     return supported, last
 
 
@@ -220,15 +221,15 @@ def _writes(drafts: Drafts, service: Service, time: int | None) -> Iterable[Slic
     """The writes of a pass in the order in which they are sent."""
     replaced = reuse(drafts, service)
     for draft in drafts.create:
-        yield SliceWrite("create", _written(draft, time), service)
+        yield SliceWrite("create", _written(draft, time), service, draft.why)
     for draft in drafts.update:
-        yield SliceWrite("update", _written(draft, time), service)
+        yield SliceWrite("update", _written(draft, time), service, draft.why)
     for draft, stored in replaced:
         written = _written(draft, time)
         meta = evolve(written.metadata, name=stored.metadata.name)
-        yield SliceWrite("update", evolve(written, metadata=meta), service)
+        yield SliceWrite("update", evolve(written, metadata=meta), service, draft.why)
     for stored in drafts.delete:
-        yield SliceWrite("delete", stored, service)
+        yield SliceWrite("delete", stored, service, drafts.causes[stored.metadata.name])
 
 
 def _written(draft: Draft, time: int | None) -> EndpointSlice:

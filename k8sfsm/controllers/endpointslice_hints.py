@@ -17,7 +17,7 @@ from k8sfsm.controllers.endpointslice_packing import Draft, Drafts, Known
 from k8sfsm.controllers.endpointslice_zones import allocate, giving_and_receiving, move_hints
 from k8sfsm.law import Decision
 from k8sfsm.objects import Endpoint, EndpointHints, EndpointSlice, ForNode, ForZone, Service
-from k8sfsm.request import Record, Step
+from k8sfsm.request import Record, Step, Why
 
 MODE: Final = "service.kubernetes.io/topology-mode"
 DEPRECATED_MODE: Final = "service.kubernetes.io/topology-aware-hints"
@@ -216,15 +216,15 @@ def record_hints_enabled(hinting: Hinting, decision: Decision) -> Iterable[Step]
 def give_hints(hinting: Hinting) -> None:
     """Put hints on the drafts, or take them away; unchanged slices become drafts where theirs are wrong."""
     _report(hinting, "hints-given-up")
-    how = law.decide("hints", hinting).outputs["hints"]
-    if how == "topology":
+    decision = law.decide("hints", hinting)
+    if decision.outputs["hints"] == "topology":
         _by_zone(hinting)
         return
     hinting.memory = hinting.memory.without(hinting.family)
-    if how == "distribution":
-        _by_distribution(hinting)
+    if decision.outputs["hints"] == "distribution":
+        _by_distribution(hinting, decision.why)
     else:
-        _remove(hinting)
+        _remove(hinting, decision.why)
 
 
 def _report(hinting: Hinting, table: str) -> Decision:
@@ -235,19 +235,19 @@ def _report(hinting: Hinting, table: str) -> Decision:
     return decision
 
 
-def _remove(hinting: Hinting) -> None:
+def _remove(hinting: Hinting, why: Why) -> None:
     """Source: staging/src/k8s.io/endpointslice/topologycache/utils.go: RemoveHintsFromSlices."""
     drafts = hinting.drafts
     for draft in (*drafts.create, *drafts.update):
         draft.endpoints = [_with(endpoint, None) for endpoint in draft.endpoints]
     for stored in drafts.unchanged:
         if hinting.known.of(stored, Known).hinted:
-            drafts.update.append(_draft(stored, [_with(endpoint, None) for endpoint in stored.endpoints]))
+            drafts.update.append(_draft(stored, [_with(endpoint, None) for endpoint in stored.endpoints], why))
     drafts.unchanged = [stored for stored in drafts.unchanged if not hinting.known.of(stored, Known).hinted]
 
 
-def _draft(stored: EndpointSlice, endpoints: Iterable[Endpoint]) -> Draft:
-    return Draft(stored, list(endpoints), stored.metadata.labels)
+def _draft(stored: EndpointSlice, endpoints: Iterable[Endpoint], why: Why) -> Draft:
+    return Draft(stored, list(endpoints), stored.metadata.labels, why)
 
 
 def _with(endpoint: Endpoint, hints: EndpointHints | None) -> Endpoint:
@@ -262,13 +262,13 @@ def _by_zone(hinting: Hinting) -> None:
     decision = _report(hinting, "zone-allocation")
     if decision.actions:
         hinting.memory = hinting.memory.without(hinting.family)
-        _remove(hinting)
+        _remove(hinting, decision.why)
         return
     shares = allocate(hinting.ratios or {}, hinting.total)
     for stored in hinting.drafts.unchanged:
         kept = _kept_hints(stored, hinting.hints, {zone: share.maximum for zone, share in shares.items()})
         if kept is None:
-            hinting.drafts.update.append(_draft(stored, stored.endpoints))
+            hinting.drafts.update.append(_draft(stored, stored.endpoints, decision.why))
             continue
         for zone, count in kept.items():
             hinting.hints[zone] = hinting.hints.get(zone, 0) + count
@@ -280,9 +280,10 @@ def _by_zone(hinting: Hinting) -> None:
         moved = move_hints([draft.endpoints for draft in written], giving, receiving)
         for zone, count in moved.items():
             hinting.hints[zone] = hinting.hints.get(zone, 0) + count
-    if not _report(hinting, "zone-hints").outputs["kept"]:
+    outcome = _report(hinting, "zone-hints")
+    if not outcome.outputs["kept"]:
         hinting.memory = hinting.memory.without(hinting.family)
-        _remove(hinting)
+        _remove(hinting, outcome.why)
         return
     families = hinting.memory.families.set(hinting.family, Map(hinting.hints))
     hinting.memory = Hinted(True, families)
@@ -324,12 +325,12 @@ def _kept_hints(stored: EndpointSlice, given: Mapping[str, int], most: Mapping[s
 # -- by distribution -------------------------------------------------------------------------------------------------
 
 
-def _by_distribution(hinting: Hinting) -> None:
+def _by_distribution(hinting: Hinting, why: Why) -> None:
     """Source: staging/src/k8s.io/endpointslice/trafficdist/trafficdist.go: ReconcileHints."""
     drafts, distribution = hinting.drafts, hinting.service.spec.traffic_distribution or ""
     wrong = [stored for stored in drafts.unchanged if _is_wrong(hinting.known.of(stored, Known), stored, distribution)]
     for stored in wrong:
-        drafts.update.append(_draft(stored, stored.endpoints))
+        drafts.update.append(_draft(stored, stored.endpoints, why))
     names = {stored.metadata.name for stored in wrong}
     drafts.unchanged = [stored for stored in drafts.unchanged if stored.metadata.name not in names]
     for draft in (*drafts.create, *drafts.update):

@@ -241,6 +241,8 @@ class Members:
         groups: dict[str, PortGroup] = {}
         errors: list[str] = []
         for pod in block:
+            if not selects(self._service, pod.metadata.labels):
+                continue
             member = self._member(pod)
             if member is None:
                 continue

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from operator import is_
 from typing import Final
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from k8sfsm.controllers.endpoints_memo import Memo
 from k8sfsm.controllers.endpoints_pods import is_headless
@@ -24,6 +24,7 @@ from k8sfsm.controllers.endpointslice_members import (
     same_beyond_identity,
 )
 from k8sfsm.objects import Endpoint, EndpointSlice, ObjectMeta, OwnerReference, Service
+from k8sfsm.request import Why
 
 SERVICE_NAME: Final = "kubernetes.io/service-name"
 MANAGED_BY: Final = "endpointslice.kubernetes.io/managed-by"
@@ -34,11 +35,12 @@ _RESERVED: Final = (SERVICE_NAME, MANAGED_BY, HEADLESS)
 
 @define
 class Draft:
-    """A slice to be written: `base` is the stored one, or a new one without a name."""
+    """A slice to be written: `base` is the stored one, or a new one without a name; `why`: the rule that ordered it."""
 
     base: EndpointSlice
     endpoints: list[Endpoint]
     labels: Mapping[str, str]
+    why: Why | None = None
 
     @property
     def name(self) -> str:
@@ -48,12 +50,16 @@ class Draft:
 
 @define
 class Drafts:
-    """What is to become of a Service's slices of one family. Hints change the drafts further."""
+    """What is to become of a Service's slices of one family. Hints change the drafts further.
+
+    `causes`: why slices are deleted, by name.
+    """
 
     create: list[Draft] = field(factory=list)
     update: list[Draft] = field(factory=list)
     delete: list[EndpointSlice] = field(factory=list)
     unchanged: list[EndpointSlice] = field(factory=list)
+    causes: dict[str, Why] = field(factory=dict)
 
 
 class Known:
@@ -264,11 +270,12 @@ class Packing:
         for stored in existing:
             group = self._known.of(stored, Known).group
             case = Existing(stored, self._service, group, wanted.groups)
-            fate = law.decide("existing", case).outputs["fate"]
-            if fate == "pack":
+            decision = law.decide("existing", case)
+            if decision.outputs["fate"] == "pack":
                 packed.setdefault(group, []).append(stored)
-            else:
-                (drafts.delete if fate == "delete-first" else unwanted).append(stored)
+                continue
+            drafts.causes[stored.metadata.name] = decision.why
+            (drafts.delete if decision.outputs["fate"] == "delete-first" else unwanted).append(stored)
         for name, group_wanted in wanted.groups.items():
             self._pack(drafts, group_wanted, packed.get(name, []))
         drafts.delete += unwanted
@@ -306,25 +313,27 @@ class Packing:
         changed = not all(map(is_, kept, known.matched)) and not all(
             endpoint is not None and known.matches(place, stored, endpoint) for place, endpoint in enumerate(kept)
         )
-        mark = law.decide("keep", Kept(stored, self._service, kept, changed)).outputs["mark"]
+        decision = law.decide("keep", Kept(stored, self._service, kept, changed))
+        mark = decision.outputs["mark"]
         if mark == "delete":
             drafts.delete.append(stored)
+            drafts.causes[stored.metadata.name] = decision.why
         elif mark == "update":
             found = [endpoint for endpoint in kept if endpoint is not None]
-            update.append(Draft(stored, found, slice_labels(self._service)))
+            update.append(Draft(stored, found, slice_labels(self._service), decision.why))
         elif mark == "relabel":
-            update.append(Draft(stored, list(stored.endpoints), slice_labels(self._service)))
+            update.append(Draft(stored, list(stored.endpoints), slice_labels(self._service), decision.why))
         else:
             unchanged.append(stored)
 
     def _place(self, remaining: dict[str, Endpoint], group: PortGroup, unchanged: list[EndpointSlice]) -> Draft:
         """Step 3: the slice that takes endpoints for which the slices being written have no room."""
         fullest = self._fullest(unchanged, len(remaining))
-        into = law.decide("fill", Filling(len(remaining), self._limit, fullest)).outputs["into"]
-        if into == "new" or fullest is None:
-            return new_slice(self._service, self._family, group.ports)
+        decision = law.decide("fill", Filling(len(remaining), self._limit, fullest))
+        if decision.outputs["into"] == "new" or fullest is None:
+            return evolve(new_slice(self._service, self._family, group.ports), why=decision.why)
         del unchanged[next(place for place, stored in enumerate(unchanged) if stored is fullest)]
-        return Draft(fullest, list(fullest.endpoints), fullest.metadata.labels)
+        return Draft(fullest, list(fullest.endpoints), fullest.metadata.labels, decision.why)
 
     def _fullest(self, unchanged: list[EndpointSlice], count: int) -> EndpointSlice | None:
         """The slice that `count` more endpoints fill best without overflowing: the first of equals.
@@ -341,11 +350,11 @@ class Packing:
 
     def _hold_place(self, drafts: Drafts, existing: int) -> None:
         placeholder = new_slice(self._service, self._family, ())
-        decided = law.decide("placeholder", Emptiness(drafts, existing, placeholder)).outputs["placeholder"]
-        if decided == "keep":
+        decision = law.decide("placeholder", Emptiness(drafts, existing, placeholder))
+        if decision.outputs["placeholder"] == "keep":
             drafts.delete.clear()
-        elif decided == "create":
-            drafts.create.append(placeholder)
+        elif decision.outputs["placeholder"] == "create":
+            drafts.create.append(evolve(placeholder, why=decision.why))
 
 
 @law.fact

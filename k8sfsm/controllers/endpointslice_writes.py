@@ -16,18 +16,19 @@ from k8sfsm.controllers.endpointslice_members import law
 from k8sfsm.controllers.endpointslice_tracker import DELETED, slice_key, slices_key
 from k8sfsm.law import Decision
 from k8sfsm.objects import EndpointSlice, Service
-from k8sfsm.request import Create, Delete, Key, Outcome, Parallel, Plan, Record, Remember, Step, Update
+from k8sfsm.request import Create, Delete, Key, Outcome, Parallel, Plan, Record, Remember, Step, Update, Why
 
 Change = Literal["create", "update", "delete"]
 
 
 @frozen
 class SliceWrite:
-    """The case of `send`: a slice to be created, updated or deleted for a Service."""
+    """The case of `send`: a slice to be created, updated or deleted for a Service; `why`: the rule that wants it."""
 
     change: Change
     slice: EndpointSlice
     service: Service
+    why: Why | None = None
 
 
 @frozen
@@ -107,20 +108,20 @@ def family_gone(answer: Answer) -> bool:
 @law.action
 def create_slice(write: SliceWrite, decision: Decision) -> Iterable[Step]:
     """Create the slice."""
-    return (Create(object=write.slice),)
+    return (Create(object=write.slice, why=write.why),)
 
 
 @law.action
 def update_slice(write: SliceWrite, decision: Decision) -> Iterable[Step]:
     """Replace the slice."""
-    return (Update(object=write.slice),)
+    return (Update(object=write.slice, why=write.why),)
 
 
 @law.action
 def delete_slice(write: SliceWrite, decision: Decision) -> Iterable[Step]:
     """Delete the slice."""
     meta = write.slice.metadata
-    return (Delete(key=("EndpointSlice", meta.namespace, meta.name)),)
+    return (Delete(key=("EndpointSlice", meta.namespace, meta.name), why=write.why),)
 
 
 @law.action
@@ -187,13 +188,28 @@ def _text(write: SliceWrite, outcome: Outcome, last: bool) -> str:
     return f"{verb} {name}EndpointSlice for Service {meta.namespace}/{meta.name}: {outcome.message}"
 
 
-def _end(progress: Progress) -> Plan:
-    """The event and the error of a sync in which something went wrong."""
-    if not progress.errors:
-        return Plan(steps=progress.steps)
-    texts = tuple(dict.fromkeys(progress.errors))
-    error = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
+@law.fact
+def anything_failed(progress: Progress) -> bool:
+    """A write failed, or a pod was left out because its node does not exist."""
+    return bool(progress.errors)
+
+
+@law.action
+def record_failed_sync(progress: Progress, decision: Decision) -> Iterable[Step]:
+    """Event FailedToUpdateEndpointSlices."""
     meta = progress.service.metadata
-    message = f"Error updating Endpoint Slices for Service {meta.namespace}/{meta.name}: {error}"
-    event = Record(regarding=progress.service, type="Warning", reason="FailedToUpdateEndpointSlices", message=message)
-    return Plan(steps=(*progress.steps, event), error=error)
+    message = f"Error updating Endpoint Slices for Service {meta.namespace}/{meta.name}: {_error(progress)}"
+    reason = "FailedToUpdateEndpointSlices"
+    return (Record(regarding=progress.service, type="Warning", reason=reason, message=message),)
+
+
+def _error(progress: Progress) -> str:
+    """All errors as Go joins them: each once, in brackets where there are several."""
+    texts = tuple(dict.fromkeys(progress.errors))
+    return f"[{', '.join(texts)}]" if len(texts) > 1 else "".join(texts)
+
+
+def _end(progress: Progress) -> Plan:
+    """The end of a sync, with the event and the error where something went wrong."""
+    events = law.perform(law.decide("end", progress), progress)
+    return Plan(steps=(*progress.steps, *events), error=_error(progress))

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from k8sfsm.law import Decision, Law, constant
-from k8sfsm.objects import KINDS, Namespace, NamespaceCondition
+from k8sfsm.objects import KINDS, Namespace, NamespaceCondition, evolve
 from k8sfsm.request import DeleteCollection, Key, Outcome, Plan, Step, Update
 from k8sfsm.view import Change, View
 
@@ -28,7 +28,7 @@ class Sync:
     """One look at a namespace, and what was left of its content after the deletions so far."""
 
     namespace: Namespace
-    now: int
+    view: View
     left: tuple[Any, ...] = field(factory=tuple)
 
 
@@ -76,9 +76,9 @@ def delete_pods(sync: Sync, decision: Decision) -> Iterable[Step]:
 
 @law.action
 def delete_rest(sync: Sync, decision: Decision) -> Iterable[Step]:
-    """Delete everything but pods, kind by kind."""
+    """Delete everything but pods, kind by kind; upstream asks for empty kinds too, which changes nothing."""
     for kind in KINDS.values():
-        if kind.namespaced and kind.kind != _FIRST:
+        if kind.namespaced and kind.kind != _FIRST and sync.view.list(kind.kind, sync.namespace.metadata.name):
             yield _collection(sync, kind.kind)
 
 
@@ -102,7 +102,7 @@ def _condition(sync: Sync, row: Decision) -> NamespaceCondition:
         status=out["status"],
         reason=out["reason"],
         message=out["message"].format(remaining=counted, held=counted),
-        last_transition_time=sync.now - sync.now % SECOND,
+        last_transition_time=sync.view.now - sync.view.now % SECOND,
     )
 
 
@@ -134,7 +134,7 @@ class NamespaceController:
         namespace = view.get(*key)
         if namespace is None:
             return Plan()
-        sync = Sync(namespace=namespace, now=view.now)
+        sync = Sync(namespace=namespace, view=view)
         decision = law.decide("content", sync)
         if not decision.actions:
             return Plan()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-from k8sfsm.request import Key
+from k8sfsm.apiserver import Sender
+from k8sfsm.request import Key, Write
 
 ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"
 """Characters of generated names. Source: apimachinery/pkg/util/rand/rand.go: alphanums."""
@@ -27,6 +28,12 @@ class Choices(Protocol):
 
     def delay(self, base: int) -> int:
         """How long something takes that takes about `base` nanoseconds."""
+
+    def start(self, sender: Sender, key: Key, now: int) -> int:
+        """When a worker of an actor, free at `now`, takes up a key (ns)."""
+
+    def arrival(self, write: Write, sender: Sender, now: int, base: int) -> int:
+        """When a write that is sent at `now` reaches the API server (ns); it takes about `base` nanoseconds."""
 
     def index(self, count: int) -> int:
         """A number from 0 to `count` - 1."""
@@ -88,6 +95,14 @@ class Seeded:
     def recorded(self, purpose: str, key: Key) -> str:
         """Nothing is recorded."""
         return ""
+
+    def start(self, sender: Sender, key: Key, now: int) -> int:
+        """At once."""
+        return now
+
+    def arrival(self, write: Write, sender: Sender, now: int, base: int) -> int:
+        """After the usual time."""
+        return now + self.delay(base)
 
     def fork(self) -> Seeded:
         """The same generator in the same state."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from attrs import evolve
 from immutables import Map
 
 from k8sfsm.apiserver import Answer, ApiServer, Sender
@@ -22,6 +21,7 @@ from k8sfsm.engine.informer import Informers
 from k8sfsm.engine.line import Line, line_of
 from k8sfsm.engine.perform import perform
 from k8sfsm.engine.wiring import wire
+from k8sfsm.objects import evolve
 from k8sfsm.request import Outcome, Write
 from k8sfsm.store import Store
 from k8sfsm.view import View
@@ -52,6 +52,7 @@ class Engine:
         self.tracer = tracer
         self.steps = 0
         self.lines = 0
+        self.requests = 0
         self.heartbeats = 0
         self.informers = Informers()
         self.actors: Map[str, Actor] = Map()
@@ -174,8 +175,9 @@ class Engine:
         return answer.outcome
 
     def _trace(self, write: Write, sender: Sender, answer: Answer, cause: int) -> None:
+        self.requests += 1
         for line in line_of(write, sender, answer, self.now, cause):
-            self.emit(line)
+            self.emit(evolve(line, request=self.requests))
 
     def emit(self, line: Line) -> None:
         """Give a line to the tracer, numbered."""

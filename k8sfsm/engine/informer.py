@@ -10,6 +10,8 @@ from immutables import Map
 from k8sfsm.engine.cluster import Component, Watch, Wiring
 from k8sfsm.store import Change, Snapshot, Store
 
+_OF_A_NODE = ("Pod", "Node")
+"""Kinds that a component of a node watches, its own only; it reads others from the API when it needs them."""
 Informer = tuple[str, str]
 """(component, kind)."""
 
@@ -34,7 +36,8 @@ class Informers:
         found: dict[str, list[tuple[Wiring, Watch]]] = {}
         for wiring in wirings:
             for watch in wiring.watches:
-                found.setdefault(watch.kind, []).append((wiring, watch))
+                if not component.node or watch.kind in _OF_A_NODE:
+                    found.setdefault(watch.kind, []).append((wiring, watch))
         self._kinds = {**self._kinds, component.name: tuple(found)}
         self._wirings = {**self._wirings, component.name: tuple(wirings)}
         self._watchers = {**self._watchers, **{(component.name, kind): tuple(pairs) for kind, pairs in found.items()}}

@@ -32,7 +32,8 @@ class Line:
     (create, update, patch, delete, bind...) or an environment fact's kind. `rule` and `facts`: what
     ordered it. `cause`: the revision that made the actor look (0: none). `revision`: what the store gave the
     write (0: nothing was written). `moves`: the transitions that the object's machines took. `before` and `after`:
-    the object.
+    the object. `body`: the request's body in JSON form, where it is more than the object (patches, delete options).
+    `request`: the number of the request; one request may change several objects.
     """
 
     number: int
@@ -54,6 +55,8 @@ class Line:
     moves: tuple[Move, ...] = ()
     before: Any = None
     after: Any = None
+    body: Any = None
+    request: int = 0
     detail: Mapping[str, Any] = field(factory=dict)
 
 
@@ -75,6 +78,7 @@ def line_of(write: Write, sender: Sender, answer: Answer, now: int, cause: int) 
         "code": answer.outcome.code,
         "reason": answer.outcome.reason,
         "message": answer.outcome.message,
+        "body": _body(write),
     }
     if not answer.changes:
         yield Line(key=_key(write), **common)
@@ -105,6 +109,20 @@ def _key(write: Write) -> Key:
     if isinstance(write, DeleteCollection):
         return (write.kind, write.namespace, "")
     return write.key
+
+
+def _body(write: Write) -> Any:
+    """What a request carries besides an object."""
+    if isinstance(write, Patch):
+        return write.body
+    if isinstance(write, Delete | DeleteCollection):
+        options: dict[str, Any] = {"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1"}
+        if write.propagation is not None:
+            options["propagationPolicy"] = write.propagation
+        if isinstance(write, Delete) and write.grace_seconds is not None:
+            options["gracePeriodSeconds"] = write.grace_seconds
+        return options
+    return None
 
 
 def _subresource(write: Write) -> str:

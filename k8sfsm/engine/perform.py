@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve
 from immutables import Map
 
 from k8sfsm.apiserver import Sender
@@ -15,7 +14,8 @@ from k8sfsm.engine.line import environment_line
 from k8sfsm.engine.recorder import event_write
 from k8sfsm.engine.run import Batch, Run
 from k8sfsm.node.runtime import apply
-from k8sfsm.request import DONE, Call, Key, Outcome, Parallel, Record, Remember
+from k8sfsm.objects import evolve
+from k8sfsm.request import DONE, Call, Look, Outcome, Parallel, Record, Remember
 from k8sfsm.store import Change
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def dispatch(engine: Engine, actor: Actor) -> None:
     while actor.queue.has_work():
         key, cause = actor.queue.get()
         actor.runs[key] = Run.of(key, cause, DONE)
-        engine.schedule(Act(actor.wiring.actor, key), engine.now)
+        engine.schedule(Act(actor.wiring.actor, key), engine.choices.start(actor.wiring.sender, key, engine.now))
 
 
 def _enqueue(engine: Engine, action: Enqueue) -> None:
@@ -104,23 +104,30 @@ def _proceed(engine: Engine, actor: Actor, run: Run) -> None:
         step = run.steps[0]
         if isinstance(step, Parallel):
             run = evolve(run, steps=run.steps[1:], batch=Batch.of(step) if step.writes else None)
-        elif isinstance(step, Remember | Record | Call):
+        elif isinstance(step, Remember | Record | Call | Look):
             _do(engine, actor, step, run.cause)
             run = evolve(run, steps=run.steps[1:])
         else:
             break
     actor.runs[run.key] = run
-    arrives = engine.now + engine.choices.delay(engine.latencies.request)
+    _schedule_send(engine, actor, run, engine.latencies.request)
+
+
+def _schedule_send(engine: Engine, actor: Actor, run: Run, latency: int) -> None:
+    """Let the run's next write arrive when chance and the client's rate limit let it."""
+    arrives = engine.choices.arrival(run.next_write, actor.wiring.sender, engine.now, latency)
     engine.schedule(Send(actor.wiring.actor, run.key), max(actor.bucket.reserve(engine.now), arrives))
 
 
-def _do(engine: Engine, actor: Actor, step: Remember | Record | Call, cause: int) -> None:
+def _do(engine: Engine, actor: Actor, step: Remember | Record | Call | Look, cause: int) -> None:
     if isinstance(step, Remember):
         actor.remember(step)
     elif isinstance(step, Record):
         actor.recorder, write = event_write(actor.recorder, step, actor.wiring.source, engine.store, engine.now)
         if write is not None:
             engine.send(write, actor.wiring.sender, cause)
+    elif isinstance(step, Look):
+        actor.queue.add(step.key, cause)
     else:
         state = engine.node_states.get(step.node, Map())
         for due, event in engine.runtime.answer(step, engine.now, state):
@@ -137,7 +144,7 @@ def _send(engine: Engine, action: Send) -> None:
     if run.batch is not None:
         if run.batch.left:
             actor.runs[run.key] = run
-            engine.schedule(action, actor.bucket.reserve(engine.now))
+            _schedule_send(engine, actor, run, 0)
             return
         run = evolve(run, batch=None if run.batch.over else run.batch.next())
     _proceed(engine, actor, run)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from attrs import evolve, frozen
+from attrs import frozen
 from immutables import Map
 
 from k8sfsm.engine.cluster import EventSource
 from k8sfsm.engine.queue import SECOND
 from k8sfsm.law import constant
-from k8sfsm.objects import Event, EventSource as Source, ObjectMeta, ObjectReference
+from k8sfsm.objects import Event, ObjectMeta, ObjectReference, evolve
+from k8sfsm.objects import EventSource as Source
 from k8sfsm.request import Create, Record, Update
 from k8sfsm.store import Store
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
+from k8sfsm.objects import evolve
 from k8sfsm.request import Key, Outcome, Parallel, Plan, Step, Write
 
 

@@ -20,6 +20,8 @@ from k8sfsm.law import constant
 from k8sfsm.machine import Machines
 from k8sfsm.node.kubelet import Kubelet
 from k8sfsm.node.runtime import Runtime
+from k8sfsm.node.session import Settings
+from k8sfsm.objects import evolve
 from k8sfsm.scheduler.scheduler import Scheduler
 from k8sfsm.store import Store
 
@@ -38,7 +40,7 @@ def manager_controllers() -> tuple[Controller, ...]:
     )
 
 
-def control_plane(*, limited: bool = True) -> tuple[Component, ...]:
+def control_plane(*, limited: bool = True, scheduler: Scheduler | None = None) -> tuple[Component, ...]:
     """The controller manager and the scheduler. `limited`: with their clients' default rate limits."""
     manager = Component(
         name=MANAGER,
@@ -46,20 +48,21 @@ def control_plane(*, limited: bool = True) -> tuple[Component, ...]:
         qps=constant("manager_client_qps") if limited else 0,
         burst=constant("manager_client_burst") if limited else 0,
     )
-    scheduler = Component(
+    placing = Component(
         name=SCHEDULER,
-        controllers=(Scheduler(),),
+        controllers=(scheduler or Scheduler(),),
         qps=constant("scheduler_client_qps") if limited else 0,
         burst=constant("scheduler_client_burst") if limited else 0,
     )
-    return manager, scheduler
+    return manager, placing
 
 
-def kubelet_of(node: str) -> Component:
-    """The kubelet of a node."""
+def kubelet_of(node: str, settings: Settings | None = None) -> Component:
+    """The kubelet of a node. `settings` of another node serve as a pattern."""
+    own = evolve(settings, node=node) if settings is not None else None
     return Component(
         name=f"kubelet/{node}",
-        controllers=(Kubelet(node),),
+        controllers=(Kubelet(node, own),),
         qps=constant("kubelet_client_qps"),
         burst=constant("kubelet_client_burst"),
         node=node,
@@ -77,9 +80,14 @@ def standard_engine(
     options: Options | None = None,
     limited: bool = True,
     latencies: Latencies | None = None,
+    kubelets: Settings | None = None,
+    scheduler: Scheduler | None = None,
 ) -> Engine:
-    """An engine with a control plane and a kubelet for each of `nodes`. `now`: ns; `store`: what exists at the start."""
-    components = (*control_plane(limited=limited), *map(kubelet_of, nodes))
+    """An engine with a control plane and a kubelet for each of `nodes`. `now`: ns; `store`: what exists at the start.
+
+    `kubelets`: the pattern of the kubelets' settings. `scheduler`: another than the default one.
+    """
+    components = (*control_plane(limited=limited, scheduler=scheduler), *(kubelet_of(node, kubelets) for node in nodes))
     return Engine(
         Cluster(components=components, latencies=latencies or Latencies()),
         ApiServer(Machines.load(), options),

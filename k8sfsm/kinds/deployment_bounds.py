@@ -64,12 +64,6 @@ def rolls(case: Bounds) -> bool:
     return case.deployment.spec.strategy.type == "RollingUpdate"
 
 
-@law.fact
-def wants_pods(case: Bounds) -> bool:
-    """spec.replicas is not 0."""
-    return replicas_of(case.deployment) != 0
-
-
 def _resolved(deployment: Deployment) -> Fenceposts:
     rolling = deployment.spec.strategy.rolling_update
     if rolling is None:
@@ -82,13 +76,13 @@ def _resolved(deployment: Deployment) -> Fenceposts:
 
 def max_surge(deployment: Deployment) -> int:
     """Pods above spec.replicas that the strategy allows."""
-    counted = law.decide("surge-bound", Bounds(deployment)).outputs["counted"]
+    counted = law.decide("bounds", Bounds(deployment)).outputs["counted"]
     return _resolved(deployment).surge if counted else 0
 
 
 def max_unavailable(deployment: Deployment) -> int:
     """Pods below spec.replicas that the strategy allows; never more than there are to be."""
-    counted = law.decide("unavailable-bound", Bounds(deployment)).outputs["counted"]
+    counted = law.decide("bounds", Bounds(deployment)).outputs["counted"]
     return min(_resolved(deployment).unavailable, replicas_of(deployment)) if counted else 0
 
 

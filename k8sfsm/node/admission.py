@@ -41,7 +41,7 @@ def requests_of(session: Session, pod: Pod) -> tuple[int, int, int]:
 
 
 def lacking(session: Session) -> Need | None:
-    """What the node has too little of for the pod. Source: pkg/scheduler/framework/plugins/noderesources/fit.go: Fits"""
+    """What the node has too little of for the pod. Source: plugins/noderesources/fit.go: Fits"""
     node: Node | None = session.view.get("Node", "", session.settings.node)
     if node is None or not node.status.allocatable:
         return None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, lru_cache
 from typing import Final
 
 from attrs import define
@@ -89,6 +89,21 @@ class ConditionCase:
                     f'the status of pod readiness gate "{gate.condition_type}" is not "True", but {held.status}'
                 )
         return tuple(found)
+
+
+@lru_cache(maxsize=16384)
+def shared_condition(
+    kind: str, generation: int, status: str, since: int | None, reason: str, message: str
+) -> PodCondition:
+    """A condition that all pods with an equal one share: thousands of pods start in the same way."""
+    return PodCondition(
+        type=kind,
+        observed_generation=generation,
+        status=status,
+        last_transition_time=since,
+        reason=reason,
+        message=message,
+    )
 
 
 def condition_of(conditions: Sequence[PodCondition], kind: str) -> PodCondition | None:
@@ -181,11 +196,11 @@ def owned_conditions(case: ConditionCase) -> tuple[PodCondition, ...]:
     containers = containers_ready_condition(case)
     sandbox = law.decide("sandbox_ready", case).outputs
     return (
-        PodCondition(type="PodReadyToStartContainers", status=sandbox["status"], observed_generation=generation),
+        shared_condition("PodReadyToStartContainers", generation, sandbox["status"], None, "", ""),
         initialized_condition(case),
         ready_condition(case, containers),
         containers,
-        PodCondition(type="PodScheduled", status="True", observed_generation=generation),
+        shared_condition("PodScheduled", generation, "True", None, "", ""),
     )
 
 
@@ -214,9 +229,7 @@ def _condition(
         reason, text = base.reason, base.message
     else:
         text = _TEXTS[message](case)
-    return PodCondition(
-        type=kind, status=verdict["status"], reason=reason, message=text, observed_generation=generation
-    )
+    return shared_condition(kind, generation, verdict["status"], None, reason, text)
 
 
 def _containers_text(case: ConditionCase) -> str:
@@ -231,7 +244,7 @@ def _lists(*parts: tuple[str, tuple[str, ...]]) -> str:
     return ", ".join(f"containers with {word} status: [{' '.join(names)}]" for word, names in parts if names)
 
 
-_TEXTS: Final = {
+_TEXTS: Final[Mapping[str, Callable[[ConditionCase], str]]] = {
     "none": lambda case: "",
     "containers": _containers_text,
     "inits": _inits_text,

@@ -47,7 +47,7 @@ def kind_of(container: Container, is_init: bool) -> Kind:
 
 
 def restarts_after(container: Container, policy: str, exit_code: int) -> bool:
-    """Whether a container is to be started again after `exit_code`. Source: pkg/api/v1/pod/util.go: ContainerShouldRestart"""
+    """Whether a container is started again after `exit_code`. Source: api/v1/pod/util.go: ContainerShouldRestart"""
     if container.restart_policy is None:
         return _policy_restarts(policy, exit_code)
     for rule in container.restart_policy_rules:
@@ -298,18 +298,14 @@ def lost() -> ContainerState:
     """The end of a container of which nothing is known."""
     message = "The container could not be located when the pod was terminated"
     return ContainerState(
-        terminated=ContainerStateTerminated(
-            exit_code=LOST_EXIT_CODE, reason="ContainerStatusUnknown", message=message
-        )
+        terminated=ContainerStateTerminated(exit_code=LOST_EXIT_CODE, reason="ContainerStatusUnknown", message=message)
     )
 
 
 def _vanished() -> ContainerState:
     message = "The container could not be located when the pod was deleted.  The container used to be Running"
     return ContainerState(
-        terminated=ContainerStateTerminated(
-            exit_code=LOST_EXIT_CODE, reason="ContainerStatusUnknown", message=message
-        )
+        terminated=ContainerStateTerminated(exit_code=LOST_EXIT_CODE, reason="ContainerStatusUnknown", message=message)
     )
 
 

@@ -9,6 +9,7 @@ from attrs import define
 from k8sfsm.law import Decision, Law
 from k8sfsm.node.memory import Work
 from k8sfsm.node.reporting import report, status_now
+from k8sfsm.node.runtime import newest
 from k8sfsm.node.session import SECOND, Session
 from k8sfsm.node.starting import stop_call
 from k8sfsm.objects import Container
@@ -48,8 +49,8 @@ def others_before_it(case: StopCase) -> bool:
 
 
 def _runs(session: Session, name: str) -> bool:
-    runs = session.runtime.containers.get(name)
-    return bool(runs) and runs[-1].state == "running"
+    run = newest(session.runtime, name)
+    return run is not None and run.state == "running"
 
 
 @law.action
@@ -118,9 +119,7 @@ def clean_up(session: Session, decision: Decision) -> Iterable[Step]:
 def delete_object(session: Session, decision: Decision) -> Iterable[Step]:
     """Ask the API server to remove the pod for good. Source: pkg/kubelet/status/status_manager.go: syncPod"""
     session.remember(returned=True)
-    session.writes.append(
-        Delete(key=session.key, uid=session.pod.metadata.uid, grace_seconds=0, why=decision.why)
-    )
+    session.writes.append(Delete(key=session.key, uid=session.pod.metadata.uid, grace_seconds=0, why=decision.why))
     return ()
 
 

@@ -9,6 +9,7 @@ from immutables import Map
 
 from k8sfsm.node.backoff import Backoff
 from k8sfsm.node.container_status import StartError
+from k8sfsm.node.runtime import NO_ENTRIES
 from k8sfsm.objects import Pod, PodStatus
 
 Stage: TypeAlias = Literal["new", "syncing", "ending", "ended"]
@@ -19,8 +20,8 @@ Doing: TypeAlias = Literal["none", "sandbox", "pull", "start", "stop", "kill-pod
 class Work:
     """The sync that a pod's worker is busy with: what it waits for, and which containers are to be started next.
 
-    `since` (ns): when the order was given; `attempt`: of the sandbox or run ordered; `changed`: the runtime's
-    state of the pod is another one than when the sync began; `failed`: something could not be started.
+    `began`, `since` (ns): when the sync began and when the order was given; `attempt`: of the sandbox or run ordered;
+    `failed`: something could not be started.
     """
 
     doing: Doing = "none"
@@ -28,7 +29,7 @@ class Work:
     queue: tuple[str, ...] = ()
     since: int = 0
     attempt: int = 0
-    changed: bool = False
+    began: int = 0
     failed: bool = False
 
 
@@ -60,16 +61,16 @@ class PodMemory:
     sent_at: int = 0
     synced: Any = None
     work: Work = Work()
-    start_errors: Map[str, StartError] = Map()
-    backoffs: Map[str, Backoff] = Map()
-    pull_backoffs: Map[str, PullBackoff] = Map()
+    start_errors: Map[str, StartError] = NO_ENTRIES
+    backoffs: Map[str, Backoff] = NO_ENTRIES
+    pull_backoffs: Map[str, PullBackoff] = NO_ENTRIES
     held_until: int = 0
     resync_at: int | None = None
     wake_at: int | None = None
     over_at: int | None = None
     returned: bool = False
-    noted: Map[tuple[str, str], int] = Map()
-    asked: Map[tuple[str, str], int] = Map()
+    noted: Map[tuple[str, str], int] = NO_ENTRIES
+    asked: Map[tuple[str, str], int] = NO_ENTRIES
     stopping: tuple[str, ...] = ()
     ending_since: int = 0
     grace: int = 0

@@ -9,8 +9,17 @@ from attrs import define, evolve, frozen
 
 from k8sfsm.law import Decision, Law
 from k8sfsm.node.session import SECOND, Settings
-from k8sfsm.objects import Lease, LeaseSpec, Node, NodeAddress, NodeCondition, NodeStatus, ObjectMeta, Quantity
-from k8sfsm.objects import OwnerReference
+from k8sfsm.objects import (
+    Lease,
+    LeaseSpec,
+    Node,
+    NodeAddress,
+    NodeCondition,
+    NodeStatus,
+    ObjectMeta,
+    OwnerReference,
+    Quantity,
+)
 from k8sfsm.request import Create, Key, Outcome, PatchStatus, Plan, Remember, Step, Update
 from k8sfsm.view import View
 
@@ -55,7 +64,7 @@ def node_exists(case: NodeCase) -> bool:
 
 @law.fact
 def registered_before(case: NodeCase) -> bool:
-    """This kubelet has registered or found its Node since it started."""
+    """The kubelet has registered or found its Node since it started."""
     return case.memory is not None
 
 
@@ -141,9 +150,7 @@ def _status(case: NodeCase, *, ready: bool) -> NodeStatus:
     )
 
 
-def _condition(
-    known: NodeCondition | None, row: tuple[str, str, str, str], now: int, ready: bool
-) -> NodeCondition:
+def _condition(known: NodeCondition | None, row: tuple[str, str, str, str], now: int, ready: bool) -> NodeCondition:
     kind, status, reason, message = row
     if kind == "Ready" and not ready:
         status, reason, message = "False", "KubeletNotReady", "CSINode is not yet initialized"
@@ -163,9 +170,7 @@ def create_lease(case: NodeCase, decision: Decision) -> Iterable[Step]:
     """Create the Lease; the Node owns it."""
     owners: tuple[OwnerReference, ...] = ()
     if case.node is not None:
-        owners = (
-            OwnerReference(api_version="v1", kind="Node", name=case.settings.node, uid=case.node.metadata.uid),
-        )
+        owners = (OwnerReference(api_version="v1", kind="Node", name=case.settings.node, uid=case.node.metadata.uid),)
     meta = ObjectMeta(name=case.settings.node, namespace=LEASES, owner_references=owners)
     spec = LeaseSpec(
         holder_identity=case.settings.node,

@@ -45,8 +45,10 @@ def report(session: Session, status: PodStatus, decision: Decision) -> None:
 @law.action
 def report_status(session: Session, decision: Decision) -> Iterable[Step]:
     """Report what the kubelet sees of the pod."""
-    session.remember(synced=session.signature())
     report(session, status_now(session), decision)
+    session.remember(synced=session.signature())
+    if session.deadline is not None and session.deadline > session.now:
+        session.wake(session.deadline)
     return ()
 
 

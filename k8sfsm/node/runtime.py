@@ -16,6 +16,7 @@ from immutables import Map
 
 from k8sfsm.request import Call, Key
 
+NO_ENTRIES: Final[Map[Any, Any]] = Map()
 NODE: Final = ""
 """The key of what belongs to the node itself in the state of its runtime."""
 
@@ -65,7 +66,7 @@ class Instance:
     reason: str = ""
     message: str = ""
     stopping_since: int | None = None
-    probes: Map[str, Probed] = Map()
+    probes: Map[str, Probed] = NO_ENTRIES
 
     @property
     def stopped(self) -> bool:
@@ -101,8 +102,8 @@ class PodRuntime:
     """
 
     sandbox: Sandbox | None = None
-    containers: Map[str, tuple[Instance, ...]] = Map()
-    pulls: Map[str, Pull] = Map()
+    containers: Map[str, tuple[Instance, ...]] = NO_ENTRIES
+    pulls: Map[str, Pull] = NO_ENTRIES
     settled_at: int = 0
     cleaned: bool = False
 
@@ -111,10 +112,10 @@ class PodRuntime:
 class NodeRuntime:
     """What belongs to the node: images, until when its one pull at a time is busy, addresses in use (-> pod uid)."""
 
-    images: Map[str, Image] = Map()
+    images: Map[str, Image] = NO_ENTRIES
     pulling_until: int = 0
     last_address: int = 1
-    addresses: Map[str, str] = Map()
+    addresses: Map[str, str] = NO_ENTRIES
 
 
 State: TypeAlias = Map[str, Any]
@@ -124,7 +125,7 @@ State: TypeAlias = Map[str, Any]
 class RuntimeEvent:
     """A fact about the environment of one pod, at time `at` (ns); fields that a kind does not use stay empty.
 
-    `success`, `failure`: the thresholds of the probe that was answered.
+    `success`, `failure`: the thresholds of the probe that was answered; `begins`, `ends`: of a pull that may wait.
     """
 
     at: int
@@ -147,6 +148,8 @@ class RuntimeEvent:
     success: int = 1
     failure: int = 3
     size: int = 0
+    begins: int = 0
+    ends: int = 0
 
 
 Answer: TypeAlias = tuple[int, RuntimeEvent]
@@ -232,16 +235,12 @@ def _sandbox_stop(state: State, event: RuntimeEvent) -> State:
     return state.set(event.uid, evolve(pod, sandbox=sandbox, settled_at=event.at))
 
 
-def _pull_asked(state: State, event: RuntimeEvent) -> State:
-    pod = pod_of(state, event.uid)
-    pull = Pull(state="asked", asked_at=event.at)
-    return state.set(event.uid, evolve(pod, pulls=pod.pulls.set(event.image, pull)))
-
-
 def _pull_start(state: State, event: RuntimeEvent) -> State:
-    pod = pod_of(state, event.uid)
-    pull = pod.pulls.get(event.image) or Pull(state="asked", asked_at=event.at)
-    return state.set(event.uid, evolve(pod, pulls=pod.pulls.set(event.image, evolve(pull, started_at=event.at))))
+    """A pull was asked for: it begins now or when its turn comes."""
+    pod, node = pod_of(state, event.uid), node_of(state)
+    pull = Pull(state="asked", asked_at=event.at, started_at=event.begins or event.at)
+    state = state.set(event.uid, evolve(pod, pulls=pod.pulls.set(event.image, pull)))
+    return state.set(NODE, evolve(node, pulling_until=max(node.pulling_until, event.ends)))
 
 
 def _pull_done(state: State, event: RuntimeEvent) -> State:
@@ -271,10 +270,6 @@ def _image_present(state: State, event: RuntimeEvent) -> State:
     return state.set(NODE, evolve(node, images=node.images.set(event.image, image)))
 
 
-def _pull_queued(state: State, event: RuntimeEvent) -> State:
-    return state.set(NODE, evolve(node_of(state), pulling_until=event.at))
-
-
 def _container_start(state: State, event: RuntimeEvent) -> State:
     run = _run_of(event, state="running", started_at=event.at)
     return _add(state, event, run)
@@ -300,9 +295,7 @@ def _run_of(event: RuntimeEvent, **fields: Any) -> Instance:
 def _add(state: State, event: RuntimeEvent, run: Instance) -> State:
     pod = pod_of(state, event.uid)
     runs = (*pod.containers.get(event.container, ()), run)[-_KEPT:]
-    return state.set(
-        event.uid, evolve(pod, containers=pod.containers.set(event.container, runs), settled_at=event.at)
-    )
+    return state.set(event.uid, evolve(pod, containers=pod.containers.set(event.container, runs), settled_at=event.at))
 
 
 def _change_run(state: State, event: RuntimeEvent, change: Callable[[Instance], Instance]) -> State:
@@ -352,8 +345,7 @@ def _pod_removed(state: State, event: RuntimeEvent) -> State:
 _CHANGES: Final[dict[str, Callable[[State, RuntimeEvent], State]]] = {
     "sandbox-run": _sandbox_run,
     "sandbox-stop": _sandbox_stop,
-    "pull-asked": _pull_asked,
-    "pull-queued": _pull_queued,
+    "pull-queued": _pull_start,
     "pull-start": _pull_start,
     "pull-done": _pull_done,
     "pull-failed": _pull_failed,

@@ -1,8 +1,8 @@
 """A container runtime that does what images are called: the environment of simulations.
 
 Parts of a name beginning with `sim/`: `exitC-after-Ss`, `oom-after-Ss`, `readySs`, `unhealthy-after-Ss`, `slow-start`,
-`termSs`, `ignoreterm`/`slow-stop`, `notfound`, `pullSs`, `starterror`, `web`. Environment variables `SIM_...` go before the
-name, and a script of the scenario before both. Any other image runs for ever.
+`termSs`, `ignoreterm`/`slow-stop`, `notfound`, `pullSs`, `starterror`, `web`. Environment variables `SIM_...` go
+before the name, and a script of the scenario before both. Any other image runs for ever.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def with_variables(script: Script, container: Container) -> Script:
 
 
 class ScriptedRuntime:
-    """Answers a kubelet's orders by script. `scripts`: (pod name pattern, container or "*") -> phrases, first match first."""
+    """Answers orders by script. `scripts`: (pod name pattern, container or "*", phrases); later ones win."""
 
     def __init__(
         self,
@@ -188,10 +188,11 @@ class ScriptedRuntime:
         taken = self.latencies.failed_pull if script.pull_fails else self.latencies.pull
         if script.pull_after is not None:
             taken = int(script.pull_after * SECOND)
-        yield now, _event(call, now, "pull-asked", image=image)
-        yield now, _event(call, start + taken, "pull-queued", image=image)
-        yield start, _event(call, start, "pull-start", image=image)
         end = start + taken
+        yield (
+            now,
+            _event(call, now, "pull-start" if start == now else "pull-queued", image=image, begins=start, ends=end),
+        )
         if script.pull_fails:
             yield end, _event(call, end, "pull-failed", image=image, message=not_found(image))
         else:
@@ -254,8 +255,11 @@ class ScriptedRuntime:
         text = "" if good and not refused else _complaint(probe, asked, refused, pod_of(state, call.uid))
         due = now + self.latencies.probe
         thresholds = {"success": probe.success_threshold or 1, "failure": probe.failure_threshold or 3}
-        yield due, _event(
-            call, due, "probe", attempt=attempt, probe=kind, ok=good and not refused, message=text, **thresholds
+        yield (
+            due,
+            _event(
+                call, due, "probe", attempt=attempt, probe=kind, ok=good and not refused, message=text, **thresholds
+            ),
         )
 
     def clean_up_pod(self, call: Call, now: int, state: State) -> Iterator[Answer]:
@@ -285,7 +289,9 @@ _ANSWERS: Final[Mapping[str, Callable[[ScriptedRuntime, Call, int, State], Itera
 
 
 def _event(call: Call, at: int, kind: str, **fields: Any) -> RuntimeEvent:
-    return RuntimeEvent(at=at, node=call.node, uid=call.uid, kind=kind, pod=call.pod, container=call.container, **fields)
+    return RuntimeEvent(
+        at=at, node=call.node, uid=call.uid, kind=kind, pod=call.pod, container=call.container, **fields
+    )
 
 
 def _cidr(node: str) -> str:
@@ -333,7 +339,7 @@ def _hook_seconds(hook: Any) -> float:
         return 0
     if hook.sleep is not None:
         return float(hook.sleep.seconds)
-    command = hook.exec.command if hook.exec is not None else ()
+    command: tuple[str, ...] = hook.exec.command if hook.exec is not None else ()
     return float(command[1]) if len(command) > 1 and command[0].endswith("sleep") else 0
 
 

@@ -27,8 +27,8 @@ class Settings:
     """A kubelet's node and flags. `relist_offset` (ns): when within a second it looks for ended containers.
 
     `probing` False: answers of probes come from outside (a recording). `jitter`: the part of a retry delay by which
-    it is stretched (0 to 0.5 in a real kubelet, at random). `reads_cgroups`: off where cgroupsPerQOS is off. `labels`, `capacity`:
-    of the Node that it registers.
+    it is stretched (0 to 0.5 in a real kubelet, at random). `reads_cgroups`: off where cgroupsPerQOS is off.
+    `labels`, `capacity`: of the Node that it registers.
     """
 
     node: str
@@ -72,7 +72,7 @@ class Session:
     @cached_property
     def last_relist(self) -> int:
         """When the kubelet last looked for containers that ended by themselves."""
-        period = law.constant("relist_period") * SECOND
+        period = int(law.constant("relist_period")) * SECOND
         return self.now - (self.now - self.settings.relist_offset) % period
 
     @property
@@ -142,7 +142,16 @@ class Session:
             sandbox is not None and (sandbox.attempt, sandbox.ready),
             runs,
             opened,
+            self.deadline is not None and self.now >= self.deadline,
         )
+
+    @property
+    def deadline(self) -> int | None:
+        """When the pod's activeDeadlineSeconds are over (ns)."""
+        limit, generated = self.pod.spec.active_deadline_seconds, self.memory.generated
+        if limit is None or generated is None or generated.start_time is None:
+            return None
+        return generated.start_time + limit * SECOND
 
     def remember(self, **changes: Any) -> None:
         """Change what the kubelet remembers of the pod."""
@@ -165,9 +174,7 @@ class Session:
             arguments=arguments,
         )
 
-    def record(
-        self, type: Literal["Normal", "Warning"], reason: str, message: str, container: str = ""
-    ) -> Record:
+    def record(self, type: Literal["Normal", "Warning"], reason: str, message: str, container: str = "") -> Record:
         """An event about the pod, or about one of its containers."""
         kind = "initContainers" if container and self.is_init(container) else "containers"
         path = f"spec.{kind}{{{container}}}" if container else ""
@@ -175,8 +182,11 @@ class Session:
 
     @property
     def host_ips(self) -> tuple[HostIP, ...]:
-        """The node's addresses."""
-        return (HostIP(ip=self.settings.host_ip),) if self.settings.host_ip else ()
+        """The node's internal addresses, as its Node object has them; before that exists, the configured one."""
+        node = self.view.get("Node", "", self.settings.node)
+        known = () if node is None else tuple(a.address for a in node.status.addresses if a.type == "InternalIP")
+        configured = (self.settings.host_ip,) if self.settings.host_ip else ()
+        return tuple(HostIP(ip=address) for address in known or configured)
 
 
 def _last(runtime: PodRuntime, name: str) -> Instance | None:

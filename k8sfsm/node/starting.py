@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
 from attrs import evolve
-
 
 from k8sfsm.law import Decision, Law
 from k8sfsm.node.actions import Actions, ActionsCase, compute
 from k8sfsm.node.backoff import backoff_text, kubelet_backoff
 from k8sfsm.node.container_status import StartError
 from k8sfsm.node.memory import PullBackoff, Work
+from k8sfsm.node.references import missing_reference
 from k8sfsm.node.reporting import report
 from k8sfsm.node.session import SECOND, Session, images_of
 from k8sfsm.request import Step
@@ -29,11 +29,18 @@ _UPPER: Final = re.compile(r"[A-Z]")
 @law.fact
 def must_stay_down(session: Session) -> bool:
     """The container crashed, and its back-off is not over."""
-    run = session.run(session.container_name)
-    if run is None or run.state != "exited" or run.finished_at is None:
-        return False
+    ended = _last_end(session, session.container_name)
     known = session.memory.backoffs.get(session.container_name)
-    return kubelet_backoff(known, run.finished_at, session.now) is None
+    return ended is not None and kubelet_backoff(known, ended, session.now) is None
+
+
+def _last_end(session: Session, name: str) -> int | None:
+    """When the newest run ended that had ended before this sync began: one that it killed itself does not count."""
+    began = session.memory.work.began
+    for run in reversed(session.seen.containers.get(name, ())):
+        if run.state == "exited" and run.finished_at is not None and run.finished_at <= began:
+            return run.finished_at
+    return None
 
 
 @law.fact
@@ -64,36 +71,13 @@ def pull_held_back(session: Session) -> bool:
 @law.fact
 def reference_missing(session: Session) -> bool:
     """A ConfigMap or Secret that the container's environment needs does not exist."""
-    return _missing_reference(session) is not None
+    return missing_reference(session) is not None
 
 
 def _repository(image: str) -> str:
     name = image.partition("@")[0]
     head, slash, tail = name.rpartition("/")
     return head + slash + tail.partition(":")[0]
-
-
-def _missing_reference(session: Session) -> tuple[str, str] | None:
-    """Kind and name of the first object that is missing."""
-    namespace = session.pod.metadata.namespace
-    for kind, name in _references(session):
-        if session.view.get(kind, namespace, name) is None:
-            return kind, name
-    return None
-
-
-def _references(session: Session) -> Iterator[tuple[str, str]]:
-    for source in session.current.env_from:
-        yield from _named(source, "configMapRef", "secretRef")
-    for variable in session.current.env:
-        yield from _named(variable.get("valueFrom") or {}, "configMapKeyRef", "secretKeyRef")
-
-
-def _named(source: Mapping[str, Any], config_map: str, secret: str) -> Iterator[tuple[str, str]]:
-    for field, kind in ((config_map, "ConfigMap"), (secret, "Secret")):
-        reference = source.get(field)
-        if reference and not reference.get("optional"):
-            yield kind, reference.get("name", "")
 
 
 # -- a sync's work ----------------------------------------------------------------------------------------------------
@@ -128,13 +112,13 @@ def order_work(session: Session, decision: Decision) -> Iterable[Step]:
     queue = (*actions.init_starts, *actions.starts)
     if actions.kills:
         return _order_stops(session, actions, queue)
-    session.remember(work=Work(queue=queue))
+    session.remember(work=Work(queue=queue, began=session.now))
     return start_next(session, decision)
 
 
 def _order_sandbox(session: Session, actions: Actions) -> Iterable[Step]:
     queue = (*actions.init_starts, *actions.starts)
-    work = Work(doing="sandbox", queue=queue, since=session.now, attempt=actions.attempt, changed=True)
+    work = Work(doing="sandbox", queue=queue, since=session.now, began=session.now, attempt=actions.attempt)
     session.remember(work=work)
     node = session.view.get("Node", "", session.settings.node)
     cidr = "" if node is None else node.spec.pod_cidr
@@ -154,7 +138,7 @@ def _own_grace(session: Session) -> int:
 
 def _order_stops(session: Session, actions: Actions, queue: tuple[str, ...]) -> Iterable[Step]:
     names = tuple(kill.name for kill in actions.kills)
-    session.remember(work=Work(doing="stop", queue=queue, since=session.now, changed=True), stopping=names)
+    session.remember(work=Work(doing="stop", queue=queue, since=session.now, began=session.now), stopping=names)
     steps: list[Step] = []
     for kill in actions.kills:
         steps.append(session.record("Normal", "Killing", kill.message, kill.name))
@@ -217,16 +201,16 @@ def start_next(session: Session, decision: Decision) -> Iterable[Step]:
 @law.action
 def finish_sync(session: Session, decision: Decision) -> Iterable[Step]:
     """The sync is over: look again at once, or after an error later."""
-    work, memory = session.memory.work, session.memory
-    session.remember(work=Work(), stopping=())
-    if not work.failed:
+    memory = session.memory
+    if not memory.work.failed:
+        session.remember(work=Work(), stopping=())
         session.again = True
         return ()
     if memory.synced != session.signature():
         session.remember(held_until=session.next_relist)
         session.wake(session.next_relist)
     again = _retry_at(session)
-    session.remember(resync_at=again)
+    session.remember(resync_at=again, work=Work(), stopping=())
     session.wake(again)
     return ()
 
@@ -236,10 +220,10 @@ def _retry_at(session: Session) -> int:
     ends = []
     for container in session.containers:
         error, entry = session.memory.start_errors.get(container.name), session.memory.backoffs.get(container.name)
-        run = session.run(container.name)
-        if error is None or error.reason != "CrashLoopBackOff" or entry is None or run is None:
+        ended = _last_end(session, container.name)
+        if error is None or error.reason != "CrashLoopBackOff" or entry is None or ended is None:
             continue
-        ends.append((run.finished_at or 0) + entry.delay)
+        ends.append(ended + entry.delay)
     wait = max(min(ends) - session.now, 0) if ends else int(law.constant("sync_retry")) * SECOND
     return session.now + wait + int(wait * session.settings.jitter)
 
@@ -271,9 +255,9 @@ def back_off_start(session: Session, decision: Decision) -> Iterable[Step]:
 @law.action
 def get_image(session: Session, decision: Decision) -> Iterable[Step]:
     """Get the container's image; its next back-off is settled now."""
-    name, run = session.container_name, session.run(session.container_name)
-    if run is not None and run.state == "exited" and run.finished_at is not None:
-        entry = kubelet_backoff(session.memory.backoffs.get(name), run.finished_at, session.now)
+    name, ended = session.container_name, _last_end(session, session.container_name)
+    if ended is not None:
+        entry = kubelet_backoff(session.memory.backoffs.get(name), ended, session.now)
         if entry is not None:
             session.remember(backoffs=session.memory.backoffs.set(name, entry))
     return law.perform(law.decide("image", session), session)  # type: ignore[return-value]
@@ -388,7 +372,7 @@ def create_container(session: Session, decision: Decision) -> Iterable[Step]:
 @law.action
 def refuse_config(session: Session, decision: Decision) -> Iterable[Step]:
     """Something that the container refers to is missing."""
-    found = _missing_reference(session)
+    found = missing_reference(session)
     assert found is not None
     message = f'{found[0].lower()} "{found[1]}" not found'
     name = session.container_name
@@ -401,7 +385,7 @@ def start_container(session: Session, decision: Decision) -> Iterable[Step]:
     """Make and start the next run of the container."""
     name, run = session.container_name, session.run(session.container_name)
     attempt = 0 if run is None else run.attempt + 1
-    work = evolve(session.memory.work, doing="start", name=name, since=session.now, attempt=attempt, changed=True)
+    work = evolve(session.memory.work, doing="start", name=name, since=session.now, attempt=attempt)
     session.remember(work=work)
     return (session.call("start-container", name, attempt=attempt, spec=session.current),)
 
@@ -428,5 +412,3 @@ def record_start_failure(session: Session, decision: Decision) -> Iterable[Step]
         session.record("Normal", "Created", "Container created", name),
         session.record("Warning", "Failed", f"Error: {message}", name),
     )
-
-

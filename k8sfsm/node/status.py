@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from attrs import define, evolve
-from immutables import Map
 
+from k8sfsm.kinds.pod_qos import qos_class
+from k8sfsm.kinds.pod_resources import pod_limits, pod_requests
 from k8sfsm.law import Law
 from k8sfsm.node.conditions import (
     OWNED,
@@ -17,12 +18,11 @@ from k8sfsm.node.conditions import (
     containers_ready_condition,
     owned_conditions,
     ready_condition,
+    shared_condition,
 )
 from k8sfsm.node.container_status import ContainerCase, StartError, container_status, default_waiting, kind_of, lost
 from k8sfsm.node.phase import TERMINAL, FinalPhaseCase, phase_of
-from k8sfsm.kinds.pod_qos import qos_class
-from k8sfsm.kinds.pod_resources import pod_limits, pod_requests
-from k8sfsm.node.runtime import PodRuntime
+from k8sfsm.node.runtime import NO_ENTRIES, PodRuntime
 from k8sfsm.objects.container import Container, ResourceRequirements
 from k8sfsm.objects.pod import ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodStatus
 
@@ -40,7 +40,7 @@ class StatusCase:
     reported: PodStatus | None
     now: int
     over: bool = False
-    start_errors: Mapping[str, StartError] = Map()
+    start_errors: Mapping[str, StartError] = NO_ENTRIES
     host_ips: tuple[HostIP, ...] = ()
     trusted: Mapping[str, bool] | None = None
     active: bool | None = None
@@ -165,7 +165,7 @@ def _final_phase(case: StatusCase, computed: str) -> tuple[str, str, str]:
 
 
 def past_deadline(case: StatusCase) -> bool:
-    """The pod has been active for `activeDeadlineSeconds`. Source: pkg/kubelet/active_deadline.go: pastActiveDeadline"""
+    """The pod has been active for its `activeDeadlineSeconds`. Source: active_deadline.go: pastActiveDeadline"""
     limit, start = case.pod.spec.active_deadline_seconds, case.old.start_time
     return limit is not None and start is not None and case.now - start >= limit * SECOND
 
@@ -202,9 +202,12 @@ def settle(status: PodStatus, before: PodStatus, now: int) -> PodStatus:
 def _timed(condition: PodCondition, before: PodCondition | None, now: int) -> PodCondition:
     if condition.type not in OWNED:
         return condition
-    if before is None or before.status != condition.status or before.last_transition_time is None:
-        return evolve(condition, last_transition_time=now)
-    return evolve(condition, last_transition_time=before.last_transition_time)
+    since = now
+    if before is not None and before.status == condition.status and before.last_transition_time is not None:
+        since = before.last_transition_time
+    return shared_condition(
+        condition.type, condition.observed_generation, condition.status, since, condition.reason, condition.message
+    )
 
 
 @define
@@ -235,7 +238,7 @@ def containers_may_run(case: ReportCase) -> bool:
 
 
 def merged(case: ReportCase, now: int) -> PodStatus:
-    """The status as it is sent: what others own is taken from the stored one. Source: status_manager.go: mergePodStatus"""
+    """The status as it is sent; what others own is the stored one's. Source: status_manager.go: mergePodStatus"""
     verdict = law.decide("report_phase", case).outputs
     status, stored = case.status, case.pod.status
     conditions = tuple(each for each in status.conditions if each.type != SHARED or verdict["disruption"])

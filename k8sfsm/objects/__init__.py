@@ -261,6 +261,7 @@ __all__ = [
     "controller_of",
     "dns_label_errors",
     "dns_subdomain_errors",
+    "evolve",
     "format_duration",
     "format_label_selector",
     "format_micro_time",

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from k8sfsm.kinds.pod_resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS, PodRequest, scheduler_request
-from k8sfsm.objects import Pod, controller_of
+from k8sfsm.objects import Container, Pod, controller_of
 from k8sfsm.scheduler.cluster import Cluster, NodeInfo, has_pod_affinity, host_ports
 from k8sfsm.scheduler.filters import Wanted, judge
 from k8sfsm.scheduler.ledger import Group, IntArray, Ints, Ledger
@@ -35,13 +35,24 @@ _COUNTED: Final = (CPU, MEMORY, EPHEMERAL_STORAGE)
 _DYNAMIC: Final = ("least_allocated", "balanced_allocation", "soft_spread", "attraction")
 
 
+def _same_containers(some: tuple[Container, ...], others: tuple[Container, ...]) -> bool:
+    """Are the containers equal in what is scheduled by? Token volumes have a name of their own in every pod."""
+    return len(some) == len(others) and all(
+        one.image == two.image
+        and one.resources == two.resources
+        and one.ports == two.ports
+        and one.restart_policy == two.restart_policy
+        for one, two in zip(some, others, strict=True)
+    )
+
+
 def _same_shape(pod: Pod, other: Pod) -> bool:
     """Is everything equal that the decision looks at?"""
     one, two = pod.spec, other.spec
     return (
         pod.metadata.labels == other.metadata.labels
-        and one.containers == two.containers
-        and one.init_containers == two.init_containers
+        and _same_containers(one.containers, two.containers)
+        and _same_containers(one.init_containers, two.init_containers)
         and one.tolerations == two.tolerations
         and one.node_selector == two.node_selector
         and one.affinity == two.affinity
@@ -110,6 +121,7 @@ class Signature:
         self.zones = len(zones)
         self.has_zone = np.array([ZONE in each for each in labels], bool)
         self.has_host = np.array([HOSTNAME in each for each in labels], bool)
+        self.all_labelled = bool(self.has_zone.all() and self.has_host.all())
 
     def _read_nodes(self, ledger: Ledger, view: View, indices: range | list[int]) -> None:
         """Filters on the node alone, and ratings that do not depend on other pods: from the rules themselves."""
@@ -119,6 +131,7 @@ class Signature:
         for index in indices:
             self.allowed[index] = judge(wanted, infos[index]) is None
             self.wanted[index] = counts(_ANY_ZONE, self.pod, infos[index].node)
+        self.all_wanted = bool(self.wanted.all())
         rating = Rating(wanted, infos)
         self.plugins = [dict(decision.outputs) for decision in law.collect("score", rating)]
         if self.constraints and not any(plugin["raw"] == "soft_spread" for plugin in self.plugins):
@@ -261,11 +274,15 @@ class Signature:
         group = Group(self.pod.metadata.namespace, host.selector)
         counts = ledger.group(group)
         zones = self.zone[chosen]
-        in_zone = np.bincount(self.zone, weights=counts * self.wanted, minlength=self.zones)
+        weights = counts if self.all_wanted else counts * self.wanted
+        in_zone = np.bincount(self.zone, weights=weights, minlength=self.zones)
         domains = int(np.count_nonzero(np.bincount(zones, minlength=self.zones)))
         by_host = counts[chosen] * math.log(len(chosen) + 2) + (host.max_skew - 1)
         by_zone = in_zone[zones] * math.log(domains + 2) + (zone.max_skew - 1)
-        score = np.where(self.has_host[chosen], by_host, 0.0) + np.where(self.has_zone[chosen], by_zone, 0.0)
+        if not self.all_labelled:
+            by_host = np.where(self.has_host[chosen], by_host, 0.0)
+            by_zone = np.where(self.has_zone[chosen], by_zone, 0.0)
+        score = by_host + by_zone
         raw: IntArray = np.floor(score + 0.5).astype(Ints)
         highest, lowest = int(raw.max()), int(raw.min())
         return MAX * (highest + lowest - raw) // highest if highest else np.full(len(chosen), MAX, Ints)

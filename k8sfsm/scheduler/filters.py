@@ -181,7 +181,7 @@ def ports_taken(candidate: Candidate) -> bool:
 def shortage(candidate: Candidate) -> Literal["none", "now", "ever"]:
     """The node is short of a resource: as long as other pods have it, or even when it is empty."""
     codes = [each.code for each in candidate.shortages]
-    return "ever" if UNRESOLVABLE in codes else "now" if codes else "none"
+    return "ever" if UNRESOLVABLE in codes else "now" if UNSCHEDULABLE in codes else "none"
 
 
 @law.fact

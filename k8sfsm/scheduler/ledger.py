@@ -80,6 +80,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self.epoch = 0
+        self._last_request: tuple[tuple[Any, ...], PodRequest | None] = ((), None)
         self._clear()
 
     def _clear(self) -> None:
@@ -227,13 +228,25 @@ class Ledger:
             self._add(pod, node)
 
     def _add(self, pod: Pod, node: str) -> None:
-        placed = Placed(pod, node, self.index.get(node, NOWHERE), scheduler_request(pod))
+        placed = Placed(pod, node, self.index.get(node, NOWHERE), self._request(pod))
         uid = pod.metadata.uid
         self.placed[uid] = placed
         if has_pod_affinity(pod):
             self.terms[uid] = Terms.of(pod)
             self.terms_version += 1
         self._count(placed, 1)
+
+    def _request(self, pod: Pod) -> PodRequest:
+        """The pod's requests; pods that share their containers with the one before need no new look."""
+        if pod.status.container_statuses or pod.status.init_container_statuses:
+            return scheduler_request(pod)
+        spec = pod.spec
+        parts = (spec.containers, spec.init_containers, spec.overhead, spec.resources)
+        known, request = self._last_request
+        if request is None or any(one is not two for one, two in zip(parts, known, strict=True)):
+            request = scheduler_request(pod)
+            self._last_request = (parts, request)
+        return request
 
     def _remove(self, placed: Placed) -> None:
         uid = placed.pod.metadata.uid

@@ -166,6 +166,12 @@ def pods_to_place(change: Change, view: View) -> Iterable[Key]:
     yield from pods_that_may_fit_now(change, view)
 
 
+@law.key
+def no_pods(change: Change, view: View) -> Iterable[Key]:
+    """None: the kind is only looked at when a pod is placed."""
+    return ()
+
+
 @law.fact
 def pod_priority(pod: Pod) -> int:
     """The pod's priority; 0 where it has none."""

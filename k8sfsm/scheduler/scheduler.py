@@ -65,8 +65,8 @@ def is_finished(turn: Turn) -> bool:
 
 @law.fact
 def asks_for_this_profile(turn: Turn) -> bool:
-    """The pod's schedulerName is that of the default profile, or empty."""
-    return turn.pod is not None and turn.pod.spec.scheduler_name in ("", PROFILE)
+    """The pod's schedulerName is that of the default profile, or empty; nothing is known against a pod that is gone."""
+    return turn.pod is None or turn.pod.spec.scheduler_name in ("", PROFILE)
 
 
 @law.fact
@@ -174,10 +174,10 @@ def assume(attempt: Attempt, decision: Decision) -> Iterable[Remember]:
 
 
 @law.action
-def advance_start(attempt: Attempt, _decision: Decision) -> Iterable[Remember]:
+def advance_start(attempt: Attempt, decision: Decision) -> Iterable[Remember]:
     """Let the next search start where this one ended."""
     if attempt.placement.next_start != attempt.view.memory.get(START, 0):
-        yield Remember(key=START, value=attempt.placement.next_start)
+        yield Remember(key=START, value=attempt.placement.next_start, why=decision.why)
 
 
 @law.action
@@ -236,12 +236,6 @@ def report_failure(attempt: Attempt, _decision: Decision) -> Iterable[Patch]:
     )
 
 
-@law.key
-def for_scoring(change: Change, view: View) -> Iterable[Key]:
-    """Nothing: the object is looked at when a pod is placed, and wakes none."""
-    return ()
-
-
 class Scheduler:
     """The default scheduler.
 
@@ -264,8 +258,9 @@ class Scheduler:
         """Place one pod."""
         turn = Turn(view, key, view.get(*key))
         admission = law.decide("admit", turn)
-        if not admission.outputs["place"] or turn.pod is None:
+        if not admission.outputs["place"]:
             return Plan(steps=law.perform(admission, turn))
+        assert turn.pod is not None
         attempt = self._attempt(view, turn.pod)
         if attempt.host and self.cache is not None:
             self.cache.expect(turn.pod)

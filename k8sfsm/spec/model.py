@@ -201,9 +201,11 @@ class Scenario:
 
     cluster: Any = None
     manifests: Any = None
+    environment: Any = None
     actions: Any = None
     faults: Any = None
     expect: Any = None
+    until: Any = None
     source: str = ""
     doc: str = ""
     at: Position = NOWHERE

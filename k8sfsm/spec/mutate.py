@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from attrs import frozen
-from ruamel.yaml import YAML
 
 from k8sfsm.spec.mistakes import Position, SpecError
 from k8sfsm.spec.model import ABSENT, Comparison, Controller, Machine, Region, Specs
-from k8sfsm.spec.source import read_yaml
+from k8sfsm.spec.source import read_yaml, yaml_text
 from k8sfsm.spec.unary import Is, is_number, parse_test
 
 Operation: TypeAlias = Literal[
@@ -254,11 +253,8 @@ def write_mutant(mutant: Mutant, source: str | Path, target: str | Path) -> Path
         raise SpecError(mistakes)
     plain = _plain(tree)
     _change(plain, mutant.place, mutant.value)
-    yaml: Any = YAML(typ="safe", pure=True)
-    yaml.sort_base_mapping_type_on_output = False
-    yaml.default_flow_style = False
     with file.open("w", encoding="utf-8") as out:
         if text.startswith("#"):
             out.write(text.partition("\n")[0] + "\n")
-        yaml.dump(plain, out)
+        out.write(yaml_text(plain))
     return file

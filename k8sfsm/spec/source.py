@@ -3,15 +3,39 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Final
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+import yaml
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from k8sfsm.spec.mistakes import Mistake, Position, SpecError
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9_]*)\Z")
+_PLAIN: Final = {
+    "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    "null": (r"~|null|Null|NULL|", ("~", "n", "N", "")),
+    "int": (r"[-+]?[0-9][0-9_]*|[-+]?0o[0-7_]+|[-+]?0x[0-9a-fA-F_]+", "-+0123456789"),
+    "float": (
+        r"[-+]?([0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*|[0-9][0-9_]*(?=[eE]))([eE][-+]?[0-9]+)?"
+        r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
+    "timestamp": (r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt \t].*)?", "0123456789"),
+}
+"""What unquoted scalars are, as in YAML 1.2 (`yes` and `on` are texts), and the characters that they begin with."""
+
+
+def _resolved(base: Any) -> Any:
+    """A loader or dumper of PyYAML that reads unquoted scalars by `_PLAIN`."""
+    made = type(f"Spec{base.__name__}", (base,), {"yaml_implicit_resolvers": {}})
+    for name, (pattern, first) in _PLAIN.items():
+        made.add_implicit_resolver(f"tag:yaml.org,2002:{name}", re.compile(rf"(?:{pattern})\Z"), list(first))  # type: ignore[attr-defined]
+    return made
+
+
+_SAFE_LOADER: Final = _resolved(yaml.SafeLoader)
+_LOADER: Final = _resolved(getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+_DUMPER: Final = _resolved(getattr(yaml, "CSafeDumper", yaml.SafeDumper))
 
 
 class Located(dict[str, Any]):
@@ -124,16 +148,36 @@ def read_yaml(text: str, file: str) -> tuple[Located, list[Mistake]]:
     if tabs:
         raise SpecError(tabs)
     reader = _Reader(file)
-    try:
-        node = YAML(typ="safe", pure=True).compose(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        at = Position(file, mark.line + 1, mark.column + 1) if mark else Position(file, 1, 1)
-        problem = " ".join(str(part) for part in (error.context, error.problem) if part)
-        hint = '; a test such as "not [A, B]" or "< 0" needs its quotes' if "flow mapping" in problem else ""
-        raise SpecError([Mistake(at, f"no valid YAML: {problem}{hint}")]) from None
+    node = _compose(text, file)
     if node is None:
         return Located(Position(file, 1, 1)), []
     if not isinstance(node, MappingNode):
         raise SpecError([Mistake(reader.at(node), "expected a mapping (`key: value` lines) at the top of the file")])
     return reader.mapping(node), reader.mistakes
+
+
+def _compose(text: str, file: str) -> Node | None:
+    """The nodes of the text. Where libyaml refuses it, PyYAML's own reader is asked, whose errors say more."""
+    try:
+        found: Node | None = yaml.compose(text, _LOADER)
+        return found
+    except yaml.YAMLError:
+        pass
+    try:
+        found = yaml.compose(text, _SAFE_LOADER)
+        return found
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        at = Position(file, mark.line + 1, mark.column + 1) if mark else Position(file, 1, 1)
+        problem = " ".join(str(part) for part in (error.context, error.problem) if part)
+        hint = '; a test such as "not [A, B]" or "< 0" needs its quotes' if "flow mapping" in problem else ""
+        raise SpecError([Mistake(at, f"no valid YAML: {problem}{hint}")]) from None
+    except yaml.YAMLError as error:
+        problem = str(error).partition("\n")[0]
+        raise SpecError([Mistake(Position(file, 1, 1), f"no valid YAML: {problem}")]) from None
+
+
+def yaml_text(value: Any) -> str:
+    """Plain values as YAML that `read_yaml` reads back as the same."""
+    written: str = yaml.dump(value, Dumper=_DUMPER, sort_keys=False, default_flow_style=False, allow_unicode=True)
+    return written

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, get_args
 
@@ -70,8 +70,3 @@ def format_of(value: Json) -> Format | None:
     if isinstance(value.get("object"), dict) and "type" in value:
         return "watch"
     return "watch" if "kind" in value and ("metadata" in value or "items" in value) else None
-
-
-def read_histories(paths: Sequence[Path], progress: Progress | None = None) -> list[Recording]:
-    """Every path as a history of its own."""
-    return [read_history(path, progress=progress) for path in paths]

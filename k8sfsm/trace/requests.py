@@ -18,7 +18,7 @@ from k8sfsm.trace.errors import Line, TraceError, describe
 from k8sfsm.trace.fields import optional, required, time_at
 from k8sfsm.trace.history import RecordedWrite, Verb
 from k8sfsm.trace.lines import Json, Progress, json_lines
-from k8sfsm.trace.resources import KINDS, is_deleting, kind_of, metadata, revision_of
+from k8sfsm.trace.resources import is_deleting, kind_of, metadata, revision_of
 
 WRITES: Final = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 _NOT_OBJECTS: Final = frozenset(
@@ -211,11 +211,3 @@ def _is_trimmed(value: Json, verb: str, body: Any) -> bool:
     if value.get("requestTrimmed"):
         return True
     return verb == "update" and isinstance(body, dict) and "kind" not in body
-
-
-def is_known(kind: str) -> bool:
-    """Whether the kind is one of Kubernetes' own."""
-    return kind in _KNOWN
-
-
-_KNOWN: Final = frozenset(KINDS.values())

@@ -1,7 +1,7 @@
 """Reads what `kubectl get ... -w -o json` prints, with or without `--output-watch-events`; several files as one.
 
 There are no requests and no times in it. Revisions give the true order. A time is the latest moment that the objects
-name up to then; the actor is inferred from what changed.
+name up to then, or the next where a person may have acted; the actor is inferred from what changed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from k8sfsm.trace.folder import Restorer
 from k8sfsm.trace.history import Document, Recording, WatchType
 from k8sfsm.trace.join import Join, Seen
 from k8sfsm.trace.lines import Json, Progress, json_values
-from k8sfsm.trace.resources import is_deleting, json_key, metadata, revision_of
+from k8sfsm.trace.resources import controller_reference, is_deleting, json_key, metadata, revision_of
 from k8sfsm.trace.statuses import facts_from_statuses, made_at
 from k8sfsm.trace.timestamps import SECOND, parse_time
 
@@ -44,6 +44,8 @@ class _Line:
     obj: Json
     time: int | None
     moments: list[int] = field(factory=list)
+    listed: bool = False
+    """Whether the output says that the object was there at the start."""
 
 
 def read_watch_output(paths: Sequence[Path], progress: Progress | None = None) -> Recording:
@@ -77,7 +79,7 @@ def _lines(path: Path, progress: Progress | None) -> Iterator[_Line]:
     for place, value in json_values(path, progress):
         kind = value.get("type")
         if "object" not in value:
-            yield from (_line(place, None, item, None) for item in _items(place, value))
+            yield from _bare(place, value)
         elif kind == "BOOKMARK":
             continue
         elif kind == "ERROR":
@@ -90,17 +92,19 @@ def _lines(path: Path, progress: Progress | None) -> Iterator[_Line]:
             required(place, obj, "metadata", dict)
             restorer.restore(place, value)
             time = time_at(place, value, "ts")
-            if value.get("initial"):
-                yield evolve(_line(place, None, obj, time), type="ADDED")
-            else:
-                yield _line(place, kind, obj, time)
+            yield evolve(_line(place, kind, obj, time), listed=bool(value.get("initial")))
 
 
-def _items(place: Line, value: Json) -> list[Json]:
-    """The objects of a printed value: a list's items, or the value itself."""
-    if str(value.get("kind", "")).endswith("List") and isinstance(value.get("items"), list):
-        return [item for item in value["items"] if isinstance(item, dict)]
-    return [value]
+def _bare(place: Line, value: Json) -> Iterator[_Line]:
+    """The object that a printed value is, or the objects that a printed list holds."""
+    items = value.get("items")
+    if not str(value.get("kind", "")).endswith("List") or not isinstance(items, list):
+        yield _line(place, None, value, None)
+        return
+    for item in items:
+        if not isinstance(item, dict):
+            raise TraceError(place, f"expected objects, found {describe(item)}", "remove the line", "items")
+        yield evolve(_line(place, None, item, None), listed=True)
 
 
 def _line(place: Line, kind: WatchType | None, obj: Json, time: int | None) -> _Line:
@@ -153,7 +157,7 @@ def _initial(lines: Sequence[_Line]) -> set[str]:
     def existed(obj: Json) -> bool:
         return _is_grown(obj) or (obj["kind"] != "Event" and (bound is None or _created(obj) < bound))
 
-    return {_uid(line.obj) for line in leading if existed(line.obj)}
+    return {_uid(line.obj) for line in leading if line.listed or existed(line.obj)}
 
 
 _BEFORE: Final = 60 * SECOND
@@ -193,11 +197,13 @@ def _uid(obj: Json) -> str:
 
 
 def _changes(lines: Sequence[_Line], initial_uids: set[str]) -> tuple[list[Document], list[Seen]]:
+    """(objects at the start, changes with their times)."""
     initial: list[Document] = []
     changes: list[Seen] = []
+    named: list[int] = []  # the latest moment that each change's object names anew; 0 where it names none
     known: dict[Key, Document] = {}
     moments: dict[Key, list[int]] = {}
-    now = 0
+    start = 0
     for line in lines:
         document = Document(line.obj)
         old = known.get(document.key)
@@ -208,17 +214,43 @@ def _changes(lines: Sequence[_Line], initial_uids: set[str]) -> tuple[list[Docum
         if old is None and _uid(line.obj) in initial_uids:
             initial_uids.discard(_uid(line.obj))
             initial.append(document)
-            now = max(now, *line.moments, 0)
+            start = max(start, *line.moments, 0)
             known[document.key] = document
             continue
-        now = max(now, *fresh, made_at(line.obj)) if line.time is None else line.time
         kind = line.type or _type(old, document)
-        changes.append(Seen(line=line.place, time=now, type=kind, key=document.key, document=document, old=old))
+        time = line.time or 0
+        changes.append(Seen(line=line.place, time=time, type=kind, key=document.key, document=document, old=old))
+        named.append(time or max([made_at(line.obj), *fresh]))
         if kind == "DELETED":
             known.pop(document.key, None)
         else:
             known[document.key] = document
-    return initial, changes
+    return initial, _timed(changes, named, start)
+
+
+def _timed(changes: Sequence[Seen], named: Sequence[int], start: int) -> list[Seen]:
+    """Times in order: the latest moment named so far or, for what a person may have asked for, the next one named.
+
+    A controller's write follows what it saw; a person's comes out of the blue, and is what others then react to.
+    """
+    following, upcoming = [0] * len(named), 0
+    for index in range(len(named) - 1, -1, -1):
+        upcoming = following[index] = named[index] or upcoming
+    result, now = [], start
+    for change, moment, soon in zip(changes, named, following, strict=True):
+        now = max(now, moment or (soon if _is_asked(change) else 0))
+        result.append(change if change.time else evolve(change, time=now))
+    return result
+
+
+def _is_asked(change: Seen) -> bool:
+    """Whether a person may be behind a change: one of a spec or labels, of an object that no controller owns."""
+    if controller_reference(change.document.json):
+        return False
+    if change.type != "MODIFIED" or change.old is None:
+        return True
+    old, new = ({**_content(d.json), "status": None} for d in (change.old, change.document))
+    return not change.touches_deletion and old != new
 
 
 def _type(old: Document | None, new: Document) -> WatchType:

@@ -119,7 +119,7 @@ class Cluster:
     def get(self, kind: str, name: str = "web", namespace: str = "default") -> Any:
         return self.store.get(kind, namespace, name)
 
-    def list(self, kind: str) -> tuple[Any, ...]:
+    def every(self, kind: str) -> tuple[Any, ...]:
         return self.view.list(kind)
 
     @property
@@ -176,7 +176,7 @@ class Cluster:
             name = meta.name or f"{meta.generate_name}{self.store.revision}"
             meta = evolve(meta, name=name, uid=f"uid-of-{name}", generation=1)
         else:
-            stored = self.store.get(*key_of(write.object))
+            stored: Any = self.store.get(*key_of(write.object))
             meta = evolve(meta, uid=stored.metadata.uid, generation=stored.metadata.generation + 1)
         change = self.put(evolve(write.object, metadata=meta))
         return Outcome(request=write, code=200, object=change.new)

@@ -26,8 +26,11 @@ from deployment_objects import (
 )
 
 from k8sfsm.controllers.deployment import DeploymentController
+from k8sfsm.controllers.deployment.rolling import clean_up_unhealthy
 from k8sfsm.controllers.deployment.template_hash import replica_set_name, template_hash
+from k8sfsm.controllers.deployment.working import Working
 from k8sfsm.kinds import deployment_rollout
+from k8sfsm.kinds.deployment_bounds import max_surge, max_unavailable
 from k8sfsm.law import usable
 from k8sfsm.objects import (
     DeploymentStatus,
@@ -61,7 +64,7 @@ def test_nothing_is_done_for_a_deployment_that_is_gone() -> None:
 @pytest.mark.parametrize(("observed", "told"), [(3, []), (2, ["status web"])])
 def test_a_deployment_that_selects_everything_is_refused(observed: int, told: list[str]) -> None:
     status = DeploymentStatus(observed_generation=observed)
-    played = sync(deployment(selector=LabelSelector(), status=status), replica_set(2))
+    played = sync(deployment(selector=LabelSelector(), status=status), replica_set(2, owner_references=()))
     assert played.events == [
         "Warning SelectingAll This deployment is selecting all pods. A non-empty selector is required."
     ]
@@ -293,6 +296,29 @@ def test_recreate_does_not_mind_its_own_pods() -> None:
     assert played.told[0] == "update web-2 to 4"
 
 
+def test_an_update_of_annotations_is_sent_again_by_the_second_look() -> None:
+    # Both looks work on the ReplicaSet as cached: on a real API server the second one meets a 409.
+    noted = {REVISION: "2", "team": "x"}
+    played = sync(deployment(strategy=RECREATE, annotations=noted, status=complete_status()), replica_set(2))
+    assert played.told[:2] == ["update web-2 to 4"] * 2
+    assert [write.object.metadata.resource_version for write in played.writes[:2]] == ["7", "7"]
+
+
+def test_an_empty_old_replica_set_has_nothing_to_clean_up() -> None:
+    case = Working(View.of([], now=NOW), deployment(), (), replica_set(2))
+    phase = clean_up_unhealthy(case, (replica_set(1, 0, available=2),), 5)
+    with pytest.raises(StopIteration) as end:
+        next(phase)
+    assert end.value.value.cut == 0
+
+
+def test_a_recreated_deployment_has_no_bounds_even_with_a_rolling_block() -> None:
+    strategy = DeploymentStrategy(type="Recreate", rolling_update=deployment().spec.strategy.rolling_update)
+    obj = deployment(8, strategy=strategy)
+    assert (max_surge(obj), max_unavailable(obj)) == (0, 0)
+    assert (max_surge(deployment(8)), max_unavailable(deployment(8))) == (2, 2)
+
+
 # -- scaling ----------------------------------------------------------------------------------------------------------
 
 
@@ -303,6 +329,29 @@ def test_shares_of_equal_replica_sets_by_age_then_name() -> None:
     assert next(text.split()[1] for text in up.told if text.startswith("update")) == "b"
     down = sync(deployment(2), *twins)
     assert next(text.split()[1] for text in down.told if text.startswith("update")) == "a"
+
+
+@pytest.mark.parametrize(("name", "age", "first"), [("c", 1, "c"), ("a", 0, "a")])
+def test_of_equally_large_replica_sets_the_newer_grows_first(name: str, age: int, first: str) -> None:
+    """Both as old: the last by name; else the newer."""
+    new = replica_set(2, 2, name=name, uid=name, creation_timestamp=NOW - age * SECOND)
+    old = replica_set(1, 2, name="b", uid="b", creation_timestamp=NOW - SECOND)
+    assert next(text.split()[1] for text in sync(deployment(9), old, new).told if text.startswith("update")) == first
+
+
+def test_a_paused_deployment_with_a_rollback_is_scaled() -> None:
+    noted = {REVISION: "2", "deprecated.deployment.rollback.to": "1"}
+    status = DeploymentStatus(conditions=(progressing("DeploymentPaused"),))
+    paused = with_paused(deployment(6, annotations=noted, status=status))
+    assert sync(paused, replica_set(2)).told[0] == "update web-2 to 6"
+
+
+def test_the_history_of_a_paused_deployment_goes_by_name_too() -> None:
+    when = {"creation_timestamp": NOW - 9000 * SECOND}
+    twins = [replica_set(1, 0, name=name, uid=name, template=template(name), **when) for name in ("b", "a")]
+    status = complete_status(4, AVAILABLE, progressing("DeploymentPaused"))
+    paused = with_paused(deployment(status=status, revision_history_limit=1))
+    assert sync(paused, *twins, replica_set(2)).told == ["delete a"]
 
 
 def test_the_newest_then_the_last_by_name_takes_a_change_when_none_is_active() -> None:
@@ -420,3 +469,17 @@ def test_a_plan_can_be_continued_twice() -> None:
     assert first.then is not None and third.then is not None
     stored = Outcome(request=first.steps[-1], code=200)  # type: ignore[arg-type]
     assert first.then((stored,)).steps == third.then((stored,)).steps == first.then((stored,)).steps
+
+
+def test_a_stateful_set_that_was_never_observed() -> None:
+    document = {
+        "kind": "StatefulSet",
+        "metadata": {"name": "db"},
+        "spec": {"updateStrategy": {"type": "RollingUpdate"}},
+    }
+    said = deployment_rollout.rollout_status(document, 0)
+    assert (said.message, said.done, said.error) == (
+        "Waiting for statefulset spec update to be observed...\n",
+        False,
+        "",
+    )

@@ -262,6 +262,11 @@ def slices_answer(succeeded: bool, change: str, code: int, namespace_ending: boo
     return ["fails-alone" if family_gone else "fails"]
 
 
+@oracle("endpointslice", "end", **yes("anything_failed"))
+def end(anything_failed: bool) -> Any:
+    return ["record_failed_sync"] if anything_failed else []
+
+
 @oracle("endpointslice", "hints", **yes("topology_wanted", "distribution_given"))
 def hints(topology_wanted: bool, distribution_given: bool) -> Any:
     return ["topology" if topology_wanted else "distribution" if distribution_given else "none"]

@@ -74,7 +74,7 @@ def test_pods_far_apart_in_the_view_are_followed() -> None:
     it.drop("Pod", "web-3")
     it.put(pod(3, since=NOON + 500 * SECOND))
     it.sync()
-    fresh = cluster(service(), *it.list("Pod"))
+    fresh = cluster(service(), *it.every("Pod"))
     fresh.sync()
     assert fresh.get("Endpoints").subsets == it.get("Endpoints").subsets
     assert len(it.get("Endpoints").subsets[0].addresses) == 398

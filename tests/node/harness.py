@@ -101,6 +101,7 @@ class World:
             for due, event in self.runtime.answer(step, self.now, self.state):
                 if due <= self.now:
                     self.state = apply(self.state, event)
+                    self.at(self.now, event.pod)
                 else:
                     self.at(due, event)
         else:

@@ -15,7 +15,7 @@ from k8sfsm.request import Bind, Remember
 from k8sfsm.scheduler import Scheduler
 from k8sfsm.scheduler.fast import Cache
 from k8sfsm.scheduler.plain import START, decide
-from k8sfsm.store import Store
+from k8sfsm.store import Snapshot, Store
 from k8sfsm.view import View
 
 MAY_BE_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -35,16 +35,21 @@ def compare(cache: Cache, view: View, wanted: Any) -> bool:
 
 
 class World:
-    """A store, a scheduler with a cache that lives as long as it, and the scheduler's memory."""
+    """A store, a scheduler with a cache that lives as long as it, and the scheduler's memory.
 
-    def __init__(self) -> None:
+    `informers`: each kind is seen as of its own last change, as the engine's informers show it.
+    """
+
+    def __init__(self, informers: bool = False) -> None:
         self.store = Store()
+        self.seen: dict[str, Snapshot] | None = {} if informers else None
         self.scheduler = Scheduler()
         self.memory: Map[Any, Any] = Map()
 
     @property
     def view(self) -> View:
-        return View(0, self.store.snapshot, self.memory, store=self.store)
+        snapshots = self.store.snapshot if self.seen is None else Map(self.seen)
+        return View(0, snapshots, self.memory, store=self.store)
 
     def put(self, obj: Any) -> None:
         self.store, change = self.store.put(obj)
@@ -55,6 +60,8 @@ class World:
         self.observe(change)
 
     def observe(self, change: Any) -> None:
+        if self.seen is not None:
+            self.seen[change.key[0]] = self.store.snapshot
         for step in self.scheduler.observe(change, self.view):
             self.remember(step)
 
@@ -109,7 +116,7 @@ def change(world: World, kind: str, step: int, data: st.DataObject) -> None:
 @settings(max_examples=60, deadline=None, suppress_health_check=MAY_BE_SLOW)
 @given(data=st.data())
 def test_same_as_plain_through_a_history(data: st.DataObject) -> None:
-    world = World()
+    world = World(informers=data.draw(st.booleans()))
     for number in range(data.draw(st.integers(1, 7))):
         world.put(data.draw(nodes(f"n{number}")))
     world.put(replicaset())
@@ -130,8 +137,9 @@ def test_same_as_plain_when_only_some_nodes_are_looked_at(data: st.DataObject) -
         world.place(data.draw(pods(f"p{step}")), data.draw(st.booleans()))
 
 
-def test_the_fast_layer_decides_about_common_pods() -> None:
-    world = World()
+@pytest.mark.parametrize("informers", [True, False])
+def test_the_fast_layer_decides_about_common_pods(informers: bool) -> None:
+    world = World(informers)
     for number in range(130):
         world.put(node(f"n{number}", zone="abc"[number % 3]))
     world.put(service())
@@ -163,9 +171,9 @@ def test_nominated_pods_leave_all_decisions_to_the_plain_layer() -> None:
     assert not world.place(pod("p"), True)
 
 
-def settled(*objects: Any) -> World:
+def settled(*objects: Any, informers: bool = False) -> World:
     """A world with some pods placed already, so that its cache is filled."""
-    world = World()
+    world = World(informers)
     for obj in objects:
         world.put(obj)
     assert world.place(pod("first"), True)
@@ -228,8 +236,9 @@ def test_a_removed_node_is_seen(name: str) -> None:
 
 
 @pytest.mark.parametrize("bound", [True, False])
-def test_nodes_fill_up_and_become_free(bound: bool) -> None:
-    world = settled(node("n0", pods="2"), node("n1", pods="3"), node("n2", cpu="300m"))
+@pytest.mark.parametrize("informers", [True, False])
+def test_nodes_fill_up_and_become_free(bound: bool, informers: bool) -> None:
+    world = settled(node("n0", pods="2"), node("n1", pods="3"), node("n2", cpu="300m"), informers=informers)
     assert all(world.place(pod(f"p{step}", requests={"cpu": "100m"}), bound) for step in range(7))
     assert not world.place(pod("none", requests={"cpu": "100m"}), bound)
     world.remove(("Pod", "default", "p1"))

@@ -12,6 +12,7 @@ from k8sfsm.objects import PodSchedulingGate, from_json, to_json
 from k8sfsm.request import Bind, Outcome, Patch, Plan, Record, Remember
 from k8sfsm.scheduler import Scheduler
 from k8sfsm.scheduler.cluster import ASSUMED
+from k8sfsm.scheduler.plain import START
 from k8sfsm.scheduler.queue import WAITING, Waiting, pods_that_may_fit_now, pods_to_place
 from k8sfsm.scheduler.scheduler import NOTE_LIMIT
 from k8sfsm.view import Change, View
@@ -86,6 +87,25 @@ def test_what_is_told_is_not_written_again() -> None:
     assert isinstance(patch, Patch) and patch.body["status"]["nominatedNodeName"] is None
 
 
+def starts(plan: Plan) -> list[int]:
+    return [step.value for step in plan.steps if isinstance(step, Remember) and step.key == START]
+
+
+def test_the_next_search_starts_where_this_one_ended() -> None:
+    """In a search narrowed to a named node only that node counts as looked at, as it does upstream."""
+    assert starts(run(pod("p"), *(node(f"n{number}") for number in range(130)))) == [100]
+    assert starts(run(pod("p"), node("a"), node("b"))) == []
+    term = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["b"]}]}
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}}
+    wanted = pod("p", affinity=affinity, requests={"cpu": "9"})
+    plan = run(wanted, node("a"), node("b"))
+    assert starts(plan) == [1]
+    patch = plan.steps[-1]
+    assert isinstance(patch, Patch)
+    told = from_json({**to_json(wanted), "status": patch.body["status"]})
+    assert starts(run(told, node("a"), node("b"))) == [1]
+
+
 def test_without_nodes_there_is_no_talk_of_preemption() -> None:
     record = run(pod("p")).steps[1]
     assert isinstance(record, Record) and record.message == "no nodes available to schedule pods"
@@ -143,6 +163,10 @@ GATED = evolve(pod("p"), spec=evolve(pod("p").spec, scheduling_gates=(PodSchedul
 )
 def test_pods_that_are_not_to_be_placed(wanted: Any, memory: Any) -> None:
     assert run(wanted, node("n"), memory=memory).steps == ()
+
+
+def test_unknown_pods_are_passed_over() -> None:
+    assert Scheduler().reconcile(View.of([node("n")]), KEY).steps == ()
 
 
 def test_pods_under_deletion_are_skipped() -> None:

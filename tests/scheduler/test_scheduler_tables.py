@@ -10,10 +10,13 @@ from scheduler_clusters import APART, HOST, ZONE, namespace, node, pod, replicas
 from k8sfsm.law import usable
 from k8sfsm.objects import NodeSelectorRequirement, NodeSelectorTerm, Taint, Toleration, from_json
 from k8sfsm.scheduler.cluster import Cluster, in_zone_order
+from k8sfsm.scheduler.filters import Wanted
 from k8sfsm.scheduler.node_selector import match_terms
 from k8sfsm.scheduler.plain import Placement, decide, fit_error, num_feasible_to_find
 from k8sfsm.scheduler.preemption import preemption_message
 from k8sfsm.scheduler.queue import in_queue_order
+from k8sfsm.scheduler.rules import law
+from k8sfsm.scheduler.scores import Rating
 from k8sfsm.scheduler.tolerations import tolerates
 from k8sfsm.view import View
 
@@ -279,6 +282,18 @@ def test_plugins_that_score() -> None:
     assert weights(affinity={"podAntiAffinity": apart})["InterPodAffinity"] == 200
 
 
+def test_weights() -> None:
+    """Dynamic resources give 0 to all nodes, so their weight shows nowhere else."""
+    wanted = Wanted(pod("p"), Cluster.of(View.of([node("n")])))
+    rows = law.collect("score", Rating(wanted, wanted.cluster.infos))
+    assert {row.outputs["plugin"]: row.outputs["weight"] for row in rows} == {
+        "TaintToleration": 3,
+        "NodeResourcesFit": 1,
+        "DynamicResources": 2,
+        "ImageLocality": 1,
+    }
+
+
 def test_image_locality_and_taints() -> None:
     here = node("n", images={"web:1": 600 << 20}, taints=[("x", "", "PreferNoSchedule")])
     scores = place(pod("p"), here, node("m")).scores
@@ -298,6 +313,14 @@ def test_required_affinity_of_others_attracts() -> None:
     needy = pod("q", on="n", affinity={"podAffinity": NEEDS_DB["podAffinity"]})
     scores = place(pod("p", labels={"app": "db"}), node("n"), node("m"), needy).scores
     assert (scores["n"]["InterPodAffinity"], scores["m"]["InterPodAffinity"]) == (200, 0)
+
+
+def test_required_affinity_of_others_is_worth_one() -> None:
+    term = {"topologyKey": HOST, "labelSelector": {"matchLabels": {"app": "db"}}}
+    wish = {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 2, "podAffinityTerm": term}]}
+    needy, wishful = pod("q", on="n", affinity=NEEDS_DB), pod("r", on="m", affinity={"podAffinity": wish})
+    scores = place(pod("p", labels={"app": "db"}), node("n"), node("m"), node("o"), needy, wishful).scores
+    assert [scores[name]["InterPodAffinity"] for name in "nmo"] == [100, 200, 0]
 
 
 def test_num_feasible() -> None:

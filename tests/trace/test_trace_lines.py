@@ -26,7 +26,9 @@ VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dic
 OBJECTS = st.dictionaries(st.text(max_size=3), VALUES, max_size=4)
 
 
-@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstandard.ZstdCompressor().compress], ids=["plain", "gzip", "zstd"])
+@pytest.mark.parametrize(
+    "pack", [bytes, gzip.compress, zstandard.ZstdCompressor().compress], ids=["plain", "gzip", "zstd"]
+)
 def test_lines_are_read_whatever_the_compression(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     path = tmp_path / "a"
     path.write_bytes(pack(DATA))
@@ -162,7 +164,7 @@ def test_fields_have_types() -> None:
         with pytest.raises(TraceError) as caught:
             required(place, value, path, kind)
         assert str(caught.value).startswith(message)
-    with pytest.raises(TraceError, match="f:7: a.b: expected an RFC 3339 time, found a string 'x'"):
+    with pytest.raises(TraceError, match=r"f:7: a\.b: expected an RFC 3339 time, found a string 'x'"):
         time_at(place, value, "a.b")
     assert describe(None) == "null"
 

@@ -3,35 +3,116 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, TypeAlias
 
+from k8sfsm.apiserver import Sender
 from k8sfsm.engine.choices import Seeded
-from k8sfsm.request import Key
-from k8sfsm.trace.history import Recording
+from k8sfsm.engine.queue import MILLISECOND
+from k8sfsm.law import constant
+from k8sfsm.objects import key_of
+from k8sfsm.request import Bind, Create, Delete, DeleteCollection, Evict, Key, Patch, PatchStatus, Update, Write
+from k8sfsm.trace.history import RecordedWrite, Recording
 
 _TOKEN_VOLUME: Final = "kube-api-access-"
+
+
+Route: TypeAlias = tuple[str, str, str, str, Key]
+"""(actor, node, verb, subresource, object)."""
+
+
+def _route(actor: str, node: str, verb: str, subresource: str, key: Key) -> Route:
+    return (actor, node if actor == "kubelet" else "", verb, subresource, key)
+
+
+def _requests(recording: Recording) -> Iterator[RecordedWrite]:
+    """One write per request, Events aside."""
+    seen: set[int] = set()
+    for write in recording.writes:
+        if write.request not in seen and write.key[0] != "Event":
+            seen.add(write.request)
+            yield write
+
+
+def _named(write: RecordedWrite) -> Key:
+    """The object's key; for one with a generated name, that with the base of the name."""
+    kind, namespace, _ = write.key
+    base = write.new.json.get("metadata", {}).get("generateName", "") if write.new is not None else ""
+    return (kind, namespace, base) if write.verb == "create" and base else write.key
+
+
+_OWNERS: Final[dict[str, str]] = {
+    "replicaset-controller": "ReplicaSet",
+    "replication-controller": "ReplicationController",
+    "deployment-controller": "Deployment",
+}
+"""Controllers that write objects which their keys own."""
+
+
+def _reconciled(write: RecordedWrite) -> Key:
+    """The key that an actor was working on when it sent a request."""
+    kind, namespace, name = write.key
+    wanted = _OWNERS.get(write.actor)
+    document = write.new or write.old
+    if write.actor == "endpoint-controller":
+        return ("Service", namespace, name)
+    if document is None or wanted == kind:
+        return write.key
+    meta = document.json.get("metadata", {})
+    if write.actor == "endpointslice-controller":
+        return ("Service", namespace, (meta.get("labels") or {}).get("kubernetes.io/service-name", name))
+    owners = (owner for owner in meta.get("ownerReferences") or () if owner.get("kind") == wanted)
+    owner = next(owners, None)
+    return (owner["kind"], namespace, owner["name"]) if owner is not None else write.key
+
+
+def _address(write: Write) -> tuple[str, str, Key]:
+    """(verb, subresource, object) of a write that is about to be sent."""
+    if isinstance(write, Create):
+        kind, namespace, name = key_of(write.object)
+        return "create", "", (kind, namespace, name or write.object.metadata.generate_name)
+    if isinstance(write, Update):
+        return "update", write.subresource, key_of(write.object)
+    if isinstance(write, DeleteCollection):
+        return "deletecollection", "", (write.kind, write.namespace, "")
+    subresource = "status" if isinstance(write, PatchStatus) else getattr(write, "subresource", "")
+    return _VERBS[type(write)], subresource, write.key
+
+
+_VERBS: Final[dict[type[Any], str]] = {
+    Patch: "patch",
+    PatchStatus: "patch",
+    Delete: "delete",
+    Bind: "bind",
+    Evict: "evict",
+}
 
 
 class RecordedChoices:
     """Chooses what the recorded cluster chose where that is one of the possible choices, else by a seed.
 
-    Only chance is taken from the recording: a name's random suffix, a uid, one of several equally good nodes. `strays`
-    collects the pods whose recorded node was not among the best ones.
+    Only chance is taken from the recording: a name's random suffix, a uid, one of several equally good nodes, and how
+    fast a component was. `nodes`: the node to which each pod was bound.
     """
 
     def __init__(self, recording: Recording) -> None:
         self._seeded = Seeded(1)
         self._uids: dict[Key, deque[str]] = defaultdict(deque)
         self._names: dict[tuple[str, str, str], deque[str]] = defaultdict(deque)
-        self._nodes: dict[Key, deque[str]] = defaultdict(deque)
+        self.nodes: dict[Key, str] = {}
         self._volumes: dict[Key, str] = {}
+        self._starts: dict[tuple[str, Key], deque[int]] = defaultdict(deque)
+        self._arrivals: dict[Route, deque[int]] = defaultdict(deque)
         self._addresses: dict[tuple[str, Key], str] = {}
         self._subject: Key = ("", "", "")
-        self.strays: list[tuple[Key, str, tuple[str, ...]]] = []
         for write in recording.changes():
             if write.new is not None:
                 self._learn(write.key, write.type or "", write.new.json, write.verb)
+        for write in sorted(_requests(recording), key=lambda entry: entry.time):
+            route = _route(write.actor, write.node, write.verb, write.subresource, _named(write))
+            self._arrivals[route].append(write.time)
+        for write in sorted(_requests(recording), key=lambda entry: entry.received or entry.time):
+            self._starts[write.actor, _reconciled(write)].append(write.received or write.time)
 
     def _learn(self, key: Key, change: str, obj: Mapping[str, Any], verb: str) -> None:
         meta = obj.get("metadata", {})
@@ -49,7 +130,7 @@ class RecordedChoices:
             for port in spec.get("ports") or ():
                 self._addresses.setdefault((f"nodePort/{port['port']}", key), str(port.get("nodePort", "")))
         if verb == "bind":
-            self._nodes[key].append(obj.get("spec", {}).get("nodeName", ""))
+            self.nodes.setdefault(key, obj.get("spec", {}).get("nodeName", ""))
 
     def suffix(self, kind: str, namespace: str, base: str) -> str:
         """The suffix of the next recorded object of that base name, and of its token volume."""
@@ -66,18 +147,40 @@ class RecordedChoices:
 
     def node(self, candidates: tuple[str, ...], pod: Key) -> str:
         """The recorded node, where it is one of the best."""
-        waiting = self._nodes.get(pod)
-        if not waiting:
-            return candidates[0]
-        recorded = waiting.popleft()
-        if recorded in candidates:
-            return recorded
-        self.strays.append((pod, recorded, candidates))
-        return candidates[0]
+        recorded = self.nodes.get(pod)
+        return recorded if recorded in candidates else candidates[0]
 
     def delay(self, base: int) -> int:
         """As long as it takes."""
         return base
+
+    def start(self, sender: Sender, key: Key, now: int) -> int:
+        """Just before the recorded actor sent its next request about the key, where that is near; else at once.
+
+        How long a key waits for a worker is chance. What the actor does with it is not taken from the recording.
+        """
+        if sender.node:  # what a kubelet sees of its runtime has recorded times of its own
+            return now
+        waiting = self._starts.get((sender.actor, key))
+        late = constant("replay_latency_late") * MILLISECOND
+        while waiting and waiting[0] < now - late:
+            waiting.popleft()
+        if not waiting or waiting[0] > now + constant("replay_latency_window") * MILLISECOND:
+            return now
+        return max(waiting.popleft(), now)
+
+    def arrival(self, write: Write, sender: Sender, now: int, base: int) -> int:
+        """The recorded time of the actor's next write of this kind to this object, where that is near; else as usual.
+
+        How fast a component is at a moment is chance. What it writes is not taken from the recording.
+        """
+        waiting = self._arrivals.get(_route(sender.actor, sender.node, *_address(write)))
+        window = constant("replay_latency_window") * MILLISECOND
+        while waiting and waiting[0] < now - window:
+            waiting.popleft()
+        if not waiting or waiting[0] > now + window:
+            return now + base
+        return max(waiting.popleft(), now + min(base, MILLISECOND))
 
     def index(self, count: int) -> int:
         """Any."""

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TypeAlias
 from attrs import field, frozen
 
 from k8sfsm.law import Law, constant
-from k8sfsm.objects import format_micro_time, parse_time
+from k8sfsm.objects import Unmodelled, format_micro_time, parse_time
 from k8sfsm.request import Key
 from k8sfsm.verify.replay.tracks import Stay, Track, TrackKey, Version, unmatched
 
@@ -212,7 +212,8 @@ def compare_final(
 
 def differences(recorded: Any, predicted: Any, path: str = "", general: str = "") -> Iterator[tuple[str, Any, Any]]:
     """The fields in which two JSON values differ: (path, recorded, predicted). `general`: the path without positions."""
-    if isinstance(recorded, Mapping) and isinstance(predicted, Mapping):
+    if isinstance(recorded, Mapping | None) and isinstance(predicted, Mapping | None) and recorded != predicted:
+        recorded, predicted = recorded or {}, predicted or {}
         for name in sorted(recorded.keys() | predicted.keys()):
             inner, wide = _joined(path, name), _joined(general, name)
             yield from differences(recorded.get(name), predicted.get(name), inner, wide)
@@ -257,9 +258,24 @@ def events_of(versions: tuple[Version, ...]) -> EventStory:
             last[version.key, version.uid] = version.object
     counts: Counter[tuple[str, str, str, str]] = Counter()
     for event in last.values():
-        about = f"{event.involved_object.kind}/{event.involved_object.name}"
-        counts[about, event.type, event.reason, _timeless(event.message)] += event.count or 1
+        about, message, count = _read_event(event)
+        counts[about, event_field(event, "type"), event_field(event, "reason"), _timeless(message)] += count or 1
     return EventStory(dict(counts))
+
+
+def event_field(event: Any, name: str) -> str:
+    """A field that both APIs of Events have."""
+    return str(event.extra.get(name, "") if isinstance(event, Unmodelled) else getattr(event, name))
+
+
+def _read_event(event: Any) -> tuple[str, str, int]:
+    """What an Event of either API is about, its message, and how often it came."""
+    if isinstance(event, Unmodelled):
+        about = event.extra.get("regarding", {})
+        count = event.extra.get("series", {}).get("count") or event.extra.get("deprecatedCount", 0)
+        return f"{about.get('kind')}/{about.get('name')}", event.extra.get("note", ""), count
+    about = event.involved_object
+    return f"{about.kind}/{about.name}", event.message, event.count
 
 
 def _timeless(message: str) -> str:

@@ -11,12 +11,14 @@ from k8sfsm.apiserver import Options
 from k8sfsm.engine.engine import Engine
 from k8sfsm.engine.line import Line
 from k8sfsm.engine.standard import standard_engine
+from k8sfsm.node.session import Settings
 from k8sfsm.request import Key
 from k8sfsm.store import Store
 from k8sfsm.trace.history import Document, Recording
 from k8sfsm.verify.replay.choices import RecordedChoices
 from k8sfsm.verify.replay.environment import recorded_runtime
 from k8sfsm.verify.replay.inputs import inputs_of
+from k8sfsm.verify.replay.scheduler import RecordedScheduler
 from k8sfsm.verify.replay.tracks import Version
 
 Progress = Callable[[int, int], None]
@@ -31,7 +33,7 @@ class Prediction:
 
     engine: Engine
     lines: tuple[Line, ...]
-    choices: RecordedChoices
+    scheduler: RecordedScheduler
     rules: Mapping[Key, str] = field(factory=dict)
 
     def versions(self) -> tuple[Version, ...]:
@@ -48,6 +50,15 @@ class Prediction:
             for line in self.lines
             if line.change
         )
+
+
+def initial_versions(recording: Recording) -> tuple[Version, ...]:
+    """The objects that exist at the recording's start."""
+    at = recording.start or 0
+    return tuple(
+        Version(at=at, key=document.key, uid=document.uid, object=document.typed, actor="")
+        for document in recording.initial
+    )
 
 
 def recorded_versions(recording: Recording) -> tuple[Version, ...]:
@@ -70,6 +81,7 @@ def predict(recording: Recording, progress: Progress | None = None) -> Predictio
     lines: list[Line] = []
     choices = RecordedChoices(recording)
     start, end = recording.start or 0, recording.end or 0
+    scheduler = RecordedScheduler(choices.nodes)
     engine = standard_engine(
         _nodes(recording),
         recorded_runtime(recording),
@@ -77,6 +89,8 @@ def predict(recording: Recording, progress: Progress | None = None) -> Predictio
         now=start,
         choices=choices,
         tracer=lines.append,
+        scheduler=scheduler,
+        kubelets=_kubelet_settings(recording),
         options=Options(extra_root_bundles=_extra_bundles(recording)),
     )
     engine.run(until=start)
@@ -86,7 +100,7 @@ def predict(recording: Recording, progress: Progress | None = None) -> Predictio
     stop = None if progress is None else _reporter(progress, start, total)
     engine.run(until=end + _SETTLE, stop=stop)
     rules = {line.key: line.rule for line in lines if line.change}
-    return Prediction(engine, tuple(lines), choices, rules)
+    return Prediction(engine, tuple(lines), scheduler, rules)
 
 
 def _reporter(progress: Progress, start: int, total: int) -> Callable[[Engine], bool]:
@@ -115,6 +129,13 @@ def _initial_store(documents: tuple[Document, ...]) -> Store:
     for document in documents:
         store, _ = store.put(document.typed)
     return Store(store.snapshot, Store.starting_at(store.revision).history)
+
+
+def _kubelet_settings(recording: Recording) -> Settings:
+    """How the recorded kubelets were set up; probes were answered at the times that are recorded."""
+    flags = recording.about.get("flags_not_default", {})
+    kubelet = flags.get("kubelet", {}) if isinstance(flags, Mapping) else {}
+    return Settings(node="", probing=False, reads_cgroups=bool(kubelet.get("cgroupsPerQOS", False)))
 
 
 def _extra_bundles(recording: Recording) -> tuple[tuple[str, str], ...]:

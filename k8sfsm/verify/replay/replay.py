@@ -18,7 +18,7 @@ from k8sfsm.verify.replay.compare import (
     compare_tracks,
     events_of,
 )
-from k8sfsm.verify.replay.predict import Prediction, Progress, predict, recorded_versions
+from k8sfsm.verify.replay.predict import Prediction, Progress, initial_versions, predict, recorded_versions
 from k8sfsm.verify.replay.tracks import Version, tracks_of
 
 
@@ -42,7 +42,9 @@ def replay(recording: Recording, progress: Progress | None = None) -> Verdict:
     """Predict a recording from its inputs and compare. Divergences are in order of time."""
     prediction = predict(recording, progress)
     machines = prediction.engine.api.machines
-    recorded, predicted = recorded_versions(recording), _comparable(prediction.versions(), recording)
+    initial = initial_versions(recording)
+    recorded = (*initial, *recorded_versions(recording))
+    predicted = (*initial, *_comparable(prediction.versions(), recording))
     left, right = tracks_of(_states(recorded), machines), tracks_of(_states(predicted), machines)
     end = recording.end or 0
     ours, theirs = _final_predicted(prediction, recording), _final_recorded(recording)
@@ -54,8 +56,8 @@ def replay(recording: Recording, progress: Progress | None = None) -> Verdict:
         *compare_final(theirs, ours, end, prediction.rules),
     ]
     found.sort(key=lambda divergence: (divergence.at, divergence.key, divergence.aspect))
-    compared = {"objects": len(theirs), "tracks": len(left), "writes": len(recorded)}
-    return Verdict(recording, prediction, check_integrity(recording), tuple(found), compared)
+    compared = {"objects": len(theirs), "tracks": len(left), "writes": len(recorded) - len(initial)}
+    return Verdict(recording, prediction, tuple(check_integrity(recording)), tuple(found), compared)
 
 
 def _states(versions: tuple[Version, ...]) -> tuple[Version, ...]:
@@ -100,12 +102,12 @@ def _strays(prediction: Prediction) -> list[Divergence]:
     """Pods that the recorded scheduler put on a node that was not among the best."""
     return [
         Divergence(
-            at=0,
+            at=at,
             key=pod,
             aspect="node",
             recorded=node,
             predicted=f"one of {', '.join(best)}",
             rule=prediction.rules.get(pod, ""),
         )
-        for pod, node, best in prediction.choices.strays
+        for at, pod, node, best in prediction.scheduler.strays
     ]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from k8sfsm.kinds.pod_cgroup import cpu_quota, cpu_shares, law, oom_score_adj, pod_cgroup
+from k8sfsm.kinds.pod_qos import qos_class
+from k8sfsm.kinds.pod_resources import CPU, MEMORY, NON_MISSING, pod_limits, pod_requests, resource_request
 from k8sfsm.objects import (
     Affinity,
     Node,
+    Pod,
     PreferredSchedulingTerm,
+    Quantity,
     Taint,
     Toleration,
     from_json,
@@ -91,3 +96,41 @@ def node_affinity(given: dict[str, Any]) -> Any:
     if error := preferred_error(terms):
         return {**out, "preferredError": error}
     return {**out, "preferredScore": preferred_score(terms, node)}
+
+
+def _texts(amounts: Mapping[str, Quantity]) -> dict[str, str]:
+    return {name: str(amount) for name, amount in amounts.items()}
+
+
+@target("pod_resources")
+def pod_resources(given: dict[str, Any]) -> Any:
+    """Effective requests and limits, quality of service, and what the kernel is told."""
+    pod: Pod = from_json(given["pod"])
+    cgroup = pod_cgroup(pod)
+    containers = (*pod.spec.containers, *pod.spec.init_containers)
+    capacity = given["nodeMemoryCapacityBytes"]
+    return {
+        "requests": _texts(pod_requests(pod)),
+        "limits": _texts(pod_limits(pod)),
+        "requestsNoOverhead": _texts(pod_requests(pod, overhead=False)),
+        "requestsContainersOnly": _texts(pod_requests(pod, pod_level=False)),
+        "requestsNonMissing": _texts(pod_requests(pod, non_missing=NON_MISSING)),
+        "cpuRequestMilli": resource_request(pod, CPU).milli_value,
+        "memoryRequestBytes": resource_request(pod, MEMORY).value,
+        "qosClass": qos_class(pod),
+        "oomScoreAdj": {each.name: oom_score_adj(pod, each, capacity) for each in containers},
+        "podCgroup": {
+            "cpuShares": cgroup.cpu_shares,
+            "cpuQuota": cgroup.cpu_quota,
+            "cpuPeriod": cgroup.cpu_period,
+            "memory": cgroup.memory,
+        },
+    }
+
+
+@target("cgroup_cpu")
+def cgroup_cpu(given: dict[str, Any]) -> Any:
+    """helpers_linux.go: MilliCPUToShares, MilliCPUToQuota with the default period."""
+    milli = given["milliCPU"]
+    period = law.constant("cpu_quota_period")
+    return {"shares": cpu_shares(milli), "quotaUs": cpu_quota(milli, period), "periodUs": period}

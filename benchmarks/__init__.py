@@ -1,0 +1,1 @@
+"""Measurements: speed and memory of whole runs, and mutation scores of the specs."""

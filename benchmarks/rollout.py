@@ -1,0 +1,133 @@
+"""From nothing to all ready: one Deployment and one Service on a large cluster, at full size and at a tenth of it.
+
+Each size runs in a process of its own, so that peak memory is its own. Clients' rate limits are lifted, as they are in
+upstream's scalability tests; everything else is a standard cluster with a kubelet per node and Events on.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from resource import RUSAGE_SELF, getrusage
+
+from rich.console import Console
+from rich.table import Table
+
+from k8sfsm.engine.standard import standard_engine
+from k8sfsm.node.scripted import ScriptedRuntime
+from k8sfsm.objects import from_json
+from k8sfsm.request import Create
+from k8sfsm.store import Store
+
+START = 1_767_225_600_000_000_000
+SIZES = ((100, 1_000), (1_000, 10_000))
+
+
+def cluster_nodes(count: int) -> Store:
+    """A store with `count` ready nodes of 32 cores in four zones."""
+    store = Store.starting_at(0)
+    for number in range(count):
+        name = f"node-{number}"
+        resources = {"cpu": "32", "memory": "128Gi", "pods": "110"}
+        node = {
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {
+                "name": name,
+                "uid": f"uid-{name}",
+                "labels": {"kubernetes.io/hostname": name, "topology.kubernetes.io/zone": f"zone-{number % 4}"},
+            },
+            "status": {
+                "capacity": resources,
+                "allocatable": resources,
+                "conditions": [{"type": "Ready", "status": "True"}],
+                "addresses": [{"type": "InternalIP", "address": f"10.1.{number // 250}.{number % 250 + 1}"}],
+            },
+        }
+        store, _ = store.put(from_json(node))
+    return store
+
+
+def manifests(pods: int) -> list[dict[str, object]]:
+    """A namespace, a Service and a Deployment."""
+    labels = {"app": "web"}
+    container = {"name": "app", "image": "web:1", "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}}}
+    return [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "bench"}},
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "web", "namespace": "bench"},
+            "spec": {"selector": labels, "ports": [{"port": 80, "targetPort": 8080}]},
+        },
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "web", "namespace": "bench"},
+            "spec": {
+                "replicas": pods,
+                "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+            },
+        },
+    ]
+
+
+def measure(nodes: int, pods: int) -> dict[str, float]:
+    """Seconds, steps, writes and virtual seconds of one rollout, and the process's peak memory in MiB."""
+    engine = standard_engine(
+        [f"node-{number}" for number in range(nodes)],
+        ScriptedRuntime(),
+        store=cluster_nodes(nodes),
+        now=START,
+        limited=False,
+    )
+    engine.run(until=START + 1_000_000_000)
+    before = engine.steps
+    started = time.perf_counter()
+    namespace, *rest = manifests(pods)
+    engine.submit(Create(object=from_json(namespace)))
+    engine.run(until=engine.now + 100_000_000)
+    for manifest in rest:
+        outcome = engine.submit(Create(object=from_json(manifest)))
+        assert outcome.ok, outcome.message
+
+    def ready() -> int:
+        deployment = engine.store.get("Deployment", "bench", "web")
+        return int(deployment.status.ready_replicas)
+
+    while ready() < pods:
+        engine.run(until=engine.now + 250_000_000)
+    seconds = time.perf_counter() - started
+    return {
+        "nodes": nodes,
+        "pods": pods,
+        "seconds": seconds,
+        "pods_per_second": pods / seconds,
+        "us_per_pod": seconds / pods * 1e6,
+        "steps": engine.steps - before,
+        "writes": engine.store.revision,
+        "virtual_seconds": (engine.now - START) / 1e9,
+        "peak_mib": getrusage(RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def main() -> None:
+    """Run both sizes, each in a process of its own, and print a table and the growth of the cost per pod."""
+    results = []
+    for nodes, pods in SIZES:
+        command = [sys.executable, "-m", "benchmarks.rollout", str(nodes), str(pods)]
+        results.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+    table = Table("nodes", "pods", "seconds", "pods/s", "us/pod", "steps", "writes", "virtual s", "peak MiB")
+    for result in results:
+        table.add_row(*(f"{value:,.0f}" if value > 100 else f"{value:,.2f}" for value in result.values()))
+    console = Console(width=120)
+    console.print(table)
+    growth = results[-1]["us_per_pod"] / results[0]["us_per_pod"]
+    console.print(f"cost per pod at full size: {growth:.2f} times that at a tenth")
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(int(sys.argv[1]), int(sys.argv[2]))))

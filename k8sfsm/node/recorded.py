@@ -1,0 +1,187 @@
+"""A container runtime that answers with what a recorded environment did: for replays.
+
+Every order is answered with the recorded fact of the same pod, container and attempt, at the recorded time or, where
+the kubelet of the replay is late, at once. What was not recorded is answered by `fallback`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from k8sfsm.node.runtime import Answer, Runtime, RuntimeEvent, State, pod_of
+from k8sfsm.node.scripted import NO_SUCH_FILE, ScriptedRuntime, image_id, not_found, reported_name
+from k8sfsm.objects import Container
+from k8sfsm.objects.times import parse_time
+from k8sfsm.request import Call
+
+_ORDERED: Final = ("sigterm", "sigkill after grace period", "sigkill")
+"""Why a run ended, where the kubelet had ordered it."""
+_SIZE: Final = 1_048_576
+
+
+class RecordedRuntime:
+    """Facts from a list of recorded environment events (lines of `env.jsonl`).
+
+    `image_facts`: image -> (name, id, size) as the runtime reported them; `container_ids`: short id -> whole id;
+    `cleaned_at`: pod uid -> when the kubelet handed the pod back (ns), which the log does not tell.
+    """
+
+    def __init__(
+        self,
+        events: Iterable[Mapping[str, Any]],
+        image_facts: Mapping[str, tuple[str, str, int]] | None = None,
+        container_ids: Mapping[str, str] | None = None,
+        cleaned_at: Mapping[str, int] | None = None,
+        fallback: Runtime | None = None,
+    ) -> None:
+        self.image_facts = dict(image_facts or {})
+        self.container_ids = dict(container_ids or {})
+        self.cleaned_at = dict(cleaned_at or {})
+        self.fallback: Runtime = fallback if fallback is not None else ScriptedRuntime()
+        self._pods: dict[str, list[tuple[int, Mapping[str, Any]]]] = {}
+        for event in events:
+            if "uid" in event:
+                self._pods.setdefault(event["uid"], []).append((parse_time(event["ts"]), event))
+        for found in self._pods.values():
+            found.sort(key=lambda pair: pair[0])
+
+    def answer(self, call: Call, now: int, state: State) -> Iterable[Answer]:
+        """The recorded facts that follow from `call`; the fallback's where nothing of the kind was recorded."""
+        answers = _ANSWERS.get(call.verb)
+        found = list(answers(self, call, now, state)) if answers is not None else []
+        if found or call.verb == "probe":
+            return found
+        return self.fallback.answer(call, now, state)
+
+    def _recorded(self, call: Call, *kinds: str, **wanted: Any) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        for at, event in self._pods.get(call.uid, ()):
+            if event["event"] in kinds and all(event.get(name) == value for name, value in wanted.items()):
+                yield at, event
+
+    def _run_sandbox(self, call: Call, now: int, state: State) -> Iterator[Answer]:
+        for at, event in self._recorded(call, "sandbox-run", attempt=call.arguments["attempt"]):
+            due = max(now, at)
+            yield due, _event(call, due, "sandbox-run", attempt=event["attempt"], ip=event.get("ip", ""))
+            return
+
+    def _stop_sandbox(self, call: Call, now: int, state: State) -> Iterator[Answer]:
+        for at, _ in self._recorded(call, "sandbox-stop"):
+            due = max(now, at)
+            yield due, _event(call, due, "sandbox-stop")
+            return
+
+    def _pull_image(self, call: Call, now: int, state: State) -> Iterator[Answer]:
+        """The first recorded pull of the image by the pod that ended after the pod's last one."""
+        image = call.arguments["image"]
+        before = pod_of(state, call.uid).pulls.get(image)
+        last = before.finished_at if before is not None else 0
+        begun = now
+        for at, event in self._recorded(call, "pull-start", "pull-done", "pull-failed", image=image):
+            if at <= last:
+                continue
+            if event["event"] == "pull-start":
+                begun = max(now, at)
+                continue
+            due = max(now, at)
+            kind = "pull-start" if begun == now else "pull-queued"
+            yield now, _event(call, now, kind, image=image, begins=begun, ends=due)
+            yield due, _event(call, due, event["event"], image=image, **self._image(image, event))
+            return
+
+    def _image(self, image: str, event: Mapping[str, Any]) -> dict[str, Any]:
+        if event["event"] == "pull-failed":
+            return {"message": event.get("message") or not_found(image)}
+        name, identity, size = self.image_facts.get(image, (reported_name(image), image_id(image), _SIZE))
+        return {"reported_image": name, "image_id": identity, "size": size}
+
+    def _start_container(self, call: Call, now: int, state: State) -> Iterator[Answer]:
+        attempt = call.arguments["attempt"]
+        wanted = {"container": call.container, "attempt": attempt}
+        started = next(self._recorded(call, "container-start", "container-start-error", **wanted), None)
+        if started is None:
+            return
+        at, event = started
+        due = max(now, at)
+        image = event.get("image", "")
+        facts = self._image(image, event)
+        facts.pop("size")
+        facts |= {"attempt": attempt, "id": self._id(event), "image": image}
+        if event["event"] == "container-start-error":
+            yield due, _event(call, due, "container-start-error", code=128, message=NO_SUCH_FILE, **facts)
+            return
+        yield due, _event(call, due, "container-start", **facts)
+        yield from self._probes(call, due, wanted)
+        for ended, exit_ in self._recorded(call, "container-exit", **wanted):
+            if exit_.get("why") not in _ORDERED:
+                yield max(due, ended), self._exit(call, max(due, ended), exit_)
+
+    def _id(self, event: Mapping[str, Any]) -> str:
+        short = event.get("id", "")
+        known: str = self.container_ids.get(short, f"containerd://{short}")
+        return known
+
+    def _exit(self, call: Call, due: int, event: Mapping[str, Any]) -> RuntimeEvent:
+        return _event(
+            call,
+            due,
+            "container-exit",
+            attempt=event["attempt"],
+            code=event.get("code", 0),
+            reason=event.get("reason", ""),
+            message=event.get("message", ""),
+        )
+
+    def _probes(self, call: Call, started: int, wanted: Mapping[str, Any]) -> Iterator[Answer]:
+        spec: Container = call.arguments["spec"]
+        probes = {"startup": spec.startup_probe, "live": spec.liveness_probe, "ready": spec.readiness_probe}
+        for at, event in self._recorded(call, "probe", **wanted):
+            kind = event.get("probe", "")
+            probe = probes.get(kind)
+            if probe is None:
+                continue
+            due = max(started, at)
+            text = f"{kind}: not ok\n" if event.get("via") == "exec" else "HTTP probe failed with statuscode: 503"
+            yield (
+                due,
+                _event(
+                    call,
+                    due,
+                    "probe",
+                    attempt=event["attempt"],
+                    probe=kind,
+                    ok=event["ok"],
+                    message="" if event["ok"] else text,
+                    success=probe.success_threshold or 1,
+                    failure=probe.failure_threshold or 3,
+                ),
+            )
+
+    def _stop_container(self, call: Call, now: int, state: State) -> Iterator[Answer]:
+        wanted = {"container": call.container, "attempt": call.arguments["attempt"]}
+        for at, event in self._recorded(call, "container-exit", **wanted):
+            due = max(now, at)
+            yield now, _event(call, now, "stop-signal", attempt=event["attempt"])
+            yield due, self._exit(call, due, event)
+            return
+
+    def _clean_up_pod(self, call: Call, now: int, state: State) -> Iterator[Answer]:
+        if call.uid in self.cleaned_at:
+            due = max(now, self.cleaned_at[call.uid])
+            yield due, _event(call, due, "volumes-unmounted")
+
+
+_ANSWERS: Final[Mapping[str, Callable[[RecordedRuntime, Call, int, State], Iterable[Answer]]]] = {
+    "run-sandbox": RecordedRuntime._run_sandbox,
+    "stop-sandbox": RecordedRuntime._stop_sandbox,
+    "pull-image": RecordedRuntime._pull_image,
+    "start-container": RecordedRuntime._start_container,
+    "stop-container": RecordedRuntime._stop_container,
+    "clean-up-pod": RecordedRuntime._clean_up_pod,
+}
+
+
+def _event(call: Call, at: int, kind: str, **fields: Any) -> RuntimeEvent:
+    return RuntimeEvent(
+        at=at, node=call.node, uid=call.uid, kind=kind, pod=call.pod, container=call.container, **fields
+    )

@@ -1,0 +1,1 @@
+"""Stories: a cluster, what the user does, what goes wrong, and what must come of it."""

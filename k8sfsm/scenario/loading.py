@@ -1,0 +1,324 @@
+"""Reads scenarios: from YAML text to a checked `Story`. Every mistake has its file, line and column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from attrs import define, evolve, field
+
+from k8sfsm.node.scripted import parse_script
+from k8sfsm.objects import ManifestError, Quantity, QuantityError, parse_duration
+from k8sfsm.objects.yamltext import Document, YAMLTextError, read_documents
+from k8sfsm.scenario.expect import read_expectation
+from k8sfsm.scenario.manifests import manifests_in, read_manifests, without_tabs
+from k8sfsm.scenario.model import (
+    VERBS,
+    Action,
+    Behaviour,
+    ClusterSetting,
+    Expectation,
+    Fault,
+    LatencySetting,
+    Manifest,
+    NodeSetting,
+    Story,
+    Timed,
+    Wanted,
+)
+from k8sfsm.scenario.order import Refused, key_called
+from k8sfsm.spec.mistakes import Mistake, Position, SpecError, did_you_mean
+from k8sfsm.spec.model import Scenario
+from k8sfsm.spec.source import Located, LocatedList, read_yaml
+from k8sfsm.spec.structure import keys_of, structure, type_name
+
+T = TypeVar("T")
+
+MOST_NODES: Final = 5000
+FAULTS: Final = ("stop", "start", "crash", "lag")
+DOCUMENTS: Final = ("apply", "create")
+"""Verbs that take manifests."""
+
+
+def is_scenario(text: str) -> bool:
+    """Whether a text is a scenario: one mapping that has no kind, and a key of a scenario."""
+    try:
+        documents = tuple(read_documents(without_tabs(text), ""))
+    except YAMLTextError:
+        return False
+    if len(documents) != 1 or not isinstance(documents[0].value, dict):
+        return False
+    value = documents[0].value
+    return "kind" not in value and "apiVersion" not in value and any(key in value for key in keys_of(Scenario))
+
+
+def load_story(path: Path) -> Story:
+    """Read a scenario file. Raises SpecError with every mistake, and OSError."""
+    return read_story(path.read_text("utf-8"), str(path), path.parent)
+
+
+def read_story(text: str, name: str, folder: Path | None = None) -> Story:
+    """Read a scenario. `name`: the file's, for positions; `folder`: where files that it names are. Raises SpecError."""
+    raw, mistakes = read_yaml(text, name)
+    scenario, more = structure(raw, Scenario)
+    reading = _Reading(name=name, folder=folder or Path(), mistakes=[*mistakes, *more])
+    if scenario is None:
+        raise SpecError(reading.mistakes)
+    story = reading.story(raw, text)
+    if reading.mistakes:
+        raise SpecError(reading.mistakes)
+    return story
+
+
+def default_nodes(count: int) -> tuple[NodeSetting, ...]:
+    """Nodes node-1, node-2, ..."""
+    return tuple(NodeSetting(name=f"node-{number}") for number in range(1, count + 1))
+
+
+@define
+class _Reading:
+    """One scenario being read; mistakes are collected, so that a user sees all of them."""
+
+    name: str
+    folder: Path
+    mistakes: list[Mistake]
+    document: Document = field(factory=lambda: Document(None))
+
+    def story(self, raw: Located, text: str) -> Story:
+        """The whole scenario."""
+        if not self.mistakes:
+            found = tuple(read_documents(text, self.name))
+            self.document = found[0] if found else Document({})
+        cluster = self.part(raw.get("cluster", Located(raw.at)), ClusterSetting) or ClusterSetting()
+        until = raw.get("until")
+        story = Story(
+            name=self.name,
+            cluster=cluster,
+            nodes=self.nodes(cluster, raw),
+            manifests=self.given(raw.get("manifests"), ("manifests",), raw.at),
+            environment=tuple(self.parts(raw, "environment", Behaviour)),
+            actions=tuple(self.actions(raw)),
+            faults=tuple(self.faults(raw)),
+            expect=tuple(self.expectations(raw)),
+            until=None if until is None else self.duration(until, raw.value_at["until"]),
+            doc=str(raw.get("doc", "")),
+        )
+        self.check_scripts(story)
+        self.check_latencies(cluster.latencies)
+        self.check_end(story)
+        return story
+
+    def wrong(self, at: Position, message: str) -> None:
+        """Note a mistake."""
+        self.mistakes.append(Mistake(at, message))
+
+    # -- parts --------------------------------------------------------------------------------------------------------
+
+    def part(self, raw: Any, cls: type[T]) -> T | None:
+        """One part as a class of the model; None where it has mistakes."""
+        if not isinstance(raw, Located):
+            at = raw.at if isinstance(raw, LocatedList) else Position(self.name, 1, 1)
+            self.wrong(at, f"{type_name(raw)} stands here, expected a mapping with the keys {', '.join(keys_of(cls))}")
+            return None
+        value, mistakes = structure(raw, cls)
+        self.mistakes += mistakes
+        return value
+
+    def rows(self, raw: Located, key: str) -> Iterator[tuple[int, Any, Position]]:
+        """The items of a list of the scenario with their numbers and places."""
+        found = raw.get(key)
+        if found is None:
+            return
+        if not isinstance(found, LocatedList):
+            self.wrong(raw.value_at[key], f"'{key}': {type_name(found)} stands here, expected a list")
+            return
+        yield from zip(range(len(found)), found, found.item_at, strict=True)
+
+    def parts(self, raw: Located, key: str, cls: type[T]) -> Iterator[T]:
+        """The items of a list as a class of the model."""
+        for _, item, at in self.rows(raw, key):
+            if not isinstance(item, Located):
+                self.wrong(
+                    at, f"{type_name(item)} stands here, expected a mapping with the keys {', '.join(keys_of(cls))}"
+                )
+            elif (value := self.part(item, cls)) is not None:
+                yield value
+
+    def duration(self, value: Any, at: Position) -> int:
+        """A time of the file in ns; 0 where it is wrong."""
+        try:
+            if not isinstance(value, str):
+                raise ValueError
+            found = parse_duration(value)
+        except ValueError:
+            self.wrong(at, f"{type_name(value)} stands here, expected a duration such as 30s or 1m30s")
+            return 0
+        if found < 0:
+            self.wrong(at, f"{type_name(value)} stands here, expected a duration that is not negative")
+        return max(found, 0)
+
+    # -- the cluster --------------------------------------------------------------------------------------------------
+
+    def nodes(self, cluster: ClusterSetting, raw: Located) -> tuple[NodeSetting, ...]:
+        """The nodes that the file asks for."""
+        asked = cluster.nodes
+        at = raw["cluster"].value_at.get("nodes", raw.at) if isinstance(raw.get("cluster"), Located) else raw.at
+        if isinstance(asked, int) and not isinstance(asked, bool):
+            if not 0 <= asked <= MOST_NODES:
+                self.wrong(at, f"{asked} nodes, expected a number from 0 to {MOST_NODES}")
+                return ()
+            return default_nodes(asked)
+        if not isinstance(asked, LocatedList):
+            self.wrong(at, f"{type_name(asked)} stands here, expected a number of nodes or a list of them")
+            return ()
+        found = tuple(self.parts(raw["cluster"], "nodes", NodeSetting))
+        for node in found:
+            self.check_node(node, [each.name for each in found if each is not node])
+        return found
+
+    def check_node(self, node: NodeSetting, others: list[str]) -> None:
+        """Quantities and names of a node."""
+        if node.name in others:
+            self.wrong(node.at, f"node '{node.name}' stands twice, expected each name once")
+        for name in ("cpu", "memory"):
+            try:
+                Quantity.parse(str(getattr(node, name)))
+            except QuantityError as error:
+                self.wrong(node.at, f"'{name}': {error}")
+
+    def check_latencies(self, latencies: LatencySetting) -> None:
+        """Latencies are durations."""
+        for value in (latencies.request, latencies.watch):
+            self.duration(value, latencies.at)
+
+    def check_scripts(self, story: Story) -> None:
+        """Scripts are phrases that the runtime knows."""
+        for behaviour in story.environment:
+            try:
+                parse_script(behaviour.script)
+            except ValueError as error:
+                self.wrong(behaviour.at, str(error))
+
+    def check_end(self, story: Story) -> None:
+        """Nothing is due after the end."""
+        if story.until is None:
+            return
+        late = [(each.due, each.part.at) for each in (*story.actions, *story.faults)]
+        late += [(each.deadline, each.at) for each in story.expect if each.deadline is not None]
+        for due, at in late:
+            if due > story.until:
+                self.wrong(at, "this is due after `until`, expected a time before it")
+
+    # -- manifests ----------------------------------------------------------------------------------------------------
+
+    def given(self, value: Any, steps: tuple[str | int, ...], at: Position) -> tuple[Manifest, ...]:
+        """Manifests: a file name, a document, or a list of both."""
+        if value is None:
+            return ()
+        if isinstance(value, LocatedList):
+            rows = zip(range(len(value)), value, value.item_at, strict=True)
+            return tuple(each for number, item, place in rows for each in self.given(item, (*steps, number), place))
+        try:
+            if isinstance(value, str):
+                path = self.folder / value
+                return read_manifests(path.read_text("utf-8"), str(path))
+            return tuple(manifests_in(self.document, steps)) if self.document.value else ()
+        except ManifestError as error:
+            self.mistakes.append(_mistake(error, at))
+        except OSError as error:
+            self.wrong(at, f"{value}: {(error.strerror or str(error)).lower()}, expected a readable file")
+        return ()
+
+    # -- actions, faults, expectations --------------------------------------------------------------------------------
+
+    def actions(self, raw: Located) -> Iterator[Timed]:
+        """What the user does, in order of time."""
+        found = []
+        for number, item, at in self.rows(raw, "actions"):
+            action = self.part(_spelled_out(item), Action) if isinstance(item, Located) else None
+            if not isinstance(item, Located):
+                self.wrong(at, f"{type_name(item)} stands here, expected an action: a time `at` and a verb")
+            if action is None:
+                continue
+            verbs = [verb for verb in VERBS if verb in item]
+            if len(verbs) != 1:
+                these = " and ".join(verbs) or "none"
+                self.wrong(at, f"an action has one verb, found {these}; expected one of: {', '.join(VERBS)}")
+                continue
+            self.check_target(getattr(action, verbs[0]))
+            steps = ("actions", number, verbs[0])
+            manifests = self.given(item[verbs[0]], steps, at) if verbs[0] in DOCUMENTS else ()
+            due = self.duration(action.at_, item.value_at.get("at", at))
+            found.append(Timed(due=due, part=action, manifests=manifests))
+        yield from sorted(found, key=lambda each: each.due)
+
+    def check_target(self, verb: Any) -> None:
+        """The object of a verb is one."""
+        target = getattr(verb, "object", None)
+        if target is None:
+            return
+        try:
+            key_called(target, verb.namespace)
+        except Refused as error:
+            self.wrong(verb.at, str(error))
+
+    def faults(self, raw: Located) -> Iterator[Timed]:
+        """What goes wrong, in order of time."""
+        found = []
+        for fault in self.parts(raw, "faults", Fault):
+            named = [name for name in FAULTS if getattr(fault, name)]
+            if len(named) != 1:
+                self.wrong(fault.at, f"a fault is one of {', '.join(FAULTS)}, found {' and '.join(named) or 'none'}")
+                continue
+            length = self.duration(fault.for_, fault.at) if named == ["lag"] else None
+            due = self.duration(fault.at_, fault.at)
+            found.append(Timed(due=due, part=evolve(fault, for_=length)))
+        yield from sorted(found, key=lambda each: each.due)
+
+    def expectations(self, raw: Located) -> Iterator[Wanted]:
+        """What must hold; a bare sentence is about the end."""
+        for _, item, at in self.rows(raw, "expect"):
+            expectation = Expectation(that=item, at=at) if isinstance(item, str) else self.part(item, Expectation)
+            if expectation is None:
+                continue
+            if expectation.at_ is not None and expectation.by is not None:
+                self.wrong(expectation.at, "`at` and `by` stand together, expected one of them")
+            time = expectation.at_ if expectation.at_ is not None else expectation.by
+            deadline = None if time is None else self.duration(time, expectation.at)
+            try:
+                test = read_expectation(expectation.that, expectation.namespace)
+            except ValueError as error:
+                self.wrong(expectation.at, str(error))
+                continue
+            text = " ".join(expectation.that.split())
+            early = expectation.by is not None
+            yield Wanted(text=text, test=test, deadline=deadline, early=early, at=expectation.at)
+
+
+def _spelled_out(action: Located) -> Located:
+    """`restart: deployment/web` and `cordon: node-1` as the mappings that they stand for."""
+    for verb in VERBS:
+        value = action.get(verb)
+        if isinstance(value, str) and verb not in DOCUMENTS:
+            key = "node" if verb in ("cordon", "uncordon", "drain", "taint") else "object"
+            long = Located(action.key_at[verb])
+            long[key] = value
+            long.key_at[key] = long.value_at[key] = action.value_at[verb]
+            action[verb] = long
+    return action
+
+
+def _mistake(error: ManifestError, fallback: Position) -> Mistake:
+    """A manifest's error as a mistake at its own place."""
+    file, _, rest = str(error).partition(":")
+    line, _, rest = rest.partition(":")
+    column, _, message = rest.partition(":")
+    if not (line.isdigit() and column.isdigit()):
+        return Mistake(fallback, str(error))
+    return Mistake(Position(file, int(line), int(column)), message.strip())
+
+
+def unknown(name: str, known: Mapping[str, Any] | tuple[str, ...], what: str) -> str:
+    """The sentence about a name that is not known."""
+    return f"no {what} is called '{name}', {did_you_mean(name, known)}"

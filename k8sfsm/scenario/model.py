@@ -1,0 +1,287 @@
+"""The parts of a scenario, as its file has them. `specs/schema/scenario.schema.json` describes the same.
+
+Times are durations since the start, in Go's notation (`1m30s`). As in all specs, `at` is the position of a row in its
+file; the key `at` of the file is `at_`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from attrs import field, frozen
+
+from k8sfsm.objects.yamltext import Place
+from k8sfsm.spec.mistakes import NOWHERE, Position
+
+
+@frozen(kw_only=True)
+class NodeSetting:
+    """A node of the cluster. `cpu`, `memory`: quantities; `taints` as `kubectl taint` writes them."""
+
+    name: str
+    cpu: Any = 4
+    memory: Any = "8Gi"
+    pods: int = 110
+    zone: str = ""
+    labels: Mapping[str, str] = field(factory=dict)
+    taints: tuple[str, ...] = ()
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
+class LatencySetting:
+    """How long a request takes to the API server, and a change to those who watch."""
+
+    request: str = "4ms"
+    watch: str = "2ms"
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
+class ClusterSetting:
+    """The cluster. `nodes`: their number, or a list of them; `limits`: the clients' rate limits."""
+
+    nodes: Any = 3
+    seed: int = 0
+    limits: bool = True
+    latencies: LatencySetting = LatencySetting()
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
+class Behaviour:
+    """How containers behave: `container` ("*": all) of Pods whose names match `pods` (`web-*`), as `script` says."""
+
+    pods: str
+    script: str
+    container: str = "*"
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
+class DeleteVerb:
+    """`kubectl delete`: `grace` in seconds."""
+
+    object: str
+    namespace: str = ""
+    propagation: Literal["Background", "Foreground", "Orphan"] = "Background"
+    grace: int | None = None
+    force: bool = False
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
+class ScaleVerb:
+    """`kubectl scale`."""
+
+    object: str
+    replicas: int
+    namespace: str = ""
+    current: int | None = None
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
+class ImageVerb:
+    """`kubectl set image`; container "*": all of them."""
+
+    object: str
+    image: str
+    container: str = "*"
+    namespace: str = ""
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
+class RolloutVerb:
+    """`kubectl rollout restart`, `pause`, `resume`, `history`."""
+
+    object: str
+    namespace: str = ""
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
+class RevisionVerb:
+    """`kubectl rollout undo` and `status`; revision 0: undo takes the one before the latest, status any."""
+
+    object: str
+    revision: int = 0
+    namespace: str = ""
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
+class MarkVerb:
+    """`kubectl label` and `annotate`; null takes a mark away."""
+
+    object: str
+    set: Mapping[str, str | None]
+    overwrite: bool = False
+    namespace: str = ""
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
+class PatchVerb:
+    """`kubectl patch`."""
+
+    object: str
+    body: Any
+    type: Literal["strategic", "merge", "json"] = "strategic"
+    subresource: str = ""
+    namespace: str = ""
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
+class NodeVerb:
+    """`kubectl cordon` and `uncordon`."""
+
+    node: str
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
+class DrainVerb:
+    """`kubectl drain`."""
+
+    node: str
+    force: bool = False
+    ignore_daemonsets: bool = False
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
+class TaintVerb:
+    """`kubectl taint`: `key=value:Effect` adds a taint, `key:Effect-` takes it away."""
+
+    node: str
+    taints: tuple[str, ...]
+    overwrite: bool = False
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
+class Action:
+    """What the user does at a time: exactly one verb. `refused`: a part of the refusal that is expected."""
+
+    at_: Any = "0s"
+    user: str = "user"
+    refused: str | None = None
+    apply: Any = None
+    create: Any = None
+    delete: DeleteVerb | None = None
+    scale: ScaleVerb | None = None
+    image: ImageVerb | None = None
+    restart: RolloutVerb | None = None
+    pause: RolloutVerb | None = None
+    resume: RolloutVerb | None = None
+    history: RolloutVerb | None = None
+    undo: RevisionVerb | None = None
+    status: RevisionVerb | None = None
+    label: MarkVerb | None = None
+    annotate: MarkVerb | None = None
+    patch: PatchVerb | None = None
+    cordon: NodeVerb | None = None
+    uncordon: NodeVerb | None = None
+    drain: DrainVerb | None = None
+    taint: TaintVerb | None = None
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
+class Fault:
+    """What goes wrong at a time: one of `stop`, `start`, `crash`, `lag`.
+
+    `stop`, `start`: a component (kube-controller-manager, kube-scheduler, kubelet/NODE), or a node: its kubelet.
+    `crash`: a controller that loses its memory. `lag`: a component that sees nothing new of `kind` `for` a time.
+    """
+
+    at_: Any
+    stop: str = ""
+    start: str = ""
+    crash: str = ""
+    lag: str = ""
+    kind: str = ""
+    for_: Any = None
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
+class Expectation:
+    """What must hold: `at` a time, `by` a time at the latest, or at the end (neither)."""
+
+    that: str
+    at_: Any = None
+    by: Any = None
+    namespace: str = ""
+    at: Position = NOWHERE
+
+
+VERBS: tuple[str, ...] = (
+    "apply",
+    "create",
+    "delete",
+    "scale",
+    "image",
+    "restart",
+    "pause",
+    "resume",
+    "history",
+    "undo",
+    "status",
+    "label",
+    "annotate",
+    "patch",
+    "cordon",
+    "uncordon",
+    "drain",
+    "taint",
+)
+"""The members of an Action that are verbs."""
+
+
+@frozen(kw_only=True)
+class Manifest:
+    """An object that a user gives, in JSON form, and where it stands."""
+
+    document: Mapping[str, Any]
+    place: Place
+
+
+@frozen(kw_only=True)
+class Timed:
+    """A part of a story and when it is due: ns since the start."""
+
+    due: int
+    part: Any
+    manifests: tuple[Manifest, ...] = ()
+
+
+@frozen(kw_only=True)
+class Wanted:
+    """An expectation that was read: `test` asks it; `deadline` ns since the start (None: the end); `early`: `by`."""
+
+    text: str
+    test: Any
+    deadline: int | None
+    early: bool
+    at: Position
+
+
+@frozen(kw_only=True)
+class Story:
+    """A scenario that was read and checked. `until`: ns after the start, None: until the cluster is at rest."""
+
+    name: str = ""
+    cluster: ClusterSetting = ClusterSetting()
+    nodes: tuple[NodeSetting, ...] = ()
+    manifests: tuple[Manifest, ...] = ()
+    environment: tuple[Behaviour, ...] = ()
+    actions: tuple[Timed, ...] = ()
+    faults: tuple[Timed, ...] = ()
+    expect: tuple[Wanted, ...] = ()
+    until: int | None = None
+    doc: str = ""

@@ -1,0 +1,266 @@
+"""Plays a story: the cluster, the user's commands, the faults, and whether all came as expected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import attrs
+from attrs import define, field, frozen
+
+from k8sfsm.engine.action import Crash, Lag, Start, Stop
+from k8sfsm.engine.engine import Engine
+from k8sfsm.engine.line import Line
+from k8sfsm.objects import format_duration
+from k8sfsm.scenario.cluster import START, engine_of
+from k8sfsm.scenario.loading import unknown
+from k8sfsm.scenario.model import VERBS, Action, Fault, Manifest, Story, Timed, Wanted
+from k8sfsm.scenario.order import DEFAULT_NAMESPACE
+from k8sfsm.scenario.user import Reply, User
+from k8sfsm.scenario.verbs import in_namespace
+from k8sfsm.spec.mistakes import Mistake, SpecError
+
+SECOND: Final = 1_000_000_000
+QUIET: Final = 660 * SECOND
+"""A story is over where only probes and heartbeats go on for so long: longer than the usual progress deadline."""
+LONGEST: Final = 3600 * SECOND
+"""A story without `until` that does not come to rest (a crash loop) is over after this."""
+_UNCHANGED: Final = ("Lease", "Event", "Node")
+
+
+@frozen
+class Told:
+    """A command and what became of it. `at`: ns; `refusal_wanted`: the refusal was expected."""
+
+    at: int
+    command: str
+    reply: Reply
+    place: str = ""
+    refusal_wanted: bool = False
+
+
+@frozen
+class Miss:
+    """Something that did not come as expected: one line for people, with the place of what was expected."""
+
+    place: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.text}"
+
+
+@define
+class Play:
+    """A story under way. After `run`: `engine` at the end, all `lines`, what the user was `told`, and the `misses`.
+
+    `ending`: why it ended (``at rest``, ``until``, ``quiet``, ``longest``). `made`: namespaces that were added.
+    """
+
+    story: Story
+    engine: Engine
+    lines: list[Line]
+    made: tuple[str, ...] = ()
+    told: list[Told] = field(factory=list)
+    misses: list[Miss] = field(factory=list)
+    ending: str = ""
+    _pending: list[Wanted] = field(factory=list)
+    _checked: int = 0
+
+    @classmethod
+    def of(cls, story: Story) -> Play:
+        """The story at its start. Raises SpecError where it names components that its cluster does not have."""
+        lines: list[Line] = []
+        made = missing_namespaces(story)
+        engine = engine_of(story, tracer=lines.append, namespaces=made)
+        play = cls(story, engine, lines, made)
+        play._schedule_faults()
+        return play
+
+    @property
+    def user(self) -> User:
+        """The user of the story, for commands from Python."""
+        return User(self.engine)
+
+    def run(self) -> Play:
+        """Play the story to its end."""
+        self._pending = [wanted for wanted in self.story.expect if wanted.early]
+        self._give(self.story.manifests)
+        for due, moment in self._moments():
+            self._advance(START + due)
+            if isinstance(moment, Timed):
+                self._do(moment)
+            else:
+                self._expect(moment)
+        self._finish()
+        return self
+
+    # -- commands -----------------------------------------------------------------------------------------------------
+
+    def _give(self, manifests: Iterable[Manifest], verb: str = "apply", action: Action | None = None) -> None:
+        """Apply or create manifests one after the other."""
+        account, refused = (action.user, action.refused) if action is not None else ("user", None)
+        user = User(self.engine, account)
+        for manifest in manifests:
+            document = manifest.document
+            unnamed = action is None and not document["metadata"].get("name")
+            reply = user.create(document) if unnamed else getattr(user, verb)(document)
+            name = f"{document.get('kind')}/{document['metadata'].get('name', '')}"
+            self._tell(f"{verb} {name}", reply, str(manifest.place), refused)
+
+    def _do(self, timed: Timed) -> None:
+        """A verb of the user."""
+        action: Action = timed.part
+        verb = next(name for name in VERBS if getattr(action, name) is not None)
+        if timed.manifests:
+            self._give(timed.manifests, verb, action)
+            return
+        asked = getattr(action, verb)
+        names = [part.name for part in attrs.fields(type(asked)) if part.name != "at"]
+        options = {name: _json(getattr(asked, name)) for name in names}
+        user = User(self.engine, action.user, options.pop("namespace", "") or DEFAULT_NAMESPACE)
+        target = options.pop("object", None) or options.pop("node")
+        if "set" in options:
+            options["marks"] = options.pop("set")
+        reply = getattr(user, verb)(target, **options)
+        self._tell(f"{verb} {target}", reply, str(action.at), action.refused)
+
+    def _tell(self, command: str, reply: Reply, place: str, refused: str | None) -> None:
+        """Note what a command came to, and move on by the time that the request took."""
+        wanted = refused is not None and reply.refused and refused in reply.text
+        self.told.append(Told(self.engine.now, command, reply, place, wanted))
+        if refused is not None and not wanted:
+            self.misses.append(Miss(place, f"expected {command} to be refused with '{refused}', found: {reply.text}"))
+        elif reply.refused and not wanted:
+            self.misses.append(Miss(place, f"{command} was refused: {reply.text}"))
+        self._advance(self.engine.now + 2 * self.engine.latencies.request)
+
+    # -- time ---------------------------------------------------------------------------------------------------------
+
+    def _moments(self) -> list[tuple[int, Timed | Wanted]]:
+        """What is due at a time (ns since the start), in order; at one time commands come before expectations."""
+        asked = [each for each in self.story.expect if each.deadline is not None and not each.early]
+        moments: list[tuple[int, Timed | Wanted]] = [(timed.due, timed) for timed in self.story.actions]
+        moments += [(wanted.deadline or 0, wanted) for wanted in asked]
+        return sorted(moments, key=lambda each: each[0])
+
+    def _advance(self, until: int | None) -> None:
+        """Let the cluster run until a time (ns); None: until it is at rest, or a limit is reached."""
+        if until is not None and until < self.engine.now:
+            return
+        self.engine.run(until=until, stop=self._stop if until is None else self._watch)
+
+    def _finish(self) -> None:
+        """The end: the last expectations."""
+        last = [START + wanted.deadline for wanted in self._pending if wanted.deadline is not None]
+        if self.story.until is not None:
+            self._advance(START + self.story.until)
+            self.ending = "until"
+        else:
+            self._advance(None)
+            self.ending = self.ending or "at rest"
+            for deadline in sorted(last):
+                if self._pending:
+                    self._advance(deadline)
+        self._watch(self.engine)
+        for wanted in self._pending:
+            self._miss(wanted)
+        for wanted in self.story.expect:
+            if wanted.deadline is None:
+                self._expect(wanted)
+
+    def _stop(self, engine: Engine) -> bool:
+        """Whether a cluster that does not come to rest has gone on for long enough."""
+        self._watch(engine)
+        changes = (line.at for line in reversed(self.lines) if line.change and line.key[0] not in _UNCHANGED)
+        if engine.now - START > LONGEST:
+            self.ending = "longest"
+        elif engine.steps % 64 == 0 and engine.now - next(changes, START) > QUIET and not self._pending:
+            self.ending = "quiet"
+        return bool(self.ending)
+
+    def _watch(self, engine: Engine) -> bool:
+        """Look whether expectations with a deadline have come true."""
+        if not self._pending or engine.store.revision == self._checked:
+            return False
+        self._checked = engine.store.revision
+        due = engine.now - START
+        self._pending = [
+            wanted
+            for wanted in self._pending
+            if due > (wanted.deadline or 0) or not wanted.test(engine.store, engine.now).holds
+        ]
+        return False
+
+    # -- findings -----------------------------------------------------------------------------------------------------
+
+    def _expect(self, wanted: Wanted) -> None:
+        if not wanted.test(self.engine.store, self.engine.now).holds:
+            self._miss(wanted)
+
+    def _miss(self, wanted: Wanted) -> None:
+        found = wanted.test(self.engine.store, self.engine.now).found
+        when = (
+            "at the end"
+            if wanted.deadline is None
+            else f"{'by' if wanted.early else 'at'} {format_duration(wanted.deadline)}"
+        )
+        self.misses.append(Miss(str(wanted.at), f"expected {wanted.text} {when}, found {found}"))
+
+    # -- faults -------------------------------------------------------------------------------------------------------
+
+    def _schedule_faults(self) -> None:
+        mistakes: list[Mistake] = []
+        for timed in self.story.faults:
+            try:
+                for action in self._fault(timed.part):
+                    self.engine.schedule(action, START + timed.due)
+            except LookupError as error:
+                mistakes.append(Mistake(timed.part.at, str(error.args[0])))
+        if mistakes:
+            raise SpecError(mistakes)
+
+    def _fault(self, fault: Fault) -> list[Any]:
+        if fault.crash:
+            return [Crash(_known(fault.crash, self.engine.actors, "controller"))]
+        if fault.stop:
+            return [Stop(self._component(fault.stop))]
+        if fault.start:
+            return [Start(self._component(fault.start))]
+        component = self._component(fault.lag)
+        kinds = self.engine.informers.kinds_of(component)
+        chosen = (_known(fault.kind, kinds, f"kind that {component} watches"),) if fault.kind else kinds
+        return [Lag(component, kind, fault.for_) for kind in chosen]
+
+    def _component(self, name: str) -> str:
+        kubelet = f"kubelet/{name}"
+        return kubelet if kubelet in self.engine.components else _known(name, self.engine.components, "component")
+
+
+def _known(name: str, names: Iterable[str], what: str) -> str:
+    known = tuple(sorted(names))
+    if name not in known:
+        raise LookupError(unknown(name, known, what))
+    return name
+
+
+def _json(value: Any) -> Any:
+    """A value of a scenario file as plain JSON."""
+    if isinstance(value, dict):
+        return {name: _json(item) for name, item in value.items()}
+    return [_json(item) for item in value] if isinstance(value, list) else value
+
+
+def missing_namespaces(story: Story) -> tuple[str, ...]:
+    """Namespaces that manifests of the story are in and that nothing in it creates, in order."""
+    given = [*story.manifests, *(manifest for timed in story.actions for manifest in timed.manifests)]
+    documents = [in_namespace(manifest.document) for manifest in given]
+    own = {document["metadata"].get("name") for document in documents if document.get("kind") == "Namespace"}
+    wanted = dict.fromkeys(document["metadata"].get("namespace", "") for document in documents)
+    usual = {"", "default", "kube-system", "kube-public", "kube-node-lease"}
+    return tuple(str(name) for name in wanted if name not in own | usual)
+
+
+def play(story: Story) -> Play:
+    """Play a story to its end."""
+    return Play.of(story).run()

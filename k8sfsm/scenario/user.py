@@ -1,0 +1,150 @@
+"""A user with kubectl: commands that take effect at once on a running engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from attrs import frozen
+
+from k8sfsm.engine.engine import Engine
+from k8sfsm.objects import to_json
+from k8sfsm.request import Outcome, PatchType, Propagation
+from k8sfsm.scenario import nodes, rollouts, verbs
+from k8sfsm.scenario.order import Order, Refused, key_called
+from k8sfsm.store import Store
+
+
+@frozen
+class Reply:
+    """What a command came to. `text`: what kubectl prints; `refused`: it, or the API server, refused.
+
+    `code`: the HTTP status of the refusal, 0 where kubectl itself refused.
+    """
+
+    text: str
+    refused: bool = False
+    code: int = 0
+    outcomes: tuple[Outcome, ...] = ()
+
+
+class User:
+    """Commands of kubectl on `engine`, under the name `account`; objects are called `deployment/web`.
+
+    `namespace` is where objects are that do not say it. Between two requests of one command the clock moves by the
+    engine's request latency; everything that is due meanwhile happens.
+    """
+
+    def __init__(self, engine: Engine, account: str = "user", namespace: str = "default") -> None:
+        self.engine = engine
+        self.account = account
+        self.namespace = namespace
+
+    def run(self, verb: Callable[[Store], Order]) -> Reply:
+        """Read the store, let `verb` decide, and send what it orders."""
+        try:
+            order = verb(self.engine.store)
+        except Refused as error:
+            return Reply(str(error), refused=True)
+        outcomes: list[Outcome] = []
+        for number, write in enumerate(order.writes):
+            if number:
+                self.engine.run(until=self.engine.now + self.engine.latencies.request)
+            outcome = self.engine.submit(write, account=self.account)
+            outcomes.append(outcome)
+            if not outcome.ok:
+                text = f"Error from server ({outcome.reason}): {outcome.message}"
+                return Reply(text, refused=True, code=outcome.code, outcomes=tuple(outcomes))
+        return Reply(order.says, outcomes=tuple(outcomes))
+
+    # -- manifests ----------------------------------------------------------------------------------------------------
+
+    def apply(self, manifest: Any) -> Reply:
+        """`kubectl apply -f`: an object, or its JSON form."""
+        document = _document(manifest)
+        return self.run(lambda store: verbs.apply(store, document, self.namespace))
+
+    def create(self, manifest: Any) -> Reply:
+        """`kubectl create -f`: an object, or its JSON form."""
+        document = _document(manifest)
+        return self.run(lambda store: verbs.create(store, document, self.namespace))
+
+    # -- objects ------------------------------------------------------------------------------------------------------
+
+    def delete(
+        self, target: str, propagation: Propagation = "Background", grace: int | None = None, force: bool = False
+    ) -> Reply:
+        """`kubectl delete`; `grace` in seconds."""
+        return self.run(lambda store: verbs.delete(store, self._key(target), propagation, grace, force))
+
+    def scale(self, target: str, replicas: int, current: int | None = None) -> Reply:
+        """`kubectl scale --replicas`, with `current` as --current-replicas."""
+        return self.run(lambda store: verbs.scale(store, self._key(target), replicas, current))
+
+    def image(self, target: str, image: str, container: str = verbs.ALL) -> Reply:
+        """`kubectl set image`; container "*": all of them."""
+        return self.run(lambda store: verbs.image(store, self._key(target), container, image))
+
+    def patch(self, target: str, body: Any, type: PatchType = "strategic", subresource: str = "") -> Reply:
+        """`kubectl patch`."""
+        return self.run(lambda store: verbs.patch(store, self._key(target), body, type, subresource))
+
+    def label(self, target: str, marks: Mapping[str, str | None], overwrite: bool = False) -> Reply:
+        """`kubectl label`; None takes a label away."""
+        return self.run(lambda store: verbs.label(store, self._key(target), marks, overwrite))
+
+    def annotate(self, target: str, marks: Mapping[str, str | None], overwrite: bool = False) -> Reply:
+        """`kubectl annotate`; None takes an annotation away."""
+        return self.run(lambda store: verbs.annotate(store, self._key(target), marks, overwrite))
+
+    # -- rollouts -----------------------------------------------------------------------------------------------------
+
+    def restart(self, target: str) -> Reply:
+        """`kubectl rollout restart`."""
+        return self.run(lambda store: rollouts.restart(store, self._key(target), self.engine.now))
+
+    def pause(self, target: str) -> Reply:
+        """`kubectl rollout pause`."""
+        return self.run(lambda store: rollouts.pause(store, self._key(target)))
+
+    def resume(self, target: str) -> Reply:
+        """`kubectl rollout resume`."""
+        return self.run(lambda store: rollouts.resume(store, self._key(target)))
+
+    def undo(self, target: str, revision: int = 0) -> Reply:
+        """`kubectl rollout undo`; revision 0: the one before the latest."""
+        return self.run(lambda store: rollouts.undo(store, self._key(target), revision))
+
+    def status(self, target: str, revision: int = 0) -> Reply:
+        """`kubectl rollout status --watch=false`."""
+        return self.run(lambda store: rollouts.status(store, self._key(target), revision))
+
+    def history(self, target: str) -> Reply:
+        """`kubectl rollout history`."""
+        return self.run(lambda store: rollouts.history(store, self._key(target)))
+
+    # -- nodes --------------------------------------------------------------------------------------------------------
+
+    def cordon(self, node: str) -> Reply:
+        """`kubectl cordon`."""
+        return self.run(lambda store: nodes.cordon(store, node))
+
+    def uncordon(self, node: str) -> Reply:
+        """`kubectl uncordon`."""
+        return self.run(lambda store: nodes.uncordon(store, node))
+
+    def drain(self, node: str, force: bool = False, ignore_daemonsets: bool = False) -> Reply:
+        """`kubectl drain`; it does not wait for the end of the Pods."""
+        return self.run(lambda store: nodes.drain(store, node, force, ignore_daemonsets))
+
+    def taint(self, node: str, taints: Iterable[str], overwrite: bool = False) -> Reply:
+        """`kubectl taint`: `key=value:Effect` adds, `key:Effect-` takes away."""
+        wanted = tuple(taints)
+        return self.run(lambda store: nodes.taint(store, node, wanted, overwrite))
+
+    def _key(self, target: str) -> Any:
+        return key_called(target, self.namespace)
+
+
+def _document(manifest: Any) -> Mapping[str, Any]:
+    return manifest if isinstance(manifest, Mapping) else to_json(manifest)

@@ -1,0 +1,67 @@
+"""The environment of a recording as a container runtime: what really happened answers the predicted kubelets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from k8sfsm.node.recorded import RecordedRuntime
+from k8sfsm.objects import format_micro_time
+from k8sfsm.trace.history import EnvironmentFact, Recording
+
+_SIZE = 1_048_576
+
+
+def recorded_runtime(recording: Recording) -> RecordedRuntime:
+    """A runtime that answers with the recording's environment facts.
+
+    The log of the environment does not tell when a kubelet had cleaned up after a pod; that is taken from its last
+    delete, which is the one order for which the end of the clean-up is the only cause.
+    """
+    facts = recording.environment
+    return RecordedRuntime(
+        (_as_event(fact) for fact in facts if fact.uid),
+        image_facts=_image_facts(facts),
+        container_ids=_container_ids(facts),
+        cleaned_at=dict(_cleaned(recording)),
+    )
+
+
+def _as_event(fact: EnvironmentFact) -> dict[str, Any]:
+    event: dict[str, Any] = {
+        "ts": format_micro_time(fact.time),
+        "event": fact.event,
+        "node": fact.node,
+        "uid": fact.uid,
+        "container": fact.container,
+        "image": fact.image,
+        "id": _short(fact.container_id),
+        "ip": fact.ip,
+        "code": fact.code or 0,
+        "reason": fact.reason,
+        "probe": fact.probe,
+        **fact.more,
+    }
+    event["attempt"] = fact.attempt or 0
+    if fact.ok is not None:
+        event["ok"] = fact.ok
+    return {name: value for name, value in event.items() if value not in ("", None)}
+
+
+def _short(identity: str) -> str:
+    """The first twelve characters of a container id, without the runtime's name."""
+    return identity.rpartition("//")[2][:12]
+
+
+def _image_facts(facts: tuple[EnvironmentFact, ...]) -> Mapping[str, tuple[str, str, int]]:
+    return {fact.image: (fact.image_reported, fact.image_id, _SIZE) for fact in facts if fact.image and fact.image_id}
+
+
+def _container_ids(facts: tuple[EnvironmentFact, ...]) -> Mapping[str, str]:
+    return {_short(fact.container_id): fact.container_id for fact in facts if "//" in fact.container_id}
+
+
+def _cleaned(recording: Recording) -> Iterator[tuple[str, int]]:
+    for write in recording.writes:
+        if write.actor == "kubelet" and write.verb == "delete" and write.key[0] == "Pod" and write.ok and write.uid:
+            yield write.uid, write.received or write.time
