@@ -6,11 +6,14 @@ portallocator/allocator.go: calculateRangeOffset.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv4Network
-from typing import Final
+from typing import Any, Final
+
+from attrs import frozen
 
 from k8sfsm.apiserver.answer import Refusal
+from k8sfsm.apiserver.deletion import law
 from k8sfsm.apiserver.names import Chance
 from k8sfsm.apiserver.options import Options
 from k8sfsm.law import constant
@@ -38,6 +41,73 @@ def with_addresses(service: Service, store: Store, options: Options, chance: Cha
     if spec.type in _PORT_TYPES and spec.allocate_load_balancer_node_ports is not False:
         spec = evolve(spec, ports=_with_node_ports(service, spec.ports, others, options, chance))
     return evolve(service, spec=spec)
+
+
+@frozen
+class Replacement:
+    """A Service that is to replace the stored one."""
+
+    old: Service
+    new: Service
+
+
+@law.fact
+def type_before(case: Replacement) -> str:
+    """The stored Service's type."""
+    return case.old.spec.type
+
+
+@law.fact
+def type_now(case: Replacement) -> str:
+    """The new Service's type."""
+    return case.new.spec.type or "ClusterIP"
+
+
+@law.fact
+def same_cluster_ip(case: Replacement) -> bool:
+    """Whether the new Service has the stored one's address."""
+    return case.new.spec.cluster_ip == case.old.spec.cluster_ip
+
+
+@law.fact
+def cluster_ip_given(case: Replacement) -> bool:
+    """Whether the new Service has an address."""
+    return bool(case.new.spec.cluster_ip)
+
+
+def _with_old_ports(case: Replacement) -> tuple[ServicePort, ...]:
+    """The ports, with the node ports that ports of the same number and protocol had."""
+    known = {(port.port, port.protocol): port.node_port for port in case.old.spec.ports}
+    return tuple(
+        port if port.node_port else evolve(port, node_port=known.get((port.port, port.protocol or "TCP"), 0))
+        for port in case.new.spec.ports
+    )
+
+
+def _without_old_ports(case: Replacement) -> tuple[ServicePort, ...]:
+    """The ports without node ports, unless the update asks for others than there were."""
+    known = {port.node_port for port in case.old.spec.ports}
+    return tuple(evolve(port, node_port=0) if port.node_port in known else port for port in case.new.spec.ports)
+
+
+_KEPT: Final[dict[str, Callable[[Replacement], dict[str, Any]]]] = {
+    "keep-cluster-ip": lambda case: {
+        "cluster_ip": case.old.spec.cluster_ip,
+        "cluster_ips": case.old.spec.cluster_ips,
+    },
+    "release-cluster-ip": lambda case: {"cluster_ip": "", "cluster_ips": ()},
+    "keep-node-ports": lambda case: {"ports": _with_old_ports(case)},
+    "release-node-ports": lambda case: {"ports": _without_old_ports(case)},
+}
+
+
+def with_kept_addresses(old: Service, new: Service) -> Service:
+    """The new Service with the addresses of the stored one that it still needs, and without those that it does not."""
+    case = Replacement(old, new)
+    changes: dict[str, Any] = {}
+    for row in law.collect("kept-addresses", case):
+        changes |= _KEPT[row.outputs["change"]](case)
+    return evolve(new, spec=evolve(new.spec, **changes)) if changes else new
 
 
 def _services(store: Store) -> Iterable[Service]:

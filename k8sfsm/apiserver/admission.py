@@ -51,6 +51,13 @@ class Tolerated:
     taint: str
 
 
+@frozen
+class Doomed:
+    """An object that is to be deleted."""
+
+    object: Any
+
+
 @law.fact
 def admitted_kind(case: Admission) -> str:
     """The kind of the new object."""
@@ -159,6 +166,25 @@ def _recipe(case: Admission) -> Recipe:
     return Recipe(spec, "token-volume" in plugins, "topology-labels" in plugins)
 
 
+@law.fact
+def deleted_kind(case: Doomed) -> str:
+    """The kind of an object that is to be deleted."""
+    return str(case.object.kind)
+
+
+@law.fact
+def deleted_name(case: Doomed) -> str:
+    """The name of an object that is to be deleted."""
+    return str(case.object.metadata.name)
+
+
+def refuse_deletion(obj: Any) -> None:
+    """Raises Refusal (403) for an object that may not be deleted."""
+    if not law.decide("deletion", Doomed(obj)).outputs["allowed"]:
+        kind, name = KINDS[obj.kind].resource, obj.metadata.name
+        raise Refusal(403, "Forbidden", f'{kind} "{name}" is forbidden: this namespace may not be deleted')
+
+
 def _refuse_missing_namespace(case: Admission) -> Any:
     raise Refusal(404, "NotFound", f'namespaces "{case.object.metadata.namespace}" not found')
 
@@ -254,7 +280,8 @@ def _priority(case: Admission, spec: PodSpec) -> PodSpec:
                 403,
                 "Forbidden",
                 f'pods "{meta.name or meta.generate_name}" is forbidden: the {_WISHES[field]} ({wish}) must not be '
-                f"provided in pod spec; priority admission controller computed {given} from the given PriorityClass name",
+                f"provided in pod spec; priority admission controller computed {given} from the given PriorityClass "
+                "name",
             )
     return evolve(spec, priority=value, preemption_policy=policy)
 

@@ -29,7 +29,7 @@ NAME_LABEL: Final = "kubernetes.io/metadata.name"
 
 @frozen
 class Part:
-    """A part of an object that may need defaults. `root`: the kind of the whole object; `parent`: what the part is in."""
+    """A part of an object that may need defaults. `root`: the kind of the whole object; `parent`: what it is in."""
 
     value: Any
     root: str
@@ -48,13 +48,40 @@ def _read(attribute: str) -> None:
     law.fact(fact)
 
 
-for _attribute in (
-    "restart_policy dns_policy termination_grace_period_seconds scheduler_name security_context enable_service_links "
-    "service_account_name image_pull_policy termination_message_path termination_message_policy protocol "
-    "timeout_seconds period_seconds success_threshold failure_threshold path scheme replicas revision_history_limit "
-    "progress_deadline_seconds type rolling_update max_unavailable max_surge session_affinity internal_traffic_policy "
-    "ip_family_policy external_traffic_policy target_port allocate_load_balancer_node_ports service"
-).split():
+_READ: Final = (
+    "restart_policy",
+    "dns_policy",
+    "termination_grace_period_seconds",
+    "scheduler_name",
+    "security_context",
+    "enable_service_links",
+    "service_account_name",
+    "image_pull_policy",
+    "termination_message_path",
+    "termination_message_policy",
+    "protocol",
+    "timeout_seconds",
+    "period_seconds",
+    "success_threshold",
+    "failure_threshold",
+    "path",
+    "scheme",
+    "replicas",
+    "revision_history_limit",
+    "progress_deadline_seconds",
+    "type",
+    "rolling_update",
+    "max_unavailable",
+    "max_surge",
+    "session_affinity",
+    "internal_traffic_policy",
+    "ip_family_policy",
+    "external_traffic_policy",
+    "target_port",
+    "allocate_load_balancer_node_ports",
+    "service",
+)
+for _attribute in _READ:
     _read(_attribute)
 
 
@@ -78,7 +105,7 @@ def image_floats(part: Part) -> bool:
     """
     match = _IMAGE.match(part.value.image)
     if match is None or match["digest"]:
-        return match is not None and match["tag"] == ":latest"
+        return False
     return match["tag"] in (None, ":latest")
 
 
@@ -112,7 +139,7 @@ def affinity_timeout(part: Part) -> int | None:
 @law.fact
 def name_label_missing(part: Part) -> bool:
     """Whether the Namespace lacks the label with its own name."""
-    return part.value.metadata.labels.get(NAME_LABEL) != part.value.metadata.name
+    return bool(part.value.metadata.labels.get(NAME_LABEL) != part.value.metadata.name)
 
 
 @law.fact
@@ -182,7 +209,10 @@ def _whole_milli(name: str) -> Callable[[Any], Any]:
 
 
 def _host_ports(name: str) -> Callable[[Any], Any]:
-    """Containers whose ports without a node's port get their own number. Source: defaults.go: defaultHostNetworkPorts."""
+    """Containers, with their own number for ports that name no port of the node.
+
+    Source: pkg/apis/core/v1/defaults.go: defaultHostNetworkPorts.
+    """
 
     def containers(spec: Any) -> Any:
         return tuple(
@@ -227,7 +257,8 @@ _MEMO: Final = Memo()
 
 def defaulted(obj: Any) -> Any:
     """The object with every default that applies. An object that needs none is returned as it is."""
-    return _filled(obj, obj.kind) if isinstance(obj, Struct) else obj
+    kind: str = obj.kind
+    return _filled(obj, kind) if isinstance(obj, Struct) else obj
 
 
 def _filled(part: Any, root: str, parent: Any = None) -> Any:
@@ -249,7 +280,8 @@ def _filled(part: Any, root: str, parent: Any = None) -> Any:
 
 
 def _fill(part: Any, root: str, parent: Any) -> Any:
-    table = _table_of(type(part))
+    cls: Any = type(part)
+    table = _table_of(cls)
     if table:
         changes = {
             row.outputs["field"]: _value(row.outputs["value"], part)
@@ -259,7 +291,7 @@ def _fill(part: Any, root: str, parent: Any) -> Any:
         if changes:
             part = evolve(part, **changes)
     changed = {}
-    for attribute in _worth_a_look(type(part)):
+    for attribute in _worth_a_look(cls):
         value = getattr(part, attribute)
         if isinstance(value, Struct):
             new = _filled(value, root, part)
@@ -295,28 +327,28 @@ def _with_member(item: Mapping[str, Any], path: list[str], value: Any) -> Mappin
 
 
 @cache
-def _table_of(kind: type[Any]) -> str:
+def _table_of(kind: Any) -> str:
     """The name of the table of a type's defaults (or of the type that it extends); "" where there is none."""
     return next((cls.__name__ for cls in kind.__mro__ if law.has_table(cls.__name__)), "")
 
 
 @cache
-def _worth_a_look(kind: type[Any]) -> tuple[str, ...]:
+def _worth_a_look(kind: Any) -> tuple[str, ...]:
     """The attributes of a type that hold, somewhere below, a type with a table of defaults."""
     hints = get_type_hints(kind)
     return tuple(
         name.name
         for name in fields(kind)
-        if name.name in _JSON_TABLES or any(map(_has_defaults, _structs_in(hints[name.name])))
+        if name.name in _JSON_TABLES or any(_has_defaults(found) for found in _structs_in(hints[name.name]))
     )
 
 
 @cache
-def _has_defaults(kind: type[Any]) -> bool:
+def _has_defaults(kind: Any) -> bool:
     return bool(_table_of(kind)) or bool(_worth_a_look(kind))
 
 
-def _structs_in(hint: Any) -> Iterator[type[Any]]:
+def _structs_in(hint: Any) -> Iterator[Any]:
     """The API types that a type annotation names."""
     if isinstance(hint, type) and issubclass(hint, Struct):
         yield hint

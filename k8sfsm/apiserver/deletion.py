@@ -116,7 +116,7 @@ def propagation(case: DeleteCase) -> Literal["Background", "Foreground", "Orphan
 @law.fact
 def collector_finalizer(case: DeleteCase) -> Literal["orphan", "foregroundDeletion"] | None:
     """The garbage collector's finalizer that the object has already."""
-    return next((name for name in COLLECTOR_FINALIZERS if name in case.object.metadata.finalizers), None)  # type: ignore[return-value]
+    return next((name for name in COLLECTOR_FINALIZERS if name in case.object.metadata.finalizers), None)
 
 
 @law.fact
@@ -167,4 +167,4 @@ def finished(obj: Any) -> bool:
         return False
     if obj.kind == "Namespace":
         return not obj.spec.finalizers
-    return meta.deletion_grace_period_seconds == 0 or obj.kind != "Pod"
+    return bool(meta.deletion_grace_period_seconds == 0 or obj.kind != "Pod")

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from k8sfsm.apiserver.answer import Refusal
 from k8sfsm.law import constant
+from k8sfsm.objects import KINDS
 from k8sfsm.request import Key
 from k8sfsm.store import Store
 
@@ -35,9 +36,12 @@ def generated_name(store: Store, kind: str, namespace: str, base: str, chance: C
 
     Raises Refusal (409 AlreadyExists) after the last try.
     """
-    head = base[: constant("generated_name_base_max")]
+    name, head = "", base[: constant("generated_name_base_max")]
     for _ in range(constant("generate_name_tries")):
         name = head + chance.suffix(kind, namespace, head)
         if store.get(kind, namespace, name) is None:
             return name
-    raise Refusal(409, "AlreadyExists", f'no free name was found for generateName "{base}"')
+    known = KINDS.get(kind)
+    plural = known.resource if known is not None else kind.lower()
+    text = "already exists, the server was not able to generate a unique name for the object"
+    raise Refusal(409, "AlreadyExists", f'{plural} "{name}" {text}')

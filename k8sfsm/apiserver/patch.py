@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from k8sfsm.apiserver.answer import Refusal
-from k8sfsm.objects import ObjectError, from_json, to_json
+from k8sfsm.objects import KINDS, ObjectError, from_json, to_json
 from k8sfsm.request import PatchType
 
 MERGE_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -45,7 +45,11 @@ _RETAIN: Final = "$retainKeys"
 
 
 def patched(obj: Any, how: PatchType, body: Any) -> Any:
-    """The object that the patch makes of `obj`. Raises Refusal (400 or 422) where it cannot be applied."""
+    """The object that the patch makes of `obj`. Raises Refusal (400, 415 or 422) where it cannot be applied."""
+    if how == "strategic" and obj.kind not in KINDS:
+        text = "the body of the request was in an unknown format - accepted media types include: "
+        types = "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
+        raise Refusal(415, "UnsupportedMediaType", text + types)
     document = to_json(obj)
     try:
         result = _APPLY[how](copy.deepcopy(document), body)

@@ -10,16 +10,16 @@ from typing import Any
 
 from attrs import define, field
 
-from k8sfsm.apiserver.addresses import with_addresses
-from k8sfsm.apiserver.admission import admit
+from k8sfsm.apiserver.addresses import with_addresses, with_kept_addresses
+from k8sfsm.apiserver.admission import admit, refuse_deletion
 from k8sfsm.apiserver.answer import Answer, Refusal, Sender, conflict, not_found
 from k8sfsm.apiserver.binding import bound
 from k8sfsm.apiserver.defaults import defaulted
-from k8sfsm.apiserver.deletion import Deletion, deletion_of, finished
+from k8sfsm.apiserver.deletion import Deletion, deletion_of, finished, law
 from k8sfsm.apiserver.names import Chance, generated_name
 from k8sfsm.apiserver.options import Options
 from k8sfsm.apiserver.patch import patched
-from k8sfsm.apiserver.strategy import prepared_for_create, prepared_for_update
+from k8sfsm.apiserver.strategy import StrategyCase, prepared_for_create, prepared_for_update
 from k8sfsm.apiserver.validation import invalid
 from k8sfsm.machine import Machines, Move
 from k8sfsm.objects import KINDS, Service, evolve, key_of
@@ -102,42 +102,38 @@ class ApiServer:
         return 201, self._put(request, None, obj)
 
     def _update(self, request: Request, write: Update) -> tuple[int, Any]:
-        obj = write.object
-        old = self._stored(request.store, key_of(obj))
-        wanted = obj.metadata.resource_version
-        if wanted and wanted != old.metadata.resource_version:
-            raise conflict(_plural(obj.kind), obj.metadata.name)
-        if obj.metadata.uid and obj.metadata.uid != old.metadata.uid:
-            raise conflict(_plural(obj.kind), obj.metadata.name, _uid_differs(obj.metadata.uid, old.metadata.uid))
-        return 200, self._replace(request, old, obj, write.subresource)
+        old = self._stored(request.store, key_of(write.object))
+        _refuse_unconditional(write.object)
+        _refuse_other_version(old, write.object)
+        return 200, self._replace(request, old, write.object, write.subresource)
 
     def _patch(self, request: Request, write: Patch) -> tuple[int, Any]:
         old = self._stored(request.store, write.key)
-        if write.uid and write.uid != old.metadata.uid:
-            raise conflict(_plural(old.kind), old.metadata.name, _uid_differs(write.uid, old.metadata.uid))
-        return 200, self._replace(request, old, patched(old, write.type, write.body), write.subresource)
+        _refuse_other_uid(old, write.uid)
+        new = patched(old, write.type, write.body)
+        _refuse_other_version(old, new)
+        return 200, self._replace(request, old, new, write.subresource)
 
     def _patch_status(self, request: Request, write: PatchStatus) -> tuple[int, Any]:
         old = self._stored(request.store, write.key)
-        if write.uid and write.uid != old.metadata.uid:
-            raise conflict(_plural(old.kind), old.metadata.name, _uid_differs(write.uid, old.metadata.uid))
+        _refuse_other_uid(old, write.uid)
         if write.status == old.status:
             return 200, old
         return 200, self._put(request, old, evolve(old, status=write.status))
 
     def _bind(self, request: Request, write: Bind) -> tuple[int, Any]:
         old = self._stored(request.store, write.key)
-        if write.uid and write.uid != old.metadata.uid:
-            raise conflict("pods/binding", old.metadata.name, _uid_differs(write.uid, old.metadata.uid))
+        _refuse_other_uid(old, write.uid, "pods/binding")
         pod = bound(old, write.node, request.store.get("Node", "", write.node), request.second)
         return 201, self._put(request, old, pod)
 
     def _delete(self, request: Request, write: Delete) -> tuple[int, Any]:
         old = self._stored(request.store, write.key)
-        if write.uid and write.uid != old.metadata.uid:
-            raise conflict(_plural(old.kind), old.metadata.name, _uid_differs(write.uid, old.metadata.uid))
+        _refuse_other_uid(old, write.uid)
         if write.resource_version and write.resource_version != old.metadata.resource_version:
-            raise conflict(_plural(old.kind), old.metadata.name, "the ResourceVersion in the precondition differs")
+            text = f"ResourceVersion in precondition: {write.resource_version}, ResourceVersion in object meta: "
+            raise conflict(_plural(old.kind), old.metadata.name, f"Precondition failed: {text}{_version(old)}")
+        refuse_deletion(old)
         return 200, self._carry_out(request, old, deletion_of(old, write, request.second))
 
     def _delete_collection(self, request: Request, write: DeleteCollection) -> tuple[int, Any]:
@@ -153,9 +149,9 @@ class ApiServer:
 
     def _replace(self, request: Request, old: Any, new: Any, subresource: str) -> Any:
         """What a PUT or PATCH of an object, or of one of its subresources, makes of the stored one."""
-        new = prepared_for_update(old, new, subresource)
         if not subresource:
-            new = defaulted(new)
+            new = defaulted(with_kept_addresses(old, new) if isinstance(new, Service) else new)
+        new = prepared_for_update(old, new, subresource)
         if new == old:
             return old
         self._refuse_invalid(old, new)
@@ -228,9 +224,30 @@ def _qualified(kind: str) -> str:
     return f"{kind}.{known.group}" if known is not None and known.group else kind
 
 
-def _uid_differs(wanted: str, stored: str) -> str:
-    """The text of a failed uid precondition."""
-    return f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {stored}"
+def _version(obj: Any) -> str:
+    return str(obj.metadata.resource_version)
+
+
+def _refuse_other_uid(old: Any, wanted: str, plural: str = "") -> None:
+    """409 where a request is about another object of that name."""
+    uid = old.metadata.uid
+    if wanted and wanted != uid:
+        text = f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {uid}"
+        raise conflict(plural or _plural(old.kind), old.metadata.name, text)
+
+
+def _refuse_other_version(old: Any, new: Any) -> None:
+    """409 where a changed object was made from another revision than the stored one, or from another object."""
+    if _version(new) and _version(new) != _version(old):
+        raise conflict(_plural(old.kind), old.metadata.name)
+    _refuse_other_uid(old, new.metadata.uid)
+
+
+def _refuse_unconditional(new: Any) -> None:
+    """422 where a kind may only be replaced by those who say which revision they saw."""
+    if not _version(new) and not law.decide("unconditional-update", StrategyCase(new.kind)).outputs["allowed"]:
+        text = "metadata.resourceVersion: Invalid value: 0: must be specified for an update"
+        raise Refusal(422, "Invalid", f'{_qualified(new.kind)} "{new.metadata.name}" is invalid: {text}')
 
 
 def _target(write: Write) -> Key:

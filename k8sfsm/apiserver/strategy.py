@@ -95,6 +95,8 @@ def prepared_for_update(old: Any, new: Any, subresource_name: str) -> Any:
         result = _merged_extra(old, new, part, metadata)
     else:
         kept = {name: getattr(old, name) for name in ("spec", "status") if hasattr(old, name) and not part[name]}
+        if part["replicas"]:
+            kept["spec"] = evolve(old.spec, replicas=new.spec.replicas)
         result = evolve(new, metadata=metadata, **kept)
     if not part["generation"]:
         return result
@@ -107,6 +109,8 @@ def prepared_for_update(old: Any, new: Any, subresource_name: str) -> Any:
 def _merged_extra(old: Unmodelled, new: Unmodelled, part: Mapping[str, Any], metadata: Any) -> Unmodelled:
     extra = {name: value for name, value in new.extra.items() if part.get(name, True)}
     extra |= {name: value for name, value in old.extra.items() if not part.get(name, True)}
+    if part["replicas"]:
+        extra["spec"] = {**old.extra.get("spec", {}), "replicas": new.extra.get("spec", {}).get("replicas")}
     return evolve(new, metadata=metadata, extra=extra)
 
 
@@ -114,7 +118,7 @@ def _grown(old: Any, new: Any, grows_with: GrowsWith) -> bool:
     if grows_with == "nothing":
         return False
     if grows_with == "content-or-labels":
-        return evolve(new, metadata=old.metadata) != old or new.metadata.labels != old.metadata.labels
+        return bool(evolve(new, metadata=old.metadata) != old or new.metadata.labels != old.metadata.labels)
     if isinstance(new, Unmodelled):
         return bool(new.extra.get("spec") != old.extra.get("spec"))
     if grows_with == "spec-or-annotations" and new.metadata.annotations != old.metadata.annotations:

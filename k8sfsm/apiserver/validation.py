@@ -10,12 +10,13 @@ from typing import Any, Final, Literal
 
 from attrs import frozen
 
-from k8sfsm.apiserver.deletion import law
-from k8sfsm.objects import KINDS, Deployment, Pod, ReplicaSet, Service, Struct
+from k8sfsm.apiserver.deletion import COLLECTOR_FINALIZERS, law
+from k8sfsm.objects import KINDS, Deployment, Pod, ReplicaSet, Service, Struct, dns_label_errors, evolve
 from k8sfsm.objects.requirement import Selector
 
 _SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z")
 _NAME_MAX: Final = 253
+_LABEL_NAMED: Final = ("Namespace", "Service")
 
 
 @frozen
@@ -113,7 +114,7 @@ def no_unavailable(case: Write) -> bool:
 
 @law.fact
 def unavailable_percent(case: Write) -> int | None:
-    """maxUnavailable where it is a percentage."""
+    """The percentage, where maxUnavailable is one."""
     rolling = case.new.spec.strategy.rolling_update
     value = rolling.max_unavailable if rolling is not None else None
     return int(value[:-1]) if isinstance(value, str) and value[:-1].isdigit() else None
@@ -198,6 +199,63 @@ def unnamed_port(case: Write) -> bool:
     return len(ports) > 1 and any(not port.name for port in ports)
 
 
+@law.fact
+def label_name_problem(case: Write) -> bool:
+    """Whether the name is no DNS-1123 label, of a kind whose names have to be (Namespace, Service)."""
+    return case.new.kind in _LABEL_NAMED and bool(dns_label_errors(case.new.metadata.name))
+
+
+@law.fact
+def collector_finalizers(case: Write) -> int:
+    """How many of the garbage collector's finalizers the object has."""
+    return sum(name in case.new.metadata.finalizers for name in COLLECTOR_FINALIZERS)
+
+
+@law.fact
+def finalizers_added(case: Write) -> bool:
+    """Whether an update gives new finalizers to an object that is being deleted."""
+    if case.old is None or case.old.metadata.deletion_timestamp is None:
+        return False
+    return not set(case.new.metadata.finalizers) <= set(case.old.metadata.finalizers)
+
+
+@law.fact
+def frozen_spec_changed(case: Write) -> bool:
+    """Whether an update of a Pod changes more than images, deadline, a negative grace period, gates and tolerations.
+
+    Source: pkg/apis/core/validation/validation.go: ValidatePodUpdate.
+    """
+    if case.old is None:
+        return False
+    old, new = case.old.spec, case.new.spec
+    free = {
+        "containers": _with_images(new.containers, old.containers),
+        "init_containers": _with_images(new.init_containers, old.init_containers),
+        "active_deadline_seconds": old.active_deadline_seconds,
+    }
+    if new.tolerations[: len(old.tolerations)] == old.tolerations:
+        free["tolerations"] = old.tolerations
+    if set(new.scheduling_gates) <= set(old.scheduling_gates):
+        free["scheduling_gates"] = old.scheduling_gates
+    if (old.termination_grace_period_seconds or 0) < 0 and new.termination_grace_period_seconds == 1:
+        free["termination_grace_period_seconds"] = old.termination_grace_period_seconds
+    return bool(evolve(new, **free) != old)
+
+
+def _with_images(containers: tuple[Any, ...], others: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(containers) != len(others):
+        return containers
+    return tuple(evolve(mine, image=other.image) for mine, other in zip(containers, others, strict=True))
+
+
+@law.fact
+def cluster_ip_changed(case: Write) -> bool:
+    """Whether an update gives a Service that has a cluster IP another one."""
+    if case.old is None or not case.old.spec.cluster_ip or "ExternalName" in (case.old.spec.type, case.new.spec.type):
+        return False
+    return bool(case.new.spec.cluster_ip != case.old.spec.cluster_ip)
+
+
 _TABLES: Final[dict[type[Any], tuple[str, ...]]] = {
     Deployment: ("workload-errors", "rollout-errors"),
     ReplicaSet: ("workload-errors",),
@@ -209,14 +267,15 @@ _TABLES: Final[dict[type[Any], tuple[str, ...]]] = {
 def invalid(old: Any, new: Any) -> list[str]:
     """The errors of an object as the API server words them: `field: error: detail`. Empty for a valid one.
 
-    An update that leaves the spec alone has nothing that these rules judge.
+    An update that leaves the spec alone has nothing that the kinds' rules judge.
     """
-    if not isinstance(new, Struct) or new.kind not in KINDS:
-        return []
-    if old is not None and getattr(new, "spec", None) is getattr(old, "spec", None):
+    kind: str = new.kind
+    if kind not in KINDS or not isinstance(new, Struct):
         return []
     case = Write(old, new)
-    found = [row for name in ("metadata-errors", *_TABLES.get(type(new), ())) for row in law.collect(name, case)]
+    same_spec = old is not None and getattr(new, "spec", None) is getattr(old, "spec", None)
+    tables = () if same_spec else _TABLES.get(type(new), ())
+    found = [row for name in ("metadata-errors", *tables) for row in law.collect(name, case)]
     return [_text(row.outputs) for row in found]
 
 

@@ -178,7 +178,7 @@ def item_deleting(item: Item) -> bool:
 def finalizer(item: Item) -> Literal["orphan", "foregroundDeletion"] | None:
     """The garbage collector's own finalizer that it has: leave the dependents behind, or wait for them."""
     names = item.object.metadata.finalizers
-    return ORPHAN if ORPHAN in names else FOREGROUND if FOREGROUND in names else None  # type: ignore[return-value]
+    return ORPHAN if ORPHAN in names else FOREGROUND if FOREGROUND in names else None
 
 
 @law.fact

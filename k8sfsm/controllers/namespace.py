@@ -21,6 +21,8 @@ law = Law("namespace")
 SECOND: Final = 1_000_000_000
 FINALIZER: Final = "kubernetes"
 _FIRST: Final = "Pod"
+_NOT_STORED: Final = ("Binding", "Eviction", "Scale")
+"""Kinds of requests: there are no objects of them."""
 
 
 @frozen(kw_only=True)
@@ -177,7 +179,10 @@ def _finalize(namespace: Namespace) -> Update:
 
 
 def _wait(sync: Sync) -> Plan:
-    """Come back after half of the estimated time. Source: namespace_controller.go: worker; estimateGracefulTermination."""
+    """Come back after half of the estimated time.
+
+    Source: namespace_controller.go: worker; namespaced_resources_deleter.go: estimateGracefulTermination.
+    """
     graces = [
         obj.spec.termination_grace_period_seconds or 0
         for obj in sync.left

@@ -30,7 +30,7 @@ Tracer: TypeAlias = Callable[[Line], None]
 
 
 class Engine:
-    """A cluster in virtual time. `now`: nanoseconds since the Unix epoch; `store`: the objects; `steps`: how many so far."""
+    """A cluster in virtual time. `now`: nanoseconds since the epoch; `store`: the objects; `steps`: how many so far."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Engine:
         perform(self, action)
 
     def schedule(self, action: Action, at: int) -> None:
-        """Let an action happen at `at` (ns; not before now). Requests, faults and environment facts come in this way."""
+        """Let an action happen at `at` (ns; not before now). Requests, faults and facts come in this way."""
         self._own_agenda().add(max(at, self.now), action)
 
     def run(self, until: int | None = None, stop: Callable[[Engine], bool] | None = None) -> None:
@@ -112,7 +112,7 @@ class Engine:
         return self.send(write, Sender(actor=actor, account=account))
 
     def fork(self) -> Engine:
-        """An independent engine in the same state, without a tracer. Costs nothing but what either side changes later."""
+        """An independent engine in the same state, without a tracer. It costs what either side changes later."""
         twin = Engine.__new__(Engine)
         twin.__dict__.update(self.__dict__)
         twin.choices = self.choices.fork()

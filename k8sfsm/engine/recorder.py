@@ -50,7 +50,8 @@ def event_write(
     about = (regarding.kind, regarding.metadata.uid, record.field_path)
     memory, allowed = _spend(memory, about, now)
     memory, message = _combined(memory, (*about, record.type, record.reason), record.message, now)
-    identity = ("sent", *about, record.type, record.reason, message)
+    same = COMBINED if message.startswith(COMBINED) else message
+    identity = ("sent", *about, record.type, record.reason, same)
     known = memory.get(identity)
     stored = store.get("Event", *known) if known is not None else None
     if stored is not None and stored.count:

@@ -9,7 +9,7 @@ from attrs import evolve
 import k8sfsm.node.admission
 import k8sfsm.node.ending
 import k8sfsm.node.prober  # noqa: F401  facts and actions of the tables
-from k8sfsm.law import Law
+from k8sfsm.law import Law, LawError
 from k8sfsm.node.memory import PodMemory
 from k8sfsm.node.registration import reconcile_node
 from k8sfsm.node.session import Session, Settings
@@ -21,6 +21,8 @@ from k8sfsm.view import View
 law = Law("kubelet")
 
 GONE: Final = (404, 409)
+TURNS: Final = 64
+"""More turns than any look at a pod takes: a table that never rests is wrong."""
 
 
 @law.key
@@ -89,10 +91,13 @@ class Kubelet:
 def _look(session: Session) -> list[Step]:
     """Ask the table what to do until the pod has to be waited for."""
     steps: list[Step] = []
-    session.again = True
-    while session.again:
+    for _ in range(TURNS):
         session.again = False
         steps.extend(law.perform(law.decide("pod_sync", session), session))  # type: ignore[arg-type]
+        if not session.again:
+            break
+    else:
+        raise LawError(f"kubelet/pod_sync comes to no rest over {session.key}")
     if session.hides_an_end:
         session.wake(session.next_relist)
     return steps

@@ -6,15 +6,14 @@ Source: sigs.k8s.io/yaml/goyaml.v2/resolve.go
 
 from __future__ import annotations
 
-import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, TypeAlias
 
+import yaml
 from attrs import define, field, frozen
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import Node, ScalarNode, SequenceNode
+from yaml.error import MarkedYAMLError, YAMLError
+from yaml.nodes import Node, ScalarNode, SequenceNode
 
 Steps: TypeAlias = tuple[str | int, ...]
 
@@ -33,6 +32,7 @@ _INTEGERS: Final[tuple[tuple[re.Pattern[str], int], ...]] = (
     (re.compile(r"[-+]?(0|[1-9][0-9]*)"), 10),
 )
 _LONGEST_NUMBER: Final = 100
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _EXPONENT_FROM: Final = 1e21
 
 
@@ -89,7 +89,7 @@ def _json_number(number: float) -> float | int:
 def read_documents(text: str, name: str) -> Iterator[Document]:
     """The documents of a YAML text that are not empty. Raises YAMLTextError; `name` is the file's, for errors."""
     try:
-        for node in YAML(typ="safe", pure=True).compose_all(io.StringIO(text)):
+        for node in _nodes(text):
             document = _Reading(name).document(node)
             if document.value is not None:
                 yield document
@@ -98,6 +98,14 @@ def read_documents(text: str, name: str) -> Iterator[Document]:
     except YAMLError as error:
         first = str(error).splitlines()[0]
         raise YAMLTextError(f"{name}:1:1: {first}, expected YAML") from None
+
+
+def _nodes(text: str) -> Iterable[Node]:
+    """The documents' nodes. Where libyaml refuses the text, PyYAML's own reader is asked, whose errors say more."""
+    try:
+        return list(yaml.compose_all(text, _LOADER))
+    except (YAMLError, UnicodeEncodeError):
+        return yaml.compose_all(text, yaml.SafeLoader)
 
 
 def _message(error: MarkedYAMLError, name: str) -> str:
@@ -188,26 +196,31 @@ class _Reading:
         return merged
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes values that stand in several places in full each time, and texts so that they are read as texts."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Always."""
+        return True
+
+
 def write_documents(values: list[Any]) -> str:
     """JSON values as YAML documents; texts that would be read as something else are quoted."""
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = False
-    yaml.width = 1 << 20
-    yaml.allow_unicode = True
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    yaml.representer.ignore_aliases = lambda _: True
-    yaml.representer.add_representer(str, _represent_text)
-    stream = io.StringIO()
-    for index, value in enumerate(values):
-        if index:
-            stream.write("---\n")
-        yaml.dump(value, stream)
-    return stream.getvalue()
+    form: dict[str, Any] = {
+        "Dumper": _Dumper,
+        "default_flow_style": False,
+        "width": 1 << 20,
+        "allow_unicode": True,
+        "sort_keys": False,
+    }
+    return "---\n".join(yaml.dump(value, **form) for value in values)
 
 
-def _represent_text(representer: Any, text: str) -> Any:
-    make: Callable[..., Any] = representer.represent_scalar
-    return make(f"{_TAGS}str", text, style=_style(text))
+def _represent_text(dumper: _Dumper, text: str) -> Node:
+    return dumper.represent_scalar(f"{_TAGS}str", text, style=_style(text))
+
+
+_Dumper.add_representer(str, _represent_text)
 
 
 def _style(text: str) -> str | None:

@@ -76,19 +76,17 @@ def columns_of(kind: str, *, wide: bool = False) -> tuple[Column, ...]:
 
 def row_of(obj: Any, now: int, *, wide: bool = False) -> list[object]:
     """The cells of an object, texts and numbers; `now`: ns."""
-    if obj.kind == "Service":
-        cells = service_row(obj, now, wide=wide)
-    else:
-        cells = _PRINTERS.get(obj.kind, _PLAIN).row(obj, now)
+    row = _PRINTERS.get(obj.kind, _PLAIN).row
+    cells = service_row(obj, now, wide=wide) if obj.kind == "Service" else row(obj, now)
     return cells[: len(columns_of(obj.kind, wide=wide))]
 
 
-def printed_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Rows under titles, in columns three spaces apart, as kubectl aligns them; each line ends with a newline."""
+def printed_table(titles: Sequence[str], rows: Iterable[Sequence[object]], gap: int = _GAP) -> str:
+    """Rows under titles, in columns `gap` spaces apart, as kubectl aligns them; each line ends with a newline."""
     lines = [list(titles), *([str(cell) for cell in row] for row in rows)]
     widths = [max(len(line[place]) for line in lines) for place in range(len(titles))]
     texts = (
-        "".join(cell.ljust(width + _GAP) for cell, width in zip(line[:-1], widths, strict=False)) + line[-1]
+        "".join(cell.ljust(width + gap) for cell, width in zip(line[:-1], widths, strict=False)) + line[-1]
         for line in lines
     )
     return "".join(text + "\n" for text in texts)

@@ -143,7 +143,7 @@ def history(store: Store, key: Key) -> Order:
         raise Refused(f"error: no history viewer has been implemented for {stored.kind}")
     causes = {revision_of(rs) or 0: rs.metadata.annotations.get(CHANGE_CAUSE) for rs in replica_sets(store, stored)}
     rows = [(revision, causes[revision] or "<none>") for revision in sorted(causes)]
-    return Order(says=f"{called(key)} \n{printed_table(('REVISION', 'CHANGE-CAUSE'), rows)}".rstrip("\n"))
+    return Order(says=f"{called(key)} \n{printed_table(('REVISION', 'CHANGE-CAUSE'), rows, 2)}".rstrip("\n"))
 
 
 def replica_sets(store: Store, deployment: Deployment) -> tuple[ReplicaSet, ...]:

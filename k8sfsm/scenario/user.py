@@ -8,10 +8,12 @@ from typing import Any
 from attrs import frozen
 
 from k8sfsm.engine.engine import Engine
-from k8sfsm.objects import to_json
+from k8sfsm.objects import parse_duration, to_json
+from k8sfsm.printer import printed
 from k8sfsm.request import Outcome, PatchType, Propagation
 from k8sfsm.scenario import nodes, rollouts, verbs
-from k8sfsm.scenario.order import Order, Refused, key_called
+from k8sfsm.scenario.expect import objects_of, read_expectation
+from k8sfsm.scenario.order import Order, Refused, key_called, kind_called
 from k8sfsm.store import Store
 
 
@@ -57,16 +59,38 @@ class User:
                 return Reply(text, refused=True, code=outcome.code, outcomes=tuple(outcomes))
         return Reply(order.says, outcomes=tuple(outcomes))
 
+    # -- looking ------------------------------------------------------------------------------------------------------
+
+    def object(self, target: str) -> Any | None:
+        """The object that is called `deployment/web`, or None."""
+        return self.engine.store.get(*key_called(target, self.namespace))
+
+    def get(self, kind: str, *, wide: bool = False) -> str:
+        """What `kubectl get KIND` prints; "" where there is nothing."""
+        called = kind_called(kind)
+        return printed(called, objects_of(self.engine.store, called, self.namespace), self.engine.now, wide=wide)
+
+    def await_that(self, sentence: str, within: str = "10m") -> bool:
+        """Let the cluster run until `sentence` holds (see docs/scenarios.md); False where it does not in time.
+
+        Raises ValueError where the sentence or the duration `within` is wrong.
+        """
+        test, engine = read_expectation(sentence, self.namespace), self.engine
+        if not test(engine.store, engine.now).holds:
+            deadline = engine.now + parse_duration(within)
+            engine.run(until=deadline, stop=lambda each: test(each.store, each.now).holds)
+        return test(engine.store, engine.now).holds
+
     # -- manifests ----------------------------------------------------------------------------------------------------
 
     def apply(self, manifest: Any) -> Reply:
         """`kubectl apply -f`: an object, or its JSON form."""
-        document = _document(manifest)
+        document = document_of(manifest)
         return self.run(lambda store: verbs.apply(store, document, self.namespace))
 
     def create(self, manifest: Any) -> Reply:
         """`kubectl create -f`: an object, or its JSON form."""
-        document = _document(manifest)
+        document = document_of(manifest)
         return self.run(lambda store: verbs.create(store, document, self.namespace))
 
     # -- objects ------------------------------------------------------------------------------------------------------
@@ -146,5 +170,6 @@ class User:
         return key_called(target, self.namespace)
 
 
-def _document(manifest: Any) -> Mapping[str, Any]:
+def document_of(manifest: Any) -> Mapping[str, Any]:
+    """The JSON form of a manifest: an object, or its JSON form already."""
     return manifest if isinstance(manifest, Mapping) else to_json(manifest)

@@ -161,7 +161,7 @@ def _compose(text: str, file: str) -> Node | None:
     try:
         found: Node | None = yaml.compose(text, _LOADER)
         return found
-    except yaml.YAMLError:
+    except (yaml.YAMLError, UnicodeEncodeError):
         pass
     try:
         found = yaml.compose(text, _SAFE_LOADER)

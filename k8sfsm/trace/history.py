@@ -32,7 +32,7 @@ class Document:
         """The typed object (`k8sfsm.objects.from_json`). Errors: what from_json raises."""
         from k8sfsm.objects import from_json
 
-        return from_json(self.json)
+        return from_json(self.json, self.key[0])
 
     @property
     def key(self) -> Key:

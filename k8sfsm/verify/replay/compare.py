@@ -11,10 +11,11 @@ from typing import Any, Final, Literal, TypeAlias
 
 from attrs import field, frozen
 
+from k8sfsm.engine.recorder import COMBINED
 from k8sfsm.law import Law, constant
 from k8sfsm.objects import Unmodelled, format_micro_time, parse_time
 from k8sfsm.request import Key
-from k8sfsm.verify.replay.tracks import Stay, Track, TrackKey, Version, unmatched
+from k8sfsm.verify.replay.tracks import Stay, Track, TrackKey, Version, unmatched, without
 
 law = Law("replay")
 
@@ -61,9 +62,37 @@ class MissingState:
 class FieldPair:
     """One field in two versions of an object; `path` without positions: ``status.conditions[].type``."""
 
+    kind: str
     path: str
     recorded: Any
     predicted: Any
+
+
+@frozen
+class EventSeen:
+    """An Event that both histories may have."""
+
+    reason: str
+    message: str
+    combined: bool
+
+
+@law.fact
+def event_reason(case: EventSeen) -> str:
+    """The Event's reason."""
+    return case.reason
+
+
+@law.fact
+def probe_errored(case: EventSeen) -> bool:
+    """Whether it tells of a probe that could not be asked."""
+    return "probe errored" in case.message
+
+
+@law.fact
+def event_combined(case: EventSeen) -> bool:
+    """Whether it, or one like it, stands for several similar ones."""
+    return case.combined
 
 
 @law.fact
@@ -82,6 +111,12 @@ def writer(case: MissingState) -> str:
 def held(case: MissingState) -> float | None:
     """How long the value stood, in milliseconds; None: to the end."""
     return None if case.held_ns is None else case.held_ns / MILLISECOND
+
+
+@law.fact
+def object_kind(case: FieldPair) -> str:
+    """The kind of the object."""
+    return case.kind
 
 
 @law.fact
@@ -119,15 +154,19 @@ def compare_tracks(
 
 
 def _compare_track(key: TrackKey, recorded: Track, predicted: Track) -> Iterator[Divergence]:
-    only_recorded, only_predicted = unmatched(recorded, predicted)
+    while True:
+        only_recorded, only_predicted = unmatched(recorded, predicted)
+        skipped_recorded = [at for at in only_recorded if _verdict(key[2], recorded[at]) == "merged"]
+        skipped_predicted = [at for at in only_predicted if _verdict(key[2], predicted[at]) == "merged"]
+        if not skipped_recorded and not skipped_predicted:
+            break
+        recorded, predicted = without(recorded, skipped_recorded), without(predicted, skipped_predicted)
     for position in only_recorded:
         stay = recorded[position]
-        if _verdict(key[2], stay) == "divergence":
-            yield _divergence(key, stay, stay, _around(predicted, stay.version.at))
+        yield _divergence(key, stay, stay, _around(predicted, stay.version.at))
     for position in only_predicted:
         stay = predicted[position]
-        if _verdict(key[2], stay) == "divergence":
-            yield _divergence(key, stay, _around(recorded, stay.version.at), stay)
+        yield _divergence(key, stay, _around(recorded, stay.version.at), stay)
 
 
 def _verdict(name: str, stay: Stay) -> Verdict:
@@ -206,21 +245,23 @@ def compare_final(
                 at=at, key=key, aspect="existence", recorded=None, predicted=None, rule=rules.get(key, ""), text=text
             )
             continue
-        for path, left, right in differences(recorded[key], predicted[key]):
+        for path, left, right in differences(key[0], recorded[key], predicted[key]):
             yield Divergence(at=at, key=key, aspect=path, recorded=left, predicted=right, rule=rules.get(key, ""))
 
 
-def differences(recorded: Any, predicted: Any, path: str = "", general: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """The fields in which two JSON values differ: (path, recorded, predicted). `general`: the path without positions."""
+def differences(
+    kind: str, recorded: Any, predicted: Any, path: str = "", general: str = ""
+) -> Iterator[tuple[str, Any, Any]]:
+    """The fields in which two objects of a kind differ: (path, recorded, predicted). `general`: without positions."""
     if isinstance(recorded, Mapping | None) and isinstance(predicted, Mapping | None) and recorded != predicted:
         recorded, predicted = recorded or {}, predicted or {}
         for name in sorted(recorded.keys() | predicted.keys()):
             inner, wide = _joined(path, name), _joined(general, name)
-            yield from differences(recorded.get(name), predicted.get(name), inner, wide)
+            yield from differences(kind, recorded.get(name), predicted.get(name), inner, wide)
     elif isinstance(recorded, list) and isinstance(predicted, list) and len(recorded) == len(predicted):
         for position, (left, right) in enumerate(zip(recorded, predicted, strict=True)):
-            yield from differences(left, right, f"{path}[{position}]", f"{general}[]")
-    elif recorded != predicted and not _empty(recorded, predicted) and _differ(general, recorded, predicted):
+            yield from differences(kind, left, right, f"{path}[{position}]", f"{general}[]")
+    elif recorded != predicted and not _empty(recorded, predicted) and _differ(kind, general, recorded, predicted):
         yield path, recorded, predicted
 
 
@@ -232,8 +273,8 @@ def _empty(*values: Any) -> bool:
     return all(value in (None, "", [], {}) for value in values)
 
 
-def _differ(path: str, recorded: Any, predicted: Any) -> bool:
-    comparison = law.decide("field", FieldPair(path, recorded, predicted)).outputs["comparison"]
+def _differ(kind: str, path: str, recorded: Any, predicted: Any) -> bool:
+    comparison = law.decide("field", FieldPair(kind, path, recorded, predicted)).outputs["comparison"]
     if comparison != "close":
         return bool(comparison == "equal")
     apart = abs((_time(recorded) or 0) - (_time(predicted) or 0))
@@ -286,10 +327,13 @@ def _timeless(message: str) -> str:
 
 def compare_events(recorded: EventStory, predicted: EventStory, at: int) -> Iterator[Divergence]:
     """Events that only one of the histories has, or has more often."""
-    for entry in sorted(recorded.counts.keys() | predicted.counts.keys()):
+    entries = recorded.counts.keys() | predicted.counts.keys()
+    combined = {entry[:3] for entry in entries if entry[3].startswith(COMBINED)}
+    for entry in sorted(entries):
         left, right = recorded.counts.get(entry, 0), predicted.counts.get(entry, 0)
-        if left != right:
-            about, kind, reason, message = entry
+        about, kind, reason, message = entry
+        how = law.decide("event", EventSeen(reason, message, entry[:3] in combined)).outputs["comparison"]
+        if how == "counted" and left != right or how == "present" and bool(left) != bool(right):
             yield Divergence(
                 at=at,
                 key=("Event", "", about),

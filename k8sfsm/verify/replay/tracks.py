@@ -5,7 +5,7 @@ A recorded and a predicted history are compared track by track.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
 from attrs import frozen
@@ -94,6 +94,24 @@ def _stays(entries: list[tuple[Any, Version]]) -> Track:
         Stay(value, version, None if end is None else end - version.at)
         for (value, version), end in zip(entries, [*ends, None], strict=True)
     )
+
+
+def without(track: Track, positions: Collection[int]) -> Track:
+    """The track as if some of its values had never been seen: equal neighbours become one stay."""
+    left: list[Stay] = []
+    for position, stay in enumerate(track):
+        if position in positions:
+            continue
+        if left and left[-1].value == stay.value:
+            left[-1] = Stay(stay.value, left[-1].version, _since(left[-1].version, stay))
+        else:
+            left.append(stay)
+    return tuple(left)
+
+
+def _since(version: Version, stay: Stay) -> int | None:
+    """How long a value was held from a version on to the end of a later stay."""
+    return None if stay.held is None else stay.version.at + stay.held - version.at
 
 
 def unmatched(recorded: Track, predicted: Track) -> tuple[list[int], list[int]]:

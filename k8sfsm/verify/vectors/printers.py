@@ -8,7 +8,7 @@ from k8sfsm.objects import from_json, parse_time
 from k8sfsm.printer import row_of
 from k8sfsm.verify.vectors import target
 
-_CONDITIONS = {
+_CONDITIONS = {  # of the row; kubectl itself does not look at them
     "Succeeded": {
         "type": "Completed",
         "status": "True",
@@ -26,8 +26,9 @@ def _cells(given: dict[str, Any], name: str, kind: str, *, wide: bool = True) ->
 @target("printer_pod")
 def printer_pod(given: dict[str, Any]) -> Any:
     """The row of a Pod."""
-    condition = _CONDITIONS.get(given["pod"].get("status", {}).get("phase", ""))
-    return {**_cells(given, "pod", "Pod"), "rowConditions": [condition] if condition else None}
+    phase = given["pod"].get("status", {}).get("phase", "")
+    condition = {"type": "Completed", "status": "True", "reason": phase, "message": _CONDITIONS.get(phase)}
+    return {**_cells(given, "pod", "Pod"), "rowConditions": [condition] if phase in _CONDITIONS else None}
 
 
 @target("printer_deployment")
