@@ -5,17 +5,19 @@ Every decision is a function of a view. A stale cache is just an older view.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 from attrs import field, frozen
 from immutables import Map
 
+from k8sfsm.objects import key_of
 from k8sfsm.request import Key
 from k8sfsm.store import Change, Snapshot, Store
 
 __all__ = ["Change", "View"]
 
+T = TypeVar("T")
 _NOTHING: Final = Snapshot()
 
 
@@ -26,7 +28,8 @@ class View:
     `now`: the actor's clock, nanoseconds since the Unix epoch. `memory`: what the actor itself keeps between
     decisions. `runtime`: on a kubelet, its node's container runtime (pod uid -> state). `snapshots`: per kind
     what the informer has; `store` gives the history behind them, where the view has one. `choose_node` picks one of
-    several equally good nodes for a pod, where chance decides (None: take the first).
+    several equally good nodes for a pod, where chance decides (None: take the first); `tie_break` orders objects that
+    a comparison does not tell apart, the lowest first (None: as they come).
     """
 
     now: int
@@ -35,6 +38,7 @@ class View:
     runtime: Map[str, Any] = field(factory=Map)
     store: Store | None = None
     choose_node: Callable[[tuple[str, ...], Key], str] | None = None
+    tie_break: Callable[[Key], int] | None = None
 
     def snapshot(self, kind: str) -> Snapshot:
         """The snapshot in which this actor sees objects of `kind`; what it has no informer for it reads from the API."""
@@ -74,6 +78,13 @@ class View:
         """Pods bound to a node, in order of creation."""
         return tuple(self.snapshot("Pod").series("node", "Pod", node))
 
+    def by_chance(self, objects: Sequence[T]) -> Sequence[T]:
+        """Objects in the order that chance gives those which a comparison will not tell apart."""
+        order = self.tie_break
+        if order is None:
+            return objects
+        return sorted(objects, key=lambda obj: order(key_of(obj)))
+
     def revision(self, kind: str) -> int:
         """The revision up to which this actor has seen changes of `kind`."""
         return self.snapshot(kind).revision
@@ -97,8 +108,6 @@ class View:
         runtime: Mapping[str, Any] | None = None,
     ) -> View:
         """A view of plain objects, each kept with the resourceVersion that it has."""
-        from k8sfsm.objects import key_of
-
         snapshot = _NOTHING
         for number, obj in enumerate(objects, start=1):
             snapshot = snapshot.put(number, key_of(obj), obj)

@@ -145,7 +145,7 @@ def create_pods(case: Sync, decision: Decision) -> Iterator[Create]:
 def delete_first_ranked_pods(case: Sync, decision: Decision) -> Iterator[Remember | Delete]:
     """Await the deletion of the surplus Pods that rank first, then delete them; at most as many as a burst allows."""
     number = min(case.surplus, constant("burst_replicas"))
-    pods = pods_to_delete(case.active, _related(case), number, case.view.now)
+    pods = pods_to_delete(case.view.by_chance(case.active), _related(case), number, case.view.now)
     yield from awaited.expect_deletions(case.key, map(awaited.pod_key, pods), case.view.now)
     for pod in pods:
         yield Delete(key=key_of(pod))

@@ -29,6 +29,9 @@ class Choices(Protocol):
     def delay(self, base: int) -> int:
         """How long something takes that takes about `base` nanoseconds."""
 
+    def tie(self, key: Key) -> int:
+        """The place of an object among those that a comparison does not tell apart; lower goes first."""
+
     def start(self, sender: Sender, key: Key, now: int) -> int:
         """When a worker of an actor, free at `now`, takes up a key (ns)."""
 
@@ -95,6 +98,10 @@ class Seeded:
     def recorded(self, purpose: str, key: Key) -> str:
         """Nothing is recorded."""
         return ""
+
+    def tie(self, key: Key) -> int:
+        """All alike: they stay in the order in which they come."""
+        return 0
 
     def start(self, sender: Sender, key: Key, now: int) -> int:
         """At once."""

@@ -145,7 +145,7 @@ class Engine:
         component = actor.wiring.component
         state: Map[str, Any] = self.node_states.get(component.node, Map()) if component.node else Map()
         snapshots = self.informers.snapshots(component.name)
-        return View(self.now, snapshots, actor.memory, state, self.store, self.choices.node)
+        return View(self.now, snapshots, actor.memory, state, self.store, self.choices.node, self.choices.tie)
 
     def own(self, name: str) -> Actor:
         """The actor, to be changed: a copy of it where a fork still shares it."""

@@ -117,12 +117,6 @@ def passed_over(case: ContainerCase) -> bool:
 
 
 @law.fact
-def start_error_known(case: ContainerCase) -> bool:
-    """The last attempt to start the container failed."""
-    return case.start_error is not None
-
-
-@law.fact
 def pod_deleted(case: ContainerCase) -> bool:
     """The pod has a deletionTimestamp."""
     return case.pod.metadata.deletion_timestamp is not None

@@ -108,17 +108,21 @@ def _note(case: ProbeCase) -> Iterator[Step]:
 def _ask(case: ProbeCase) -> Iterator[Step]:
     """Ask if the worker's tick has come; a container that has just started is asked at once whether it is ready."""
     session, name = case.session, case.container.name
-    if case.run is None or case.run.state != "running":
-        return
+    verdict = law.decide("probe", case).outputs
     period = (case.probe.period_seconds or 10) * SECOND
     tick = session.now - (session.now - session.memory.added_at) % period
+    if verdict["ticks"]:
+        session.wake(tick + period)
     asked = session.memory.asked.get((name, case.kind), 0)
-    session.wake(tick + period)
-    if tick <= max(asked, case.run.started_at or 0) and not _just_started(case, asked):
+    run = case.run
+    if (
+        run is None
+        or not verdict["ask"]
+        or (tick <= max(asked, run.started_at or 0) and not _just_started(case, asked))
+    ):
         return
-    if law.decide("probe", case).outputs["ask"]:
-        session.remember(asked=session.memory.asked.set((name, case.kind), session.now))
-        yield session.call("probe", name, kind=case.kind, attempt=case.run.attempt, spec=case.container)
+    session.remember(asked=session.memory.asked.set((name, case.kind), session.now))
+    yield session.call("probe", name, kind=case.kind, attempt=run.attempt, spec=case.container)
 
 
 def _just_started(case: ProbeCase, asked: int) -> bool:

@@ -7,13 +7,15 @@ Source: sigs.k8s.io/yaml/goyaml.v2/resolve.go
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 
 import yaml
 from attrs import define, field, frozen
 from yaml.error import MarkedYAMLError, YAMLError
 from yaml.nodes import Node, ScalarNode, SequenceNode
+
+from k8sfsm.yamlnodes import nodes
 
 Steps: TypeAlias = tuple[str | int, ...]
 
@@ -89,7 +91,7 @@ def _json_number(number: float) -> float | int:
 def read_documents(text: str, name: str) -> Iterator[Document]:
     """The documents of a YAML text that are not empty. Raises YAMLTextError; `name` is the file's, for errors."""
     try:
-        for node in _nodes(text):
+        for node in nodes(text, _LOADER, yaml.SafeLoader):
             document = _Reading(name).document(node)
             if document.value is not None:
                 yield document
@@ -98,14 +100,6 @@ def read_documents(text: str, name: str) -> Iterator[Document]:
     except YAMLError as error:
         first = str(error).splitlines()[0]
         raise YAMLTextError(f"{name}:1:1: {first}, expected YAML") from None
-
-
-def _nodes(text: str) -> Iterable[Node]:
-    """The documents' nodes. Where libyaml refuses the text, PyYAML's own reader is asked, whose errors say more."""
-    try:
-        return list(yaml.compose_all(text, _LOADER))
-    except (YAMLError, UnicodeEncodeError):
-        return yaml.compose_all(text, yaml.SafeLoader)
 
 
 def _message(error: MarkedYAMLError, name: str) -> str:

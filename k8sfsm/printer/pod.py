@@ -265,7 +265,7 @@ def _init_containers(case: PodCase) -> PodCase:
         one = ContainerCase(pod, status, index, specs.get(status.name))
         outputs = law.decide("pod-init-container", one).outputs
         case = evolve(case, asked=(*case.asked, status), ready=case.ready + (outputs["up"] and status.ready))
-        if not outputs["passed"]:
+        if outputs["status"]:
             return evolve(case, said=outputs["status"].format(**one.values), initializing=True)
     return case
 
@@ -278,7 +278,7 @@ def _containers(case: PodCase) -> PodCase:
         one = ContainerCase(pod, statuses[index], index, None)
         outputs = law.decide("pod-container", one).outputs
         said = outputs["status"].format(**one.values) or said
-        failure = said if outputs["over"] and exit_code(one) else failure
+        failure = said if exit_code(one) and not waiting_for(one) else failure
         up += outputs["up"]
     sidecars = {container.name for container in pod.spec.init_containers if is_sidecar(container)}
     asked = (*(status for status in case.asked if status.name in sidecars), *statuses)

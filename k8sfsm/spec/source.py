@@ -9,6 +9,7 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from k8sfsm.spec.mistakes import Mistake, Position, SpecError
+from k8sfsm.yamlnodes import nodes
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9_]*)\Z")
 _PLAIN: Final = {
@@ -157,15 +158,9 @@ def read_yaml(text: str, file: str) -> tuple[Located, list[Mistake]]:
 
 
 def _compose(text: str, file: str) -> Node | None:
-    """The nodes of the text. Where libyaml refuses it, PyYAML's own reader is asked, whose errors say more."""
+    """The node of the text's only document, or None where the text is empty. Raises SpecError."""
     try:
-        found: Node | None = yaml.compose(text, _LOADER)
-        return found
-    except (yaml.YAMLError, UnicodeEncodeError):
-        pass
-    try:
-        found = yaml.compose(text, _SAFE_LOADER)
-        return found
+        found = nodes(text, _LOADER, _SAFE_LOADER)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         at = Position(file, mark.line + 1, mark.column + 1) if mark else Position(file, 1, 1)
@@ -175,6 +170,10 @@ def _compose(text: str, file: str) -> Node | None:
     except yaml.YAMLError as error:
         problem = str(error).partition("\n")[0]
         raise SpecError([Mistake(Position(file, 1, 1), f"no valid YAML: {problem}")]) from None
+    if len(found) > 1:
+        mark = found[1].start_mark
+        raise SpecError([Mistake(Position(file, mark.line + 1, 1), "a second document, expected one in a file")])
+    return found[0] if found else None
 
 
 def yaml_text(value: Any) -> str:

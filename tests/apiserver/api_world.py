@@ -28,9 +28,7 @@ class World:
         self.changes: tuple[Change, ...] = ()
         if not bare:
             self.make({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "a"}})
-            self.make(
-                {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "a"}}
-            )
+            self.make({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "a"}})
 
     def send(self, write: Write, actor: str = "user") -> Outcome:
         """Send a request; returns the answer."""

@@ -55,6 +55,12 @@ def test_unhealthy_sidecar_is_restarted(others):
     assert actions.starts == (() if others else ("app",))
 
 
+def test_unhealthy_sidecar_of_a_running_pod_starts_no_other_init_container():
+    later = Container(name="later", image="sim/ok:1")
+    runs = {"s": run("running", startup=True, live=False), "app": run("running")}
+    assert needs([SIDECAR, later], runs).init_starts == ("s",)
+
+
 def test_sidecar_of_unknown_state_is_killed_and_started():
     actions = needs([SIDECAR], {"s": run("unknown"), "app": run("running")})
     assert actions.init_starts == ("s",) and [kill.reason for kill in actions.kills] == ["Unknown"]

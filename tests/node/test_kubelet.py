@@ -8,6 +8,7 @@ from immutables import Map
 from k8sfsm.node.kubelet import Kubelet
 from k8sfsm.node.scripted import ScriptedRuntime, parse_script
 from k8sfsm.node.session import Settings
+from k8sfsm.node.status import ReportCase, StatusCase, generate, merged
 from k8sfsm.objects import (
     Container,
     ExecAction,
@@ -16,6 +17,7 @@ from k8sfsm.objects import (
     Node,
     NodeStatus,
     ObjectMeta,
+    PodCondition,
     PodReadinessGate,
     Probe,
     Quantity,
@@ -113,7 +115,60 @@ def test_startup_probe_holds_readiness_back_and_kills():
     probe = Probe(exec=ExecAction(command=("probe", "startup")), period_seconds=1, failure_threshold=2)
     place = started(Container(name="app", image="sim/slow-start:1", startup_probe=probe, readiness_probe=probe), 6)
     assert not any(ready == "True" for _, ready, _, _ in steps(place))
+    assert not any(pod.status.container_statuses[0].started for pod in place.history)
+    assert {call.arguments["kind"] for call in place.calls if call.verb == "probe"} == {"startup"}
     assert "Container app failed startup probe, will be restarted" in [record.message for record in place.events]
+
+
+def asked(place, kind):
+    return [call for call in place.calls if call.verb == "probe" and call.arguments["kind"] == kind]
+
+
+def test_startup_probe_is_not_asked_again():
+    probe = Probe(exec=ExecAction(command=("probe", "startup")), period_seconds=1)
+    place = started(Container(name="app", image="sim/ok:1", startup_probe=probe), 6)
+    assert len(asked(place, "startup")) == 1
+    assert place.history[-1].status.container_statuses[0].started
+
+
+def test_failed_startup_probe_rests_until_the_next_run():
+    probe = Probe(exec=ExecAction(command=("probe", "startup")), period_seconds=1, failure_threshold=1)
+    place = started(Container(name="app", image="sim/slow-start-ignoreterm:1", startup_probe=probe), 8)
+    assert len(asked(place, "startup")) == 1
+
+
+def test_initial_delay():
+    probe = Probe(exec=ExecAction(command=("probe", "ready")), period_seconds=1, initial_delay_seconds=4)
+    place = started(Container(name="app", image="sim/ok:1", readiness_probe=probe), 4)
+    assert not asked(place, "ready")
+    place.run(3)
+    assert asked(place, "ready")
+
+
+def test_only_readiness_is_asked_while_a_pod_ends():
+    probe = Probe(exec=ExecAction(command=("probe", "any")), period_seconds=1)
+    place = started(Container(name="app", image="sim/slow-stop:1", readiness_probe=probe, liveness_probe=probe), 4)
+    place.delete(key("a"), 6)
+    ready, live = len(asked(place, "ready")), len(asked(place, "live"))
+    place.run(5)
+    assert len(asked(place, "ready")) > ready and len(asked(place, "live")) == live
+
+
+def test_failed_liveness_probe_rests_until_the_next_run():
+    probe = Probe(exec=ExecAction(command=("probe", "live")), period_seconds=1, failure_threshold=1)
+    container = Container(name="app", image="sim/unhealthy-after-2s-ignoreterm:1", liveness_probe=probe)
+    place = started(container, 12)
+    failed = [record for record in place.events if record.reason == "Unhealthy"]
+    assert len(failed) == 1
+
+
+def test_stopped_container_is_not_asked():
+    probe = Probe(exec=ExecAction(command=("probe", "ready")), period_seconds=1)
+    place = started(Container(name="app", image="sim/exit1-after-2s:1", readiness_probe=probe), 6)
+    place.run(1)
+    runs = [call.arguments["attempt"] for call in asked(place, "ready")]
+    place.run(5)
+    assert [call.arguments["attempt"] for call in asked(place, "ready")] == runs
 
 
 def test_crash_loop():
@@ -142,6 +197,8 @@ def test_image_errors():
 def test_start_error_and_missing_config():
     place = started(Container(name="app", image="sim/starterror:1"))
     assert "RunContainerError" in waiting(place)
+    never = started(Container(name="app", image="sim/starterror:1"), restart_policy="Never")
+    assert never.history[-1].status.container_statuses[0].state.terminated.reason == "StartError"
     reference = ({"configMapRef": {"name": "later"}},)
     place = started(Container(name="app", image="sim/ok:1", env_from=reference))
     assert waiting(place)[-1] == "CreateContainerConfigError"
@@ -216,6 +273,43 @@ def test_pod_deleted_before_anything_ran():
     status = place.history[-1].status
     assert status.phase == "Failed"
     assert status.container_statuses[0].state.terminated.reason == "ContainerStatusUnknown"
+
+
+def test_containers_behind_an_unfinished_init_container_are_not_lost():
+    place = world()
+    place.put(pod_named("a", [OK], [Container(name="first", image="sim/notfound:1")]))
+    place.run(3)
+    place.delete(key("a"), 30)
+    place.run(3)
+    status = place.history[-1].status
+    assert status.phase == "Failed" and status.container_statuses[0].state.waiting
+    assert status.init_container_statuses[0].state.terminated.reason == "ContainerStatusUnknown"
+
+
+def test_disruption_is_reported_with_the_terminal_phase_only():
+    pod = pod_named("a", [OK])
+    target = PodCondition(type="DisruptionTarget", status="True", reason="TerminationByKubelet")
+    ended = evolve(pod.status, phase="Failed", conditions=(target,))
+
+    def kinds(may_run):
+        return [each.type for each in merged(ReportCase(pod, ended, may_run), 0).conditions]
+
+    assert kinds(may_run=False) == ["DisruptionTarget"]
+    assert kinds(may_run=True) == []
+
+
+def test_terminal_phase_is_never_left():
+    place = started()
+    pod, runtime = place.objects[key("a")], place.state["uid-a"]
+
+    def phase(stored, reported):
+        shown = evolve(pod, status=evolve(pod.status, phase=stored))
+        before = evolve(pod.status, phase=reported)
+        return generate(StatusCase(pod=shown, runtime=runtime, reported=before, now=place.now)).phase
+
+    assert phase("Running", "Running") == "Running"
+    assert phase("Failed", "Running") == "Failed"
+    assert phase("Running", "Succeeded") == "Succeeded"
 
 
 def test_pod_first_seen_when_already_deleted():
@@ -297,6 +391,9 @@ def test_node_registers_turns_ready_and_renews_its_lease():
     assert next(c.status for c in node.status.conditions if c.type == "Ready") == "True"
     lease = place.objects["Lease", "kube-node-lease", "node-1"]
     assert lease.spec.renew_time >= place.now - 11 * SECOND
+    place.run(300)
+    beats = [c.last_heartbeat_time for c in place.objects["Node", "", "node-1"].status.conditions]
+    assert min(beats) > node.status.conditions[0].last_heartbeat_time
     place.remove(("Node", "", "node-1"))
     place.run(20)
     assert ("Node", "", "node-1") not in place.objects

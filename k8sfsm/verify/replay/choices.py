@@ -14,6 +14,7 @@ from k8sfsm.objects import key_of
 from k8sfsm.request import Bind, Create, Delete, DeleteCollection, Evict, Key, Patch, PatchStatus, Update, Write
 from k8sfsm.trace.history import RecordedWrite, Recording
 
+_NEVER: Final = 1 << 63
 _TOKEN_VOLUME: Final = "kube-api-access-"
 
 
@@ -102,6 +103,7 @@ class RecordedChoices:
         self.nodes: dict[Key, str] = {}
         self._volumes: dict[Key, str] = {}
         self._starts: dict[tuple[str, Key], deque[int]] = defaultdict(deque)
+        self._deleted: dict[Key, int] = {}
         self._arrivals: dict[Route, deque[int]] = defaultdict(deque)
         self._addresses: dict[tuple[str, Key], str] = {}
         self._subject: Key = ("", "", "")
@@ -111,6 +113,8 @@ class RecordedChoices:
         for write in sorted(_requests(recording), key=lambda entry: entry.time):
             route = _route(write.actor, write.node, write.verb, write.subresource, _named(write))
             self._arrivals[route].append(write.time)
+            if write.verb == "delete" and write.actor in _OWNERS:
+                self._deleted.setdefault(write.key, write.time)
         for write in sorted(_requests(recording), key=lambda entry: entry.received or entry.time):
             self._starts[write.actor, _reconciled(write)].append(write.received or write.time)
 
@@ -153,6 +157,10 @@ class RecordedChoices:
     def delay(self, base: int) -> int:
         """As long as it takes."""
         return base
+
+    def tie(self, key: Key) -> int:
+        """Pods in the order in which the recorded controllers deleted them; those that they kept come last."""
+        return self._deleted.get(key, _NEVER)
 
     def start(self, sender: Sender, key: Key, now: int) -> int:
         """Just before the recorded actor sent its next request about the key, where that is near; else at once.

@@ -154,6 +154,7 @@ def compare_tracks(
 
 
 def _compare_track(key: TrackKey, recorded: Track, predicted: Track) -> Iterator[Divergence]:
+    recorded, predicted = _without_blips(key[2], recorded), _without_blips(key[2], predicted)
     while True:
         only_recorded, only_predicted = unmatched(recorded, predicted)
         skipped_recorded = [at for at in only_recorded if _verdict(key[2], recorded[at]) == "merged"]
@@ -167,6 +168,15 @@ def _compare_track(key: TrackKey, recorded: Track, predicted: Track) -> Iterator
     for position in only_predicted:
         stay = predicted[position]
         yield _divergence(key, stay, _around(recorded, stay.version.at), stay)
+
+
+def _without_blips(name: str, track: Track) -> Track:
+    """The track without values that were there briefly, between two stays of one other value."""
+    for position in range(1, len(track) - 1):
+        before, stay, after = track[position - 1 : position + 2]
+        if before.value == after.value and _verdict(name, stay) == "merged":
+            return _without_blips(name, without(track, (position,)))
+    return track
 
 
 def _verdict(name: str, stay: Stay) -> Verdict:

@@ -8,15 +8,8 @@ from k8sfsm.objects import from_json, parse_time
 from k8sfsm.printer import row_of
 from k8sfsm.verify.vectors import target
 
-_CONDITIONS = {  # of the row; kubectl itself does not look at them
-    "Succeeded": {
-        "type": "Completed",
-        "status": "True",
-        "reason": "Succeeded",
-        "message": "The pod has completed successfully.",
-    },
-    "Failed": {"type": "Completed", "status": "True", "reason": "Failed", "message": "The pod failed."},
-}
+_CONDITIONS = {"Succeeded": "The pod has completed successfully.", "Failed": "The pod failed."}
+"""Conditions of rows, by phase; kubectl itself does not look at them."""
 
 
 def _cells(given: dict[str, Any], name: str, kind: str, *, wide: bool = True) -> dict[str, Any]:
