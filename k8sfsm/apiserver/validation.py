@@ -235,7 +235,7 @@ def frozen_spec_changed(case: Write) -> bool:
     }
     if new.tolerations[: len(old.tolerations)] == old.tolerations:
         free["tolerations"] = old.tolerations
-    if set(new.scheduling_gates) <= set(old.scheduling_gates):
+    if all(gate in old.scheduling_gates for gate in new.scheduling_gates):
         free["scheduling_gates"] = old.scheduling_gates
     if (old.termination_grace_period_seconds or 0) < 0 and new.termination_grace_period_seconds == 1:
         free["termination_grace_period_seconds"] = old.termination_grace_period_seconds

@@ -40,11 +40,17 @@ def manager_controllers() -> tuple[Controller, ...]:
     )
 
 
-def control_plane(*, limited: bool = True, scheduler: Scheduler | None = None) -> tuple[Component, ...]:
-    """The controller manager and the scheduler. `limited`: with their clients' default rate limits."""
+def control_plane(
+    *, limited: bool = True, scheduler: Scheduler | None = None, instead: tuple[Controller, ...] = ()
+) -> tuple[Component, ...]:
+    """The controller manager and the scheduler. `limited`: with their clients' default rate limits.
+
+    `scheduler`, and the controllers of `instead`, take the places of the standard ones of their names.
+    """
+    others = {controller.name: controller for controller in instead}
     manager = Component(
         name=MANAGER,
-        controllers=manager_controllers(),
+        controllers=tuple(others.get(each.name, each) for each in manager_controllers()),
         qps=constant("manager_client_qps") if limited else 0,
         burst=constant("manager_client_burst") if limited else 0,
     )
@@ -82,12 +88,13 @@ def standard_engine(
     latencies: Latencies | None = None,
     kubelets: Settings | None = None,
     scheduler: Scheduler | None = None,
+    instead: tuple[Controller, ...] = (),
 ) -> Engine:
     """An engine with a control plane and a kubelet for each of `nodes`. `now`: ns; `store`: what exists at the start.
 
-    `kubelets`: the pattern of the kubelets' settings. `scheduler`: another than the default one.
+    `kubelets`: the pattern of the kubelets' settings. `scheduler`, `instead`: see `control_plane`.
     """
-    components = (*control_plane(limited=limited, scheduler=scheduler), *(kubelet_of(node, kubelets) for node in nodes))
+    components = (*control_plane(limited=limited, scheduler=scheduler, instead=instead), *(kubelet_of(node, kubelets) for node in nodes))
     return Engine(
         Cluster(components=components, latencies=latencies or Latencies()),
         ApiServer(Machines.load(), options),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Final, Literal
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field, fields, frozen
 
 from k8sfsm.law import Law
 from k8sfsm.node.conditions import OWNED
@@ -19,6 +19,7 @@ from k8sfsm.view import View
 
 law = Law("kubelet")
 
+_MEMORIES: Final = tuple(each.name for each in fields(PodMemory))
 SECOND: Final = 1_000_000_000
 
 
@@ -43,7 +44,10 @@ class Settings:
 
 @define(slots=False, kw_only=True)
 class Session:
-    """The case of the kubelet's tables for one pod. Actions change `memory` and give steps; `status` is to be sent."""
+    """The case of the kubelet's tables for one pod. Actions change `memory` and give steps; `status` is to be sent.
+
+    `runtime`: what the runtime knows of the pod; `containers`: init containers, then the others.
+    """
 
     settings: Settings
     view: View
@@ -58,16 +62,17 @@ class Session:
     container_name: str = ""
     forgotten: bool = False
     requests: dict[str, tuple[int, int, int]] = field(factory=dict)
+    runtime: PodRuntime = field(init=False)
+    containers: tuple[Container, ...] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.runtime = pod_of(self.view.runtime, self.pod.metadata.uid)
+        self.containers = (*self.pod.spec.init_containers, *self.pod.spec.containers)
 
     @property
     def now(self) -> int:
         """The time of this look (ns)."""
         return self.view.now
-
-    @cached_property
-    def runtime(self) -> PodRuntime:
-        """What the runtime knows of the pod."""
-        return pod_of(self.view.runtime, self.pod.metadata.uid)
 
     @cached_property
     def last_relist(self) -> int:
@@ -103,11 +108,6 @@ class Session:
         runs = self.runtime.containers[name]
         alive = evolve(runs[-1], state="running", finished_at=None, exit_code=0, reason="", message="")
         return (*runs[:-1], alive)
-
-    @cached_property
-    def containers(self) -> tuple[Container, ...]:
-        """Init containers, then the others."""
-        return (*self.pod.spec.init_containers, *self.pod.spec.containers)
 
     def container(self, name: str) -> Container:
         """The container of that name."""
@@ -155,7 +155,11 @@ class Session:
 
     def remember(self, **changes: Any) -> None:
         """Change what the kubelet remembers of the pod."""
-        self.memory = evolve(self.memory, **changes)
+        known = self.memory
+        for name in _MEMORIES:
+            if name not in changes:
+                changes[name] = getattr(known, name)
+        self.memory = PodMemory(**changes)
 
     def wake(self, at: int) -> None:
         """Look again at `at` (ns) at the latest."""

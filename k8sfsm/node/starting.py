@@ -191,15 +191,14 @@ def start_next(session: Session, decision: Decision) -> Iterable[Step]:
     while session.memory.work.doing == "none":
         work = session.memory.work
         if not work.queue:
-            return [*steps, *finish_sync(session, decision)]
+            return [*steps, *finish_sync(session)]
         session.container_name = work.queue[0]
         session.remember(work=evolve(work, doing="none", name=work.queue[0], queue=work.queue[1:]))
         steps.extend(law.perform(law.decide("start", session), session))  # type: ignore[arg-type]
     return steps
 
 
-@law.action
-def finish_sync(session: Session, decision: Decision) -> Iterable[Step]:
+def finish_sync(session: Session) -> Iterable[Step]:
     """The sync is over: look again at once, or after an error later."""
     memory = session.memory
     if not memory.work.failed:

@@ -11,7 +11,7 @@ from attrs import frozen
 from k8sfsm.law import Law
 from k8sfsm.objects import Node, Pod, controller_of, to_json
 from k8sfsm.request import Evict, Key, Patch
-from k8sfsm.scenario.order import Order, Refused, called, found
+from k8sfsm.scenario.order import Order, Refused, called, found, sent
 from k8sfsm.scenario.verbs import edit
 from k8sfsm.store import Store
 
@@ -98,11 +98,10 @@ def uncordon(store: Store, name: str) -> Order:
 
 def _cordon(store: Store, key: Key, wanted: bool) -> Order:
     decision = law.decide("cordon", Cordon(node=found(store, key), wanted=wanted))
-    says = f"{called(key)} {decision.outputs['says']}"
-    if decision.outputs["request"] == "nothing":
-        return Order(says=says)
     body = {"spec": {"unschedulable": True if wanted else None}}
-    return Order(writes=(Patch(key=key, body=body, type="strategic", why=decision.why),), says=says)
+    write = Patch(key=key, body=body, type="strategic", why=decision.why)
+    says = f"{called(key)} {decision.outputs['says']}"
+    return Order(writes=sent(decision.outputs["request"], write), says=says)
 
 
 def drain(store: Store, name: str, force: bool = False, ignore_daemonsets: bool = False) -> Order:
@@ -113,9 +112,9 @@ def drain(store: Store, name: str, force: bool = False, ignore_daemonsets: bool 
     evictions = []
     for pod in _pods_of(store, key[2]):
         decision = law.decide("drain-pod", Drained(pod=pod, force=force, ignore_daemonsets=ignore_daemonsets))
-        if decision.outputs["verdict"] == "refuse":
+        if decision.outputs["problem"]:
             problems.setdefault(decision.outputs["problem"], []).append(f"{pod.metadata.namespace}/{pod.metadata.name}")
-        if decision.outputs["verdict"] == "evict":
+        if decision.outputs["evicted"]:
             evictions.append(Evict(key=("Pod", pod.metadata.namespace, pod.metadata.name), why=decision.why))
     if problems:
         texts = ", ".join(f"{problem}: {', '.join(names)}" for problem, names in problems.items())

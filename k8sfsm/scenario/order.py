@@ -57,6 +57,11 @@ class Order:
     says: str = ""
 
 
+def sent(request: str, *writes: Write) -> tuple[Write, ...]:
+    """What a rule's output `request` (patch, nothing) makes of the writes that a command has worked out."""
+    return {"patch": writes, "nothing": ()}[request]
+
+
 def kind_called(word: str) -> str:
     """The kind that a user calls `deploy`, `deployments` or `Deployment`. Raises Refused with the nearest name."""
     kind = _BY_WORD.get(word.lower().partition(".")[0])

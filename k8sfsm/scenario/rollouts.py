@@ -111,16 +111,25 @@ def undo(store: Store, key: Key, revision: int = 0) -> Order:
     stored = found(store, key)
     target = _of_revision(store, stored, revision) if isinstance(stored, Deployment) else None
     decision = law.decide("undo", Rollout(stored=stored, wanted=revision, target=target))
-    _refuse(decision, "error: {refusal}", name=key[2], wanted=revision)
-    says = f"{called(key)} {decision.outputs['says'].format(wanted=revision)}"
-    if decision.outputs["request"] == "nothing":
-        return Order(says=says)
+    text = decision.outputs["text"].format(name=key[2], wanted=revision)
+    if decision.outputs["outcome"] == "refuse":
+        raise Refused(f"error: {text}")
+    body = {"patch": _rollback, "skip": _no_patch}[decision.outputs["outcome"]](stored, target)
+    writes = (Patch(key=key, body=body, type="json", why=decision.why),) if body else ()
+    return Order(writes=writes, says=f"{called(key)} {text}")
+
+
+def _no_patch(deployment: Deployment, target: ReplicaSet | None) -> list[Any]:
+    return []
+
+
+def _rollback(deployment: Deployment, target: ReplicaSet | None) -> list[Any]:
+    """Source: rollback.go: getDeploymentPatch."""
     assert target is not None
-    body = [
+    return [
         {"op": "replace", "path": "/spec/template", "value": _plain_template(target)},
-        {"op": "replace", "path": "/metadata/annotations", "value": _annotations(stored, target)},
+        {"op": "replace", "path": "/metadata/annotations", "value": _annotations(deployment, target)},
     ]
-    return Order(writes=(Patch(key=key, body=body, type="json", why=decision.why),), says=says)
 
 
 def status(store: Store, key: Key, revision: int = 0) -> Order:
@@ -173,8 +182,8 @@ def _annotations(deployment: Deployment, target: ReplicaSet) -> dict[str, str]:
     return kept | copied
 
 
-def _refuse(decision: Decision, text: str, **values: object) -> None:
+def _refuse(decision: Decision, text: str) -> None:
     """Raise Refused where the decision has a refusal; `text` says where in the answer it stands."""
     refusal = decision.outputs["refusal"]
     if refusal:
-        raise Refused(text.format(refusal=refusal.format(**values) if values else refusal))
+        raise Refused(text.format(refusal=refusal))

@@ -20,7 +20,7 @@ from k8sfsm.law import Law
 from k8sfsm.objects import KINDS, from_json, key_of, to_json
 from k8sfsm.request import Create, Delete, Key, Patch, PatchType, Propagation, Why, Write
 from k8sfsm.scenario.difference import merge_patch, strategic_patch
-from k8sfsm.scenario.order import DEFAULT_NAMESPACE, Order, Refused, called, found, quoted
+from k8sfsm.scenario.order import DEFAULT_NAMESPACE, Order, Refused, called, found, quoted, sent
 from k8sfsm.store import Store
 
 law = Law("kubectl")
@@ -188,11 +188,9 @@ def edit(key: Key, stored: Any, modified: Json, says: str) -> Order:
     current = to_json(stored)
     body = strategic_patch(current, modified, current)
     decision = law.decide("edit", Change(stored=stored, body=body))
-    if decision.outputs["request"] == "nothing":
-        return Order()
-    return Order(
-        writes=(Patch(key=key, body=body, type=_patch_type(key), why=decision.why),), says=f"{called(key)} {says}"
-    )
+    write = Patch(key=key, body=body, type=_patch_type(key), why=decision.why)
+    writes = sent(decision.outputs["request"], write)
+    return Order(writes=writes, says=f"{called(key)} {says}" if writes else "")
 
 
 def scale(store: Store, key: Key, replicas: int, current: int | None = None) -> Order:
@@ -237,12 +235,13 @@ def delete(
     """`kubectl delete`, with --cascade, --grace-period (seconds) and --force."""
     found(store, key)
     decision = law.decide("delete-grace", Deletion(force=force, grace=grace))
-    if decision.outputs["refusal"]:
-        raise Refused(f"error: {decision.outputs['refusal']}")
-    seconds = {"given": grace, "one": 1, "zero": 0, None: None}[decision.outputs["grace"]]
+    text = decision.outputs["text"]
+    if decision.outputs["grace"] == "refuse":
+        raise Refused(f"error: {text}")
+    seconds = {"own": None, "given": grace, "one": 1, "zero": 0}[decision.outputs["grace"]]
     where = f" from {key[1]} namespace" if key[1] else ""
     write = Delete(key=key, propagation=propagation, grace_seconds=seconds, why=decision.why)
-    return Order(writes=(write,), says=f"{quoted(key)} {decision.outputs['says']}{where}")
+    return Order(writes=(write,), says=f"{quoted(key)} {text}{where}")
 
 
 def label(store: Store, key: Key, marks: Mapping[str, str | None], overwrite: bool = False) -> Order:

@@ -239,6 +239,18 @@ def _change(tree: Any, place: Place, value: Any) -> None:
         tree[last] = value
 
 
+def mutant_text(mutant: Mutant, source: str | Path) -> str:
+    """The mutant's file of the spec directory `source` with the mutant in it. Raises SpecError."""
+    text = (Path(source) / mutant.file).read_text("utf-8")
+    tree, mistakes = read_yaml(text, mutant.file)
+    if mistakes:
+        raise SpecError(mistakes)
+    plain = _plain(tree)
+    _change(plain, mutant.place, mutant.value)
+    first_line = text.partition("\n")[0] + "\n" if text.startswith("#") else ""
+    return first_line + yaml_text(plain)
+
+
 def write_mutant(mutant: Mutant, source: str | Path, target: str | Path) -> Path:
     """Copy the spec directory `source` to `target` (which must not exist) with the mutant in it.
 
@@ -247,14 +259,5 @@ def write_mutant(mutant: Mutant, source: str | Path, target: str | Path) -> Path
     target = Path(target)
     shutil.copytree(source, target)
     file = target / mutant.file
-    text = file.read_text("utf-8")
-    tree, mistakes = read_yaml(text, mutant.file)
-    if mistakes:
-        raise SpecError(mistakes)
-    plain = _plain(tree)
-    _change(plain, mutant.place, mutant.value)
-    with file.open("w", encoding="utf-8") as out:
-        if text.startswith("#"):
-            out.write(text.partition("\n")[0] + "\n")
-        out.write(yaml_text(plain))
+    file.write_text(mutant_text(mutant, source), "utf-8")
     return file

@@ -93,7 +93,7 @@ class RecordedChoices:
     """Chooses what the recorded cluster chose where that is one of the possible choices, else by a seed.
 
     Only chance is taken from the recording: a name's random suffix, a uid, one of several equally good nodes, and how
-    fast a component was. `nodes`: the node to which each pod was bound.
+    fast a component was. `nodes`: the node to which each pod was bound; `deleted`: when a controller deleted a pod.
     """
 
     def __init__(self, recording: Recording) -> None:
@@ -103,7 +103,7 @@ class RecordedChoices:
         self.nodes: dict[Key, str] = {}
         self._volumes: dict[Key, str] = {}
         self._starts: dict[tuple[str, Key], deque[int]] = defaultdict(deque)
-        self._deleted: dict[Key, int] = {}
+        self.deleted: dict[Key, int] = {}
         self._arrivals: dict[Route, deque[int]] = defaultdict(deque)
         self._addresses: dict[tuple[str, Key], str] = {}
         self._subject: Key = ("", "", "")
@@ -114,7 +114,7 @@ class RecordedChoices:
             route = _route(write.actor, write.node, write.verb, write.subresource, _named(write))
             self._arrivals[route].append(write.time)
             if write.verb == "delete" and write.actor in _OWNERS:
-                self._deleted.setdefault(write.key, write.time)
+                self.deleted.setdefault(write.key, write.time)
         for write in sorted(_requests(recording), key=lambda entry: entry.received or entry.time):
             self._starts[write.actor, _reconciled(write)].append(write.received or write.time)
 
@@ -160,7 +160,7 @@ class RecordedChoices:
 
     def tie(self, key: Key) -> int:
         """Pods in the order in which the recorded controllers deleted them; those that they kept come last."""
-        return self._deleted.get(key, _NEVER)
+        return self.deleted.get(key, _NEVER)
 
     def start(self, sender: Sender, key: Key, now: int) -> int:
         """Just before the recorded actor sent its next request about the key, where that is near; else at once.

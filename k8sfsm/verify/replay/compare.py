@@ -5,6 +5,7 @@ What counts as agreement is in `specs/replay/controller.yaml`.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal, TypeAlias
@@ -269,6 +270,8 @@ def differences(
             inner, wide = _joined(path, name), _joined(general, name)
             yield from differences(kind, recorded.get(name), predicted.get(name), inner, wide)
     elif isinstance(recorded, list) and isinstance(predicted, list) and len(recorded) == len(predicted):
+        if _comparison(kind, general) == "as-a-set":
+            recorded, predicted = sorted(recorded, key=_text), sorted(predicted, key=_text)
         for position, (left, right) in enumerate(zip(recorded, predicted, strict=True)):
             yield from differences(kind, left, right, f"{path}[{position}]", f"{general}[]")
     elif recorded != predicted and not _empty(recorded, predicted) and _differ(kind, general, recorded, predicted):
@@ -283,8 +286,18 @@ def _empty(*values: Any) -> bool:
     return all(value in (None, "", [], {}) for value in values)
 
 
+def _comparison(kind: str, path: str, recorded: Any = None, predicted: Any = None) -> str:
+    """How a field is compared: equal, close, ignored or as-a-set."""
+    return str(law.decide("field", FieldPair(kind, path, recorded, predicted)).outputs["comparison"])
+
+
+def _text(value: Any) -> str:
+    """A JSON value as text, to sort by."""
+    return json.dumps(value, sort_keys=True)
+
+
 def _differ(kind: str, path: str, recorded: Any, predicted: Any) -> bool:
-    comparison = law.decide("field", FieldPair(kind, path, recorded, predicted)).outputs["comparison"]
+    comparison = _comparison(kind, path, recorded, predicted)
     if comparison != "close":
         return bool(comparison == "equal")
     apart = abs((_time(recorded) or 0) - (_time(predicted) or 0))

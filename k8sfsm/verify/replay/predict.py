@@ -18,7 +18,7 @@ from k8sfsm.trace.history import Document, Recording
 from k8sfsm.verify.replay.choices import RecordedChoices
 from k8sfsm.verify.replay.environment import recorded_runtime
 from k8sfsm.verify.replay.inputs import inputs_of
-from k8sfsm.verify.replay.scheduler import RecordedScheduler
+from k8sfsm.verify.replay.lagging import RecordedReplicaSetController, RecordedScheduler
 from k8sfsm.verify.replay.tracks import Version
 
 Progress = Callable[[int, int], None]
@@ -90,6 +90,7 @@ def predict(recording: Recording, progress: Progress | None = None) -> Predictio
         choices=choices,
         tracer=lines.append,
         scheduler=scheduler,
+        instead=(RecordedReplicaSetController(choices.deleted),),
         kubelets=_kubelet_settings(recording),
         options=Options(extra_root_bundles=_extra_bundles(recording)),
     )

@@ -1,0 +1,113 @@
+"""Controllers of a replay: where chance left a real one several views, the one that leads to what it did.
+
+Informers lag. A pod is often placed before its new ReplicaSet has reached the scheduler's cache, and before others are
+seen bound; a ReplicaSet's victims are ranked while other deletions are still on their way to its controller. Only views
+that the controller can have had are tried: earlier revisions of a kind, at most `_LOOK_BACK` changes ago.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from k8sfsm.controllers.replicaset import ReplicaSetController
+from k8sfsm.objects import Pod, controller_of, evolve
+from k8sfsm.request import Delete, Key, Parallel, Plan
+from k8sfsm.scheduler.plain import decide
+from k8sfsm.scheduler.scheduler import Attempt, Scheduler
+from k8sfsm.store import Snapshot
+from k8sfsm.view import View
+
+_ONE_GO: Final = 1_000_000_000
+"""Deletions of one sync are not further apart (ns)."""
+_LOOK_BACK: Final = 12
+"""So many changes of pods may not have reached the scheduler yet."""
+
+
+class RecordedScheduler(Scheduler):
+    """Decides like the scheduler. `nodes`: the recorded node of each pod; `strays`: pods that no view explains."""
+
+    def __init__(self, nodes: Mapping[Key, str]) -> None:
+        super().__init__(fast=False)
+        self._nodes = nodes
+        self.strays: list[tuple[int, Key, str, tuple[str, ...]]] = []
+
+    def _attempt(self, view: View, pod: Pod) -> Attempt:
+        attempt = super()._attempt(view, pod)
+        key = ("Pod", pod.metadata.namespace, pod.metadata.name)
+        wanted = self._nodes.get(key, "")
+        if not wanted or wanted == attempt.host or not attempt.host:
+            return attempt
+        for older in _older_views(view, pod):
+            placement = decide(older, pod)
+            if wanted in placement.best:
+                return Attempt(view, pod, placement, wanted)
+        self.strays.append((view.now, key, wanted, attempt.placement.best))
+        return attempt
+
+
+class RecordedReplicaSetController(ReplicaSetController):
+    """Decides like the ReplicaSet controller. `deleted`: when (ns) the recorded one deleted a pod."""
+
+    def __init__(self, deleted: Mapping[Key, int]) -> None:
+        super().__init__()
+        self._recorded_deletions = deleted
+
+    def reconcile(self, view: View, key: Key) -> Plan:
+        """The plan of one sync, on the view that the recorded victims tell of."""
+        plan = super().reconcile(view, key)
+        victims = _victims(plan)
+        if not victims or self._recorded(victims):
+            return plan
+        for older in _older_pods(view, {"ReplicaSet": view.snapshot("ReplicaSet")}):
+            other = super().reconcile(older, key)
+            if len(_victims(other)) == len(victims) and self._recorded(_victims(other)):
+                return other
+        return plan
+
+    def _recorded(self, victims: frozenset[Key]) -> bool:
+        """Whether the recorded controller deleted these pods in one go."""
+        times = [self._recorded_deletions.get(victim) for victim in victims]
+        known = [time for time in times if time is not None]
+        return len(known) == len(times) and max(known) - min(known) < _ONE_GO
+
+
+def _victims(plan: Plan) -> frozenset[Key]:
+    """The objects that a plan deletes together."""
+    return frozenset(
+        write.key
+        for step in plan.steps
+        if isinstance(step, Parallel)
+        for write in step.writes
+        if isinstance(write, Delete)
+    )
+
+
+def _older_views(view: View, pod: Pod) -> Iterator[View]:
+    """Views that the scheduler may have had instead, the likeliest first."""
+    assert view.store is not None
+    current = {kind: view.snapshot(kind) for kind in ("Pod", "Node", "Service", "ReplicaSet", "Namespace")}
+    owner = controller_of(pod)
+    unaware = dict(current)
+    if owner is not None:
+        unaware["ReplicaSet"] = _without(current["ReplicaSet"], (owner.kind, pod.metadata.namespace, owner.name))
+    for snapshots in (unaware, current):
+        yield evolve(view, snapshots=snapshots)
+        yield from _older_pods(view, snapshots)
+
+
+def _older_pods(view: View, snapshots: Mapping[str, Snapshot]) -> Iterator[View]:
+    """The view with pods as they were one change ago, two changes ago..."""
+    assert view.store is not None
+    changes = [c.revision for c in view.store.changes(_base(view), "Pod") if c.revision <= view.revision("Pod")]
+    for revision in reversed(changes[-_LOOK_BACK:]):
+        yield evolve(view, snapshots={**snapshots, "Pod": view.store.at(revision - 1)})
+
+
+def _base(view: View) -> int:
+    assert view.store is not None
+    return view.store.history.base
+
+
+def _without(snapshot: Snapshot, key: Key) -> Snapshot:
+    return snapshot if snapshot.get(key) is None else snapshot.remove(snapshot.revision, key)
