@@ -162,7 +162,7 @@ class ApiServer:
         return self._put(request, old, new)
 
     def _carry_out(self, request: Request, old: Any, deletion: Deletion) -> Any:
-        if deletion.verdict == "keep":
+        if deletion.verdict == "keep" or (deletion.verdict == "mark" and deletion.object == old):
             return old
         if deletion.verdict == "mark":
             return self._put(request, old, deletion.object)

@@ -27,6 +27,7 @@ from k8sfsm.scenario.model import (
     Timed,
     Wanted,
 )
+from k8sfsm.scenario.nodes import TAINT
 from k8sfsm.scenario.order import Refused, key_called
 from k8sfsm.spec.mistakes import Mistake, Position, SpecError, did_you_mean
 from k8sfsm.spec.model import Scenario
@@ -181,6 +182,9 @@ class _Reading:
         """Quantities and names of a node."""
         if node.name in others:
             self.wrong(node.at, f"node '{node.name}' stands twice, expected each name once")
+        for taint in node.taints:
+            if TAINT.fullmatch(taint) is None:
+                self.wrong(node.at, f"'taints': '{taint}' is no taint, expected KEY=VALUE:EFFECT")
         for name in ("cpu", "memory"):
             try:
                 Quantity.parse(str(getattr(node, name)))

@@ -18,7 +18,8 @@ from k8sfsm.store import Store
 law = Law("kubectl")
 
 MIRROR: Final = "kubernetes.io/config.mirror"
-_TAINT: Final = re.compile(r"([^=:]+)(?:=([^:]*))?:(NoSchedule|PreferNoSchedule|NoExecute)")
+TAINT: Final = re.compile(r"([^=:]+)(?:=([^:]*))?:(NoSchedule|PreferNoSchedule|NoExecute)")
+"""A taint as `kubectl taint` writes it."""
 
 
 @frozen(kw_only=True)
@@ -112,10 +113,11 @@ def drain(store: Store, name: str, force: bool = False, ignore_daemonsets: bool 
     evictions = []
     for pod in _pods_of(store, key[2]):
         decision = law.decide("drain-pod", Drained(pod=pod, force=force, ignore_daemonsets=ignore_daemonsets))
-        if decision.outputs["problem"]:
-            problems.setdefault(decision.outputs["problem"], []).append(f"{pod.metadata.namespace}/{pod.metadata.name}")
-        if decision.outputs["evicted"]:
+        verdict = decision.outputs["verdict"]
+        if verdict == "evict":
             evictions.append(Evict(key=("Pod", pod.metadata.namespace, pod.metadata.name), why=decision.why))
+        elif verdict != "leave":
+            problems.setdefault(verdict, []).append(f"{pod.metadata.namespace}/{pod.metadata.name}")
     if problems:
         texts = ", ".join(f"{problem}: {', '.join(names)}" for problem, names in problems.items())
         raise Refused(f'error: unable to drain node "{key[2]}" due to error: {texts}')
@@ -153,7 +155,7 @@ def _untainted(there: list[Any], text: str, name: str) -> list[Any]:
 
 
 def _tainted(there: list[Any], text: str, name: str, overwrite: bool) -> list[Any]:
-    match = _TAINT.fullmatch(text)
+    match = TAINT.fullmatch(text)
     if match is None:
         raise Refused(
             f"error: invalid taint '{text}', expected KEY=VALUE:EFFECT with NoSchedule, PreferNoSchedule or NoExecute"

@@ -257,7 +257,8 @@ def all_changed(old: Any) -> Any:
 def test_each_subresource_changes_its_part(kind: str, subresource: str) -> None:
     world = World()
     old = world.make(workload(kind))
-    new = world.done(Update(object=all_changed(old), subresource=subresource))
+    actor = f"{kind.lower()}-controller" if subresource == "status" else "user"
+    new = world.done(Update(object=all_changed(old), subresource=subresource), actor)
     labels_too = {"labels"} if (kind, subresource) == ("Deployment", "status") else set()
     assert touched(old, new) == PARTS[subresource] - labels_too
     grows = subresource in ("", "scale")

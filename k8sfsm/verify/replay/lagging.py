@@ -18,8 +18,8 @@ from k8sfsm.scheduler.scheduler import Attempt, Scheduler
 from k8sfsm.store import Snapshot
 from k8sfsm.view import View
 
-_ONE_GO: Final = 1_000_000_000
-"""Deletions of one sync are not further apart (ns)."""
+_ABOUT_NOW: Final = 1_000_000_000
+"""The deletions that a sync orders are not further away (ns)."""
 _LOOK_BACK: Final = 12
 """So many changes of pods may not have reached the scheduler yet."""
 
@@ -57,19 +57,19 @@ class RecordedReplicaSetController(ReplicaSetController):
         """The plan of one sync, on the view that the recorded victims tell of."""
         plan = super().reconcile(view, key)
         victims = _victims(plan)
-        if not victims or self._recorded(victims):
+        if not victims or self._recorded(victims, view.now):
             return plan
         for older in _older_pods(view, {"ReplicaSet": view.snapshot("ReplicaSet")}):
             other = super().reconcile(older, key)
-            if len(_victims(other)) == len(victims) and self._recorded(_victims(other)):
+            if len(_victims(other)) == len(victims) and self._recorded(_victims(other), view.now):
                 return other
         return plan
 
-    def _recorded(self, victims: frozenset[Key]) -> bool:
-        """Whether the recorded controller deleted these pods in one go."""
+    def _recorded(self, victims: frozenset[Key], now: int) -> bool:
+        """Whether the recorded controller deleted these pods about now."""
         times = [self._recorded_deletions.get(victim) for victim in victims]
         known = [time for time in times if time is not None]
-        return len(known) == len(times) and max(known) - min(known) < _ONE_GO
+        return len(known) == len(times) and all(abs(time - now) < _ABOUT_NOW for time in known)
 
 
 def _victims(plan: Plan) -> frozenset[Key]:
