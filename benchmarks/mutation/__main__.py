@@ -65,7 +65,7 @@ def main(output: str, write: Path | None, jobs: int, limit: float, tests: tuple[
     report = Report([(mutant, result) for mutant in chosen if (result := results.of(mutant)) is not None])
     _show(report, output)
     if report.total.mutants < len(chosen):
-        raise click.ClickException(f"{len(chosen) - report.total.mutants} mutants were not tried")
+        raise click.ClickException(f"{len(chosen) - report.total.mutants} mutants were not tried, see {STORE.name}/session.log")
     sys.exit(0 if report.total.percent >= DEMANDED else 1)
 
 
@@ -84,7 +84,7 @@ def _chosen(rooms: tuple[str, ...], rules: tuple[str, ...], every: bool, sample:
 
 
 def _try(open_mutants: list[Mutant], results: Results, jobs: int, limit: float, tests: tuple[str, ...]) -> None:
-    """Run all trials, with everything that tests print thrown away and the progress on the real stderr."""
+    """Run all trials; what pytest prints goes to `session.log`, the progress to the real stderr."""
     from benchmarks.mutation.session import Plan, hold
 
     baseline = STORE / f"baseline-{_short(results.tree)}.json"
@@ -94,9 +94,9 @@ def _try(open_mutants: list[Mutant], results: Results, jobs: int, limit: float, 
     sys.stdout.flush()
     with os.fdopen(os.dup(2), "w") as say:
         kept = os.dup(1), os.dup(2)
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), 1)
-            os.dup2(nowhere.fileno(), 2)
+        with (STORE / "session.log").open("w") as log:
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
         try:
             progress = _Progress(len(open_mutants), say)
 

@@ -237,7 +237,14 @@ def misplaced(item: Item) -> int:
 
 def _misplaced(item: Item) -> tuple[OwnerReference, ...]:
     absent = [owner for owner, state in item.references if state == "dangling"]
-    return tuple(owner for owner in absent if any(obj.metadata.uid == owner.uid for obj in item.view.list(owner.kind)))
+    return tuple(owner for owner in absent if _elsewhere(owner, item))
+
+
+def _elsewhere(owner: OwnerReference, item: Item) -> bool:
+    own = item.object.metadata.namespace
+    return any(
+        found.metadata.uid == owner.uid and found.metadata.namespace != own for found in item.view.list(owner.kind)
+    )
 
 
 # -- actions ----------------------------------------------------------------------------------------------------------

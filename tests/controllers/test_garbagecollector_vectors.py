@@ -9,4 +9,4 @@ from k8sfsm.verify.vectors.runner import run_file
 
 def test_decisions_of_the_real_garbage_collector(data: Path) -> None:
     score = run_file(data / "garbagecollector" / "gc_decision.jsonl.gz", keep=1)
-    assert score.cases > 200 and score.good, score.failures
+    assert score.cases == 800 and score.good, score.failures

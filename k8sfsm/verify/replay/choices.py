@@ -186,6 +186,8 @@ class RecordedChoices:
         window = constant("replay_latency_window") * MILLISECOND
         while waiting and waiting[0] < now - window:
             waiting.popleft()
+        if isinstance(write, Bind) and write.key not in self.nodes:
+            return now + window  # the recorded scheduler was slower than what made the pod go
         if not waiting or waiting[0] > now + window:
             return now + base
         return max(waiting.popleft(), now + min(base, MILLISECOND))

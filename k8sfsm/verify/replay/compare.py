@@ -76,12 +76,19 @@ class EventSeen:
     reason: str
     message: str
     combined: bool
+    logged: bool
 
 
 @law.fact
 def event_reason(case: EventSeen) -> str:
     """The Event's reason."""
     return case.reason
+
+
+@law.fact
+def probes_logged(case: EventSeen) -> bool:
+    """Whether the recording has every answer of a probe."""
+    return case.logged
 
 
 @law.fact
@@ -270,7 +277,10 @@ def differences(
             inner, wide = _joined(path, name), _joined(general, name)
             yield from differences(kind, recorded.get(name), predicted.get(name), inner, wide)
     elif isinstance(recorded, list) and isinstance(predicted, list) and len(recorded) == len(predicted):
-        if _comparison(kind, general) == "as-a-set":
+        comparison = _comparison(kind, general)
+        if comparison == "ignored":
+            return
+        if comparison == "as-a-set":
             recorded, predicted = sorted(recorded, key=_text), sorted(predicted, key=_text)
         for position, (left, right) in enumerate(zip(recorded, predicted, strict=True)):
             yield from differences(kind, left, right, f"{path}[{position}]", f"{general}[]")
@@ -348,14 +358,14 @@ def _timeless(message: str) -> str:
     return " ".join("…" if word.strip("().,")[:1].isdigit() and word.strip("().,").endswith(("ms", "s")) else word for word in words)
 
 
-def compare_events(recorded: EventStory, predicted: EventStory, at: int) -> Iterator[Divergence]:
-    """Events that only one of the histories has, or has more often."""
+def compare_events(recorded: EventStory, predicted: EventStory, at: int, logged: bool) -> Iterator[Divergence]:
+    """Events that only one of the histories has, or has more often. `logged`: every probe's answer is recorded."""
     entries = recorded.counts.keys() | predicted.counts.keys()
     combined = {entry[:3] for entry in entries if entry[3].startswith(COMBINED)}
     for entry in sorted(entries):
         left, right = recorded.counts.get(entry, 0), predicted.counts.get(entry, 0)
         about, kind, reason, message = entry
-        how = law.decide("event", EventSeen(reason, message, entry[:3] in combined)).outputs["comparison"]
+        how = law.decide("event", EventSeen(reason, message, entry[:3] in combined, logged)).outputs["comparison"]
         if how == "counted" and left != right or how == "present" and bool(left) != bool(right):
             yield Divergence(
                 at=at,

@@ -95,7 +95,7 @@ def predict(recording: Recording, progress: Progress | None = None) -> Predictio
         options=Options(extra_root_bundles=_extra_bundles(recording)),
     )
     engine.run(until=start)
-    for entry in inputs_of(recording, _played(engine)):
+    for entry in inputs_of(recording, played_actors(engine)):
         engine.schedule(entry.action, entry.at)
     total = max(end - start, 1)
     stop = None if progress is None else _reporter(progress, start, total)
@@ -113,7 +113,7 @@ def _reporter(progress: Progress, start: int, total: int) -> Callable[[Engine], 
     return report
 
 
-def _played(engine: Engine) -> frozenset[str]:
+def played_actors(engine: Engine) -> frozenset[str]:
     """The actors whose writes are predicted."""
     return frozenset(name.partition("/")[0] for name in engine.actors) | {"apiserver"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from attrs import field, frozen
@@ -18,7 +19,7 @@ from k8sfsm.verify.replay.compare import (
     compare_tracks,
     events_of,
 )
-from k8sfsm.verify.replay.predict import Prediction, Progress, initial_versions, predict, recorded_versions
+from k8sfsm.verify.replay.predict import Prediction, Progress, initial_versions, played_actors, predict, recorded_versions
 from k8sfsm.verify.replay.tracks import Version, tracks_of
 
 
@@ -42,6 +43,7 @@ def replay(recording: Recording, progress: Progress | None = None) -> Verdict:
     """Predict a recording from its inputs and compare. Divergences are in order of time."""
     prediction = predict(recording, progress)
     machines = prediction.engine.api.machines
+    played = played_actors(prediction.engine)
     initial = initial_versions(recording)
     recorded = (*initial, *recorded_versions(recording))
     predicted = (*initial, *_comparable(prediction.versions(), recording))
@@ -52,12 +54,22 @@ def replay(recording: Recording, progress: Progress | None = None) -> Verdict:
         *_strays(prediction),
         *compare_existence(recorded, predicted),
         *compare_tracks(left, right),
-        *compare_events(events_of(recorded), events_of(predicted), end),
+        *compare_events(events_of(_by(played, recorded)), events_of(predicted), end, _probes_logged(recording)),
         *compare_final(theirs, ours, end, prediction.rules),
     ]
     found.sort(key=lambda divergence: (divergence.at, divergence.key, divergence.aspect))
     compared = {"objects": len(theirs), "tracks": len(left), "writes": len(recorded) - len(initial)}
     return Verdict(recording, prediction, tuple(check_integrity(recording)), tuple(found), compared)
+
+
+def _by(actors: Collection[str], versions: tuple[Version, ...]) -> tuple[Version, ...]:
+    """The versions that these actors wrote."""
+    return tuple(version for version in versions if version.actor in actors)
+
+
+def _probes_logged(recording: Recording) -> bool:
+    """Whether the recording has a log of the environment, with every answer of every probe."""
+    return any(fact.source == "runtime" for fact in recording.environment)
 
 
 def _states(versions: tuple[Version, ...]) -> tuple[Version, ...]:
