@@ -21,14 +21,14 @@ from importlib import import_module
 from pkgutil import walk_packages
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
-from attrs import evolve, frozen
-
+from k8sfsm.objects import evolve
 from k8sfsm.request import Parallel, Step, Why
 from k8sfsm.spec.domain import Count
 from k8sfsm.spec.loader import forget_files, load_constants, load_invariants, load_tables, specs_dir
 from k8sfsm.spec.mistakes import SpecError, did_you_mean
 from k8sfsm.spec.model import Comparison, Controller, Invariants, Table
 from k8sfsm.table import CompiledComparison, CompiledTable, Decision, LawError, Ranked, Row
+from k8sfsm.value import value
 
 __all__ = ["Count", "Decision", "Law", "LawError", "Transition", "constant", "forget", "import_all", "laws", "usable"]
 
@@ -37,7 +37,7 @@ Role: TypeAlias = Literal["fact", "guard", "action", "comparison", "key", "invar
 ROLES: tuple[Role, ...] = ("fact", "guard", "action", "comparison", "key", "invariant")
 
 
-@frozen
+@value
 class Transition:
     """What a guard judges: a write that `actor` makes at `now` (ns since the epoch); None: no object.
 

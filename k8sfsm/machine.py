@@ -21,6 +21,7 @@ from k8sfsm.spec.mistakes import did_you_mean
 from k8sfsm.spec.model import ABSENT, Machine, Region
 from k8sfsm.spec.unary import Anything, Test
 from k8sfsm.table import Column, Graph, Node, Row
+from k8sfsm.value import value
 
 __all__ = [
     "ABSENT",
@@ -35,7 +36,7 @@ __all__ = [
 ]
 
 
-@frozen
+@value
 class Move:
     """A change of state by a named transition; `rule` is its path, such as ``Pod/lifecycle/bind``."""
 
@@ -46,7 +47,7 @@ class Move:
     rule: str
 
 
-@frozen
+@value
 class Illegal:
     """A change of state that no transition allows.
 
@@ -67,7 +68,7 @@ class Illegal:
         return f"{self.kind}/{self.region}: {self.old} -> {self.new} by {self.actor} is illegal: {self.reason}"
 
 
-@frozen
+@value
 class Verdict:
     """What a write does to the machines: the moves that are transitions, and those that are none."""
 
@@ -107,7 +108,7 @@ class GuardHolds:
         return bool(self.guard(event.kwargs["write"]))
 
 
-@frozen
+@value
 class Edge:
     """A transition in the index: from one state to one state."""
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias
 
-from attrs import field, frozen
+from attrs import field
+
+from k8sfsm.value import value
 
 Key: TypeAlias = tuple[str, str, str]
 """(kind, namespace, name); namespace is "" for cluster-scoped objects."""
@@ -19,7 +21,7 @@ Propagation: TypeAlias = Literal["Background", "Foreground", "Orphan"]
 PatchType: TypeAlias = Literal["json", "merge", "strategic", "apply"]
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Why:
     """Which rule ordered a request, and the facts that decided it."""
 
@@ -27,7 +29,7 @@ class Why:
     facts: Mapping[str, Any] = field(factory=dict)
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Create:
     """Create `object`; a name is generated from `metadata.generate_name` where the name is empty."""
 
@@ -35,7 +37,7 @@ class Create:
     why: Why | None = None
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Update:
     """Replace an object, or one of its subresources (``"status"``, ``"scale"``, ``"finalize"``).
 
@@ -47,7 +49,7 @@ class Update:
     why: Why | None = None
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Patch:
     """Change part of an object by a patch document in JSON form (`body`)."""
 
@@ -59,7 +61,7 @@ class Patch:
     why: Why | None = None
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class PatchStatus:
     """Replace the whole status, whatever the stored resourceVersion: how a kubelet writes a Pod's status."""
 
@@ -69,7 +71,7 @@ class PatchStatus:
     why: Why | None = None
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Delete:
     """Delete an object. `grace_seconds` None: the object's own; `uid`, `resource_version`: preconditions."""
 
@@ -81,7 +83,7 @@ class Delete:
     why: Why | None = None
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class DeleteCollection:
     """Delete all objects of a kind in a namespace."""
 
@@ -91,7 +93,7 @@ class DeleteCollection:
     why: Why | None = None
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Bind:
     """POST pods/binding: assign a Pod to a Node."""
 
@@ -101,7 +103,7 @@ class Bind:
     why: Why | None = None
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Evict:
     """POST pods/eviction."""
 
@@ -109,7 +111,7 @@ class Evict:
     why: Why | None = None
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Record:
     """Emit an Event about `regarding`. Sent beside the plan by the actor's recorder; it never blocks or fails it.
 
@@ -124,7 +126,7 @@ class Record:
     why: Why | None = None
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Call:
     """A verb of the container runtime on a kubelet's own node (run-sandbox, pull-image, start-container, ...)."""
 
@@ -137,7 +139,7 @@ class Call:
     why: Why | None = None
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Remember:
     """Set (or with value None forget) an entry of the actor's own memory; lost when the actor restarts."""
 
@@ -146,7 +148,7 @@ class Remember:
     why: Why | None = None
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Look:
     """Put another key into the actor's own queue."""
 
@@ -158,7 +160,7 @@ Write: TypeAlias = Create | Update | Patch | PatchStatus | Delete | DeleteCollec
 Step: TypeAlias = Write | Record | Call | Remember | Look
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Parallel:
     """Writes sent together. With `slow_start` in batches of 1, 2, 4...: none after a batch with an error."""
 
@@ -166,7 +168,7 @@ class Parallel:
     slow_start: bool = False
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Outcome:
     """What the API server answered to one write.
 
@@ -186,7 +188,7 @@ class Outcome:
         return self.code < 300
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Plan:
     """What a reconciler orders.
 

@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any, Final, Literal, TypeAlias
 
-from attrs import field, frozen
+from attrs import field
 from immutables import Map
 
 from k8sfsm.objects import controller_of, evolve, key_of
 from k8sfsm.request import Key
+from k8sfsm.value import value
 
 ChangeType: TypeAlias = Literal["ADDED", "MODIFIED", "DELETED"]
 IndexKey: TypeAlias = tuple[str, str, str]
@@ -24,7 +25,7 @@ _BLOCK: Final = 128
 _CHUNK: Final = 1024
 
 
-@frozen
+@value
 class Change:
     """One committed write, as a watch shows it. `new` is the last state where `type` is DELETED."""
 
@@ -36,7 +37,7 @@ class Change:
     at: int = 0
 
 
-@frozen
+@value
 class Series:
     """Objects in order of creation: a persistent sorted map from ordinal to object, in blocks.
 
@@ -119,7 +120,7 @@ def _indexes_of(key: Key, obj: Any) -> tuple[IndexKey, ...]:
     return entries
 
 
-@frozen
+@value
 class Snapshot:
     """All objects at one revision."""
 
@@ -170,7 +171,7 @@ class Snapshot:
         return self.namespaces.set(kind, tuple(sorted((*known, namespace))))
 
 
-@frozen
+@value
 class History:
     """Changes by revision, append-only. Forks share all full chunks, and the last one until they part."""
 
@@ -199,7 +200,7 @@ class History:
         yield from self.tail[inner : self.tail_length]
 
 
-@frozen
+@value
 class Store:
     """The objects now, and how they came to be. `put` and `remove` are for the API server's write path alone."""
 

@@ -13,11 +13,12 @@ from functools import cmp_to_key
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from attrs import field, frozen
+from attrs import field
 
 from k8sfsm.request import Why
 from k8sfsm.spec.model import Hit
 from k8sfsm.spec.unary import Anything, Test, is_number
+from k8sfsm.value import value
 
 Fact: TypeAlias = Callable[[Any], Any]
 NO_OUTPUTS: Mapping[str, Any] = MappingProxyType({})
@@ -27,7 +28,7 @@ class LawError(Exception):
     """The law cannot decide: a table without exactly one row that holds, or a name that Python does not know."""
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Row:
     """A row as the graph needs it: the path of its rule, its tests by column, and what it gives."""
 
@@ -37,7 +38,7 @@ class Row:
     outputs: Mapping[str, Any] = NO_OUTPUTS
 
 
-@frozen
+@value
 class Decision:
     """The rule that held, the facts that were asked (and no others), the actions it orders and its outputs."""
 
@@ -202,7 +203,7 @@ class CompiledTable:
         return LawError(f"{self.path}: the rules {names} hold together for {values}, expected exactly one")
 
 
-@frozen
+@value
 class Ranked:
     """A row of a comparison, bound: `by` (item, case) -> value with `sign` (-1: higher first), or `compare`."""
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from attrs import field, frozen
+from attrs import field
 from immutables import Map
 
 from k8sfsm.objects import key_of
 from k8sfsm.request import Key
 from k8sfsm.store import Change, Snapshot, Store
+from k8sfsm.value import value
 
 __all__ = ["Change", "View"]
 
@@ -21,7 +22,7 @@ T = TypeVar("T")
 _NOTHING: Final = Snapshot()
 
 
-@frozen
+@value
 class View:
     """A read-only snapshot.
 
@@ -41,7 +42,7 @@ class View:
     tie_break: Callable[[Key], int] | None = None
 
     def snapshot(self, kind: str) -> Snapshot:
-        """The snapshot in which this actor sees objects of `kind`; what it has no informer for it reads from the API."""
+        """The snapshot in which this actor sees a kind; what it has no informer for it reads from the API."""
         if isinstance(self.snapshots, Snapshot):
             return self.snapshots
         found = self.snapshots.get(kind)

@@ -18,7 +18,6 @@ from k8sfsm.spec import load_specs, specs_dir
 from k8sfsm.spec.mutate import Mutant, mutants, write_mutant
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-STORE = CHECKOUT / ".mutation"
 OF_ROWS = (
     "delete-row",
     "flip-boolean",
@@ -43,8 +42,13 @@ DEMANDED = 95.0
 @click.option("--limit", default=60.0, show_default=True, help="Seconds for one mutant; after that it has survived.")
 @click.option("--tests", multiple=True, metavar="PATH", help="Only these tests, for a quick look.")
 @click.option("--write", type=click.Path(path_type=Path), help="Write the only mutant chosen into this new folder.")
+@click.option(
+    "--store", type=click.Path(path_type=Path), default=CHECKOUT / ".mutation", help="Where results are kept."
+)
 @click.option("-o", "output", type=click.Choice(["table", "json"]), default="table", help="Form of the result.")
-def main(output: str, write: Path | None, jobs: int, limit: float, tests: tuple[str, ...], **choice: Any) -> None:
+def main(
+    output: str, store: Path, write: Path | None, jobs: int, limit: float, tests: tuple[str, ...], **choice: Any
+) -> None:
     """Change each row of specs/ in turn: does a test, or lint, notice?
 
     Exit code 1 where fewer than 95 % of the mutants are noticed. Results are kept in .mutation/ as long as specs,
@@ -56,16 +60,18 @@ def main(output: str, write: Path | None, jobs: int, limit: float, tests: tuple[
             raise click.ClickException(f"{len(chosen)} mutants are chosen, expected one: use --rule")
         click.echo(write_mutant(chosen[0], specs_dir(), write))
         return
-    STORE.mkdir(exist_ok=True)
+    store.mkdir(exist_ok=True)
     tree = fingerprint(CHECKOUT) + "".join(f" {test}" for test in tests)
-    results = Results.open(STORE / "results.jsonl", tree)
+    results = Results.open(store / "results.jsonl", tree)
     open_mutants = [mutant for mutant in chosen if results.of(mutant) is None]
     if open_mutants:
-        _try(open_mutants, results, jobs, limit, tests or (str(CHECKOUT / "tests"),))
+        _try(open_mutants, results, store, jobs, limit, tests or (str(CHECKOUT / "tests"),))
     report = Report([(mutant, result) for mutant in chosen if (result := results.of(mutant)) is not None])
     _show(report, output)
     if report.total.mutants < len(chosen):
-        raise click.ClickException(f"{len(chosen) - report.total.mutants} mutants were not tried, see {STORE.name}/session.log")
+        raise click.ClickException(
+            f"{len(chosen) - report.total.mutants} mutants were not tried, see {store.name}/session.log"
+        )
     sys.exit(0 if report.total.percent >= DEMANDED else 1)
 
 
@@ -83,18 +89,20 @@ def _chosen(rooms: tuple[str, ...], rules: tuple[str, ...], every: bool, sample:
     return found
 
 
-def _try(open_mutants: list[Mutant], results: Results, jobs: int, limit: float, tests: tuple[str, ...]) -> None:
+def _try(
+    open_mutants: list[Mutant], results: Results, store: Path, jobs: int, limit: float, tests: tuple[str, ...]
+) -> None:
     """Run all trials; what pytest prints goes to `session.log`, the progress to the real stderr."""
     from benchmarks.mutation.session import Plan, hold
 
-    baseline = STORE / f"baseline-{_short(results.tree)}.json"
-    for old in STORE.glob("baseline-*.json"):
+    baseline = store / f"baseline-{_short(results.tree)}.json"
+    for old in store.glob("baseline-*.json"):
         if old != baseline:
             old.unlink()
     sys.stdout.flush()
     with os.fdopen(os.dup(2), "w") as say:
         kept = os.dup(1), os.dup(2)
-        with (STORE / "session.log").open("w") as log:
+        with (store / "session.log").open("w") as log:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
         try:

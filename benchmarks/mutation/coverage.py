@@ -22,7 +22,7 @@ OF_VALUES = ("k8sfsm.spec", "k8sfsm.objects")
 """Packages whose caches do not depend on the specs, or are forgotten with them."""
 
 
-@define
+@define(eq=False)
 class Seen:
     """What one test has asked.
 
@@ -49,7 +49,7 @@ class Constants(dict[str, Any]):
         return super().get(name, default)
 
 
-@define
+@define(eq=False)
 class Coverage:
     """A pytest plugin that notes what each test asks, in `tests`; `seconds` is how long each took."""
 

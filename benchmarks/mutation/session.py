@@ -39,7 +39,7 @@ class Plan:
     say: TextIO
 
 
-@define
+@define(eq=False)
 class Session:
     """The plugin that takes the place of pytest's own loop over the tests."""
 
@@ -116,7 +116,7 @@ def _part(mutant: Mutant) -> str:
     return mutant.rule.rpartition("/")[0] if mutant.file != "constants.yaml" else mutant.rule
 
 
-@define
+@define(eq=False)
 class _Trials:
     """The children that run at the moment."""
 

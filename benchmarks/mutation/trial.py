@@ -22,7 +22,7 @@ from benchmarks.mutation.coverage import forget_caches
 from k8sfsm import law as law_module
 from k8sfsm.law import Law, import_all, laws
 from k8sfsm.machine import Machines
-from k8sfsm.spec import SpecError, Specs, load_specs, loader
+from k8sfsm.spec import Room, SpecError, Specs, load_specs, loader
 from k8sfsm.spec.code import constants_used, where
 from k8sfsm.spec.lint import Code, lint
 from k8sfsm.spec.mutate import Mutant, mutant_text
@@ -44,6 +44,7 @@ class Bench:
     root: Path
     specs: Specs
     code: Code
+    actors: Room
     findings: Mapping[str, Counter[str]]
     """Findings of lint by room without any mutant."""
     machines: tuple[Machines, ...]
@@ -56,17 +57,28 @@ class Bench:
         specs = load_specs(root)
         rooms: dict[str, Any] = {name: dict(law.functions) for name, law in laws().items()}
         code = Code(rooms=rooms, constants=tuple(constants_used()), where=where)
-        findings = {room: lint_of(specs, code, room) for room in specs.rooms}
+        actors = actors_of(specs)
+        findings = {room: lint_of(specs, code, room, actors) for room in specs.rooms}
         machines = tuple(each for each in gc.get_objects() if isinstance(each, Machines))
-        return cls(root, specs, code, findings, machines)
+        return cls(root, specs, code, actors, findings, machines)
 
 
-def lint_of(specs: Specs, code: Code, room: str) -> Counter[str]:
+def lint_of(specs: Specs, code: Code, room: str, actors: Room) -> Counter[str]:
     """What lint finds in one room, without positions: those move in a file that is written anew."""
     known = {room: code.rooms[room]} if room in code.rooms else {}
-    rooms = {room: specs.rooms[room]} if room in specs.rooms else {}
+    rooms = {room: specs.rooms[room], actors.name: actors}
     found = lint(evolve(specs, rooms=rooms, constants={}), evolve(code, rooms=known, constants=()))
     return Counter(f"{finding.check}: {finding.message}" for finding in found)
+
+
+def actors_of(specs: Specs) -> Room:
+    """A room that only declares the controllers of all others, so that lint knows the actors."""
+    bare = {
+        f"{room.name}/{name}": evolve(controller, tables={}, comparisons={}, watches=())
+        for room in specs.rooms.values()
+        for name, controller in room.tables.items()
+    }
+    return Room(name="actors", machine=None, tables=bare, invariants=None)
 
 
 def put_in(mutant: Mutant, bench: Bench) -> None:
@@ -112,7 +124,7 @@ def lint_notices(mutant: Mutant, bench: Bench) -> str:
         specs = load_specs(bench.root, [room])
     except SpecError as error:
         return str(error.mistakes[0])
-    new = lint_of(specs, bench.code, room) - bench.findings[room]
+    new = lint_of(specs, bench.code, room, bench.actors) - bench.findings[room]
     return next(iter(new), "")
 
 

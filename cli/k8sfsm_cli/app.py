@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 
 from k8sfsm import __version__
-from k8sfsm_cli.errors import BadInput
+from k8sfsm_cli.errors import INTERRUPTED, UNUSABLE, BadInput, told
 
 COMMANDS = {
     "run": ("k8sfsm_cli.run", "run"),
@@ -40,11 +41,37 @@ class Commands(click.Group):
         """Run the command. Input that cannot be used ends it with one line on stderr."""
         try:
             return super().invoke(ctx)
+        except BrokenPipeError:
+            raise
         except BadInput.KINDS as error:
             raise BadInput.of(error) from None
 
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **more: Any) -> Any:
+        """Run as a program: errors are one line on stderr, and never a traceback."""
+        run: Callable[..., Any] = super().main
+        if not more.pop("standalone_mode", True):
+            return run(args, *rest, standalone_mode=False, **more)
+        try:
+            status = run(args, *rest, standalone_mode=False, **more)
+        except click.Abort:
+            click.echo("k8sfsm: interrupted", err=True)
+            sys.exit(INTERRUPTED)
+        except click.ClickException as error:
+            sys.exit(_tell(error))
+        sys.exit(status if isinstance(status, int) else 0)
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+
+def _tell(error: click.ClickException) -> int:
+    """Say what is wrong; a group without a command shows its help instead. Returns the exit code."""
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError" and context is not None:
+        click.echo(context.get_help())
+        return 0
+    click.echo(told(error), err=True)
+    return UNUSABLE
+
+
+@click.group(name="k8sfsm", cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="k8sfsm")
 def main() -> None:
     """The executable reference specification of Kubernetes v1.36.

@@ -9,8 +9,11 @@ from typing import Any
 import click
 from rich.table import Table
 
+from k8sfsm.trace.native import TraceWriter
 from k8sfsm.trace.reading import FORMATS, read_history
-from k8sfsm.verify.replay import Verdict, replay as judge
+from k8sfsm.trace.recorder import TraceRecorder
+from k8sfsm.verify.replay import Verdict
+from k8sfsm.verify.replay import replay as judge
 from k8sfsm.verify.replay.compare import Divergence
 from k8sfsm_cli.printing import print_table, progress_bar
 from k8sfsm_cli.timeline import timeline_rows
@@ -56,10 +59,16 @@ def replay(
 
 
 def _write_trace(path: Path, verdict: Verdict) -> None:
-    from k8sfsm.trace.native import write_trace
-
-    with path.open("w", encoding="utf-8") as file:
-        write_trace(file, verdict.prediction.lines, seed=0, scenario=verdict.recording.source)
+    recording = verdict.recording
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        writer = TraceWriter(file)
+        writer.header(kubernetes="v1.36", scenario=Path(recording.source).name)
+        for document in recording.initial:
+            writer.initial(document.json)
+        record = TraceRecorder(writer)
+        for line in verdict.prediction.lines:
+            record(line)
+        writer.close()
 
 
 def _print(verdict: Verdict, timeline: bool, events: bool) -> None:
@@ -82,7 +91,8 @@ def _print(verdict: Verdict, timeline: bool, events: bool) -> None:
 
 def _summary(verdict: Verdict) -> str:
     figures = verdict.compared
-    what = f"{figures['writes']} recorded writes, {figures['tracks']} sequences of states, {figures['objects']} final objects"
+    counted = (f"{figures['writes']} recorded writes", f"{figures['tracks']} sequences of states")
+    what = ", ".join((*counted, f"{figures['objects']} final objects"))
     if verdict.agrees:
         return f"agrees: {what}"
     return f"diverges: {len(verdict.findings) + len(verdict.divergences)} findings in {what}"

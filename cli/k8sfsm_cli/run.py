@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from k8sfsm.objects import KINDS, ManifestError, format_duration, parse_duration
 from k8sfsm.objects.yamltext import write_documents
 from k8sfsm.printer import printed
 from k8sfsm.scenario.cluster import START
-from k8sfsm.scenario.loading import MOST_NODES, default_nodes, is_scenario, read_story
+from k8sfsm.scenario.loading import FAULTS, MOST_NODES, default_nodes, is_scenario, read_story
 from k8sfsm.scenario.manifests import read_manifests
 from k8sfsm.scenario.model import Manifest, Story
 from k8sfsm.scenario.output import final_objects, write_story_trace
@@ -164,8 +164,8 @@ def _print(play: Play, timeline: bool, events: bool) -> None:
         for row in timeline_rows(play.lines, START, events):
             table.add_row(*row)
         print_table(table)
-    for told in play.told:
-        click.echo(f"{format_duration(told.at - START)} $ {told.command}: {told.reply.text or 'nothing to change'}")
+    for line in _commands_and_faults(play):
+        click.echo(line)
     objects = final_objects(play.engine.store)
     for kind in SHOWN:
         found = [obj for obj in objects if obj.kind == kind]
@@ -174,6 +174,16 @@ def _print(play: Play, timeline: bool, events: bool) -> None:
             several = " --all-namespaces" if spaces - {"", "default"} else ""
             click.echo(f"\n$ kubectl get {KINDS[kind].resource}{several}")
             click.echo(printed(kind, found, play.engine.now, namespaces=bool(several)), nl=False)
+
+
+def _commands_and_faults(play: Play) -> Iterator[str]:
+    """What the user did and heard, and what went wrong in between."""
+    lines = [(told.at, f"$ {told.command}: {told.reply.text or 'nothing to change'}") for told in play.told]
+    for timed in play.story.faults:
+        name = next(each for each in FAULTS if getattr(timed.part, each))
+        lines.append((START + timed.due, f"! {name} {getattr(timed.part, name)}"))
+    for at, text in sorted(lines, key=lambda each: each[0]):
+        yield f"{format_duration(at - START)} {text}"
 
 
 def _dump(play: Play, output: str) -> None:

@@ -34,7 +34,9 @@ def _object(line: Line) -> str:
 
 def _what(line: Line) -> str:
     if line.actor == "environment":
-        return " ".join([line.verb, *(str(line.detail[name]) for name in ("container", "image", "ip") if name in line.detail)])
+        return " ".join(
+            [line.verb, *(str(line.detail[name]) for name in ("container", "image", "ip") if name in line.detail)]
+        )
     if line.key[0] == "Event" and line.after is not None:
         return f"{line.after.reason}: {line.after.message}"
     if line.code >= 300:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from attrs import frozen
-
 from k8sfsm.machine import Move
 from k8sfsm.request import Outcome
 from k8sfsm.store import Change, Store
+from k8sfsm.value import value
 
 
-@frozen
+@value
 class Sender:
     """Who sends a request. `actor`: the name that transitions list; `account`: the user name; `node`: of a kubelet."""
 
@@ -18,7 +17,7 @@ class Sender:
     node: str = ""
 
 
-@frozen
+@value
 class Answer:
     """The store after a request, what the sender is told, what changed, and the transitions that were taken."""
 

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from attrs import frozen
-
 from k8sfsm.apiserver.answer import Refusal
 from k8sfsm.apiserver.deletion import law
 from k8sfsm.objects import Node, Pod, PodCondition, evolve
+from k8sfsm.value import value
 
 TOPOLOGY_LABELS: Final = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone")
 
 
-@frozen
+@value
 class BindCase:
     """A pod that is to be bound."""
 

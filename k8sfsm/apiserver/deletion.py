@@ -10,6 +10,7 @@ from attrs import frozen
 from k8sfsm.law import Law
 from k8sfsm.objects import evolve
 from k8sfsm.request import Delete
+from k8sfsm.value import value
 
 law = Law("apiserver")
 
@@ -21,7 +22,7 @@ _TERMINAL: Final = ("Succeeded", "Failed")
 Verdict = Literal["keep", "mark", "remove"]
 
 
-@frozen
+@value
 class Deletion:
     """The verdict on a DELETE, and the object as it is then (the last state, where it is removed)."""
 

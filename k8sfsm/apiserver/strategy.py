@@ -9,16 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from attrs import frozen
-
 from k8sfsm.apiserver.deletion import law
 from k8sfsm.kinds.pod_qos import qos_class
 from k8sfsm.objects import NamespaceStatus, PodStatus, Unmodelled, evolve
+from k8sfsm.value import value
 
 GrowsWith = Literal["spec", "spec-or-annotations", "content-or-labels", "nothing"]
 
 
-@frozen
+@value
 class StrategyCase:
     """An object of `kind`, and the subresource that is written."""
 
@@ -70,11 +69,12 @@ def prepared_for_create(obj: Any, name: str, uid: str, second: int) -> Any:
         deletion_grace_period_seconds=None,
     )
     changes: dict[str, Any] = {"metadata": metadata}
+    initial = _INITIAL[strategy["initial_status"]]
     if isinstance(obj, Unmodelled):
         if strategy["initial_status"] == "empty":
             changes["extra"] = {field: value for field, value in obj.extra.items() if field != "status"}
     elif hasattr(obj, "status"):
-        changes["status"] = _INITIAL[strategy["initial_status"]](obj)
+        changes["status"] = initial(obj)
     if strategy["own_finalizer"] and strategy["own_finalizer"] not in obj.spec.finalizers:
         changes["spec"] = evolve(obj.spec, finalizers=(*obj.spec.finalizers, strategy["own_finalizer"]))
     return evolve(obj, **changes)
@@ -95,13 +95,12 @@ def prepared_for_update(old: Any, new: Any, subresource_name: str) -> Any:
         result = _merged_extra(old, new, part, metadata)
     else:
         kept = {name: getattr(old, name) for name in ("spec", "status") if hasattr(old, name) and not part[name]}
-        if part["replicas"]:
+        if part["replicas"] and not part["spec"]:
             kept["spec"] = evolve(old.spec, replicas=new.spec.replicas)
         result = evolve(new, metadata=metadata, **kept)
     if not part["generation"]:
         return result
-    grown = _grown(old, result, _strategy(old.kind)["grows_with"])
-    if grown and old.metadata.generation:
+    if _GROWS[_strategy(old.kind)["grows_with"]](old, result) and old.metadata.generation:
         return evolve(result, metadata=evolve(metadata, generation=old.metadata.generation + 1))
     return result
 
@@ -114,13 +113,22 @@ def _merged_extra(old: Unmodelled, new: Unmodelled, part: Mapping[str, Any], met
     return evolve(new, metadata=metadata, extra=extra)
 
 
-def _grown(old: Any, new: Any, grows_with: GrowsWith) -> bool:
-    if grows_with == "nothing":
-        return False
-    if grows_with == "content-or-labels":
-        return bool(evolve(new, metadata=old.metadata) != old or new.metadata.labels != old.metadata.labels)
+def _spec_changed(old: Any, new: Any) -> bool:
     if isinstance(new, Unmodelled):
         return bool(new.extra.get("spec") != old.extra.get("spec"))
-    if grows_with == "spec-or-annotations" and new.metadata.annotations != old.metadata.annotations:
-        return True
     return bool(new.spec != old.spec)
+
+
+def _content_changed(old: Any, new: Any) -> bool:
+    return bool(evolve(new, metadata=old.metadata) != old or new.metadata.labels != old.metadata.labels)
+
+
+_GROWS: dict[GrowsWith, Callable[[Any, Any], bool]] = {
+    "nothing": lambda old, new: False,
+    "spec": _spec_changed,
+    "spec-or-annotations": lambda old, new: (
+        new.metadata.annotations != old.metadata.annotations or _spec_changed(old, new)
+    ),
+    "content-or-labels": _content_changed,
+}
+"""Whether a change makes the generation grow, by the name that the strategy table gives it."""

@@ -8,18 +8,17 @@ from __future__ import annotations
 import re
 from typing import Any, Final, Literal
 
-from attrs import frozen
-
 from k8sfsm.apiserver.deletion import COLLECTOR_FINALIZERS, law
 from k8sfsm.objects import KINDS, Deployment, Pod, ReplicaSet, Service, Struct, dns_label_errors, evolve
 from k8sfsm.objects.requirement import Selector
+from k8sfsm.value import value
 
 _SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z")
 _NAME_MAX: Final = 253
 _LABEL_NAMED: Final = ("Namespace", "Service")
 
 
-@frozen
+@value
 class Write:
     """An object that is to be stored, and the stored one that it replaces (None: it is new)."""
 

@@ -11,18 +11,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TypeAlias
 
-from attrs import evolve, frozen
-
 from k8sfsm.controllers.selector import Matcher
 from k8sfsm.law import Decision, Law
-from k8sfsm.objects import controller_of
+from k8sfsm.objects import controller_of, evolve
 from k8sfsm.request import Outcome, Parallel, Patch, Plan, Step
+from k8sfsm.value import value
 
 law: Final = Law("claim")
 SECOND: Final = 1_000_000_000
 
 
-@frozen(eq=False)
+@value(eq=False)
 class Traits:
     """What a claim asks of a candidate; candidates that share a `Traits` object share its decision.
 
@@ -47,7 +46,7 @@ def _traits_of(candidate: Any) -> Traits:
     return Traits("" if owner is None else owner.uid, metadata.labels, metadata.namespace, deleting)
 
 
-@frozen
+@value
 class Claimant:
     """Who claims: the object, and whether its selector matches labels."""
 
@@ -60,7 +59,7 @@ class Claimant:
         return f"{self.object.metadata.namespace}/{self.object.metadata.name}"
 
 
-@frozen
+@value
 class Claimed:
     """The outcome of a claim: owned objects in the candidates' order, the text of all errors, and the answers got."""
 
@@ -72,7 +71,7 @@ class Claimed:
 Then: TypeAlias = Callable[[Claimed], Plan]
 
 
-@frozen
+@value
 class Candidate:
     """One candidate of a claimant. `object` is None while all candidates of the same traits are judged."""
 
@@ -150,7 +149,7 @@ def adopt(case: Candidate, decision: Decision) -> Iterator[Patch]:
     yield _patch(case.object, reference)
 
 
-@frozen
+@value
 class LiveCheck:
     """What the API server answered when it was asked for the claimant."""
 
@@ -176,7 +175,7 @@ def live_deleting(case: LiveCheck) -> bool:
     return case.outcome.object.metadata.deletion_timestamp is not None
 
 
-@frozen
+@value
 class Answer:
     """The API server's answer to an adoption or a release."""
 
@@ -202,7 +201,7 @@ def answer_code(case: Answer) -> int:
     return case.outcome.code
 
 
-@frozen
+@value
 class _Work:
     """A claim under way. `refusal`: why adoptions are refused; "" allowed, None not asked yet."""
 

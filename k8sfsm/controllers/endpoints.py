@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Final, Literal
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from k8sfsm.controllers.endpoints_members import Members
 from k8sfsm.controllers.endpoints_memo import Block, Memo, blocks_of
@@ -17,8 +17,9 @@ from k8sfsm.controllers.endpoints_pods import is_headless, services_of_pod
 from k8sfsm.controllers.endpoints_subsets import Load, law, repack, truncate
 from k8sfsm.controllers.endpoints_trigger import ReadinessTimes, Seen, annotated, trigger_time
 from k8sfsm.law import Decision
-from k8sfsm.objects import EndpointAddress, Endpoints, EndpointSubset, ObjectMeta, Service
+from k8sfsm.objects import EndpointAddress, Endpoints, EndpointSubset, ObjectMeta, Service, evolve
 from k8sfsm.request import DONE, Create, Delete, Key, Outcome, Plan, Record, Remember, Step, Update
+from k8sfsm.value import value
 from k8sfsm.view import Change, View
 
 MANAGED_BY: Final = "endpoints.kubernetes.io/managed-by"
@@ -30,7 +31,7 @@ NAME: Final = "endpoint-controller"
 law.key(services_of_pod)
 
 
-@frozen
+@value
 class Sync:
     """The case of `sync`: a key of the queue and the Service that it names."""
 
@@ -65,7 +66,7 @@ class Writing:
         return evolve(stored, metadata=evolve(stored.metadata, labels=labels, annotations=annotations), subsets=subsets)
 
 
-@frozen
+@value
 class Deletion:
     """The case of `deletion`: the answer to deleting the Endpoints of a Service that is gone."""
 
@@ -73,7 +74,7 @@ class Deletion:
     outcome: Outcome
 
 
-@frozen
+@value
 class Answer:
     """The case of `answer`: the answer to a write."""
 
@@ -81,7 +82,7 @@ class Answer:
     outcome: Outcome
 
 
-@frozen
+@value
 class EndpointsEvent:
     """The case of `endpoints-event`: a change of an Endpoints object."""
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from attrs import frozen
-
 from k8sfsm.controllers.endpoints_memo import Block, Blocks, Memo
 from k8sfsm.controllers.endpoints_order import address_key, port_dump
 from k8sfsm.controllers.endpoints_pods import (
@@ -25,11 +23,12 @@ from k8sfsm.controllers.endpoints_pods import (
 from k8sfsm.controllers.endpoints_subsets import NO_PORT, Group, law, subsets_of
 from k8sfsm.kinds.pod_readiness import is_pod_ready
 from k8sfsm.objects import EndpointAddress, EndpointPort, EndpointSubset, ObjectReference, Pod, Service
+from k8sfsm.value import value
 
 Ports = dict[str, EndpointPort]
 
 
-@frozen
+@value
 class Member:
     """A selected pod that is published: its ports by dump, its address, and in which list it stands."""
 
@@ -40,7 +39,7 @@ class Member:
     ready: bool
 
 
-@frozen
+@value
 class Publication:
     """A published pod of a Service: the case of the tables about its address."""
 

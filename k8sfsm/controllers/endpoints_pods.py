@@ -11,12 +11,11 @@ from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import Literal
 
-from attrs import frozen
-
 from k8sfsm.kinds.pod_readiness import is_pod_ready
 from k8sfsm.law import Law
 from k8sfsm.objects import Container, Pod, Service, ServicePort
 from k8sfsm.request import Key
+from k8sfsm.value import value
 from k8sfsm.view import Change, View
 
 law = Law("service")
@@ -24,7 +23,7 @@ law = Law("service")
 ALL_INTERFACES: Literal["None"] = "None"
 
 
-@frozen
+@value
 class Candidate:
     """A pod that may be published for a Service; `takes_terminating`: also while it is being deleted."""
 
@@ -33,7 +32,7 @@ class Candidate:
     takes_terminating: bool = True
 
 
-@frozen
+@value
 class Target:
     """A pod, and the port of a Service that is looked up in it."""
 
@@ -41,7 +40,7 @@ class Target:
     port: ServicePort
 
 
-@frozen
+@value
 class PodChange:
     """A watch event of a pod: `old` None when it appeared, `gone` when it was removed."""
 

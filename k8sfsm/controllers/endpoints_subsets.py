@@ -8,18 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from math import ceil
 
-from attrs import evolve, field, frozen
+from attrs import field
 
 from k8sfsm.controllers.endpoints_order import address_key, in_port_order, in_subset_order, port_dump
 from k8sfsm.law import Law
-from k8sfsm.objects import EndpointAddress, EndpointPort, EndpointSubset
+from k8sfsm.objects import EndpointAddress, EndpointPort, EndpointSubset, evolve
+from k8sfsm.value import value
 
 law = Law("endpoints")
 
 Addresses = dict[str, EndpointAddress]
 
 
-@frozen
+@value
 class Group:
     """The addresses of all pods that resolve the same ports (`ports`: by their dump), by `address_key`."""
 
@@ -102,7 +103,7 @@ def _filled(group: Group, states: tuple[tuple[str, bool], ...], addresses: Addre
 # -- capacity --------------------------------------------------------------------------------------------------------
 
 
-@frozen
+@value
 class Load:
     """How many addresses subsets have in total; an address in two subsets counts twice."""
 

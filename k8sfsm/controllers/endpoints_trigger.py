@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from attrs import frozen
 from immutables import Map
 
 from k8sfsm.controllers.endpoints_memo import Block, Blocks, Memo
@@ -17,11 +16,12 @@ from k8sfsm.kinds.pod_readiness import ready_condition
 from k8sfsm.objects import Pod, Service
 from k8sfsm.objects.times import SECOND, format_time
 from k8sfsm.request import Remember
+from k8sfsm.value import value
 
 ANNOTATION: Final = "endpoints.kubernetes.io/last-change-trigger-time"
 
 
-@frozen
+@value
 class Seen:
     """What a controller remembers of a Service: its creation, and when each pod's readiness last changed (by name)."""
 
@@ -29,7 +29,7 @@ class Seen:
     pods: Map[str, int]
 
 
-@frozen
+@value
 class Trigger:
     """The pods' times at a sync against those of the sync before (`before` None: the first sync of the Service)."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from attrs import define, evolve, field, frozen
+from attrs import define, field
 
 from k8sfsm.controllers.endpoints_memo import Block, Memo, blocks_of
 from k8sfsm.controllers.endpoints_pods import services_of_pod
@@ -28,8 +28,9 @@ from k8sfsm.controllers.endpointslice_tracker import (
 from k8sfsm.controllers.endpointslice_writes import Pass, Progress, SliceWrite, next_plan
 from k8sfsm.controllers.endpointslice_zones import Ratios
 from k8sfsm.law import Decision
-from k8sfsm.objects import EndpointSlice, Service
+from k8sfsm.objects import EndpointSlice, Service, evolve
 from k8sfsm.request import DONE, Key, Plan, Remember, Step
+from k8sfsm.value import value
 from k8sfsm.view import Change, View
 
 NAME: Final = "endpointslice-controller"
@@ -37,7 +38,7 @@ NAME: Final = "endpointslice-controller"
 law.key(services_of_pod)
 
 
-@frozen
+@value
 class Sync:
     """The case of `sync`: a key of the queue, its Service, and whether the cache of its slices is old."""
 
@@ -47,7 +48,7 @@ class Sync:
     uids: tuple[str, ...]
 
 
-@frozen
+@value
 class OldFamily:
     """The case of `family`: a stored slice and the families of its Service."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Literal
 
-from attrs import define, evolve, field, frozen
+from attrs import define, field
 from immutables import Map
 
 from k8sfsm.controllers.endpoints_memo import Memo
@@ -16,15 +16,16 @@ from k8sfsm.controllers.endpointslice_members import AddressType, law
 from k8sfsm.controllers.endpointslice_packing import Draft, Drafts, Known
 from k8sfsm.controllers.endpointslice_zones import allocate, giving_and_receiving, move_hints
 from k8sfsm.law import Decision
-from k8sfsm.objects import Endpoint, EndpointHints, EndpointSlice, ForNode, ForZone, Service
+from k8sfsm.objects import Endpoint, EndpointHints, EndpointSlice, ForNode, ForZone, Service, evolve
 from k8sfsm.request import Record, Step, Why
+from k8sfsm.value import value
 
 MODE: Final = "service.kubernetes.io/topology-mode"
 DEPRECATED_MODE: Final = "service.kubernetes.io/topology-aware-hints"
 _DISTRIBUTIONS: Final = ("PreferClose", "PreferSameZone", "PreferSameNode")
 
 
-@frozen
+@value
 class Hinted:
     """What is remembered of a Service's hints by zone: are they on, and how many each zone has, by family."""
 
@@ -64,7 +65,7 @@ class Hinting:
         return ready + sum(self.known.of(stored, Known).ready for stored in self.drafts.unchanged)
 
 
-@frozen
+@value
 class EndpointHint:
     """The case of `distribution-hint`: one endpoint, and how its Service wants traffic to be distributed."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from attrs import field, frozen
+from attrs import field
 
 from k8sfsm.controllers.endpoints_memo import Block, Blocks, Memo, blocks_of
 from k8sfsm.controllers.endpoints_order import in_slice_port_order, slice_port_dump
@@ -27,6 +27,7 @@ from k8sfsm.controllers.endpoints_pods import (
 from k8sfsm.kinds.pod_readiness import is_pod_ready
 from k8sfsm.law import Law
 from k8sfsm.objects import Endpoint, EndpointConditions, EndpointSlicePort, Node, ObjectReference, Pod, Service
+from k8sfsm.value import value
 from k8sfsm.view import View
 
 law = Law("endpointslice")
@@ -36,7 +37,7 @@ Ports = tuple[EndpointSlicePort, ...]
 ZONE = "topology.kubernetes.io/zone"
 
 
-@frozen
+@value
 class Resident:
     """The case of the tables about one endpoint: a published pod and its node's zone (None: no such node)."""
 
@@ -45,7 +46,7 @@ class Resident:
     zone: str | None
 
 
-@frozen
+@value
 class Member:
     """What one pod gives: its group of ports, and an endpoint, or why there is none (`error`), or neither."""
 
@@ -56,7 +57,7 @@ class Member:
     error: str = ""
 
 
-@frozen
+@value
 class PortGroup:
     """The endpoints that share a set of ports, by identity, in the order of the pods."""
 
@@ -64,7 +65,7 @@ class PortGroup:
     endpoints: dict[str, Endpoint] = field(factory=dict)
 
 
-@frozen
+@value
 class Wanted:
     """The endpoints that a Service should have in one family: groups by `port_group`, and what was left out."""
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from operator import is_
 from typing import Final
 
-from attrs import define, evolve, field, frozen
+from attrs import define, field
 
 from k8sfsm.controllers.endpoints_memo import Memo
 from k8sfsm.controllers.endpoints_pods import is_headless
@@ -23,8 +23,9 @@ from k8sfsm.controllers.endpointslice_members import (
     port_group,
     same_beyond_identity,
 )
-from k8sfsm.objects import Endpoint, EndpointSlice, ObjectMeta, OwnerReference, Service
+from k8sfsm.objects import Endpoint, EndpointSlice, ObjectMeta, OwnerReference, Service, evolve
 from k8sfsm.request import Why
+from k8sfsm.value import value
 
 SERVICE_NAME: Final = "kubernetes.io/service-name"
 MANAGED_BY: Final = "endpointslice.kubernetes.io/managed-by"
@@ -88,7 +89,7 @@ class Known:
 # -- cases -----------------------------------------------------------------------------------------------------------
 
 
-@frozen
+@value
 class Existing:
     """The case of `existing`: a stored slice of the Service."""
 
@@ -98,7 +99,7 @@ class Existing:
     wanted: Mapping[str, PortGroup]
 
 
-@frozen
+@value
 class Kept:
     """The case of `keep`: what is left of a stored slice (`kept`: a wanted endpoint or None for each stored one)."""
 
@@ -108,7 +109,7 @@ class Kept:
     changed: bool
 
 
-@frozen
+@value
 class Filling:
     """The case of `fill`: how many endpoints remain, and the unchanged slice that they would make fullest."""
 
@@ -117,7 +118,7 @@ class Filling:
     fullest: EndpointSlice | None
 
 
-@frozen
+@value
 class Emptiness:
     """The case of `placeholder`."""
 
@@ -126,7 +127,7 @@ class Emptiness:
     placeholder: Draft
 
 
-@frozen
+@value
 class Reuse:
     """The case of `reuse`: a slice to be deleted, and those that are to be created."""
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal
 
-from attrs import frozen
-
 from k8sfsm.controllers.endpointslice_hints import Hinted
 from k8sfsm.controllers.endpointslice_members import ZONE, law
 from k8sfsm.controllers.endpointslice_packing import MANAGED_BY, MANAGER, SERVICE_NAME
@@ -18,6 +16,7 @@ from k8sfsm.controllers.endpointslice_zones import Ratios, node_ready, overloade
 from k8sfsm.objects import EndpointSlice, Node
 from k8sfsm.objects.times import SECOND
 from k8sfsm.request import Key, Remember
+from k8sfsm.value import value
 from k8sfsm.view import Change, View
 
 DELETED: Final = -1
@@ -25,7 +24,7 @@ DELETED: Final = -1
 _RATIOS: Final = Ratios()
 
 
-@frozen
+@value
 class CachedSlice:
     """The case of `slice-cache`: what the controller did to a slice, and what its cache shows of it."""
 
@@ -33,7 +32,7 @@ class CachedSlice:
     seen: EndpointSlice | None
 
 
-@frozen
+@value
 class SliceEvent:
     """The case of `slice-event` and `slice-expectation`: a change of a slice, and what the controller did to it."""
 
@@ -41,7 +40,7 @@ class SliceEvent:
     made: int | None
 
 
-@frozen
+@value
 class NodeEvent:
     """The case of `node-event`."""
 

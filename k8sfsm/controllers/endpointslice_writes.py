@@ -9,19 +9,18 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Literal
 
-from attrs import evolve, frozen
-
 from k8sfsm.controllers.endpoints import namespace_is_ending
 from k8sfsm.controllers.endpointslice_members import law
 from k8sfsm.controllers.endpointslice_tracker import DELETED, slice_key, slices_key
 from k8sfsm.law import Decision
-from k8sfsm.objects import EndpointSlice, Service
+from k8sfsm.objects import EndpointSlice, Service, evolve
 from k8sfsm.request import Create, Delete, Key, Outcome, Parallel, Plan, Record, Remember, Step, Update, Why
+from k8sfsm.value import value
 
 Change = Literal["create", "update", "delete"]
 
 
-@frozen
+@value
 class SliceWrite:
     """The case of `send`: a slice to be created, updated or deleted for a Service; `why`: the rule that wants it."""
 
@@ -31,7 +30,7 @@ class SliceWrite:
     why: Why | None = None
 
 
-@frozen
+@value
 class Pass:
     """The writes of one family, then their events. `last`: deletions of families that the Service has no longer."""
 
@@ -40,7 +39,7 @@ class Pass:
     last: bool = False
 
 
-@frozen
+@value
 class Progress:
     """How far a sync is. `uids`: the slices that the memory lists; `steps`: what comes before the next write."""
 
@@ -52,7 +51,7 @@ class Progress:
     steps: tuple[Step | Parallel, ...] = ()
 
 
-@frozen
+@value
 class Answer:
     """The case of `answer`: the answer to a write."""
 

@@ -10,17 +10,16 @@ from collections.abc import Mapping
 from math import ceil
 from typing import Final
 
-from attrs import evolve, frozen
-
 from k8sfsm.controllers.endpoints_memo import Block, Blocks, blocks_of
 from k8sfsm.controllers.endpointslice_members import ZONE, law
-from k8sfsm.objects import Endpoint, EndpointHints, ForZone, Node, Quantity
+from k8sfsm.objects import Endpoint, EndpointHints, ForZone, Node, Quantity, evolve
+from k8sfsm.value import value
 from k8sfsm.view import View
 
 _CONTROL_PLANE: Final = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
 
 
-@frozen
+@value
 class Share:
     """How many endpoints a zone should have, and how many it must and may have."""
 

@@ -15,11 +15,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal
 
-from attrs import frozen
-
 from k8sfsm.law import Law, constant
 from k8sfsm.objects import Pod
 from k8sfsm.request import Key, Outcome, Remember
+from k8sfsm.value import value
 from k8sfsm.view import View
 
 law: Final = Law("expectations")
@@ -28,7 +27,7 @@ Part = Literal["expected", "seen", "given up"]
 PARTS: Final[tuple[Part, ...]] = ("expected", "seen", "given up")
 
 
-@frozen
+@value
 class Expected:
     """Creations (a number; they have no names yet) and deletions (namespace/name) ordered at `since` (ns)."""
 
@@ -37,7 +36,7 @@ class Expected:
     since: int
 
 
-@frozen
+@value
 class Met:
     """What need not be awaited any more: it was seen, or its request failed. `deletions` are sorted."""
 
@@ -48,7 +47,7 @@ class Met:
 NOTHING_MET: Final = Met()
 
 
-@frozen
+@value
 class Expectations:
     """The expectations of one owner at `now` (ns)."""
 
@@ -173,7 +172,7 @@ def give_up(owner: Key, *, creations: int = 0, deletions: Iterable[str] = ()) ->
     return () if met == NOTHING_MET else (Remember(key=("given up", owner), value=met),)
 
 
-@frozen
+@value
 class Written:
     """The newest revision of each kind that was written for an owner with this uid."""
 
@@ -181,7 +180,7 @@ class Written:
     revisions: tuple[tuple[str, int], ...]
 
 
-@frozen
+@value
 class Consistency:
     """What was written for an owner, and the view that may or may not have it."""
 

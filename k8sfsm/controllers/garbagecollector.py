@@ -17,6 +17,7 @@ from k8sfsm.law import Decision, Law
 from k8sfsm.objects import KINDS, OwnerReference, evolve, key_of
 from k8sfsm.objects.kinds import kind_named
 from k8sfsm.request import Delete, Key, Look, Outcome, Parallel, Patch, Plan, Record, Step
+from k8sfsm.value import value
 from k8sfsm.view import Change, View
 
 law = Law("garbagecollector")
@@ -346,7 +347,7 @@ def report_misplaced(item: Item, decision: Decision) -> Iterable[Step]:
         yield Record(regarding=item.object, type="Warning", reason="OwnerRefInvalidNamespace", message=text)
 
 
-@frozen
+@value
 class Refused:
     """A DELETE that was refused, and the object as it was judged."""
 

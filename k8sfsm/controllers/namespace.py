@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from attrs import field, frozen
+from attrs import field
 
 from k8sfsm.law import Decision, Law, constant
 from k8sfsm.objects import KINDS, Namespace, NamespaceCondition, evolve
 from k8sfsm.request import DeleteCollection, Key, Outcome, Plan, Step, Update
+from k8sfsm.value import value
 from k8sfsm.view import Change, View
 
 law = Law("namespace")
@@ -25,7 +26,7 @@ _NOT_STORED: Final = ("Binding", "Eviction", "Scale")
 """Kinds of requests: there are no objects of them."""
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Sync:
     """One look at a namespace, and what was left of its content after the deletions so far."""
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from attrs import evolve, field, frozen
+from attrs import field
 
 from k8sfsm.controllers import expectations as awaited
 from k8sfsm.controllers import replicaset_events as events
@@ -25,9 +25,10 @@ from k8sfsm.controllers.replicaset_status import Report, StatusAnswer, next_avai
 from k8sfsm.controllers.selector import Matcher, SelectorError, matcher
 from k8sfsm.kinds.pod_readiness import SECOND
 from k8sfsm.law import Decision, Law, constant
-from k8sfsm.objects import ObjectMeta, OwnerReference, Pod, controller_of, key_of
+from k8sfsm.objects import ObjectMeta, OwnerReference, Pod, controller_of, evolve, key_of
 from k8sfsm.request import Create, Delete, Key, Outcome, Parallel, Plan, Remember, Step, Write
 from k8sfsm.store import Change
+from k8sfsm.value import value
 from k8sfsm.view import View
 
 law: Final = Law("replicaset")
@@ -35,7 +36,7 @@ _SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0
 _LONGEST_NAME: Final = 253
 
 
-@frozen
+@value
 class Sync:
     """One sync of one owner: what it sees, and what it has come to so far.
 

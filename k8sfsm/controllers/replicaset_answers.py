@@ -8,16 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from attrs import frozen
-
 from k8sfsm.controllers.replicaset_status import StatusAnswer
 from k8sfsm.law import Decision, Law
 from k8sfsm.request import Delete, Outcome, Record
+from k8sfsm.value import value
 
 law: Final = Law("replicaset")
 
 
-@frozen
+@value
 class PodAnswer:
     """The API server's answer to the creation or deletion of a Pod."""
 
@@ -84,7 +83,7 @@ def _deleted(outcome: Outcome) -> str:
     return outcome.request.key[2]
 
 
-@frozen
+@value
 class Creations:
     """Creations that were answered, and how many are left that were not sent."""
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, Literal
 
-from attrs import frozen
-
 from k8sfsm.controllers import expectations as awaited
 from k8sfsm.controllers.replicaset_flavour import REPLICA_SETS, Flavour
 from k8sfsm.controllers.selector import SelectorError, matcher
@@ -18,12 +16,13 @@ from k8sfsm.law import Decision, Law
 from k8sfsm.objects import Pod, controller_of, key_of
 from k8sfsm.request import Key, Remember
 from k8sfsm.store import Change
+from k8sfsm.value import value
 from k8sfsm.view import View
 
 law: Final = Law("replicaset")
 
 
-@frozen
+@value
 class Event:
     """A watch event of an owner or a Pod, and the view that has it."""
 

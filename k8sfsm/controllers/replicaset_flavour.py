@@ -8,19 +8,18 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from attrs import frozen
-
 from k8sfsm.objects import (
     LabelSelector,
     PodTemplateSpec,
     ReplicaSetCondition,
     ReplicationControllerCondition,
 )
+from k8sfsm.value import value
 
 _NO_TEMPLATE: Final = PodTemplateSpec()
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Flavour:
     """A kind with its differences.
 

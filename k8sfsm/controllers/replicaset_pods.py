@@ -10,20 +10,19 @@ from collections.abc import Mapping, Sequence
 from itertools import repeat
 from typing import Any, Final, Literal
 
-from attrs import frozen
-
 from k8sfsm.controllers.claim import Traits
 from k8sfsm.controllers.replicaset_flavour import Flavour
 from k8sfsm.controllers.selector import Matcher
 from k8sfsm.kinds.pod_readiness import SECOND, is_pod_ready, ready_since
 from k8sfsm.law import Law
 from k8sfsm.objects import Pod, controller_of
+from k8sfsm.value import value
 
 law: Final = Law("replicaset")
 Role = Literal["active", "terminating", "finished"]
 
 
-@frozen(eq=False)
+@value(eq=False)
 class PodTraits(Traits):
     """What the rules ask of a Pod. Equal Pods share one object as long as it is remembered."""
 
@@ -121,7 +120,7 @@ def by_role(pods: Sequence[Pod]) -> Mapping[Role, Sequence[Pod]]:
     return parts
 
 
-@frozen
+@value
 class Counted:
     """Pods that are counted alike."""
 

@@ -10,13 +10,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from attrs import frozen
-
 from k8sfsm.controllers.replicaset_pods import PodTraits, role_of, traits_of_pods
 from k8sfsm.controllers.selector import Matcher
 from k8sfsm.kinds.pod_readiness import is_pod_ready, ready_since
 from k8sfsm.law import Law
 from k8sfsm.objects import Pod
+from k8sfsm.value import value
 
 law: Final = Law("replicaset")
 COST: Final = "controller.kubernetes.io/pod-deletion-cost"
@@ -25,7 +24,7 @@ _PHASES: Final = {"Pending": 0, "Unknown": 1, "Running": 2}
 _INT32: Final = 1 << 31
 
 
-@frozen(eq=False)
+@value(eq=False)
 class RankedPod:
     """A Pod and the number of active related Pods on its node."""
 
@@ -40,7 +39,7 @@ class RankedPod:
         return cls(pod, rank, is_pod_ready(pod), ready_since(pod))
 
 
-@frozen
+@value
 class Ranking:
     """One ordering: all comparisons use the same `now` (ns)."""
 
@@ -175,7 +174,7 @@ def related_by_node(pods: Sequence[Pod], selectors: Sequence[Matcher]) -> Mappin
     return nodes
 
 
-@frozen
+@value
 class Choice:
     """How many of how many Pods are deleted."""
 

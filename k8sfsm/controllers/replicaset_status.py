@@ -8,21 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from attrs import evolve, frozen
-
 from k8sfsm.controllers.replicaset_flavour import Flavour
 from k8sfsm.controllers.replicaset_pods import count, ready_times
 from k8sfsm.controllers.selector import Matcher
 from k8sfsm.kinds.pod_readiness import SECOND
 from k8sfsm.law import Decision, Law
-from k8sfsm.objects import Pod
+from k8sfsm.objects import Pod, evolve
 from k8sfsm.request import Outcome, Update
+from k8sfsm.value import value
 
 law: Final = Law("replicaset")
 FAILURE: Final = "ReplicaFailure"
 
 
-@frozen
+@value
 class Report:
     """What is to be reported about `owner`: its Pods as they were before this sync acted, and what failed."""
 
@@ -116,7 +115,7 @@ def write_status(case: Report, decision: Decision) -> Iterator[Update]:
     yield Update(object=evolve(case.owner, status=case.status), subresource="status")
 
 
-@frozen
+@value
 class StatusAnswer:
     """The API server's answer to a status write. `retries`: how many may follow."""
 

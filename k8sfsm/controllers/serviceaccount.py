@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from attrs import frozen
-
 from k8sfsm.law import Decision, Law
 from k8sfsm.objects import Namespace, ObjectMeta, ServiceAccount
 from k8sfsm.request import Create, Key, Plan, Step
+from k8sfsm.value import value
 from k8sfsm.view import Change, View
 
 law = Law("serviceaccount")
@@ -20,7 +19,7 @@ law = Law("serviceaccount")
 DEFAULT: Final = "default"
 
 
-@frozen
+@value
 class Sync:
     """One look at a namespace (None: it is gone) and at its default account."""
 

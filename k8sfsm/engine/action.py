@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from attrs import frozen
-
 from k8sfsm.request import Key, Write
+from k8sfsm.value import value
 
 
-@frozen
+@value
 class Deliver:
     """An informer catches up with the store: `component` sees what changed in `kind`."""
 
@@ -17,7 +16,7 @@ class Deliver:
     kind: str
 
 
-@frozen
+@value
 class Act:
     """A worker of `actor` takes `key` from its queue and decides."""
 
@@ -25,7 +24,7 @@ class Act:
     key: Key
 
 
-@frozen
+@value
 class Send:
     """The next write of the plan that `actor` carries out for `key` reaches the API server."""
 
@@ -33,7 +32,7 @@ class Send:
     key: Key
 
 
-@frozen
+@value
 class Enqueue:
     """A timer of `actor` puts `key` into its queue. `periodic`: a heartbeat, which a cluster at rest has too."""
 
@@ -42,14 +41,14 @@ class Enqueue:
     periodic: bool = False
 
 
-@frozen
+@value
 class Happen:
     """The environment does something: a container starts, exits, answers a probe..."""
 
     event: Any
 
 
-@frozen
+@value
 class Submit:
     """Somebody outside the cluster's components (a user) sends a request."""
 
@@ -58,7 +57,7 @@ class Submit:
     account: str = "user"
 
 
-@frozen
+@value
 class Lag:
     """Fault: the informer of `component` for `kind` sees nothing new for `duration` nanoseconds."""
 
@@ -67,21 +66,21 @@ class Lag:
     duration: int
 
 
-@frozen
+@value
 class Crash:
     """Fault: `actor` loses its memory, queue and plans, and starts again."""
 
     actor: str
 
 
-@frozen
+@value
 class Stop:
     """Fault: a component stops. Nothing it does happens until it is started again."""
 
     component: str
 
 
-@frozen
+@value
 class Start:
     """A stopped component starts again, with empty memory, and lists everything anew."""
 

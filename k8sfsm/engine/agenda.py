@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from typing import Any
 
@@ -52,6 +53,14 @@ class Agenda:
                 heapify(self._heap)
                 return entry[0]
         raise ValueError(f"{action} is not pending")
+
+    def drop(self, unwanted: Callable[[Action], bool]) -> tuple[Action, ...]:
+        """Take out all actions that are unwanted; returns them in order."""
+        gone = tuple(entry for entry in sorted(self._heap, key=_order) if unwanted(entry[2]))
+        if gone:
+            self._heap = [entry for entry in self._heap if not unwanted(entry[2])]
+            heapify(self._heap)
+        return tuple(action for _, _, action in gone)
 
     def pending(self) -> tuple[tuple[int, Action], ...]:
         """Everything to come, in order."""

@@ -12,11 +12,12 @@ from typing import Any, TypeAlias
 from immutables import Map
 
 from k8sfsm.apiserver import Answer, ApiServer, Sender
-from k8sfsm.engine.action import Action, Deliver
+from k8sfsm.engine.action import Act, Action, Deliver, Enqueue, Send
 from k8sfsm.engine.actor import Actor
 from k8sfsm.engine.agenda import Agenda
 from k8sfsm.engine.choices import Choices, Seeded
 from k8sfsm.engine.cluster import Cluster, Component, Latencies
+from k8sfsm.engine.collecting import seldom_collected
 from k8sfsm.engine.informer import Informers
 from k8sfsm.engine.line import Line, line_of
 from k8sfsm.engine.perform import perform
@@ -89,18 +90,31 @@ class Engine:
         """Let an action happen at `at` (ns; not before now). Requests, faults and facts come in this way."""
         self._own_agenda().add(max(at, self.now), action)
 
+    def cancel(self, actor: str) -> None:
+        """Take out what an actor itself was going to do: its process has ended."""
+        gone = self._own_agenda().drop(
+            lambda action: isinstance(action, Act | Send | Enqueue) and action.actor == actor
+        )
+        self.heartbeats -= sum(isinstance(action, Enqueue) and action.periodic for action in gone)
+
     def run(self, until: int | None = None, stop: Callable[[Engine], bool] | None = None) -> None:
         """Perform actions in order until `until` (ns), until `stop` says so, or until the cluster is at rest."""
+        with seldom_collected():
+            stopped = self._run(until, stop)
+        if until is not None and not stopped:
+            self.now = max(self.now, until)
+
+    def _run(self, until: int | None, stop: Callable[[Engine], bool] | None) -> bool:
+        """Says whether `stop` ended it."""
         while (due := self._agenda.next_due()) is not None:
             if until is not None and due > until:
-                break
+                return False
             if until is None and self.at_rest:
-                return
+                return False
             self.step()
             if stop is not None and stop(self):
-                return
-        if until is not None:
-            self.now = max(self.now, until)
+                return True
+        return False
 
     @property
     def at_rest(self) -> bool:

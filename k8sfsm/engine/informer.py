@@ -104,13 +104,21 @@ class Informers:
 
     def relist(self, component: str, kind: str, store: Store) -> bool:
         """Put everything there is on its way, as a list does. Says whether there is anything."""
-        node = next((name for name, owner in self._nodes.items() if owner == component), "")
-        changes = tuple(
-            Change(store.revision, "ADDED", (kind, obj.metadata.namespace, obj.metadata.name), None, obj)
-            for obj in _listed(kind, node, store.snapshot)
-        )
+        changes = self._as_added(component, kind, store.snapshot)
         self._inbox = self._inbox.set((component, kind), changes)
         return bool(changes)
+
+    def seen(self, component: str, kind: str) -> tuple[Change, ...]:
+        """What the informer has, as the additions that a controller sees which joins it late."""
+        snapshot = self.snapshots(component).get(kind)
+        return () if snapshot is None else self._as_added(component, kind, snapshot)
+
+    def _as_added(self, component: str, kind: str, snapshot: Snapshot) -> tuple[Change, ...]:
+        node = next((name for name, owner in self._nodes.items() if owner == component), "")
+        return tuple(
+            Change(snapshot.revision, "ADDED", (kind, obj.metadata.namespace, obj.metadata.name), None, obj)
+            for obj in _listed(kind, node, snapshot)
+        )
 
     def block(self, component: str, kind: str, until: int) -> None:
         """The informer sees nothing new before `until` (ns)."""

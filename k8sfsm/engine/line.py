@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from attrs import asdict, field, frozen
+from attrs import asdict, field
 
 from k8sfsm.apiserver import Answer, Sender
 from k8sfsm.machine import Move
@@ -22,9 +22,10 @@ from k8sfsm.request import (
     Update,
     Write,
 )
+from k8sfsm.value import value
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Line:
     """One step.
 

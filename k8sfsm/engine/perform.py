@@ -195,14 +195,21 @@ def _lag(engine: Engine, action: Lag) -> None:
 def _crash(engine: Engine, action: Crash) -> None:
     actor = engine.own(action.actor)
     actor.reset()
+    engine.cancel(action.actor)
     component = actor.wiring.component.name
-    engine.list_anew(component)
+    if component in engine.stopped:
+        return
+    for watch in actor.wiring.watches:
+        # The component's other controllers have seen all this, and what is still on its way comes to all of them.
+        if watch.kind in engine.informers.kinds_of(component):
+            notify(engine, action.actor, watch.keys, engine.informers.seen(component, watch.kind))
 
 
 def _stop(engine: Engine, action: Stop) -> None:
     engine.stopped |= {action.component}
     for wiring in engine.informers.wirings(action.component):
         engine.own(wiring.actor).reset()
+        engine.cancel(wiring.actor)
 
 
 def _start(engine: Engine, action: Start) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from attrs import frozen
 from immutables import Map
 
 from k8sfsm.engine.cluster import EventSource
@@ -19,6 +18,7 @@ from k8sfsm.objects import Event, ObjectMeta, ObjectReference, evolve
 from k8sfsm.objects import EventSource as Source
 from k8sfsm.request import Create, Record, Update
 from k8sfsm.store import Store
+from k8sfsm.value import value
 
 Memory = Map[Any, Any]
 COMBINED: Final = "(combined from similar events): "
@@ -26,7 +26,7 @@ _NEW_API: Final = ("default-scheduler",)
 """Components that use events.k8s.io/v1, which has an eventTime instead of first and last timestamps."""
 
 
-@frozen
+@value
 class Similar:
     """Events that differ in their message only: the messages of late, and when the last one came (ns)."""
 
@@ -34,7 +34,7 @@ class Similar:
     at: int
 
 
-@frozen
+@value
 class Budget:
     """What a source may still send about an object: tokens (in units of one Event) at a time (ns)."""
 

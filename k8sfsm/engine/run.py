@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from attrs import field, frozen
+from attrs import field
 
 from k8sfsm.objects import evolve
 from k8sfsm.request import Key, Outcome, Parallel, Plan, Step, Write
+from k8sfsm.value import value
 
 
-@frozen
+@value
 class Batch:
     """Writes sent together. `left` of them belong to the batch under way, which had `size`."""
 
@@ -41,7 +42,7 @@ class Batch:
         return evolve(self, left=min(2 * self.size, len(self.waiting)), size=2 * self.size)
 
 
-@frozen
+@value
 class Run:
     """The plan that an actor carries out for one key. `cause`: the revision that made the actor look."""
 

@@ -94,7 +94,10 @@ def standard_engine(
 
     `kubelets`: the pattern of the kubelets' settings. `scheduler`, `instead`: see `control_plane`.
     """
-    components = (*control_plane(limited=limited, scheduler=scheduler, instead=instead), *(kubelet_of(node, kubelets) for node in nodes))
+    components = (
+        *control_plane(limited=limited, scheduler=scheduler, instead=instead),
+        *(kubelet_of(node, kubelets) for node in nodes),
+    )
     return Engine(
         Cluster(components=components, latencies=latencies or Latencies()),
         ApiServer(Machines.load(), options),

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from attrs import evolve
-
 from k8sfsm.kinds.deployment_bounds import law, max_surge, min_available, replicas_of
 from k8sfsm.law import Transition
 from k8sfsm.objects import (
@@ -18,6 +16,7 @@ from k8sfsm.objects import (
     PodTemplateSpec,
     ReplicaSet,
     controller_of,
+    evolve,
 )
 from k8sfsm.request import Key
 from k8sfsm.view import Change, View

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from k8sfsm.objects import Pod, Quantity
+from k8sfsm.objects import Pod, Quantity, ResourceRequirements
 
 _COUNTED: Final = ("cpu", "memory")
 
 
 def qos_class(pod: Pod) -> str:
     """Guaranteed, Burstable or BestEffort, by the cpu and memory requests and limits of all containers."""
+    parts: tuple[ResourceRequirements, ...]
     if pod.spec.resources is not None:
         parts = (pod.spec.resources,)
     else:

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeAlias
 
-from attrs import frozen
-
 from k8sfsm.objects import Container, ContainerStatus, Pod, Quantity
+from k8sfsm.value import value
 
 ResourceList: TypeAlias = Mapping[str, Quantity]
 """Resource name -> amount."""
@@ -149,7 +148,7 @@ def pod_limits(pod: Pod, *, overhead: bool = True, pod_level: bool = True) -> di
     return total
 
 
-@frozen
+@value
 class PodRequest:
     """A Pod's requests as the scheduler counts them: milli-CPU, bytes, and units of any other resource.
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from attrs import define, frozen
+from attrs import define
 
 from k8sfsm.law import Law
 from k8sfsm.node.container_status import probe_result, restarts_after
 from k8sfsm.node.runtime import Instance, PodRuntime
 from k8sfsm.objects.container import Container
 from k8sfsm.objects.pod import Pod
+from k8sfsm.value import value
 
 law = Law("kubelet")
 
 UNKNOWN_STATE: Final = "unknown"
 
 
-@frozen
+@value
 class Kill:
     """A container to be stopped, the message of the event about it, and why."""
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, Literal
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from k8sfsm.kinds.pod_resources import pod_requests
 from k8sfsm.law import Decision, Law
 from k8sfsm.node.phase import TERMINAL
 from k8sfsm.node.session import SECOND, Session
-from k8sfsm.objects import Node, Pod, Quantity
+from k8sfsm.objects import Node, Pod, Quantity, evolve
 from k8sfsm.request import Step
 
 law = Law("kubelet")

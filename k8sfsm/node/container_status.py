@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Final, Literal, TypeAlias
 
-from attrs import define, evolve, frozen
+from attrs import define
 
 from k8sfsm.law import Law
 from k8sfsm.node.runtime import Instance
+from k8sfsm.objects import evolve
 from k8sfsm.objects.container import Container, ResourceRequirements
 from k8sfsm.objects.pod import (
     ContainerState,
@@ -20,6 +21,7 @@ from k8sfsm.objects.pod import (
     Pod,
     PodSpec,
 )
+from k8sfsm.value import value
 
 law = Law("kubelet")
 
@@ -31,7 +33,7 @@ _CREATING: Final = ContainerState(waiting=ContainerStateWaiting(reason="Containe
 _INITIALIZING: Final = ContainerState(waiting=ContainerStateWaiting(reason="PodInitializing"))
 
 
-@frozen
+@value
 class StartError:
     """Why the last attempt to start a container failed: what the kubelet's reason cache holds."""
 

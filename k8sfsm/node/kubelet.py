@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from attrs import evolve
-
 import k8sfsm.node.admission
 import k8sfsm.node.ending
 import k8sfsm.node.prober  # noqa: F401  facts and actions of the tables
@@ -13,7 +11,7 @@ from k8sfsm.law import Law, LawError
 from k8sfsm.node.memory import PodMemory
 from k8sfsm.node.registration import reconcile_node
 from k8sfsm.node.session import Session, Settings
-from k8sfsm.objects import Pod, PodStatus
+from k8sfsm.objects import Pod, PodStatus, evolve
 from k8sfsm.request import DONE, Key, Outcome, PatchStatus, Plan, Remember, Step
 from k8sfsm.store import Change
 from k8sfsm.view import View

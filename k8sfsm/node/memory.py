@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias
 
-from attrs import frozen
 from immutables import Map
 
 from k8sfsm.node.backoff import Backoff
 from k8sfsm.node.container_status import StartError
 from k8sfsm.node.runtime import NO_ENTRIES
 from k8sfsm.objects import Pod, PodStatus
+from k8sfsm.value import value
 
 Stage: TypeAlias = Literal["new", "syncing", "ending", "ended"]
 Doing: TypeAlias = Literal["none", "sandbox", "pull", "start", "stop", "kill-pod"]
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Work:
     """The sync that a pod's worker is busy with: what it waits for, and which containers are to be started next.
 
@@ -33,7 +33,7 @@ class Work:
     failed: bool = False
 
 
-@frozen
+@value
 class PullBackoff:
     """After a failed pull: the delay (ns) until the next one, counted from `since`, and what the last error was."""
 
@@ -42,7 +42,7 @@ class PullBackoff:
     message: str
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class PodMemory:
     """A pod in the kubelet's memory.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from attrs import define, evolve, frozen
+from attrs import define, frozen
 
 from k8sfsm.law import Decision, Law
 from k8sfsm.node.session import SECOND, Settings
@@ -19,6 +19,7 @@ from k8sfsm.objects import (
     ObjectMeta,
     OwnerReference,
     Quantity,
+    evolve,
 )
 from k8sfsm.request import Create, Key, Outcome, PatchStatus, Plan, Remember, Step, Update
 from k8sfsm.view import View

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from attrs import evolve
-
 from k8sfsm.law import Decision, Law
 from k8sfsm.node.session import Session
 from k8sfsm.node.status import ReportCase, StatusCase, ended_status, generate, merged, settle
-from k8sfsm.objects import PodStatus
+from k8sfsm.objects import PodStatus, evolve
 from k8sfsm.request import Step
 
 law = Law("kubelet")

@@ -11,10 +11,11 @@ from functools import lru_cache
 from ipaddress import IPv4Network
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
-from attrs import evolve, frozen
 from immutables import Map
 
+from k8sfsm.objects import evolve
 from k8sfsm.request import Call, Key
+from k8sfsm.value import value
 
 NO_ENTRIES: Final[Map[Any, Any]] = Map()
 NODE: Final = ""
@@ -25,7 +26,7 @@ InstanceState: TypeAlias = Literal["created", "running", "exited", "unknown"]
 PullState: TypeAlias = Literal["asked", "done", "failed"]
 
 
-@frozen
+@value
 class Sandbox:
     """A pod's sandbox: `ready` until it is stopped; `attempt` counts sandboxes of the pod from 0."""
 
@@ -36,7 +37,7 @@ class Sandbox:
     stopped_at: int = 0
 
 
-@frozen
+@value
 class Probed:
     """What a container's probe has said: the latest answer, how many equal ones in a row, and what they conclude.
 
@@ -50,7 +51,7 @@ class Probed:
     output: str = ""
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Instance:
     """One run of a container. Times in nanoseconds; `stopped`: the kubelet ordered the end."""
 
@@ -74,7 +75,7 @@ class Instance:
         return self.stopping_since is not None
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Image:
     """An image on the node: the name and id that the runtime reports, and its size in bytes."""
 
@@ -83,7 +84,7 @@ class Image:
     size: int = 0
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Pull:
     """The latest pull that a pod asked for. `started_at` is later than `asked_at` where pulls queue up."""
 
@@ -94,7 +95,7 @@ class Pull:
     message: str = ""
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class PodRuntime:
     """What the runtime knows about one pod. `containers`: runs by name, oldest first, the two newest of each.
 
@@ -108,7 +109,7 @@ class PodRuntime:
     cleaned: bool = False
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class NodeRuntime:
     """What belongs to the node: images, until when its one pull at a time is busy, addresses in use (-> pod uid)."""
 
@@ -121,7 +122,7 @@ class NodeRuntime:
 State: TypeAlias = Map[str, Any]
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class RuntimeEvent:
     """A fact about the environment of one pod, at time `at` (ns); fields that a kind does not use stay empty.
 

@@ -14,10 +14,10 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from k8sfsm.node.runtime import NODE, Answer, NodeRuntime, RuntimeEvent, State, node_of, pod_of
-from k8sfsm.objects import Container
+from k8sfsm.objects import Container, evolve
 from k8sfsm.objects.times import SECOND
 from k8sfsm.request import Call
 

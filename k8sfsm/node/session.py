@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Final, Literal
 
-from attrs import define, evolve, field, fields, frozen
+from attrs import define, field, fields, frozen
 
 from k8sfsm.law import Law
 from k8sfsm.node.conditions import OWNED
 from k8sfsm.node.memory import Doing, PodMemory, Stage, Work
 from k8sfsm.node.phase import TERMINAL
 from k8sfsm.node.runtime import Instance, PodRuntime, node_of, pod_of
-from k8sfsm.objects import Container, HostIP, Pod, PodStatus
+from k8sfsm.objects import Container, HostIP, Pod, PodStatus, evolve
 from k8sfsm.request import Call, Key, Record, Why
 from k8sfsm.view import View
 

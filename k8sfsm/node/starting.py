@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from attrs import evolve
-
 from k8sfsm.law import Decision, Law
 from k8sfsm.node.actions import Actions, ActionsCase, compute
 from k8sfsm.node.backoff import backoff_text, kubelet_backoff
@@ -16,6 +14,7 @@ from k8sfsm.node.memory import PullBackoff, Work
 from k8sfsm.node.references import missing_reference
 from k8sfsm.node.reporting import report
 from k8sfsm.node.session import SECOND, Session, images_of
+from k8sfsm.objects import evolve
 from k8sfsm.request import Step
 
 law = Law("kubelet")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from attrs import define, evolve
+from attrs import define
 
 from k8sfsm.kinds.pod_qos import qos_class
 from k8sfsm.kinds.pod_resources import pod_limits, pod_requests
@@ -23,6 +23,7 @@ from k8sfsm.node.conditions import (
 from k8sfsm.node.container_status import ContainerCase, StartError, container_status, default_waiting, kind_of, lost
 from k8sfsm.node.phase import TERMINAL, FinalPhaseCase, phase_of
 from k8sfsm.node.runtime import NO_ENTRIES, PodRuntime
+from k8sfsm.objects import evolve
 from k8sfsm.objects.container import Container, ResourceRequirements
 from k8sfsm.objects.pod import ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodStatus
 

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Final, NoReturn, TypeAlias
 
 from attrs import Attribute, field, fields, frozen
 
+from k8sfsm.objects.copying import fill_quickly
+
 JSON: TypeAlias = Mapping[str, Any]
 """A part of an object that has no type of its own: kept as it was read."""
 Time: TypeAlias = Annotated[int, "metav1.Time"]
@@ -57,6 +59,11 @@ class Struct:
     """The base of all API types. `extra` holds the JSON fields that the type does not model."""
 
     extra: JSON = NOTHING
+
+    def __init_subclass__(cls) -> None:
+        """Every API type is filled the fast way."""
+        if "__attrs_attrs__" in cls.__dict__:
+            fill_quickly(cls)
 
     def __repr__(self) -> str:
         """Only what is set."""

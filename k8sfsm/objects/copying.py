@@ -1,8 +1,9 @@
-"""Changed copies of frozen values: `attrs.evolve`, several times faster.
+"""Changed copies and new values of frozen classes, several times faster than attrs makes them.
 
-A running cluster makes a copy for every write, of classes with up to fifty attributes. `attrs.evolve` reads them one
-by one and goes through `__init__`; here each class gets a function that copies its slots directly. It is tested
-against `attrs.evolve`, which serves classes without slots. Not for classes with validators or converters.
+A running cluster makes hundreds of values for every pod, of classes with up to fifty attributes. A frozen value can
+only be filled attribute by attribute through descriptors, which is slow. Here it is filled as an instance of a twin: a
+class with the same slots that is not frozen; then it becomes what it is to be. Tested against attrs, which still
+serves the classes that this cannot do: with a slot for weak references, factories, converters or validators.
 """
 
 from __future__ import annotations
@@ -13,37 +14,99 @@ from typing import Any, TypeVar
 import attrs
 
 T = TypeVar("T")
-_Copier = Callable[[Any], Any]
-_Setters = dict[str, Callable[[Any, Any], None]]
+_Evolver = Callable[[Any, dict[str, Any]], Any]
 
-_KNOWN: dict[type[Any], tuple[_Copier, _Setters]] = {}
+_KNOWN: dict[type[Any], _Evolver] = {}
 
 
 def evolve(value: T, /, **changes: Any) -> T:
     """A copy of `value` with some attributes changed. Raises TypeError for an attribute that its class has not."""
     known = _KNOWN.get(type(value))
     if known is None:
-        if "__slots__" not in type(value).__dict__:
-            return attrs.evolve(value, **changes)  # type: ignore[misc]
-        known = _KNOWN[type(value)] = _copier(type(value))
-    copy, setters = known
-    new = copy(value)
+        known = _KNOWN[type(value)] = _evolver(type(value))
     try:
-        for name, item in changes.items():
-            setters[name](new, item)
-    except KeyError as error:
-        raise TypeError(f"{type(value).__name__} has no attribute {error}") from None
-    return new  # type: ignore[no-any-return]
+        return known(value, changes)  # type: ignore[no-any-return]
+    except AttributeError as error:
+        raise TypeError(f"{type(value).__name__} has no such attribute: {error}") from None
 
 
-def _copier(cls: type[Any]) -> tuple[_Copier, _Setters]:
-    """The function that copies an instance slot by slot, and the setters of the slots."""
-    names = [attribute.name for attribute in attrs.fields(cls)]
-    setters: _Setters = {name: getattr(cls, name).__set__ for name in names}
-    lines = ["def copy(old):", "    new = make(cls)"]
-    lines += [f"    set_{name}(new, old.{name})" for name in names]
+def fill_quickly(cls: type[Any]) -> None:
+    """Give a frozen slotted class, of keywords with plain defaults only, an `__init__` that does the same faster."""
+    attributes = attrs.fields(cls)
+    twin = _twin(cls)
+    if twin is None or not all(_is_plain(each) and each.kw_only for each in attributes):
+        return
+    scope: dict[str, Any] = {"cls": cls, "Twin": twin, "become": object.__dict__["__class__"].__set__}
+    scope |= {f"default_{each.name}": each.default for each in attributes}
+    takes = [each.name if each.default is attrs.NOTHING else f"{each.name}=default_{each.name}" for each in attributes]
+    lines = [f"def __init__(self, *, {', '.join(takes)}):", "    become(self, Twin)"]
+    lines += [f"    self.{each.name} = {each.name}" for each in attributes]
+    lines += ["    self.__class__ = cls"]
+    exec("\n".join(lines), scope)
+    made: Any = scope["__init__"]
+    made.__qualname__, made.__annotations__ = cls.__init__.__qualname__, cls.__init__.__annotations__
+    cls.__init__ = made
+
+
+def _is_plain(attribute: Any) -> bool:
+    """Does giving the attribute a value mean no more than storing it under its name?"""
+    simple = not isinstance(attribute.default, attrs.Factory)  # type: ignore[arg-type]
+    return simple and _is_stored(attribute)
+
+
+def _is_stored(attribute: Any) -> bool:
+    hooks = (attribute.converter, attribute.validator, attribute.on_setattr)
+    return bool(attribute.init) and attribute.alias == attribute.name and not any(hooks)
+
+
+def _twin(cls: type[Any]) -> type[Any] | None:
+    """A class like `cls` whose instances can be changed and can become instances of `cls`; None where none can."""
+    slots = cls.__dict__.get("__slots__")
+    if slots is None:
+        return None
+    twin = type(
+        cls.__name__,
+        cls.__bases__,
+        {"__slots__": slots, "__setattr__": object.__setattr__, "__module__": cls.__module__},
+    )
+    made: Any = object.__new__(twin)
+    try:
+        made.__class__ = cls
+    except TypeError:  # other places in memory: cls has a slot for weak references
+        return None
+    return twin
+
+
+def _evolver(cls: type[Any]) -> _Evolver:
+    """The function that makes changed copies of instances of a class."""
+    if "__slots__" not in cls.__dict__ or not all(map(_is_stored, attrs.fields(cls))):
+        return lambda value, changes: attrs.evolve(value, **changes)
+    setter: Any = cls.__setattr__
+    if setter is object.__setattr__:
+        return _copier(cls, cls)
+    twin = _twin(cls)
+    return _slow_copier(cls) if twin is None else _copier(cls, twin)
+
+
+def _copier(cls: type[Any], twin: type[Any]) -> _Evolver:
+    lines = ["def evolver(old, changes):", "    new = make(Twin)"]
+    lines += [f"    new.{each.name} = old.{each.name}" for each in attrs.fields(cls)]
+    lines += ["    for name in changes:", "        put(new, name, changes[name])"]
+    lines += ["    new.__class__ = cls"] if twin is not cls else []
     lines += ["    return new"]
-    scope: dict[str, Any] = {"cls": cls, "make": cls.__new__}
+    scope: dict[str, Any] = {"cls": cls, "Twin": twin, "make": object.__new__, "put": setattr}
+    exec("\n".join(lines), scope)
+    return scope["evolver"]  # type: ignore[no-any-return]
+
+
+def _slow_copier(cls: type[Any]) -> _Evolver:
+    """For frozen classes with a slot for weak references."""
+    names = [attribute.name for attribute in attrs.fields(cls)]
+    setters: dict[str, Any] = {name: getattr(cls, name).__set__ for name in names}
+    lines = ["def evolver(old, changes):", "    new = make(cls)"]
+    lines += [f"    set_{name}(new, old.{name})" for name in names]
+    lines += ["    for name in changes:", "        put(new, name, changes[name])", "    return new"]
+    scope: dict[str, Any] = {"cls": cls, "make": object.__new__, "put": object.__setattr__}
     scope |= {f"set_{name}": setter for name, setter in setters.items()}
     exec("\n".join(lines), scope)
-    return scope["copy"], setters
+    return scope["evolver"]  # type: ignore[no-any-return]

@@ -103,10 +103,10 @@ class Play:
         user = User(self.engine, account)
         for manifest in manifests:
             document = manifest.document
-            unnamed = action is None and not document["metadata"].get("name")
-            reply = user.create(document) if unnamed else getattr(user, verb)(document)
-            name = f"{document.get('kind')}/{document['metadata'].get('name', '')}"
-            self._tell(f"{verb} {name}", reply, str(manifest.place), refused)
+            name = document["metadata"].get("name") or document["metadata"].get("generateName", "")
+            how = verb if action is not None or document["metadata"].get("name") else "create"
+            reply = getattr(user, how)(document)
+            self._tell(f"{how} {document.get('kind')}/{name}", reply, str(manifest.place), refused)
 
     def _do(self, timed: Timed) -> None:
         """A verb of the user."""

@@ -8,12 +8,12 @@ from typing import Any
 from attrs import frozen
 
 from k8sfsm.engine.engine import Engine
-from k8sfsm.objects import parse_duration, to_json
+from k8sfsm.objects import key_of, parse_duration, to_json
 from k8sfsm.printer import printed
-from k8sfsm.request import Outcome, PatchType, Propagation
+from k8sfsm.request import Create, Outcome, PatchType, Propagation
 from k8sfsm.scenario import nodes, rollouts, verbs
 from k8sfsm.scenario.expect import objects_of, read_expectation
-from k8sfsm.scenario.order import Order, Refused, key_called, kind_called
+from k8sfsm.scenario.order import Order, Refused, called, key_called, kind_called
 from k8sfsm.store import Store
 
 
@@ -57,7 +57,7 @@ class User:
             if not outcome.ok:
                 text = f"Error from server ({outcome.reason}): {outcome.message}"
                 return Reply(text, refused=True, code=outcome.code, outcomes=tuple(outcomes))
-        return Reply(order.says, outcomes=tuple(outcomes))
+        return Reply(order.says + _generated(outcomes), outcomes=tuple(outcomes))
 
     # -- looking ------------------------------------------------------------------------------------------------------
 
@@ -168,6 +168,14 @@ class User:
 
     def _key(self, target: str) -> Any:
         return key_called(target, self.namespace)
+
+
+def _generated(outcomes: Iterable[Outcome]) -> str:
+    """What is to be said of an object whose name the server has made up."""
+    first = next(iter(outcomes), None)
+    if first is None or not isinstance(first.request, Create) or first.request.object.metadata.name:
+        return ""
+    return f"{called(key_of(first.object))} created"
 
 
 def document_of(manifest: Any) -> Mapping[str, Any]:

@@ -117,9 +117,12 @@ def in_namespace(document: Json, namespace: str = "") -> dict[str, Any]:
 
 
 def create(store: Store, document: Json, namespace: str = "") -> Order:
-    """`kubectl create -f`: the object of a manifest in JSON form. Raises ObjectError where it is none."""
+    """`kubectl create -f`: the object of a manifest in JSON form. Raises ObjectError where it is none.
+
+    Of an object whose name is generated only the answer says what it is called.
+    """
     obj = from_json(in_namespace(document, namespace))
-    return Order(writes=(Create(object=obj),), says=f"{called(key_of(obj))} created")
+    return Order(writes=(Create(object=obj),), says=f"{called(key_of(obj))} created" if obj.metadata.name else "")
 
 
 def apply(store: Store, document: Json, namespace: str = "") -> Order:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
-from attrs import define, frozen
+from attrs import define
 from numpy.typing import NDArray
 
 from k8sfsm.kinds.pod_resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS, PodRequest, scheduler_request
@@ -19,6 +19,7 @@ from k8sfsm.scheduler.cluster import ASSUMED, allocatable, assumed_in, has_pod_a
 from k8sfsm.scheduler.inter_pod import Terms
 from k8sfsm.scheduler.selectors import Selector
 from k8sfsm.store import Change, Series
+from k8sfsm.value import value
 from k8sfsm.view import View
 
 Ints: Final = np.int64
@@ -27,7 +28,7 @@ NOWHERE: Final = -1
 _CAPACITY: Final = 1 << 16
 
 
-@frozen
+@value
 class Group:
     """Pods of one namespace that a selector matches."""
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from attrs import field, frozen
+from attrs import field
 
 from k8sfsm.objects import Pod
 from k8sfsm.scheduler.cluster import Cluster, NodeInfo
 from k8sfsm.scheduler.filters import UNRESOLVABLE, UNSCHEDULABLE, Refusal, Wanted, judge
 from k8sfsm.scheduler.rules import law
 from k8sfsm.scheduler.scores import rate
+from k8sfsm.value import value
 from k8sfsm.view import View
 
 START: Final = "next_start_node_index"
@@ -23,7 +24,7 @@ START: Final = "next_start_node_index"
 NO_NODES: Final = "no nodes available to schedule pods"
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Placement:
     """What the scheduler finds for a pod.
 

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, Final, Literal, TypeAlias
 
-from attrs import evolve, frozen
+from attrs import frozen
 
-from k8sfsm.objects import Node, Pod
+from k8sfsm.objects import Node, Pod, evolve
 from k8sfsm.request import Key
 from k8sfsm.scheduler.cluster import Cluster, NodeInfo, allocatable, counted_resources, is_terminal
 from k8sfsm.scheduler.filters import Candidate, Wanted, cordoned, node_matches, shortages, untolerated_taint

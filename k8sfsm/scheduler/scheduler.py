@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any, Final, TypeAlias
 
-from attrs import frozen
-
 from k8sfsm.objects import Pod, PodCondition, to_json
 from k8sfsm.request import Bind, Key, Outcome, Patch, Plan, Record, Remember
 from k8sfsm.scheduler.cluster import ASSUMED, Cluster, is_terminal
@@ -21,6 +19,7 @@ from k8sfsm.scheduler.preemption import preemption_message
 from k8sfsm.scheduler.queue import WAITING, Waiting
 from k8sfsm.scheduler.rules import NAME, PROFILE, law
 from k8sfsm.table import Decision
+from k8sfsm.value import value
 from k8sfsm.view import Change, View
 
 SECOND: Final = 1_000_000_000
@@ -36,7 +35,7 @@ def first_found(candidates: tuple[str, ...], pod: Pod) -> str:
     return candidates[0]
 
 
-@frozen
+@value
 class Turn:
     """A key at the head of the queue: the case of the table `admit`."""
 

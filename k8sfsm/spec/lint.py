@@ -28,8 +28,11 @@ ELSEWHERE = (
     "endpointslicemirroring-controller",
     "horizontal-pod-autoscaler",
     "job-controller",
+    "node-controller",
+    "pod-garbage-collector",
     "resourcequota-controller",
     "statefulset-controller",
+    "taint-eviction-controller",
     "ttl-after-finished-controller",
 )
 """Controllers of a real cluster that have no specs here, but write objects that have."""

@@ -124,6 +124,9 @@ def _changed(
     return request.write(
         actor="apiserver" if itself else request.actor,
         answered=None if itself else request.revision,
+        reference={} if itself else request.reference,
+        answer=None if itself else request.answer,
+        shown=change.shown,
         request=numbers.of(author),
         seen=change.line,
         time=time,
@@ -144,6 +147,7 @@ def _unrequested(
     return RecordedWrite(
         line=change.line,
         seen=change.line,
+        shown=change.shown,
         request=number,
         time=time,
         revision=change.revision,

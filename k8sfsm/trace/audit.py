@@ -108,7 +108,7 @@ class Derivation:
         if not any_change:
             state_now = self.world.objects.get(request.key)
             unchanged = state_now if request.ok and request.verb != "deletecollection" else None
-            yield request.write(request=self.count, time=time, old=state_now, new=unchanged)
+            yield request.write(request=self.count, time=time, old=state_now, new=unchanged, answer=None)
 
     def _infer(self, request: Request) -> None:
         known = {(guess.key, guess.uid) for guess in self.missing}
@@ -123,7 +123,8 @@ class Derivation:
     ) -> RecordedWrite:
         old = self.world.objects.get(key)
         write = request.write(
-            request=self.count, time=time, key=key, old=old, new=new, type=kind, revision=revision, derived=derived
+            request=self.count, time=time, key=key, old=old, new=new, type=kind, revision=revision, derived=derived,
+            answer=None,
         )
         if key != request.key and key[0] == "Endpoints" and request.key[0] == "Service":
             write = evolve(write, actor="apiserver")

@@ -128,6 +128,7 @@ def read_watch(
             document=document,
             old=known.get(document.key),
             trimmed=bool(value.get("slim")),
+            shown=time,
         )
         if kind == "DELETED":
             known.pop(document.key, None)

@@ -108,6 +108,12 @@ class RecordedWrite:
     """The resourceVersion of the object in the answer."""
     reason: str = ""
     message: str = ""
+    reference: Mapping[str, Any] = field(factory=dict)
+    """The audit line's objectRef."""
+    answer: Any = None
+    """The answer in JSON form, where it is recorded beside the change."""
+    shown: int | None = None
+    """ns. When a watch showed the change, where that is recorded."""
     old: Document | None = None
     """State before the request; None where the object did not exist, or its state is not known."""
     new: Document | None = None

@@ -6,96 +6,24 @@ A function of a law says in words what is wrong, or "" where the law holds.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any, Final
 
-from attrs import define, field, frozen
-
-from k8sfsm.law import Law
 from k8sfsm.request import Key
-from k8sfsm.trace.errors import Line
-from k8sfsm.trace.history import Document, RecordedWrite, Recording
+from k8sfsm.trace.case import Finding, Past, Written, law
+from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.trace.lines import Json
 from k8sfsm.trace.resources import is_deleting, metadata
 
-law = Law("trace")
-
-
-@frozen(kw_only=True)
-class Finding:
-    """A place where a history breaks a law."""
-
-    rule: str
-    """`trace/NAME`, the row of invariants.yaml."""
-    message: str
-    file: str
-    line: int
-    key: Key
-
-    def __str__(self) -> str:
-        """One line: place, object, what is wrong, rule."""
-        kind, space, name = self.key
-        thing = f"{kind} {space}/{name}" if space else f"{kind} {name}"
-        return f"{Line(self.file, self.line)}: {thing}: {self.message} [{self.rule}]"
-
-
-@define
-class Past:
-    """What a history has shown up to a write."""
-
-    objects: dict[Key, Document] = field(factory=dict)
-    buried: dict[Key, str] = field(factory=dict)
-    """uid of the object that was deleted last under a key."""
-    requests: dict[Key, int] = field(factory=dict)
-    """Number of the request that made the object's last change."""
-    unrevised: dict[Key, None] = field(factory=dict)
-    """Objects whose last change has no known revision."""
-    revision: int = 0
-    covered: frozenset[tuple[str, str, str]] = frozenset()
-    """(kind, verb, subresource) of the requests that are recorded."""
-    audited: bool = False
-
-    def take(self, write: RecordedWrite) -> None:
-        """Remember a change."""
-        self.revision = max(self.revision, write.revision or 0)
-        if write.new is None or write.type is None:
-            return
-        self.requests[write.key] = write.request
-        self.unrevised.pop(write.key, None)
-        if write.revision is None:
-            self.unrevised[write.key] = None
-        if write.type == "DELETED":
-            self.objects.pop(write.key, None)
-            self.buried[write.key] = write.new.uid
-        else:
-            self.objects[write.key] = write.new
-
-
-@frozen(kw_only=True)
-class Written:
-    """A write, and what was before it: the case of the laws of type `transition`."""
-
-    write: RecordedWrite
-    past: Past
-
-    @property
-    def old(self) -> Document | None:
-        """The object's state before, as the writes before have shown it."""
-        return self.past.objects.get(self.write.key)
-
-    @property
-    def pair(self) -> tuple[Json, Json] | None:
-        """(old, new) where the write changed an object that was known whole; None otherwise."""
-        if self.write.type != "MODIFIED" or self.old is None or self.write.new is None or self.write.trimmed:
-            return None
-        return self.old.json, self.write.new.json
-
+for _laws in ("kept", "moments", "reports", "told"):
+    import_module(f"k8sfsm.trace.{_laws}")
 
 def check_integrity(recording: Recording) -> Iterator[Finding]:
     """Every place where a history breaks a law, in order. Derived states are judged like recorded ones."""
     rows = _rows()
     requests = [write for write in recording.writes if not write.inferred]
-    past = Past(
-        objects={document.key: document for document in recording.initial},
+    past = Past.of(
+        recording.initial,
         covered=frozenset((write.key[0], write.verb, write.subresource) for write in requests if write.ok),
         audited=recording.format in ("recording", "audit") and bool(requests),
     )

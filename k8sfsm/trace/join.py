@@ -32,6 +32,8 @@ class Seen:
     old: Document | None
     trimmed: bool = False
     """Whether the line carries only part of the object."""
+    shown: int | None = None
+    """ns; `time`, where the line says it."""
 
     @property
     def revision(self) -> int | None:

@@ -20,7 +20,7 @@ from k8sfsm.trace.history import RecordedWrite, Verb
 from k8sfsm.trace.lines import Json, Progress, json_lines
 from k8sfsm.trace.resources import is_deleting, kind_of, metadata, revision_of
 
-WRITES: Final = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+READS: Final = frozenset({"get", "list", "watch"})
 _NOT_OBJECTS: Final = frozenset(
     {"tokenreviews", "subjectaccessreviews", "selfsubjectaccessreviews", "localsubjectaccessreviews", "tokenrequests"}
 )
@@ -56,6 +56,8 @@ class Request:
     """Why the request is believed to have been made although it is not recorded."""
     before: int | None = None
     """For an inferred request: the revision of the answer that proves it."""
+    reference: Mapping[str, Any] = field(factory=dict)
+    """The line's objectRef."""
 
     @property
     def ok(self) -> bool:
@@ -120,6 +122,8 @@ class Request:
             "precondition": self.precondition,
             "answered": self.revision if self.verb != "deletecollection" else None,
             "inferred": self.inferred,
+            "reference": self.reference,
+            "answer": self.answer if self.verb != "deletecollection" else None,
         }
         return RecordedWrite(**(values | changes))
 
@@ -139,7 +143,7 @@ def request_of(place: Line, value: Json) -> Request | None:
     resource = optional(place, reference, "resource", str, "")
     subresource = optional(place, reference, "subresource", str, "")
     stage = optional(place, value, "stage", str, "ResponseComplete")
-    if verb not in WRITES or stage != "ResponseComplete" or not resource:
+    if verb in READS or stage != "ResponseComplete" or not resource:
         return None
     if resource in _NOT_OBJECTS or subresource in _NO_CHANGE:
         return None
@@ -180,6 +184,7 @@ def _request(place: Line, value: Json, verb: str, reference: Json, query: Mappin
         received=time_at(place, value, "requestReceivedTimestamp"),
         completed=completed,
         answer=answer,
+        reference=reference,
     )
 
 

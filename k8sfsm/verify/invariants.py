@@ -24,7 +24,7 @@ _NOT_OF_CLUSTERS: Final = ("trace",)
 
 @frozen
 class Violation:
-    """An invariant that does not hold. `invariant`: its path, such as ``Pod/addresses-differ``; `says`: what is wrong."""
+    """An invariant that does not hold. `invariant`: its path (``Pod/addresses-differ``); `says`: what is wrong."""
 
     invariant: str
     says: str

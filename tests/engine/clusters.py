@@ -27,15 +27,20 @@ def deployment(replicas: int = 3, image: str = "sim/web:1") -> dict[str, Any]:
     """A Deployment of a scripted image."""
     template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "app", "image": image}]}}
     spec = {"replicas": replicas, "selector": {"matchLabels": {"app": "web"}}, "template": template}
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "default"}, "spec": spec}
+    meta = {"name": "web", "namespace": "default"}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec}
 
 
 def cluster(*, choices: Choices | None = None, tracer: Tracer | None = None, limited: bool = True) -> Engine:
     """A cluster of two nodes with a namespace, at rest."""
     engine = standard_engine(NODES, ScriptedRuntime(), now=START, choices=choices, tracer=tracer, limited=limited)
-    for name in ("default", "kube-node-lease"):
-        engine.submit(Create(object=from_json(manifest("Namespace", name))))
-    engine.run(until=engine.now + 30 * SECOND)
+    create(engine, manifest("Namespace", "default"))
+    for name in NODES:
+        room = {"cpu": "4", "memory": "8Gi", "pods": "110"}
+        ready = {"type": "Ready", "status": "True", "reason": "KubeletReady"}
+        create(engine, manifest("Node", name, status={"capacity": room, "allocatable": room, "conditions": [ready]}))
+        engine.submit(Patch(key=("Node", "", name), body={"spec": {"taints": None}}))
+    engine.run(until=engine.now + 10 * SECOND)
     return engine
 
 

@@ -32,7 +32,8 @@ spec:
 """
 INLINE = (
     "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {replicas: 2, "
-    "selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: app, image: nginx}]}}}}"
+    "selector: {matchLabels: {app: web}}, "
+    "template: {metadata: {labels: {app: web}}, spec: {containers: [{name: app, image: nginx}]}}}}"
 )
 
 
@@ -150,7 +151,9 @@ def test_namespaces_of_manifests_exist_before() -> None:
 def test_crash_loops_end_after_an_hour() -> None:
     text = """environment: [{pods: loop, script: exit 1 after 1s}]
 manifests: [{apiVersion: v1, kind: Pod, metadata: {name: loop}, spec: {containers: [{name: a, image: i}]}}]
-expect: [{by: 1m, that: pod/loop STATUS is CrashLoopBackOff}, "pod/loop status.containerStatuses[0].restartCount at least 10"]
+expect:
+  - {by: 1m, that: pod/loop STATUS is CrashLoopBackOff}
+  - "pod/loop status.containerStatuses[0].restartCount at least 10"
 """
     found = played(text)
     assert found.misses == [] and found.ending == "longest"

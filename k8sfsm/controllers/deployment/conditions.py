@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import evolve
-
 from k8sfsm.controllers.deployment.working import Working, format_message, whole_second
 from k8sfsm.kinds.deployment import condition_of
-from k8sfsm.objects import DeploymentCondition, DeploymentStatus, ReplicaSetCondition
+from k8sfsm.objects import DeploymentCondition, DeploymentStatus, ReplicaSetCondition, evolve
 
 
 def condition(type: str, outputs: Mapping[str, Any], case: Working, **values: Any) -> DeploymentCondition:

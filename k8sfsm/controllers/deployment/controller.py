@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from k8sfsm.controllers.claim import Claimant, Claimed, claim
 from k8sfsm.controllers.deployment import (  # noqa: F401 - they register the law's names
@@ -24,7 +24,7 @@ from k8sfsm.controllers.deployment.working import Working
 from k8sfsm.controllers.selector import SelectorError, matcher
 from k8sfsm.kinds.deployment_bounds import law
 from k8sfsm.law import Decision, Law
-from k8sfsm.objects import Deployment, LabelSelector
+from k8sfsm.objects import Deployment, LabelSelector, evolve
 from k8sfsm.request import Key, Plan, Record, Update
 from k8sfsm.view import View
 

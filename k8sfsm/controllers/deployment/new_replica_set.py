@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from k8sfsm.controllers.deployment.conditions import condition, with_condition
 from k8sfsm.controllers.deployment.finding import find
@@ -24,7 +24,16 @@ from k8sfsm.controllers.deployment.working import Working, has_progress_deadline
 from k8sfsm.kinds.deployment import POD_TEMPLATE_HASH, REVISION, same_template
 from k8sfsm.kinds.deployment_bounds import law, replicas_of
 from k8sfsm.law import Decision
-from k8sfsm.objects import LabelSelector, ObjectMeta, OwnerReference, ReplicaSet, ReplicaSetSpec, controller_of, to_json
+from k8sfsm.objects import (
+    LabelSelector,
+    ObjectMeta,
+    OwnerReference,
+    ReplicaSet,
+    ReplicaSetSpec,
+    controller_of,
+    evolve,
+    to_json,
+)
 from k8sfsm.request import Create, Outcome, Record, Update
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from k8sfsm.controllers.deployment.conditions import condition, from_replica_set, with_condition, without_condition
 from k8sfsm.controllers.deployment.script import Phase, perform
@@ -16,7 +16,7 @@ from k8sfsm.controllers.deployment.working import Working, has_progress_deadline
 from k8sfsm.kinds.deployment import SECOND, condition_of, is_complete
 from k8sfsm.kinds.deployment_bounds import law
 from k8sfsm.law import Decision, LawError
-from k8sfsm.objects import DeploymentStatus, ReplicaSet, ReplicaSetCondition
+from k8sfsm.objects import DeploymentStatus, ReplicaSet, ReplicaSetCondition, evolve
 
 _MILLISECOND: Final = 1_000_000
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from k8sfsm.controllers.deployment.revision import scale_notes, scale_notes_outdated, with_annotations
 from k8sfsm.controllers.deployment.script import send
 from k8sfsm.controllers.deployment.working import Working
 from k8sfsm.kinds.deployment_bounds import law, replicas_of
 from k8sfsm.law import Decision
-from k8sfsm.objects import ReplicaSet
+from k8sfsm.objects import ReplicaSet, evolve
 from k8sfsm.request import Outcome, Record, Step, Update
 
 

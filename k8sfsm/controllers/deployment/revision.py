@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from k8sfsm.controllers.deployment.working import (
     DESIRED_REPLICAS,
@@ -21,7 +21,7 @@ from k8sfsm.controllers.deployment.working import (
 )
 from k8sfsm.kinds.deployment import MAX_INT32, REVISION
 from k8sfsm.kinds.deployment_bounds import law, max_surge, replicas_of
-from k8sfsm.objects import Deployment, ReplicaSet
+from k8sfsm.objects import Deployment, ReplicaSet, evolve
 from k8sfsm.objects.requirement import parse_int64
 
 NOT_COPIED: Final = frozenset({LAST_APPLIED, REVISION, REVISION_HISTORY, DESIRED_REPLICAS, MAX_REPLICAS, ROLLBACK_TO})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from k8sfsm.controllers.deployment.revision import NOT_COPIED, last_revision, revision_of
 from k8sfsm.controllers.deployment.script import Phase, perform, send
@@ -10,7 +10,7 @@ from k8sfsm.controllers.deployment.working import ROLLBACK_TO, Working
 from k8sfsm.kinds.deployment import POD_TEMPLATE_HASH, same_template
 from k8sfsm.kinds.deployment_bounds import law
 from k8sfsm.law import Decision
-from k8sfsm.objects import ReplicaSet
+from k8sfsm.objects import ReplicaSet, evolve
 from k8sfsm.objects.requirement import parse_int64
 from k8sfsm.request import Record, Update
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any, TypeAlias
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from k8sfsm.law import Decision, Law
+from k8sfsm.objects import evolve
 from k8sfsm.request import Call, Outcome, Parallel, Plan, Record, Remember, Step, Why, Write
 
 Phase: TypeAlias = Generator[Step, "Outcome | None", None]

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from k8sfsm.kinds.deployment import MAX_INT32, SECOND, condition_of
 from k8sfsm.kinds.deployment_bounds import law, replicas_of
-from k8sfsm.objects import Deployment, DeploymentStatus, ReplicaSet
+from k8sfsm.objects import Deployment, DeploymentStatus, ReplicaSet, evolve
 from k8sfsm.view import View
 
 REVISION_HISTORY: Final = "deployment.kubernetes.io/revision-history"

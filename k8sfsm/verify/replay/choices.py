@@ -183,7 +183,7 @@ class RecordedChoices:
         How fast a component is at a moment is chance. What it writes is not taken from the recording.
         """
         waiting = self._arrivals.get(_route(sender.actor, sender.node, *_address(write)))
-        window = constant("replay_latency_window") * MILLISECOND
+        window: int = constant("replay_latency_window") * MILLISECOND
         while waiting and waiting[0] < now - window:
             waiting.popleft()
         if isinstance(write, Bind) and write.key not in self.nodes:

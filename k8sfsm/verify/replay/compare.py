@@ -151,9 +151,7 @@ def _time(value: Any) -> int | None:
 # -- tracks ---------------------------------------------------------------------------------------------------------
 
 
-def compare_tracks(
-    recorded: Mapping[TrackKey, Track], predicted: Mapping[TrackKey, Track]
-) -> Iterator[Divergence]:
+def compare_tracks(recorded: Mapping[TrackKey, Track], predicted: Mapping[TrackKey, Track]) -> Iterator[Divergence]:
     """Divergences of all tracks of objects that both histories have, in no particular order."""
     for key, track in recorded.items():
         other = predicted.get(key)
@@ -311,7 +309,7 @@ def _differ(kind: str, path: str, recorded: Any, predicted: Any) -> bool:
     if comparison != "close":
         return bool(comparison == "equal")
     apart = abs((_time(recorded) or 0) - (_time(predicted) or 0))
-    return apart > constant("replay_time_tolerance") * SECOND
+    return bool(apart > constant("replay_time_tolerance") * SECOND)
 
 
 # -- Events ---------------------------------------------------------------------------------------------------------
@@ -355,7 +353,9 @@ def _read_event(event: Any) -> tuple[str, str, int]:
 def _timeless(message: str) -> str:
     """The message without measured durations."""
     words = message.split(" ")
-    return " ".join("…" if word.strip("().,")[:1].isdigit() and word.strip("().,").endswith(("ms", "s")) else word for word in words)
+    return " ".join(
+        "…" if word.strip("().,")[:1].isdigit() and word.strip("().,").endswith(("ms", "s")) else word for word in words
+    )
 
 
 def compare_events(recorded: EventStory, predicted: EventStory, at: int, logged: bool) -> Iterator[Divergence]:
@@ -366,7 +366,7 @@ def compare_events(recorded: EventStory, predicted: EventStory, at: int, logged:
         left, right = recorded.counts.get(entry, 0), predicted.counts.get(entry, 0)
         about, kind, reason, message = entry
         how = law.decide("event", EventSeen(reason, message, entry[:3] in combined, logged)).outputs["comparison"]
-        if how == "counted" and left != right or how == "present" and bool(left) != bool(right):
+        if (how == "counted" and left != right) or (how == "present" and bool(left) != bool(right)):
             yield Divergence(
                 at=at,
                 key=("Event", "", about),

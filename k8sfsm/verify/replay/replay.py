@@ -19,7 +19,14 @@ from k8sfsm.verify.replay.compare import (
     compare_tracks,
     events_of,
 )
-from k8sfsm.verify.replay.predict import Prediction, Progress, initial_versions, played_actors, predict, recorded_versions
+from k8sfsm.verify.replay.predict import (
+    Prediction,
+    Progress,
+    initial_versions,
+    played_actors,
+    predict,
+    recorded_versions,
+)
 from k8sfsm.verify.replay.tracks import Version, tracks_of
 
 
@@ -86,9 +93,7 @@ def _recorded_kinds(recording: Recording) -> frozenset[str]:
 def _comparable(versions: tuple[Version, ...], recording: Recording) -> tuple[Version, ...]:
     """The predicted versions of kinds and namespaces that the recording covers."""
     kinds, namespaces = _recorded_kinds(recording), recording.namespaces
-    return tuple(
-        version for version in versions if version.key[0] in kinds and _within(version.key, namespaces)
-    )
+    return tuple(version for version in versions if version.key[0] in kinds and _within(version.key, namespaces))
 
 
 def _within(key: Key, namespaces: tuple[str, ...]) -> bool:

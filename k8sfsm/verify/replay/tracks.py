@@ -38,7 +38,7 @@ SPEC_REPLICAS: Final = "spec.replicas"
 
 @frozen
 class Version:
-    """One version of an object. `at`: ns; `rule`: what ordered it, where that is known; `line`: where it is recorded."""
+    """One version of an object. `at`: ns; `rule`: what ordered it, if known; `line`: where it is recorded."""
 
     at: int
     key: Key

@@ -66,7 +66,7 @@ def target_name(path: Path) -> str:
 
 
 def run_file(path: Path, keep: int = 0, progress: Callable[[int], None] | None = None) -> Score:
-    """Run all cases of a file. `keep`: how many failures to keep. Raises TraceError where the file is no vector file."""
+    """Run all cases of a file. `keep`: how many failures to keep. Raises TraceError where it is no vector file."""
     adapter = targets().get(target_name(path))
     score = Score()
     for number, case in _cases(path):

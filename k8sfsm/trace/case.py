@@ -1,0 +1,133 @@
+"""What the laws of a history judge: a write, and all that was before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeAlias
+
+from attrs import define, field, frozen
+
+from k8sfsm.law import Law
+from k8sfsm.request import Key
+from k8sfsm.trace.errors import Line
+from k8sfsm.trace.history import Document, RecordedWrite
+from k8sfsm.trace.lines import Json
+
+law = Law("trace")
+
+
+Identity: TypeAlias = tuple[Key, str, str, str, int, int, int]
+
+
+def identity_of(write: RecordedWrite) -> Identity | None:
+    """What tells a request from all others; None where it is not recorded. No two are received in one microsecond."""
+    if write.inferred or write.received is None or write.completed is None:
+        return None
+    return (write.key, write.account, write.verb, write.subresource, write.code, write.received, write.completed)
+
+
+@frozen(kw_only=True)
+class Finding:
+    """A place where a history breaks a law."""
+
+    rule: str
+    """`trace/NAME`, the row of invariants.yaml."""
+    message: str
+    file: str
+    line: int
+    key: Key
+
+    def __str__(self) -> str:
+        """One line: place, object, what is wrong, rule."""
+        kind, space, name = self.key
+        thing = f"{kind} {space}/{name}" if space else f"{kind} {name}"
+        return f"{Line(self.file, self.line)}: {thing}: {self.message} [{self.rule}]"
+
+
+@define
+class Past:
+    """What a history has shown up to a write."""
+
+    objects: dict[Key, Document] = field(factory=dict)
+    buried: dict[Key, str] = field(factory=dict)
+    """uid of the object that was deleted last under a key."""
+    requests: dict[Key, int] = field(factory=dict)
+    """Number of the request that made the object's last change."""
+    unrevised: dict[Key, None] = field(factory=dict)
+    """Objects whose last change has no known revision."""
+    revision: int = 0
+    covered: frozenset[tuple[str, str, str]] = frozenset()
+    """(kind, verb, subresource) of the requests that are recorded."""
+    audited: bool = False
+    identities: dict[str, tuple[str, str, str]] = field(factory=dict)
+    """uid -> (apiVersion, kind, name) of every object so far."""
+    names: dict[tuple[str, str], None] = field(factory=dict)
+    """(kind, name) of every object so far."""
+    lines: dict[Identity, Line] = field(factory=dict)
+    """What each request was, and where it was told first."""
+    received: int = 0
+    """ns; the latest moment at which a request that made a change was received."""
+    shown: int = 0
+    """ns; the latest moment at which a watch showed a change."""
+
+    def take(self, write: RecordedWrite) -> None:
+        """Remember a change."""
+        self.revision = max(self.revision, write.revision or 0)
+        if (identity := identity_of(write)) is not None:
+            self.lines.setdefault(identity, write.line)
+        self._meet(write.new)
+        if write.type is not None and write.revision is not None and not write.derived:
+            self.received = max(self.received, write.received or 0)
+            self.shown = max(self.shown, write.shown or 0)
+        if write.new is None or write.type is None:
+            return
+        self.requests[write.key] = write.request
+        self.unrevised.pop(write.key, None)
+        if write.revision is None:
+            self.unrevised[write.key] = None
+        if write.type == "DELETED":
+            self.objects.pop(write.key, None)
+            self.buried[write.key] = write.new.uid
+        else:
+            self.objects[write.key] = write.new
+
+    def _meet(self, document: Document | None) -> None:
+        if document is not None and document.uid and document.uid not in self.identities:
+            kind, _, name = document.key
+            self.identities[document.uid] = (str(document.json.get("apiVersion")), kind, name)
+            self.names[kind, name] = None
+
+    @classmethod
+    def of(cls, initial: Iterable[Document], covered: frozenset[tuple[str, str, str]], audited: bool) -> Past:
+        """What is known at the start."""
+        past = cls(objects={document.key: document for document in initial}, covered=covered, audited=audited)
+        for document in past.objects.values():
+            past._meet(document)
+        return past
+
+
+@frozen(kw_only=True)
+class Written:
+    """A write, and what was before it: the case of the laws of type `transition`."""
+
+    write: RecordedWrite
+    past: Past
+
+    @property
+    def old(self) -> Document | None:
+        """The object's state before, as the writes before have shown it."""
+        return self.past.objects.get(self.write.key)
+
+    @property
+    def identity(self) -> Identity | None:
+        """What tells this write's request from all others; None where it is not recorded."""
+        return identity_of(self.write)
+
+    @property
+    def pair(self) -> tuple[Json, Json] | None:
+        """(old, new) where the write changed an object that was known whole; None otherwise."""
+        if self.write.type != "MODIFIED" or self.old is None or self.write.new is None or self.write.trimmed:
+            return None
+        if self.write.key in self.past.unrevised:  # worked out, not read
+            return None
+        return self.old.json, self.write.new.json

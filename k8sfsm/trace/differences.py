@@ -1,0 +1,53 @@
+"""Where two JSON values differ, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+Same: TypeAlias = Callable[[Any, Any], bool]
+
+
+def difference(was: Any, now: Any, path: str = "") -> str:
+    """The first field in which two values differ, with both values; "" where they do not. Absent is empty."""
+    if was == now or _empty(was, now):
+        return ""
+    if isinstance(was, Mapping | None) and isinstance(now, Mapping | None):
+        left, right = was or {}, now or {}
+        for name in sorted({*left, *right}):
+            if found := difference(left.get(name), right.get(name), f"{path}.{name}" if path else name):
+                return found
+        return ""
+    if isinstance(was, list) and isinstance(now, list) and len(was) == len(now):
+        for position, (left, right) in enumerate(zip(was, now, strict=True)):
+            if found := difference(left, right, f"{path}[{position}]"):
+                return found
+        return ""
+    return f"{path or 'it'} is {short(now)}, was {short(was)}"
+
+
+def missing(asked: Any, stored: Any, path: str = "") -> str:
+    """The first field of `asked` that `stored` has not, with both values; what `stored` has beside is not looked at."""
+    if asked == stored or _empty(asked):
+        return ""
+    if isinstance(asked, Mapping) and isinstance(stored, Mapping | None):
+        for name, value in asked.items():
+            if found := missing(value, (stored or {}).get(name), f"{path}.{name}" if path else name):
+                return found
+        return ""
+    if isinstance(asked, list) and isinstance(stored, list) and len(asked) <= len(stored):
+        for position, (left, right) in enumerate(zip(asked, stored, strict=False)):
+            if found := missing(left, right, f"{path}[{position}]"):
+                return found
+        return ""
+    return f"{path or 'it'} is {short(stored)}, asked for {short(asked)}"
+
+
+def _empty(*values: Any) -> bool:
+    return all(value is None or value == "" or value == [] or value == {} for value in values)
+
+
+def short(value: Any) -> str:
+    """A value in at most 80 characters."""
+    text = "nothing" if value is None else str(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

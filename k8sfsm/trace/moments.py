@@ -1,0 +1,129 @@
+"""Laws on times: clocks run with the revisions, and an object names no moment that is yet to come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from k8sfsm.law import constant
+from k8sfsm.trace.case import Written, law
+from k8sfsm.trace.resources import metadata
+from k8sfsm.trace.timestamps import SECOND, format_time, parse_time
+
+
+def _limit(name: str) -> int:
+    return int(constant(name) * SECOND)
+
+
+@law.invariant
+def answered_in_time(case: Written) -> str:
+    """An answer follows its request, within the API server's time limit."""
+    write = case.write
+    if write.received is None or write.completed is None or write.inferred:
+        return ""
+    taken = write.completed - write.received
+    if 0 <= taken <= _limit("trace_request_limit"):
+        return ""
+    return f"received at {format_time(write.received)}, answered at {format_time(write.completed)}"
+
+
+@law.invariant
+def seen_in_time(case: Written) -> str:
+    """A watch shows a change soon after it was made, and not before the request was received."""
+    write = case.write
+    if write.shown is None or write.completed is None or write.received is None or write.verb == "deletecollection":
+        return ""
+    if write.received <= write.shown <= write.completed + _limit("trace_watch_lag"):
+        return ""
+    return f"received at {format_time(write.received)}, but a watch showed it at {format_time(write.shown)}"
+
+
+@law.invariant
+def time_follows_revisions(case: Written) -> str:
+    """A change is not answered, nor shown, before the request for an earlier change was received."""
+    write, past = case.write, case.past
+    if write.type is None or write.revision is None or write.derived:
+        return ""
+    until = min((t for t in (write.completed, write.shown) if t is not None and not write.inferred), default=None)
+    until = write.shown if until is None else until
+    if until is not None and past.received > until:
+        return f"made by {format_time(until)}, after a change that was asked for at {format_time(past.received)}"
+    late = None if write.shown is None else past.shown - write.shown
+    if late is not None and late > _limit("trace_watch_lag"):
+        return f"shown at {format_time(write.shown or 0)}, after a change that was shown at {format_time(past.shown)}"
+    return ""
+
+
+@law.invariant
+def names_no_future(case: Written) -> str:
+    """A new moment that an object names has come, when the object is stored."""
+    write = case.write
+    until = max((t for t in (write.completed, write.shown) if t is not None), default=None)
+    if until is None or write.new is None or write.type is None or write.derived:
+        return ""
+    for path, text, moment in _fresh(case):
+        if moment > until + SECOND:
+            return f"{path} is {text}, and the write was over at {format_time(until)}"
+    return ""
+
+
+@law.invariant
+def names_what_was(case: Written) -> str:
+    """The moment of creation, of a deletion, or of an Event that an object names is that of the write."""
+    write = case.write
+    if write.new is None or write.derived or write.trimmed or write.type not in ("ADDED", "MODIFIED"):
+        return ""
+    began = write.received if write.received is not None else write.shown
+    if began is None:
+        return ""
+    for path, text, moment in _fresh(case):
+        if path.rpartition(".")[2] in _NOW and moment < began - _limit("trace_report_lag"):
+            return f"{path} is {text}, and the write began at {format_time(began)}"
+    return ""
+
+
+_NOW: Final = frozenset(
+    {"creationTimestamp", "deletionTimestamp", "lastTransitionTime", "lastUpdateTime", "timeAdded", "startTime"}
+)
+_MOMENTS: Final = frozenset(
+    {
+        *_NOW, "completionTime", "eventTime", "finishedAt", "firstTimestamp", "lastHeartbeatTime", "lastObservedTime",
+        "lastScheduleTime", "lastSuccessfulTime", "lastTimestamp", "lastProbeTime", "startedAt",
+    }
+)  # fmt: skip
+
+
+def _fresh(case: Written) -> Iterator[tuple[str, str, int]]:
+    """(path, text, ns) of each moment that the object did not name before; of a deletion when it was asked for."""
+    assert case.write.new is not None
+    known = {text for _, text, _ in _moments(case.old.json)} if case.old is not None else set()
+    yield from (entry for entry in _moments(case.write.new.json) if entry[1] not in known)
+
+
+def _moments(value: Any, path: str = "") -> Iterator[tuple[str, str, int]]:
+    if isinstance(value, dict):
+        for name, part in value.items():
+            where = f"{path}.{name}" if path else name
+            if name in _MOMENTS and isinstance(part, str) and part:
+                grace = int(value.get("deletionGracePeriodSeconds") or 0) if name == "deletionTimestamp" else 0
+                try:
+                    yield where, part, parse_time(part) - grace * SECOND
+                except ValueError:
+                    continue
+            elif name not in ("annotations", "labels", "spec", "managedFields"):
+                yield from _moments(part, where)
+    elif isinstance(value, list):
+        for position, part in enumerate(value):
+            yield from _moments(part, f"{path}[{position}]")
+
+
+@law.invariant
+def created_now(case: Written) -> str:
+    """An object is created when its creation says it was."""
+    write = case.write
+    if write.type != "ADDED" or write.new is None or write.received is None or write.completed is None or write.derived:
+        return ""
+    text = metadata(write.new.json).get("creationTimestamp")
+    if not text or write.received - SECOND <= parse_time(str(text)) <= write.completed:
+        return ""
+    return f"creationTimestamp is {text}, and it was created by {format_time(write.completed)}"

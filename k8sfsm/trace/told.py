@@ -1,0 +1,199 @@
+"""Laws on what a request tells: its reference, body, code and answer agree with the change that it made."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any, Final
+
+from k8sfsm.apiserver.patch import json_patch, merge, strategic_merge
+from k8sfsm.request import Key
+from k8sfsm.trace.case import Written, law
+from k8sfsm.trace.differences import difference, missing
+from k8sfsm.trace.lines import Json
+from k8sfsm.trace.resources import KINDS, metadata
+
+_VERBS: Final = frozenset({"create", "update", "patch", "delete", "deletecollection", "bind", "evict"})
+_SUBRESOURCES: Final = frozenset({"", "status", "scale", "finalize", "approval", "ephemeralcontainers", "resize"})
+_CODES: Final[dict[str, tuple[int, ...]]] = {
+    "create": (201, 202, 200),
+    "bind": (201,),
+    "evict": (201,),
+    "update": (200, 201),
+    "patch": (200, 201),
+    "delete": (200, 202),
+    "deletecollection": (200,),
+}
+
+
+@law.invariant
+def request_known(case: Written) -> str:
+    """The API has the verb and the subresource, and answers success with the verb's code."""
+    write = case.write
+    if write.inferred:
+        return ""
+    if write.verb not in _VERBS:
+        return f"the API has no verb {write.verb}"
+    if write.subresource not in _SUBRESOURCES:
+        return f"the API has no subresource {write.subresource}"
+    if not write.ok or not write.code:
+        return ""
+    created = write.verb in ("update", "patch") and write.type != "ADDED" and write.code == 201
+    wrong = write.code not in _CODES[write.verb] or created or (write.verb == "create" and write.code != 201)
+    return f"a {write.verb} was answered with code {write.code}" if wrong else ""
+
+
+@law.invariant
+def reference_fits(case: Written) -> str:
+    """The request names the object that it changed: namespace, name, API group, uid and revision."""
+    write, new = case.write, case.write.new or case.old
+    reference = write.reference
+    if write.inferred or not reference or new is None or not write.ok or write.verb == "deletecollection":
+        return ""
+    if KINDS.get(str(reference.get("resource")), write.key[0]) != write.key[0] or write.trimmed:
+        return ""
+    group = str(new.json.get("apiVersion") or "v1").rpartition("/")[0]
+    stored = {"namespace": metadata(new.json).get("namespace"), "apiGroup": group, "uid": new.uid, "name": write.key[2]}
+    for name, value in stored.items():
+        spoken = reference.get(name)
+        if spoken and spoken != (value or "") and not _is_alias(write.key, name, spoken):
+            return f"the request is about {name} {spoken}, the object has {value or 'none'}"
+    demanded = reference.get("resourceVersion")
+    if demanded and write.precondition and str(write.precondition) != demanded:
+        return f"the request is about revision {demanded} and demands {write.precondition}"
+    return ""
+
+
+def _is_alias(key: Key, name: str, spoken: str) -> bool:
+    """Whether another value is right: Events are served by two groups, evictions too; a Namespace may be its own."""
+    kind = key[0]
+    if name == "apiGroup":
+        return (kind == "Event" and spoken == "events.k8s.io") or (kind == "Pod" and spoken == "policy")
+    return kind == "Namespace" and name == "namespace" and spoken == key[2]
+
+
+@law.invariant
+def answer_fits(case: Written) -> str:
+    """The answer shows the object as the change left it."""
+    write = case.write
+    answer = write.answer
+    if not isinstance(answer, dict) or not write.ok or write.new is None:
+        return ""
+    if answer.get("kind") in ("Status", "PartialObjectMetadata") or write.verb in ("bind", "evict"):
+        success = answer.get("status") in ("Success", None)
+        return "" if success else f"the request succeeded, and its answer says {answer.get('status')}"
+    if write.subresource == "scale" or write.trimmed:
+        return ""
+    aside = ("resourceVersion", "managedFields", *(_MOVED if write.verb == "delete" or write.type == "DELETED" else ()))
+    shown = {**answer, "metadata": {n: v for n, v in metadata(answer).items() if n not in aside}}
+    wrong = missing(_bare(shown), write.new.json)
+    return f"the answer is about another object: {wrong}" if wrong else ""
+
+
+_MOVED: Final = ("deletionTimestamp", "deletionGracePeriodSeconds", "finalizers", "generation")
+
+
+def _bare(obj: Json) -> Json:
+    return {name: value for name, value in obj.items() if value is not None}
+
+
+@law.invariant
+def body_stored(case: Written) -> str:
+    """What a create or update asks for is stored."""
+    write = case.write
+    body = write.body
+    if not isinstance(body, dict) or write.body_trimmed or not write.ok or write.new is None or write.inferred:
+        return ""
+    if write.verb not in ("create", "update") or write.type is None or write.trimmed or write.subresource == "scale":
+        return ""
+    return missing(_asked(body, write.subresource, write.verb), write.new.json)
+
+
+def _asked(body: Json, subresource: str, verb: str) -> Json:
+    """The part of a body that the API server stores: of a status write the status, otherwise all but the status."""
+    if subresource == "status":
+        return {"status": body.get("status")}
+    aside = ("resourceVersion", "managedFields", "creationTimestamp", "generation", "uid", "selfLink", *_MOVED)
+    meta = {name: value for name, value in metadata(body).items() if name not in aside}
+    notes = {n: v for n, v in (meta.get("annotations") or {}).items() if n not in _ASIDE}
+    meta["annotations"] = notes or None
+    return {**{n: v for n, v in body.items() if n != "status"}, "metadata": meta}
+
+
+_ASIDE: Final = ("kubectl.kubernetes.io/last-applied-configuration", "deprecated.daemonset.template.generation")
+"""Annotations that recordings leave out, or that the API server writes itself."""
+
+
+@law.invariant
+def patch_applied(case: Written) -> str:
+    """The patch, applied to the state before, gives the state after."""
+    write = case.write
+    if write.verb != "patch" or write.inferred or write.body_trimmed or write.body is None or write.subresource == "scale":
+        return ""
+    if case.pair is None:
+        return ""
+    old, new = case.pair
+    aside = () if write.seen is not None else _MOVED
+    exact = write.subresource == "status" and write.key[0] != "Service"  # elsewhere the API server adds defaults
+    judge = difference if exact else missing
+    reasons = [judge(_compared(made, aside), _compared(new, aside)) for made in _patched(old, write.body)]
+    return f"the patch does not give this: {reasons[0]}" if reasons and all(reasons) else ""
+
+
+def _patched(old: Json, body: Any) -> Iterator[Json]:
+    """What the patch makes, for each content type that its form allows: audit lines do not tell which it was."""
+    try:
+        if isinstance(body, list):
+            yield json_patch(old, body)
+            return
+        yield strategic_merge(old, body)
+        yield merge(old, body)
+    except (ValueError, KeyError, TypeError, IndexError):
+        return
+
+
+def _compared(obj: Json, aside: Collection[str]) -> Json:
+    meta = {n: v for n, v in metadata(obj).items() if n not in (*_COUNTED, *aside)}
+    notes = {n: v for n, v in (meta.get("annotations") or {}).items() if n not in _ASIDE}
+    made = {**obj, "metadata": {**meta, "annotations": notes}}
+    status = {n: v for n, v in (obj.get("status") or {}).items() if n != "images"}  # recordings leave images out
+    if "conditions" in status:
+        status["conditions"] = sorted(status["conditions"], key=lambda condition: str(condition.get("type")))
+    return {**made, "status": status}
+
+
+_COUNTED: Final = ("resourceVersion", "managedFields", "generation")
+
+
+@law.invariant
+def binding_obeyed(case: Written) -> str:
+    """The pod is bound to the node that the binding names."""
+    write = case.write
+    if write.verb != "bind" or write.inferred or write.new is None or not isinstance(write.body, dict):
+        return ""
+    target = (write.body.get("target") or {}).get("name")
+    node = (write.new.json.get("spec") or {}).get("nodeName")
+    if target != node:
+        return f"the binding is to {target}, the pod is on {node}"
+    uid = metadata(write.body).get("uid")
+    return f"the binding is of uid {uid}, the pod has {write.new.uid}" if uid and uid != write.new.uid else ""
+
+
+@law.invariant
+def told_once(case: Written) -> str:
+    """No two audit lines tell of one request."""
+    first = case.past.lines.get(case.identity) if case.identity else None
+    if first is None or first == case.write.line:
+        return ""
+    return f"this request is told twice, first in {first}"
+
+
+@law.invariant
+def demand_met_by_idle(case: Written) -> str:
+    """A request that changed nothing and demanded a revision met that revision."""
+    write = case.write
+    if write.type is not None or not write.ok or write.precondition is None or case.old is None or write.key[0] == "Node":
+        return ""
+    if write.verb == "delete" or write.key in case.past.unrevised:
+        return ""
+    known = case.old.revision
+    return "" if known in (None, write.precondition) else f"demanded revision {write.precondition}, was at {known}"
