@@ -39,7 +39,8 @@ mutation: $(VENV)/.installed ## Remove or invert each row of specs/ in turn: do 
 
 docs: $(VENV)/.installed ## Build the book into site/
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
-	$(BIN)/mkdocs build --strict
+	$(BIN)/python docs/render.py book
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --config-file build/mkdocs.yml
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) site build .mutation .pytest_cache .mypy_cache .ruff_cache .hypothesis

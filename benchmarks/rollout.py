@@ -1,7 +1,8 @@
 """From nothing to all ready: one Deployment and one Service on a large cluster, at full size and at a tenth of it.
 
 Each size runs in a process of its own, so that peak memory is its own. Clients' rate limits are lifted, as they are in
-upstream's scalability tests; everything else is a standard cluster with a kubelet per node and Events on.
+upstream's scalability tests, and informers hear of a write a millisecond later, so that they hear of what is written at
+one time together; everything else is a standard cluster with a kubelet per node and Events on.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from resource import RUSAGE_SELF, getrusage
 from rich.console import Console
 from rich.table import Table
 
+from k8sfsm.engine.cluster import Latencies
+from k8sfsm.engine.queue import MILLISECOND
 from k8sfsm.engine.standard import standard_engine
 from k8sfsm.node.scripted import ScriptedRuntime
 from k8sfsm.objects import from_json
@@ -83,6 +86,7 @@ def measure(nodes: int, pods: int) -> dict[str, float]:
         store=cluster_nodes(nodes),
         now=START,
         limited=False,
+        latencies=Latencies(watch=MILLISECOND),
     )
     engine.run(until=START + 1_000_000_000)
     before = engine.steps

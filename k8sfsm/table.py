@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cmp_to_key
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from attrs import field
 
@@ -21,6 +21,8 @@ from k8sfsm.spec.unary import Anything, Test, is_number
 from k8sfsm.value import value
 
 Fact: TypeAlias = Callable[[Any], Any]
+_REMEMBERED: Final = 64
+"""Values of one fact whose next node is found at once."""
 NO_OUTPUTS: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -105,6 +107,8 @@ class Node:
         known = self._gaps.get(gap)
         if known is None:
             known = self._gaps[gap] = self._next(column, value)
+        if len(self.points) < _REMEMBERED:
+            self.points[value] = known
         return known
 
     def _next(self, column: Column, value: Any) -> Node:

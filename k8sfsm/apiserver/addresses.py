@@ -163,18 +163,26 @@ def _with_node_ports(
     taken = {port.node_port for other in others for port in other.spec.ports if port.node_port}
     shared: dict[int, int] = {port.port: port.node_port for port in ports if port.node_port}
     given = []
-    for port in ports:
+    for number, port in enumerate(ports):
         if not port.node_port and port.port not in shared:
             shared[port.port] = _free_port(service, port, {*taken, *shared.values()}, options, chance)
-        elif port.node_port in taken:
-            raise Refusal(
-                422,
-                "Invalid",
-                f'Service "{service.metadata.name}" is invalid: spec.ports[].nodePort: Invalid value: '
-                f"{port.node_port}: provided port is already allocated",
-            )
+        elif port.node_port:
+            _refuse_port(service, number, port.node_port, taken, options)
         given.append(evolve(port, node_port=port.node_port or shared[port.port]))
     return tuple(given)
+
+
+def _refuse_port(service: Service, number: int, port: int, taken: set[int], options: Options) -> None:
+    """Refuse a node port that is asked for, where it is not to be had."""
+    first, size = options.node_ports
+    if port not in range(first, first + size):
+        why = f"provided port is not in the valid range. The range of valid ports is {first}-{first + size - 1}"
+    elif port in taken:
+        why = "provided port is already allocated"
+    else:
+        return
+    name, place = service.metadata.name, f"spec.ports[{number}].nodePort"
+    raise Refusal(422, "Invalid", f'Service "{name}" is invalid: {place}: Invalid value: {port}: {why}')
 
 
 def _free_port(service: Service, port: ServicePort, taken: set[int], options: Options, chance: Chance) -> int:

@@ -123,6 +123,12 @@ def ip_families(part: Part) -> int:
 
 
 @law.fact
+def without_address_and_selector(part: Part) -> bool:
+    """Whether the Service is headless and selects no pods: somebody else says where it leads, of whatever family."""
+    return part.value.cluster_ip == "None" and not part.value.selector
+
+
+@law.fact
 def externally_accessible(part: Part) -> bool:
     """Whether the Service can be reached from outside. Source: pkg/api/service/util.go: ExternallyAccessible."""
     spec = part.value
@@ -243,6 +249,7 @@ _COMPUTED: Final[dict[str, Callable[[Any], Any]]] = {
     "service-account-name": lambda spec: spec.service_account_name,
     "three-hours": lambda _: SessionAffinityConfig(client_ip=ClientIPConfig(timeout_seconds=10800)),
     "ipv4": lambda _: ("IPv4",),
+    "ipv4-and-ipv6": lambda _: ("IPv4", "IPv6"),
     "port": lambda port: port.port,
     "name-label": _with_name_label,
     "containers-with-host-ports": _host_ports("containers"),

@@ -6,6 +6,7 @@ pkg/controller/namespace/deletion/namespaced_resources_deleter.go.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -81,8 +82,15 @@ def delete_pods(sync: Sync, decision: Decision) -> Iterable[Step]:
 def delete_rest(sync: Sync, decision: Decision) -> Iterable[Step]:
     """Delete everything but pods, kind by kind; upstream asks for empty kinds too, which changes nothing."""
     for kind in KINDS.values():
-        if kind.namespaced and kind.kind != _FIRST and sync.view.list(kind.kind, sync.namespace.metadata.name):
+        if kind.namespaced and kind.kind != _FIRST and _exists(kind.kind, sync):
             yield _collection(sync, kind.kind)
+
+
+def _exists(kind: str, sync: Sync) -> bool:
+    """Whether the API server (not the informers: they may lag) has objects of a kind in the namespace."""
+    view = sync.view
+    snapshot = view.snapshot(kind) if view.store is None else view.store.snapshot
+    return bool(snapshot.series("in", kind, sync.namespace.metadata.name))
 
 
 @law.action
@@ -97,16 +105,41 @@ def report(sync: Sync, decision: Decision) -> Iterable[Step]:
 
 def _condition(sync: Sync, row: Decision) -> NamespaceCondition:
     out = row.outputs
-    counted = ", ".join(
-        sorted({f"{KINDS[obj.kind].resource} has {len(sync.left)} resource instances" for obj in sync.left})
-    )
     return NamespaceCondition(
         type=out["type"],
         status=out["status"],
         reason=out["reason"],
-        message=out["message"].format(remaining=counted, held=counted),
+        message=out["message"].format(remaining=_resources(sync.left), held=_finalizers(sync.left)),
         last_transition_time=sync.view.now - sync.view.now % SECOND,
     )
+
+
+@law.action
+def finalize(sync: Sync, decision: Decision) -> Iterable[Step]:
+    """Take the controller's finalizer away, whatever was written meanwhile.
+
+    Source: namespaced_resources_deleter.go: finalizeNamespace, retryOnConflictError.
+    """
+    namespace = sync.namespace
+    kept = tuple(name for name in namespace.spec.finalizers if name != FINALIZER)
+    changed = evolve(
+        namespace,
+        metadata=evolve(namespace.metadata, resource_version=""),
+        spec=evolve(namespace.spec, finalizers=kept),
+    )
+    yield Update(object=changed, subresource="finalize")
+
+
+def _resources(left: tuple[Any, ...]) -> str:
+    """What is left by resource. Source: status_condition_utils.go: conditions."""
+    counts = Counter(f"{KINDS[obj.kind].resource}.{KINDS[obj.kind].group}" for obj in left)
+    return ", ".join(f"{name} has {counts[name]} resource instances" for name in sorted(counts))
+
+
+def _finalizers(left: tuple[Any, ...]) -> str:
+    """What is left by the finalizers that hold it."""
+    counts = Counter(name for obj in left for name in obj.metadata.finalizers)
+    return ", ".join(f"{name} in {counts[name]} resource instances" for name in sorted(counts))
 
 
 def _merged(
@@ -163,20 +196,7 @@ def _after_rest(sync: Sync, outcomes: tuple[Outcome, ...]) -> Plan:
     sync = evolve(sync, left=_left(outcomes))
     decision = law.decide("after-rest", sync)
     steps = law.perform(decision, sync)
-    if sync.left:
-        return Plan(steps=steps, then=lambda _: _wait(sync))
-    return Plan(steps=steps, then=lambda results: Plan(steps=(_finalize(_current(sync, results)),)))
-
-
-def _current(sync: Sync, outcomes: tuple[Outcome, ...]) -> Namespace:
-    return next((o.object for o in reversed(outcomes) if isinstance(o.object, Namespace)), sync.namespace)
-
-
-def _finalize(namespace: Namespace) -> Update:
-    """Take the controller's finalizer away. Source: namespaced_resources_deleter.go: finalizeNamespace."""
-    kept = tuple(name for name in namespace.spec.finalizers if name != FINALIZER)
-    changed = evolve(namespace, spec=evolve(namespace.spec, finalizers=kept))
-    return Update(object=changed, subresource="finalize")
+    return Plan(steps=steps, then=lambda _: _wait(sync)) if sync.left else Plan(steps=steps)
 
 
 def _wait(sync: Sync) -> Plan:

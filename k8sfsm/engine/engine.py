@@ -16,7 +16,7 @@ from k8sfsm.engine.action import Act, Action, Deliver, Enqueue, Send
 from k8sfsm.engine.actor import Actor
 from k8sfsm.engine.agenda import Agenda
 from k8sfsm.engine.choices import Choices, Seeded
-from k8sfsm.engine.cluster import Cluster, Component, Latencies
+from k8sfsm.engine.cluster import Cluster, Component, Latencies, Wiring
 from k8sfsm.engine.collecting import seldom_collected
 from k8sfsm.engine.informer import Informers
 from k8sfsm.engine.line import Line, line_of
@@ -152,6 +152,13 @@ class Engine:
         for kind in self.informers.kinds_of(component):
             self.informers.relist(component, kind, self.store)
             self.schedule(Deliver(component, kind), self.now + self.choices.delay(self.latencies.watch))
+        for wiring in self.informers.wirings(component):
+            self.look_first(wiring)
+
+    def look_first(self, wiring: Wiring) -> None:
+        """An actor that starts looks at what it looks at in any case."""
+        for key in wiring.first_keys:
+            self.schedule(Enqueue(wiring.actor, key), self.now)
 
     def view_of(self, name: str) -> View:
         """What an actor sees now."""

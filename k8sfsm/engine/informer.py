@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from attrs import field
 from immutables import Map
 
 from k8sfsm.engine.cluster import Component, Watch, Wiring
 from k8sfsm.store import Change, Snapshot, Store
+from k8sfsm.value import value
 
 _OF_A_NODE = ("Pod", "Node")
 """Kinds that a component of a node watches, its own only; it reads others from the API when it needs them."""
@@ -16,19 +18,49 @@ Informer = tuple[str, str]
 """(component, kind)."""
 
 
+@value
+class Inbox:
+    """Changes on their way to an informer: the first `length` of a list that forks share until they part."""
+
+    changes: list[Change] = field(factory=list)
+    length: int = 0
+
+    def add(self, change: Change) -> Inbox:
+        """The inbox with one change more."""
+        shared = len(self.changes) != self.length
+        changes = self.changes[: self.length] if shared else self.changes
+        changes.append(change)
+        return Inbox(changes, self.length + 1)
+
+    def taken(self) -> tuple[Change, ...]:
+        """All changes, oldest first."""
+        return tuple(self.changes[: self.length])
+
+
 class Informers:
     """All informers of a cluster. `fork` is cheap: subscriptions are shared, the state is in persistent maps."""
 
-    __slots__ = ("_blocked", "_inbox", "_kinds", "_nodes", "_snapshots", "_subscribers", "_watchers", "_wirings")
+    __slots__ = (
+        "_blocked",
+        "_inbox",
+        "_kinds",
+        "_nodes",
+        "_nodes_by_component",
+        "_snapshots",
+        "_subscribers",
+        "_watchers",
+        "_wirings",
+    )
 
     def __init__(self) -> None:
-        self._watchers: dict[Informer, tuple[tuple[Wiring, Watch], ...]] = {}
-        self._kinds: dict[str, tuple[str, ...]] = {}
-        self._wirings: dict[str, tuple[Wiring, ...]] = {}
-        self._subscribers: dict[str, tuple[str, ...]] = {}
-        self._nodes: dict[str, str] = {}
+        self._watchers: Map[Informer, tuple[tuple[Wiring, Watch], ...]] = Map()
+        self._kinds: Map[str, tuple[str, ...]] = Map()
+        self._wirings: Map[str, tuple[Wiring, ...]] = Map()
+        self._subscribers: Map[str, tuple[str, ...]] = Map()
+        self._nodes: Map[str, str] = Map()
+        self._nodes_by_component: Map[str, str] = Map()
         self._snapshots: Map[str, Map[str, Snapshot]] = Map()
-        self._inbox: Map[Informer, tuple[Change, ...]] = Map()
+        self._inbox: Map[Informer, Inbox] = Map()
         self._blocked: Map[Informer, int] = Map()
 
     def subscribe(self, component: Component, wirings: Sequence[Wiring]) -> None:
@@ -38,16 +70,17 @@ class Informers:
             for watch in wiring.watches:
                 if not component.node or watch.kind in _OF_A_NODE:
                     found.setdefault(watch.kind, []).append((wiring, watch))
-        self._kinds = {**self._kinds, component.name: tuple(found)}
-        self._wirings = {**self._wirings, component.name: tuple(wirings)}
-        self._watchers = {**self._watchers, **{(component.name, kind): tuple(pairs) for kind, pairs in found.items()}}
+        self._kinds = self._kinds.set(component.name, tuple(found))
+        self._wirings = self._wirings.set(component.name, tuple(wirings))
+        self._watchers = self._watchers.update({(component.name, kind): tuple(each) for kind, each in found.items()})
         if component.node:
-            self._nodes = {**self._nodes, component.node: component.name}
+            self._nodes = self._nodes.set(component.node, component.name)
+            self._nodes_by_component = self._nodes_by_component.set(component.name, component.node)
             return
         for kind in found:
             known = self._subscribers.get(kind, ())
             if component.name not in known:
-                self._subscribers = {**self._subscribers, kind: (*known, component.name)}
+                self._subscribers = self._subscribers.set(kind, (*known, component.name))
 
     def kinds_of(self, component: str) -> tuple[str, ...]:
         """The kinds that a component watches."""
@@ -74,9 +107,9 @@ class Informers:
         kind = change.key[0]
         for component in (*self._subscribers.get(kind, ()), *self._nodes_of(change)):
             informer = (component, kind)
-            waiting = self._inbox.get(informer, ())
-            self._inbox = self._inbox.set(informer, (*waiting, change))
-            if not waiting:
+            waiting = self._inbox.get(informer) or Inbox()
+            self._inbox = self._inbox.set(informer, waiting.add(change))
+            if not waiting.length:
                 yield informer
 
     def _nodes_of(self, change: Change) -> tuple[str, ...]:
@@ -95,17 +128,17 @@ class Informers:
     def catch_up(self, component: str, kind: str, store: Store) -> tuple[Change, ...]:
         """The informer now sees the store as it is. Returns the changes that it had not seen."""
         informer = (component, kind)
-        changes = self._inbox.get(informer, ())
-        if changes:
+        waiting = self._inbox.get(informer)
+        if waiting is not None:
             self._inbox = self._inbox.delete(informer)
         seen = self.snapshots(component).set(kind, store.snapshot)
         self._snapshots = self._snapshots.set(component, seen)
-        return changes
+        return () if waiting is None else waiting.taken()
 
     def relist(self, component: str, kind: str, store: Store) -> bool:
         """Put everything there is on its way, as a list does. Says whether there is anything."""
         changes = self._as_added(component, kind, store.snapshot)
-        self._inbox = self._inbox.set((component, kind), changes)
+        self._inbox = self._inbox.set((component, kind), Inbox(list(changes), len(changes)))
         return bool(changes)
 
     def seen(self, component: str, kind: str) -> tuple[Change, ...]:
@@ -114,7 +147,7 @@ class Informers:
         return () if snapshot is None else self._as_added(component, kind, snapshot)
 
     def _as_added(self, component: str, kind: str, snapshot: Snapshot) -> tuple[Change, ...]:
-        node = next((name for name, owner in self._nodes.items() if owner == component), "")
+        node = self._nodes_by_component.get(component, "")
         return tuple(
             Change(snapshot.revision, "ADDED", (kind, obj.metadata.namespace, obj.metadata.name), None, obj)
             for obj in _listed(kind, node, snapshot)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from immutables import Map
 
@@ -47,8 +47,10 @@ def notify(engine: Engine, name: str, keys: Callable[..., Iterable[Any]], change
     """An actor sees changes: its memory takes note, and the keys that they concern are queued."""
     actor = engine.own(name)
     observe = actor.wiring.observe
+    view = engine.view_of(name)
     for change in changes:
-        view = engine.view_of(name)
+        if view.memory is not actor.memory:
+            view = engine.view_of(name)
         if observe is not None:
             for step in observe(change, view):
                 actor.remember(step)
@@ -95,20 +97,24 @@ def _act(engine: Engine, action: Act) -> None:
 def _proceed(engine: Engine, actor: Actor, run: Run) -> None:
     """Do what needs no answer, up to the next write; let that be sent, or end the run."""
     while run.batch is None:
-        if not run.steps:
+        done = 0
+        for step in run.steps:
+            if type(step) not in _UNANSWERED:
+                break
+            _do(engine, actor, step, run.cause)
+            done += 1
+        left = run.steps[done:]
+        if not left:
             if run.plan.then is None:
                 _finish(engine, actor, run)
                 return
             run = Run.of(run.key, run.cause, run.plan.then(run.outcomes))
             continue
-        step = run.steps[0]
-        if isinstance(step, Parallel):
-            run = evolve(run, steps=run.steps[1:], batch=Batch.of(step) if step.writes else None)
-        elif isinstance(step, Remember | Record | Call | Look):
-            _do(engine, actor, step, run.cause)
-            run = evolve(run, steps=run.steps[1:])
-        else:
+        first = left[0]
+        if not isinstance(first, Parallel):
+            run = evolve(run, steps=left) if done else run
             break
+        run = evolve(run, steps=left[1:], batch=Batch.of(first) if first.writes else None)
     actor.runs[run.key] = run
     _schedule_send(engine, actor, run, engine.latencies.request)
 
@@ -119,7 +125,11 @@ def _schedule_send(engine: Engine, actor: Actor, run: Run, latency: int) -> None
     engine.schedule(Send(actor.wiring.actor, run.key), max(actor.bucket.reserve(engine.now), arrives))
 
 
-def _do(engine: Engine, actor: Actor, step: Remember | Record | Call | Look, cause: int) -> None:
+_UNANSWERED: Final = frozenset((Remember, Record, Call, Look))
+"""Steps that need no answer."""
+
+
+def _do(engine: Engine, actor: Actor, step: Any, cause: int) -> None:
     if isinstance(step, Remember):
         actor.remember(step)
     elif isinstance(step, Record):
@@ -203,6 +213,7 @@ def _crash(engine: Engine, action: Crash) -> None:
         # The component's other controllers have seen all this, and what is still on its way comes to all of them.
         if watch.kind in engine.informers.kinds_of(component):
             notify(engine, action.actor, watch.keys, engine.informers.seen(component, watch.kind))
+    engine.look_first(actor.wiring)
 
 
 def _stop(engine: Engine, action: Stop) -> None:

@@ -1,7 +1,7 @@
 """The Event recorder of an actor: from what a rule records to a write of an Event object.
 
 An Event that was sent before is counted up; when more than ten similar ones come in ten minutes they are combined;
-a source may send 25 about one object, and one more every five minutes.
+a source may send 25 about one object, and one more every five minutes. Kubelets count each reason by itself.
 Source: staging/src/k8s.io/client-go/tools/record/events_cache.go.
 """
 
@@ -24,6 +24,8 @@ Memory = Map[Any, Any]
 COMBINED: Final = "(combined from similar events): "
 _NEW_API: Final = ("default-scheduler",)
 """Components that use events.k8s.io/v1, which has an eventTime instead of first and last timestamps."""
+_PER_REASON: Final = ("kubelet",)
+"""Components whose spam filter counts the reasons of an object's Events apart; seen in recording 13b."""
 
 
 @value
@@ -48,7 +50,7 @@ def event_write(
     """The recorder's new memory, and the write that the record leads to (None: dropped as spam)."""
     regarding = record.regarding
     about = (regarding.kind, regarding.metadata.uid, record.field_path)
-    memory, allowed = _spend(memory, about, now)
+    memory, allowed = _spend(memory, (*about[:2], record.reason if source.component in _PER_REASON else ""), now)
     memory, message = _combined(memory, (*about, record.type, record.reason), record.message, now)
     same = COMBINED if message.startswith(COMBINED) else message
     identity = ("sent", *about, record.type, record.reason, same)
@@ -65,7 +67,7 @@ def event_write(
 def _spend(memory: Memory, about: tuple[str, ...], now: int) -> tuple[Memory, bool]:
     """Take a token of the spam filter. Source: events_cache.go: EventSourceObjectSpamFilter.Filter."""
     burst, refill = constant("event_spam_burst"), constant("event_spam_refill")
-    key = ("budget", *about[:2])
+    key = ("budget", *about)
     budget = memory.get(key, Budget(burst, now))
     tokens = min(burst, budget.tokens + (now - budget.at) / (refill * SECOND))
     if tokens < 1:

@@ -101,6 +101,19 @@ def stop_in_turn(session: Session, decision: Decision) -> Iterable[Step]:
 
 
 @law.action
+def record_failed_hooks(session: Session, decision: Decision) -> Iterable[Step]:
+    """Say which pre-stop hooks failed, or were cut off by the end of the grace period."""
+    steps = []
+    for each in session.containers:
+        run, known = newest(session.runtime, each.name), session.memory.noted
+        if run is None or not run.hook_failed or known.get((each.name, "hook")) == run.attempt:
+            continue
+        session.remember(noted=known.set((each.name, "hook"), run.attempt))
+        steps.append(session.record("Warning", "FailedPreStopHook", "PreStopHook failed", each.name))
+    return steps
+
+
+@law.action
 def stop_sandbox(session: Session, decision: Decision) -> Iterable[Step]:
     """Stop the sandbox, once."""
     if session.memory.returned or "" in session.memory.stopping:

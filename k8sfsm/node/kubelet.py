@@ -48,6 +48,7 @@ class Kubelet:
     def __init__(self, node: str, settings: Settings | None = None) -> None:
         self.node = node
         self.settings = settings if settings is not None else Settings(node=node)
+        self.first_keys: tuple[Key, ...] = (("Node", "", node),) if self.settings.heartbeats else ()
         self._requests: dict[str, tuple[int, int, int]] = {}
 
     def reconcile(self, view: View, key: Key) -> Plan:
@@ -97,7 +98,7 @@ def _look(session: Session) -> list[Step]:
     else:
         raise LawError(f"kubelet/pod_sync comes to no rest over {session.key}")
     if session.hides_an_end:
-        session.wake(session.next_relist)
+        session.wake(session.next_notice)
     return steps
 
 

@@ -13,7 +13,7 @@ from k8sfsm.objects import Pod, PodStatus
 from k8sfsm.value import value
 
 Stage: TypeAlias = Literal["new", "syncing", "ending", "ended"]
-Doing: TypeAlias = Literal["none", "sandbox", "pull", "start", "stop", "kill-pod"]
+Doing: TypeAlias = Literal["none", "mount", "sandbox", "pull", "start", "stop", "kill-pod"]
 
 
 @value(kw_only=True)
@@ -21,7 +21,7 @@ class Work:
     """The sync that a pod's worker is busy with: what it waits for, and which containers are to be started next.
 
     `began`, `since` (ns): when the sync began and when the order was given; `attempt`: of the sandbox or run ordered;
-    `failed`: something could not be started.
+    `delay` (ns): from `since` to the next try to mount; `failed`: something could not be started.
     """
 
     doing: Doing = "none"
@@ -30,6 +30,7 @@ class Work:
     since: int = 0
     attempt: int = 0
     began: int = 0
+    delay: int = 0
     failed: bool = False
 
 

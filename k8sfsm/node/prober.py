@@ -82,7 +82,7 @@ def probes_of(container: Container) -> Iterator[tuple[Literal["startup", "live",
 def watch_probes(session: Session, decision: Decision) -> Iterable[Step]:
     """Deal with new answers, ask what is due, and look again when the next probe or relist is due."""
     if session.hides_an_end:
-        session.wake(session.next_relist)
+        session.wake(session.next_notice)
     steps: list[Step] = []
     for container in session.containers:
         for kind, probe in probes_of(container):

@@ -10,9 +10,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from k8sfsm.node.runtime import Answer, Runtime, RuntimeEvent, State, pod_of
-from k8sfsm.node.scripted import NO_SUCH_FILE, ScriptedRuntime, image_id, not_found, reported_name
+from k8sfsm.node.scripted import (
+    NO_SUCH_FILE,
+    ScriptedRuntime,
+    hook_seconds,
+    image_id,
+    ip_of,
+    not_found,
+    probes_of,
+    reported_name,
+    script_of,
+    unanswered,
+)
 from k8sfsm.objects import Container
-from k8sfsm.objects.times import parse_time
+from k8sfsm.objects.times import SECOND, parse_time
 from k8sfsm.request import Call
 
 _ORDERED: Final = ("sigterm", "sigkill after grace period", "sigkill")
@@ -24,7 +35,8 @@ class RecordedRuntime:
     """Facts from a list of recorded environment events (lines of `env.jsonl`).
 
     `image_facts`: image -> (name, id, size) as the runtime reported them; `container_ids`: short id -> whole id;
-    `cleaned_at`: pod uid -> when the kubelet handed the pod back (ns), which the log does not tell.
+    What the log does not tell: `cleaned_at`, pod uid -> when the kubelet handed the pod back (ns); `noticed_at`,
+    short id -> when the kubelet had noticed the container's end (ns).
     """
 
     def __init__(
@@ -33,18 +45,22 @@ class RecordedRuntime:
         image_facts: Mapping[str, tuple[str, str, int]] | None = None,
         container_ids: Mapping[str, str] | None = None,
         cleaned_at: Mapping[str, int] | None = None,
+        noticed_at: Mapping[str, int] | None = None,
         fallback: Runtime | None = None,
     ) -> None:
         self.image_facts = dict(image_facts or {})
         self.container_ids = dict(container_ids or {})
         self.cleaned_at = dict(cleaned_at or {})
+        self.noticed_at = dict(noticed_at or {})
         self.fallback: Runtime = fallback if fallback is not None else ScriptedRuntime()
         self._pods: dict[str, list[tuple[int, Mapping[str, Any]]]] = {}
+        self._end = 0
         for event in events:
             if "uid" in event:
                 self._pods.setdefault(event["uid"], []).append((parse_time(event["ts"]), event))
         for found in self._pods.values():
             found.sort(key=lambda pair: pair[0])
+            self._end = max(self._end, found[-1][0])
 
     def answer(self, call: Call, now: int, state: State) -> Iterable[Answer]:
         """The recorded facts that follow from `call`; the fallback's where nothing of the kind was recorded."""
@@ -111,7 +127,7 @@ class RecordedRuntime:
             yield due, _event(call, due, "container-start-error", code=128, message=NO_SUCH_FILE, **facts)
             return
         yield due, _event(call, due, "container-start", **facts)
-        yield from self._probes(call, due, wanted)
+        yield from self._probes(call, due, wanted, ip_of(pod_of(state, call.uid)))
         for ended, exit_ in self._recorded(call, "container-exit", **wanted):
             if exit_.get("why") not in _ORDERED:
                 yield max(due, ended), self._exit(call, max(due, ended), exit_)
@@ -122,6 +138,9 @@ class RecordedRuntime:
         return known
 
     def _exit(self, call: Call, due: int, event: Mapping[str, Any]) -> RuntimeEvent:
+        """The recorded end; what message the container left is in its script only."""
+        own = event.get("why") not in _ORDERED
+        noticed = self.noticed_at.get(event.get("id", ""))
         return _event(
             call,
             due,
@@ -129,12 +148,14 @@ class RecordedRuntime:
             attempt=event["attempt"],
             code=event.get("code", 0),
             reason=event.get("reason", ""),
-            message=event.get("message", ""),
+            message=event.get("message") or (script_of(call.arguments["spec"]).message if own else ""),
+            noticed=None if noticed is None else max(noticed, due),
         )
 
-    def _probes(self, call: Call, started: int, wanted: Mapping[str, Any]) -> Iterator[Answer]:
+    def _probes(self, call: Call, started: int, wanted: Mapping[str, Any], ip: str) -> Iterator[Answer]:
         spec: Container = call.arguments["spec"]
         probes = {"startup": spec.startup_probe, "live": spec.liveness_probe, "ready": spec.readiness_probe}
+        yield from self._refusals(call, started, wanted, ip)
         for at, event in self._recorded(call, "probe", **wanted):
             kind = event.get("probe", "")
             probe = probes.get(kind)
@@ -157,11 +178,34 @@ class RecordedRuntime:
                 ),
             )
 
+    def _refusals(self, call: Call, started: int, wanted: Mapping[str, Any], ip: str) -> Iterator[Answer]:
+        """Probes over the network of a container that does not listen: it never sees them, so nothing is recorded."""
+        spec: Container = call.arguments["spec"]
+        if script_of(spec).listens:
+            return
+        until = min((at for at, _ in self._recorded(call, "container-exit", **wanted)), default=self._end)
+        for kind, probe in probes_of(spec):
+            if probe.exec is not None or next(self._recorded(call, "probe", probe=kind, **wanted), None) is not None:
+                continue
+            period = (probe.period_seconds or 10) * SECOND
+            first = started + probe.initial_delay_seconds * SECOND + SECOND // 100
+            for at in range(first, until, period):
+                yield at, unanswered(call, at, kind, probe, wanted["attempt"], ip)
+
+    def _hook_cut_off(self, call: Call, ended: int, wanted: Mapping[str, Any]) -> bool:
+        """The pre-stop hook was begun and would have taken longer than the container lived."""
+        hook = call.arguments.get("pre_stop")
+        command = list(hook.exec.command) if hook is not None and hook.exec is not None else None
+        begun = [at for at, event in self._recorded(call, "exec", **wanted) if event.get("cmd") == command]
+        return bool(begun) and begun[-1] + int(hook_seconds(hook) * SECOND) > ended
+
     def _stop_container(self, call: Call, now: int, state: State) -> Iterator[Answer]:
         wanted = {"container": call.container, "attempt": call.arguments["attempt"]}
         for at, event in self._recorded(call, "container-exit", **wanted):
             due = max(now, at)
             yield now, _event(call, now, "stop-signal", attempt=event["attempt"])
+            if self._hook_cut_off(call, at, wanted):
+                yield due, _event(call, due, "hook-failed", attempt=event["attempt"])
             yield due, self._exit(call, due, event)
             return
 

@@ -53,7 +53,11 @@ class Probed:
 
 @value(kw_only=True)
 class Instance:
-    """One run of a container. Times in nanoseconds; `stopped`: the kubelet ordered the end."""
+    """One run of a container. Times in nanoseconds; `stopped`: the kubelet ordered the end.
+
+    `noticed_at`: when the kubelet is known to have noticed the end; None: at its next relist. `hook_failed`: the
+    pre-stop hook did not come to a good end.
+    """
 
     id: str
     attempt: int
@@ -67,6 +71,8 @@ class Instance:
     reason: str = ""
     message: str = ""
     stopping_since: int | None = None
+    noticed_at: int | None = None
+    hook_failed: bool = False
     probes: Map[str, Probed] = NO_ENTRIES
 
     @property
@@ -126,7 +132,8 @@ State: TypeAlias = Map[str, Any]
 class RuntimeEvent:
     """A fact about the environment of one pod, at time `at` (ns); fields that a kind does not use stay empty.
 
-    `success`, `failure`: the thresholds of the probe that was answered; `begins`, `ends`: of a pull that may wait.
+    `success`, `failure`: the thresholds of the probe that was answered; `begins`, `ends`: of a pull that may wait;
+    `noticed`: when the kubelet notices an end.
     """
 
     at: int
@@ -151,6 +158,7 @@ class RuntimeEvent:
     size: int = 0
     begins: int = 0
     ends: int = 0
+    noticed: int | None = None
 
 
 Answer: TypeAlias = tuple[int, RuntimeEvent]
@@ -313,11 +321,21 @@ def _stop_signal(state: State, event: RuntimeEvent) -> State:
     return _change_run(state, event, lambda run: evolve(run, stopping_since=event.at))
 
 
+def _hook_failed(state: State, event: RuntimeEvent) -> State:
+    return _change_run(state, event, lambda run: evolve(run, hook_failed=True))
+
+
 def _container_exit(state: State, event: RuntimeEvent) -> State:
     def end(run: Instance) -> Instance:
         reason = event.reason or ("Error" if event.code else "Completed")
         return evolve(
-            run, state="exited", finished_at=event.at, exit_code=event.code, reason=reason, message=event.message
+            run,
+            state="exited",
+            finished_at=event.at,
+            noticed_at=event.noticed,
+            exit_code=event.code,
+            reason=reason,
+            message=event.message,
         )
 
     return _change_run(state, event, end)
@@ -355,6 +373,7 @@ _CHANGES: Final[dict[str, Callable[[State, RuntimeEvent], State]]] = {
     "container-start-error": _container_start_error,
     "container-exit": _container_exit,
     "stop-signal": _stop_signal,
+    "hook-failed": _hook_failed,
     "probe": _probe,
     "volumes-unmounted": _volumes_unmounted,
     "pod-removed": _pod_removed,

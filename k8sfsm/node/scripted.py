@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from k8sfsm.node.runtime import NODE, Answer, NodeRuntime, RuntimeEvent, State, node_of, pod_of
+from k8sfsm.node.runtime import NODE, Answer, NodeRuntime, PodRuntime, RuntimeEvent, State, node_of, pod_of
 from k8sfsm.objects import Container, evolve
 from k8sfsm.objects.times import SECOND
 from k8sfsm.request import Call
@@ -139,6 +139,11 @@ def with_variables(script: Script, container: Container) -> Script:
     return script
 
 
+def script_of(container: Container) -> Script:
+    """How a container behaves, as its image's name and its variables say."""
+    return with_variables(script_of_image(container.image), container)
+
+
 class ScriptedRuntime:
     """Answers orders by script. `scripts`: (pod name pattern, container or "*", phrases); later ones win."""
 
@@ -156,7 +161,7 @@ class ScriptedRuntime:
 
     def script(self, call: Call, container: Container) -> Script:
         """How this container behaves."""
-        script = with_variables(script_of_image(container.image), container)
+        script = script_of(container)
         for pod, name, phrases in self.scripts:
             if fnmatchcase(call.pod[2], pod) and name in ("*", container.name):
                 script = parse_script(phrases, script)
@@ -227,7 +232,8 @@ class ScriptedRuntime:
         """The pre-stop hook, SIGTERM, and at the end of the grace period SIGKILL."""
         container: Container = call.arguments["spec"]
         script, grace = self.script(call, container), call.arguments["grace"]
-        hook = min(_hook_seconds(call.arguments.get("pre_stop")), grace)
+        asked = hook_seconds(call.arguments.get("pre_stop"))
+        hook = min(asked, grace)
         signal = now + int(hook * SECOND)
         left = max(grace - hook, 2)
         delay = self.latencies.term / SECOND if script.term_delay is None else script.term_delay
@@ -236,15 +242,15 @@ class ScriptedRuntime:
         end = signal + int((left if killed else delay) * SECOND)
         code = 137 if killed else script.term_code
         yield now, _event(call, now, "stop-signal", attempt=attempt)
+        if asked > grace:
+            yield end, _event(call, end, "hook-failed", attempt=attempt)
         yield end, _event(call, end, "container-exit", attempt=attempt, code=code)
 
     def probe(self, call: Call, now: int, state: State) -> Iterator[Answer]:
         """The answer depends on how long the container has run."""
         container: Container = call.arguments["spec"]
         kind, attempt = call.arguments["kind"], call.arguments["attempt"]
-        probe = {"startup": container.startup_probe, "live": container.liveness_probe}.get(
-            kind, container.readiness_probe
-        )
+        probe = dict(probes_of(container)).get(kind)
         runs = pod_of(state, call.uid).containers.get(container.name, ())
         if probe is None or not runs:
             return
@@ -252,7 +258,7 @@ class ScriptedRuntime:
         asked = _asks(probe, kind)
         good = _healthy(script, asked, age)
         refused = (probe.http_get is not None or probe.tcp_socket is not None) and not script.listens
-        text = "" if good and not refused else _complaint(probe, asked, refused, pod_of(state, call.uid))
+        text = "" if good and not refused else _complaint(probe, asked, refused, ip_of(pod_of(state, call.uid)))
         due = now + self.latencies.probe
         thresholds = {"success": probe.success_threshold or 1, "failure": probe.failure_threshold or 3}
         yield (
@@ -333,7 +339,7 @@ def _end_of(script: Script, attempt: int) -> tuple[float | None, int, str]:
     return script.exit_after, script.exit_code, script.exit_reason
 
 
-def _hook_seconds(hook: Any) -> float:
+def hook_seconds(hook: Any) -> float:
     """How long a pre-stop hook takes: a sleep its seconds, anything else no time."""
     if hook is None:
         return 0
@@ -341,6 +347,19 @@ def _hook_seconds(hook: Any) -> float:
         return float(hook.sleep.seconds)
     command: tuple[str, ...] = hook.exec.command if hook.exec is not None else ()
     return float(command[1]) if len(command) > 1 and command[0].endswith("sleep") else 0
+
+
+def probes_of(container: Container) -> Iterator[tuple[str, Probe]]:
+    """The container's probes by kind: startup, live, ready."""
+    found = (("startup", container.startup_probe), ("live", container.liveness_probe))
+    yield from ((kind, probe) for kind, probe in (*found, ("ready", container.readiness_probe)) if probe is not None)
+
+
+def unanswered(call: Call, at: int, kind: str, probe: Probe, attempt: int, ip: str) -> RuntimeEvent:
+    """A probe over the network to a container that does not listen."""
+    text = _complaint(probe, kind, True, ip)
+    thresholds = {"success": probe.success_threshold or 1, "failure": probe.failure_threshold or 3}
+    return _event(call, at, "probe", attempt=attempt, probe=kind, ok=False, message=text, **thresholds)
 
 
 _PATHS: Final[Mapping[str, str]] = {"/readyz": "ready", "/healthz": "live", "/startupz": "startup", "/": ""}
@@ -363,12 +382,16 @@ def _healthy(script: Script, asked: str, age: float) -> bool:
     return asked != "live" or script.live_until is None or age < script.live_until
 
 
-def _complaint(probe: Any, asked: str, refused: bool, pod: Any) -> str:
+def ip_of(pod: PodRuntime) -> str:
+    """The address of a pod's sandbox."""
+    return pod.sandbox.ip if pod.sandbox is not None else ""
+
+
+def _complaint(probe: Any, asked: str, refused: bool, ip: str) -> str:
     if probe.exec is not None:
         return f"{asked}: not ok\n"
     if not refused:
         return "HTTP probe failed with statuscode: 503"
-    ip = pod.sandbox.ip if pod.sandbox is not None else ""
     if probe.http_get is None:
         return f"dial tcp {ip}:{probe.tcp_socket.port}: connect: connection refused"
     at = f"{ip}:{probe.http_get.port}"

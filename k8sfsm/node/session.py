@@ -12,6 +12,7 @@ from k8sfsm.law import Law
 from k8sfsm.node.conditions import OWNED
 from k8sfsm.node.memory import Doing, PodMemory, Stage, Work
 from k8sfsm.node.phase import TERMINAL
+from k8sfsm.node.references import missing_volume
 from k8sfsm.node.runtime import Instance, PodRuntime, node_of, pod_of
 from k8sfsm.objects import Container, HostIP, Pod, PodStatus, evolve
 from k8sfsm.request import Call, Key, Record, Why
@@ -21,6 +22,8 @@ law = Law("kubelet")
 
 _MEMORIES: Final = tuple(each.name for each in fields(PodMemory))
 SECOND: Final = 1_000_000_000
+LATE: Final = SECOND // 10
+"""How much (ns) later than it happened something may be recorded."""
 
 
 @frozen(kw_only=True)
@@ -29,7 +32,8 @@ class Settings:
 
     `probing` False: answers of probes come from outside (a recording). `jitter`: the part of a retry delay by which
     it is stretched (0 to 0.5 in a real kubelet, at random). `reads_cgroups`: off where cgroupsPerQOS is off.
-    `labels`, `capacity`: of the Node that it registers.
+    `labels`, `capacity`: of the Node that it registers. `heartbeats` False: its Node and Lease come from outside.
+    `tries`: when (ns) a recorded kubelet tried again to start what it could not, by pod uid: its jitter is chance.
     """
 
     node: str
@@ -38,8 +42,18 @@ class Settings:
     probing: bool = True
     jitter: float = 0.0
     reads_cgroups: bool = True
+    heartbeats: bool = True
     labels: Mapping[str, str] = field(factory=dict)
     capacity: Mapping[str, str] = field(factory=lambda: {"cpu": "2", "memory": "8Gi", "pods": "110"})
+    tries: Mapping[str, tuple[int, ...]] = field(factory=dict)
+
+    def next_try(self, uid: str, now: int, wait: int) -> int:
+        """When to try again after `wait` (ns) or up to half as long again: as recorded, else by `jitter`."""
+        known = self.tries.get(uid)
+        if known is None:
+            return now + wait + int(wait * self.jitter)
+        latest = now + wait + wait // 2
+        return next((max(at, now + wait) for at in known if now + wait - LATE < at < latest + SECOND), latest)
 
 
 @define(slots=False, kw_only=True)
@@ -98,11 +112,22 @@ class Session:
         """A container has ended that the kubelet has not noticed yet."""
         return self.seen is not self.runtime
 
+    @property
+    def next_notice(self) -> int:
+        """When the kubelet notices the first end that is hidden from it."""
+        return min(self._noticed_at(each.name) for each in self.containers if self._hidden(each.name))
+
     def _hidden(self, name: str) -> bool:
+        return self._noticed_at(name) > self.now
+
+    def _noticed_at(self, name: str) -> int:
+        """When the end of a container's newest run is noticed; 0: there is none, or it is known."""
         run = _last(self.runtime, name)
         if run is None or run.state != "exited" or run.stopped or run.finished_at is None:
-            return False
-        return run.finished_at > max(self.last_relist, self.runtime.settled_at)
+            return 0
+        if run.noticed_at is not None:
+            return run.noticed_at
+        return self.next_relist if run.finished_at > max(self.last_relist, self.runtime.settled_at) else 0
 
     def _hide(self, name: str) -> tuple[Instance, ...]:
         runs = self.runtime.containers[name]
@@ -265,6 +290,12 @@ def _no_outcome(session: Session, work: Work) -> Literal["none", "waiting", "don
     return "none"
 
 
+def _mount_outcome(session: Session, work: Work) -> Literal["none", "waiting", "done", "failed"]:
+    if session.now < work.since + work.delay:
+        return "waiting"
+    return "failed" if missing_volume(session.view, session.pod) is not None else "done"
+
+
 def _sandbox_outcome(session: Session, work: Work) -> Literal["none", "waiting", "done", "failed"]:
     sandbox = session.runtime.sandbox
     made = sandbox is not None and sandbox.ready and sandbox.attempt == work.attempt
@@ -295,6 +326,7 @@ def _kill_outcome(session: Session, work: Work) -> Literal["none", "waiting", "d
 
 _OUTCOMES: Final = {
     "none": _no_outcome,
+    "mount": _mount_outcome,
     "sandbox": _sandbox_outcome,
     "pull": _pull_outcome,
     "start": _start_outcome,

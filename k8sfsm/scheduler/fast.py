@@ -300,7 +300,7 @@ class Cache:
         self.ledger.advance(view)
 
     def expect(self, pod: Pod) -> None:
-        """The pod is about to be assumed on a node."""
+        """The pod is about to be assumed on a node, or about to be assumed no longer."""
         self.ledger.expect(pod)
 
     def _signature(self, view: View, pod: Pod) -> Signature:

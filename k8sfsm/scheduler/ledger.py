@@ -26,6 +26,8 @@ Ints: Final = np.int64
 IntArray = NDArray[np.int64]
 NOWHERE: Final = -1
 _CAPACITY: Final = 1 << 16
+_FEW: Final = 32
+"""Up to so many assumed pods are all compared with the memory of every view."""
 
 
 @value
@@ -53,6 +55,11 @@ class Placed:
 
 def _relevant(node: Node) -> tuple[Any, ...]:
     return (node.metadata.labels, node.spec.taints, node.spec.unschedulable, node.status.allocatable)
+
+
+def _line_of(view: View) -> object:
+    """What belongs to one line of events alone: the chance by which its engine chooses; None where it is not known."""
+    return getattr(view.choose_node, "__self__", None)
 
 
 def _same_claim(old: Pod, new: Pod) -> bool:
@@ -93,6 +100,8 @@ class Ledger:
         self.altered: list[int] = []
         self.placed: dict[str, Placed] = {}
         self.expected: dict[str, Pod] = {}
+        self.touched: dict[str, Pod] = {}
+        self._line: object = None
         self.nominated: set[str] = set()
         self.terms: dict[str, Terms] = {}
         self.terms_version = 0
@@ -120,8 +129,8 @@ class Ledger:
             self._recall(view)
 
     def expect(self, pod: Pod) -> None:
-        """The pod is about to be assumed: look for it in the memory of the next view."""
-        self.expected[pod.metadata.uid] = pod
+        """The pod is about to be assumed, or no longer: look for it in the memory of the next view."""
+        self.touched[pod.metadata.uid] = pod
 
     def _changes(self, view: View) -> list[Change] | None:
         """Changes since the last view; None where that view is no ancestor of this one."""
@@ -166,7 +175,7 @@ class Ledger:
                 self._add(pod, node)
             if pod.metadata.uid in assumed:
                 self.expected[pod.metadata.uid] = pod
-        self._memory = view.memory
+        self._line, self._memory = _line_of(view), view.memory
 
     def _read_capacity(self, index: int) -> None:
         for name, array in self.capacity.items():
@@ -194,16 +203,36 @@ class Ledger:
         return True
 
     def _recall(self, view: View) -> None:
-        """Compare the pods that were to be assumed with what the memory says."""
-        for uid, pod in list(self.expected.items()):
-            known: Pod | None = view.get("Pod", pod.metadata.namespace, pod.metadata.name)
-            if known is None or known.metadata.uid != uid:
-                self._take(pod, view, True)
-            else:
-                self._take(known, view, False)
-            if (ASSUMED, uid) not in view.memory:
-                del self.expected[uid]
-        self._memory = view.memory
+        """Compare the pods that are, were or were to be assumed with what the memory says."""
+        if not self._goes_on(view):
+            assumed = assumed_in(view.memory)
+            if any(uid not in self.expected and uid not in self.touched for uid in assumed):
+                self._derive(view)
+                return
+            self.touched = {**self.expected, **self.touched}
+        for uid, pod in self.touched.items():
+            self._recall_one(view, uid, pod)
+        self.touched = {}
+        self._line, self._memory = _line_of(view), view.memory
+
+    def _goes_on(self, view: View) -> bool:
+        """Is this memory the last one with nothing changed but the touched pods, as the engine and its clock go on?
+
+        Forks share this ledger, but each makes its own choices; a scheduler that starts again has an empty memory.
+        """
+        line = _line_of(view)
+        return line is not None and line is self._line and len(view.memory) >= len(self.expected) > _FEW
+
+    def _recall_one(self, view: View, uid: str, pod: Pod) -> None:
+        known: Pod | None = view.get("Pod", pod.metadata.namespace, pod.metadata.name)
+        if known is None or known.metadata.uid != uid:
+            self._take(pod, view, True)
+        else:
+            self._take(known, view, False)
+        if (ASSUMED, uid) in view.memory:
+            self.expected[uid] = pod
+        else:
+            self.expected.pop(uid, None)
 
     # -- pods -----------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """Pods that wait: what the scheduler remembers of a failed attempt, and what wakes it.
 
-Memory: (WAITING, pod uid) -> Waiting. A pod in it is in Kubernetes' unschedulable pool; it is tried again when a change
+Memory: (WAITING, pod uid) -> Waiting, and WAITING -> True from the first one on. A pod in it is in Kubernetes' unschedulable pool; it is tried again when a change
 in the cluster may make a plugin that refused it think otherwise. The back-off queue holds no pod back in an idle
 scheduler (SchedulerPopFromBackoffQ), so a pod that is woken is queued at once.
 Source: pkg/scheduler/backend/queue/scheduling_queue.go: isPodWorthRequeuing; plugins/*: EventsToRegister.
@@ -44,7 +44,9 @@ class Waiting:
 
 
 def waiting_in(memory: Mapping[Any, Any]) -> Iterator[Waiting]:
-    """All pods that wait."""
+    """All pods that wait; none where no pod ever had to: memories of assumed pods can be large."""
+    if WAITING not in memory:
+        return iter(())
     return (value for key, value in memory.items() if isinstance(key, tuple) and key[0] == WAITING)
 
 

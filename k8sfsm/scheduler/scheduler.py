@@ -1,7 +1,7 @@
 """kube-scheduler: chooses a node for every pod that has none.
 
 Memory: (ASSUMED, uid) -> node of a pod that is placed but not yet seen bound; (WAITING, uid) -> why a pod waits;
-START -> at which node the next search starts.
+WAITING -> True where a pod ever had to wait; START -> at which node the next search starts.
 """
 
 from __future__ import annotations
@@ -211,6 +211,8 @@ def wait(attempt: Attempt, _decision: Decision) -> Iterable[Remember]:
         attempts=1 if before is None else before.attempts + 1,
     )
     yield Remember(key=(WAITING, uid), value=entry)
+    if WAITING not in attempt.view.memory:
+        yield Remember(key=WAITING, value=True)
 
 
 @law.action
@@ -290,6 +292,8 @@ class Scheduler:
         attempt.answer = outcomes[-1]
         decision = law.decide("binding", attempt)
         steps = law.perform(decision, attempt)
+        if self.cache is not None and not outcomes[-1].ok:
+            self.cache.expect(attempt.pod)
         return Plan(steps=steps, error="" if outcomes[-1].ok else attempt.failure)
 
     def observe(self, change: Change, view: View) -> Iterable[Remember]:
@@ -299,6 +303,10 @@ class Scheduler:
             return
         if change.type != "DELETED" and not pod.spec.node_name:
             return
-        for key in ((ASSUMED, pod.metadata.uid), (WAITING, pod.metadata.uid)):
-            if key in view.memory:
-                yield Remember(key=key, value=None)
+        uid = pod.metadata.uid
+        if (ASSUMED, uid) in view.memory:
+            if self.cache is not None:
+                self.cache.expect(pod)
+            yield Remember(key=(ASSUMED, uid), value=None)
+        if WAITING in view.memory and (WAITING, uid) in view.memory:
+            yield Remember(key=(WAITING, uid), value=None)

@@ -11,6 +11,7 @@ from k8sfsm.law import Law
 from k8sfsm.request import Key
 from k8sfsm.trace.errors import Line
 from k8sfsm.trace.history import Document, RecordedWrite
+from k8sfsm.trace.ledger import Ledger
 from k8sfsm.trace.lines import Json
 
 law = Law("trace")
@@ -63,24 +64,26 @@ class Past:
     """uid -> (apiVersion, kind, name) of every object so far."""
     names: dict[tuple[str, str], None] = field(factory=dict)
     """(kind, name) of every object so far."""
-    lines: dict[Identity, Line] = field(factory=dict)
-    """What each request was, and where it was told first."""
+    told: dict[Identity, RecordedWrite] = field(factory=dict)
+    """What each request was, and the first write of it."""
     received: int = 0
     """ns; the latest moment at which a request that made a change was received."""
     shown: int = 0
     """ns; the latest moment at which a watch showed a change."""
+    ledger: Ledger = field(factory=Ledger)
 
     def take(self, write: RecordedWrite) -> None:
         """Remember a change."""
         self.revision = max(self.revision, write.revision or 0)
         if (identity := identity_of(write)) is not None:
-            self.lines.setdefault(identity, write.line)
+            self.told.setdefault(identity, write)
         self._meet(write.new)
         if write.type is not None and write.revision is not None and not write.derived:
             self.received = max(self.received, write.received or 0)
             self.shown = max(self.shown, write.shown or 0)
         if write.new is None or write.type is None:
             return
+        self.ledger.take(write)
         self.requests[write.key] = write.request
         self.unrevised.pop(write.key, None)
         if write.revision is None:
@@ -103,6 +106,7 @@ class Past:
         past = cls(objects={document.key: document for document in initial}, covered=covered, audited=audited)
         for document in past.objects.values():
             past._meet(document)
+        past.ledger.start(past.objects)
         return past
 
 

@@ -108,11 +108,11 @@ class RecordedWrite:
     """The resourceVersion of the object in the answer."""
     reason: str = ""
     message: str = ""
-    reference: Mapping[str, Any] = field(factory=dict)
+    reference: Mapping[str, Any] = field(factory=dict, eq=False)
     """The audit line's objectRef."""
-    answer: Any = None
+    answer: Any = field(default=None, eq=False)
     """The answer in JSON form, where it is recorded beside the change."""
-    shown: int | None = None
+    shown: int | None = field(default=None, eq=False)
     """ns. When a watch showed the change, where that is recorded."""
     old: Document | None = None
     """State before the request; None where the object did not exist, or its state is not known."""

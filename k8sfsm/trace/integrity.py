@@ -15,7 +15,7 @@ from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.trace.lines import Json
 from k8sfsm.trace.resources import is_deleting, metadata
 
-for _laws in ("kept", "moments", "reports", "told"):
+for _laws in ("kept", "moments", "reports", "told", "counts"):
     import_module(f"k8sfsm.trace.{_laws}")
 
 def check_integrity(recording: Recording) -> Iterator[Finding]:
@@ -34,9 +34,16 @@ def check_integrity(recording: Recording) -> Iterator[Finding]:
                 place = write.seen or write.line
                 yield Finding(rule=rule, message=message, file=place.file, line=place.number, key=write.key)
         past.take(write)
+    yield from _unreadable(recording)
     for rule, holds in rows["convergence"]:
         for key, message in holds(recording):
             yield Finding(rule=rule, message=message, file=recording.source, line=0, key=key)
+
+
+def _unreadable(recording: Recording) -> Iterator[Finding]:
+    """What the reader could not make sense of."""
+    for line, key, message in recording.problems:
+        yield Finding(rule="trace/readable", message=message, file=line.file, line=line.number, key=key)
 
 
 def _rows() -> dict[str, list[tuple[str, Callable[[Any], Any]]]]:
@@ -56,6 +63,14 @@ def begins_added(case: Written) -> str:
     if case.write.type in (None, "ADDED") or not unknown:
         return ""
     return f"the first change is {case.write.type}, expected ADDED"
+
+
+@law.invariant
+def added_once(case: Written) -> str:
+    """An object that exists is not created."""
+    if case.write.type != "ADDED" or case.old is None or case.write.seen is None:  # a log may lack the removal
+        return ""
+    return "it is ADDED, and exists already"
 
 
 @law.invariant

@@ -57,6 +57,16 @@ _REVISION: Final = "deployment.kubernetes.io/revision"
 
 
 @law.invariant
+def scale_alone(case: Written) -> str:
+    """A write of the scale changes the number of replicas and the generation."""
+    if case.pair is None or case.write.subresource != "scale":
+        return ""
+    old, new = ({**obj, "spec": {**(obj.get("spec") or {}), "replicas": None}} for obj in case.pair)
+    wrong = difference(*(_without(obj, (), ("generation",)) for obj in (old, new)))
+    return f"a write of the scale changes more: {wrong}" if wrong else ""
+
+
+@law.invariant
 def status_kept(case: Written) -> str:
     """A write of the object itself leaves its status alone."""
     write = case.write

@@ -112,6 +112,9 @@ def event_source(case: Written) -> str:
     component, twin = source.get("component"), event.get("reportingComponent") or event.get("reportingController")
     if component and twin and component != twin:
         return f"it is reported by {component} and by {twin}"
+    instance = event.get("reportingInstance")
+    if component and "reportingInstance" in event and (instance or "") != (source.get("host") or ""):
+        return f"it is reported from {source.get('host') or 'no host'} and from {instance or 'none'}"
     host = source.get("host") or (event.get("reportingInstance") if component == "kubelet" else "")
     if write.actor == "kubelet" and write.node and host and host != write.node:
         return f"it is reported from {host}, and was sent by {write.node}"

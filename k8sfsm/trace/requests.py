@@ -167,7 +167,7 @@ def _request(place: Line, value: Json, verb: str, reference: Json, query: Mappin
     actor, node = actor_of(account)
     return Request(
         line=place,
-        verb=_SUBRESOURCE_VERBS.get(subresource, cast(Verb, verb)),
+        verb=_SUBRESOURCE_VERBS.get(subresource, cast(Verb, verb)) if verb == "create" else cast(Verb, verb),
         subresource="" if subresource in _SUBRESOURCE_VERBS else subresource,
         key=_key(place, reference, answer, body),
         uid=_uid(place, reference, status, answer, body),

@@ -8,18 +8,18 @@ from typing import Any, Final
 from k8sfsm.apiserver.patch import json_patch, merge, strategic_merge
 from k8sfsm.request import Key
 from k8sfsm.trace.case import Written, law
-from k8sfsm.trace.differences import difference, missing
+from k8sfsm.trace.differences import difference, missing, short
 from k8sfsm.trace.lines import Json
-from k8sfsm.trace.resources import KINDS, metadata
+from k8sfsm.trace.resources import KINDS, is_deleting, metadata
 
 _VERBS: Final = frozenset({"create", "update", "patch", "delete", "deletecollection", "bind", "evict"})
 _SUBRESOURCES: Final = frozenset({"", "status", "scale", "finalize", "approval", "ephemeralcontainers", "resize"})
 _CODES: Final[dict[str, tuple[int, ...]]] = {
-    "create": (201, 202, 200),
+    "create": (201,),
     "bind": (201,),
     "evict": (201,),
-    "update": (200, 201),
-    "patch": (200, 201),
+    "update": (200,),
+    "patch": (200,),
     "delete": (200, 202),
     "deletecollection": (200,),
 }
@@ -37,9 +37,24 @@ def request_known(case: Written) -> str:
         return f"the API has no subresource {write.subresource}"
     if not write.ok or not write.code:
         return ""
-    created = write.verb in ("update", "patch") and write.type != "ADDED" and write.code == 201
-    wrong = write.code not in _CODES[write.verb] or created or (write.verb == "create" and write.code != 201)
-    return f"a {write.verb} was answered with code {write.code}" if wrong else ""
+    codes = _CODES[write.verb]
+    if write.type == "ADDED":
+        codes = (201,)
+    elif write.verb == "delete" and not _asks_cascade(write.body):
+        codes = (200,)
+    if write.code not in codes:
+        return f"a {write.verb} was answered with code {write.code}"
+    kind = _BODIES.get(write.verb)
+    spoken = write.body.get("kind") if isinstance(write.body, dict) else None
+    return f"the body of a {write.verb} is a {spoken}" if kind and spoken and spoken != kind else ""
+
+
+_BODIES: Final[dict[str, str]] = {"bind": "Binding", "delete": "DeleteOptions", "deletecollection": "DeleteOptions"}
+
+
+def _asks_cascade(body: Any) -> bool:
+    """Whether a delete asks how to go on with dependents: it may then be answered before the object is gone."""
+    return isinstance(body, dict) and (body.get("orphanDependents") is not None or body.get("propagationPolicy") is not None)
 
 
 @law.invariant
@@ -79,14 +94,28 @@ def answer_fits(case: Written) -> str:
     if not isinstance(answer, dict) or not write.ok or write.new is None:
         return ""
     if answer.get("kind") in ("Status", "PartialObjectMetadata") or write.verb in ("bind", "evict"):
-        success = answer.get("status") in ("Success", None)
-        return "" if success else f"the request succeeded, and its answer says {answer.get('status')}"
-    if write.subresource == "scale" or write.trimmed:
+        spoken = {name: answer.get(name) for name in ("status", "apiVersion", "code") if answer.get(name) is not None}
+        right = {"status": "Success", "apiVersion": "v1", "code": write.code}
+        wrong = missing(spoken, right) if answer.get("kind") == "Status" else ""
+        return f"the request succeeded, and its answer says otherwise: {wrong}" if wrong else ""
+    if write.trimmed:
         return ""
-    aside = ("resourceVersion", "managedFields", *(_MOVED if write.verb == "delete" or write.type == "DELETED" else ()))
+    if write.subresource == "scale":
+        return _scale_fits(answer, write.new.json)
+    moved = write.type == "DELETED" or (write.verb == "delete" and write.answered != write.revision)
+    aside = ("resourceVersion", "managedFields", *(_MOVED if moved else ()))
     shown = {**answer, "metadata": {n: v for n, v in metadata(answer).items() if n not in aside}}
     wrong = missing(_bare(shown), write.new.json)
     return f"the answer is about another object: {wrong}" if wrong else ""
+
+
+def _scale_fits(answer: Json, stored: Json) -> str:
+    """A Scale shows the object's name and uid, what was asked for, and what the status counts."""
+    shown = {n: metadata(answer).get(n) for n in ("name", "namespace", "uid")}
+    if wrong := missing({"metadata": shown, "spec": answer.get("spec")}, stored):
+        return f"the answer is about another object: {wrong}"
+    counted = ((part.get("status") or {}).get("replicas") or 0 for part in (answer, stored))
+    return difference(*counted, path="status.replicas") if answer.get("status") else ""
 
 
 _MOVED: Final = ("deletionTimestamp", "deletionGracePeriodSeconds", "finalizers", "generation")
@@ -135,8 +164,30 @@ def patch_applied(case: Written) -> str:
     aside = () if write.seen is not None else _MOVED
     exact = write.subresource == "status" and write.key[0] != "Service"  # elsewhere the API server adds defaults
     judge = difference if exact else missing
+    if wrong := _misordered(write.body, new):
+        return wrong
     reasons = [judge(_compared(made, aside), _compared(new, aside)) for made in _patched(old, write.body)]
     return f"the patch does not give this: {reasons[0]}" if reasons and all(reasons) else ""
+
+
+def _misordered(body: Any, new: Any) -> str:
+    """A list that a patch orders has the items that the order names."""
+    if not isinstance(body, dict) or not isinstance(new, dict):
+        return ""
+    for name, value in body.items():
+        if not name.startswith(_ORDER):
+            if wrong := _misordered(value, new.get(name)):
+                return wrong
+            continue
+        stored = new.get(name.removeprefix(_ORDER)) or []
+        for item in value:
+            held = any(isinstance(s, dict) and item.items() <= s.items() for s in stored) if isinstance(item, dict) else item in stored
+            if not held:
+                return f"the patch orders {name.removeprefix(_ORDER)} with {short(item)}, which is not there"
+    return ""
+
+
+_ORDER: Final = "$setElementOrder/"
 
 
 def _patched(old: Json, body: Any) -> Iterator[Json]:
@@ -155,6 +206,8 @@ def _compared(obj: Json, aside: Collection[str]) -> Json:
     meta = {n: v for n, v in metadata(obj).items() if n not in (*_COUNTED, *aside)}
     notes = {n: v for n, v in (meta.get("annotations") or {}).items() if n not in _ASIDE}
     made = {**obj, "metadata": {**meta, "annotations": notes}}
+    if obj.get("kind") == "Service":  # the API server gives and takes back addresses and ports
+        made.pop("spec", None)
     status = {n: v for n, v in (obj.get("status") or {}).items() if n != "images"}  # recordings leave images out
     if "conditions" in status:
         status["conditions"] = sorted(status["conditions"], key=lambda condition: str(condition.get("type")))
@@ -172,6 +225,9 @@ def binding_obeyed(case: Written) -> str:
         return ""
     target = (write.body.get("target") or {}).get("name")
     node = (write.new.json.get("spec") or {}).get("nodeName")
+    spoken = (write.body.get("apiVersion"), write.body.get("kind"))
+    if spoken[0] not in ("v1", None):
+        return f"the body of a binding is of {spoken[0]}"
     if target != node:
         return f"the binding is to {target}, the pod is on {node}"
     uid = metadata(write.body).get("uid")
@@ -179,12 +235,31 @@ def binding_obeyed(case: Written) -> str:
 
 
 @law.invariant
+def grace_obeyed(case: Written) -> str:
+    """A pod whose deletion begins gets the grace period that was asked for, else its own; none where it is over."""
+    write = case.write
+    if write.key[0] != "Pod" or case.pair is None or write.verb != "delete" or write.inferred:
+        return ""
+    old, new = case.pair
+    given = metadata(new).get("deletionGracePeriodSeconds")
+    asked = write.body.get("gracePeriodSeconds") if isinstance(write.body, dict) else None
+    own = (old.get("spec") or {}).get("terminationGracePeriodSeconds")
+    right = {own if asked is None else asked}
+    unstarted = not (old.get("spec") or {}).get("nodeName")
+    if unstarted or (old.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
+        right = {0}
+    if is_deleting(old) and asked:
+        right.add(1)
+    return "" if given in right else f"deletionGracePeriodSeconds is {given}, asked for {asked}, and the pod's own is {own}"
+
+
+@law.invariant
 def told_once(case: Written) -> str:
     """No two audit lines tell of one request."""
-    first = case.past.lines.get(case.identity) if case.identity else None
-    if first is None or first == case.write.line:
+    first = case.past.told.get(case.identity) if case.identity else None
+    if first is None or first.request == case.write.request:
         return ""
-    return f"this request is told twice, first in {first}"
+    return f"this request is told twice, first in {first.line}"
 
 
 @law.invariant

@@ -52,6 +52,37 @@ def test_headless_and_external_services_have_no_address() -> None:
     assert (external.cluster_ip, external.cluster_ips) == ("", ())
 
 
+ANY_FAMILY = [
+    ({}, "RequireDualStack", ("IPv4", "IPv6")),
+    ({"selector": {"a": "b"}}, "SingleStack", ("IPv4",)),
+    ({"ipFamilyPolicy": "SingleStack"}, "SingleStack", ("IPv4",)),
+    ({"ipFamilyPolicy": "PreferDualStack"}, "PreferDualStack", ("IPv4", "IPv6")),
+    ({"ipFamilies": ["IPv6"]}, "RequireDualStack", ("IPv6",)),
+]
+
+
+@pytest.mark.parametrize(("wish", "policy", "families"), ANY_FAMILY)
+def test_headless_services_without_selector_lead_to_any_family(
+    wish: dict[str, Any], policy: str, families: tuple[str, ...]
+) -> None:
+    made = World().make(service(**{"clusterIP": "None", "selector": {}, **wish})).spec
+    assert (made.ip_family_policy, made.ip_families) == (policy, families)
+
+
+def test_a_node_port_must_be_in_the_range() -> None:
+    world = World()
+    for port in (29999, 32768):
+        ports = [{"name": "a", "port": 80}, {"name": "b", "port": 81, "nodePort": port}]
+        code, _, text = world.refused(Create(object=from_json(service(type="NodePort", ports=ports))))
+        assert code == 422
+        assert text == (
+            f'Service "s" is invalid: spec.ports[1].nodePort: Invalid value: {port}: '
+            "provided port is not in the valid range. The range of valid ports is 30000-32767"
+        )
+    ports = [{"name": "a", "port": 80, "nodePort": 30000}, {"name": "b", "port": 81, "nodePort": 32767}]
+    assert [port.node_port for port in world.make(service(type="NodePort", ports=ports)).spec.ports] == [30000, 32767]
+
+
 def test_default_range_and_ports() -> None:
     world = World()
     made = world.make(service(type="NodePort", ports=[{"port": 80}])).spec

@@ -203,6 +203,10 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "spec.strategy.rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0},
         },
     ),
+    "rolling update without a block": (
+        workload(strategy={"type": "RollingUpdate"}),
+        {"spec.strategy.rollingUpdate": {"maxUnavailable": "25%", "maxSurge": "25%"}},
+    ),
     "recreate": (workload(strategy={"type": "Recreate"}), {"spec.strategy": {"type": "Recreate"}}),
     "recreate with a block": (
         workload(strategy={"type": "Recreate", "rollingUpdate": {}}),

@@ -12,13 +12,16 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from k8sfsm_cli import main
 
 from k8sfsm import law
+from k8sfsm_cli import main
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 RECORDING = CHECKOUT / "examples" / "recordings" / "03-rolling-default"
-GOOD = '{"type":"ADDED","object":{"kind":"Pod","apiVersion":"v1","metadata":{"name":"a","namespace":"x"}}}\n'
+GOOD = (
+    '{"type":"ADDED","object":{"kind":"Pod","apiVersion":"v1",'
+    '"metadata":{"name":"a","namespace":"x","resourceVersion":"5"}}}\n'
+)
 DEPLOYMENT = """apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web, namespace: default}
@@ -153,7 +156,8 @@ def test_a_spec_with_an_unknown_guard(tmp_path: Path, monkeypatch: pytest.Monkey
         assert line == "k8sfsm: unknown guard 'not_deletd' in room 'pod', did you mean 'not_deleted'?"
         result = k8sfsm("spec", "--specs", specs, "lint", "pod")
         assert result.exit_code == 1
-        assert "unknown guard 'not_deletd'" in result.stdout
+        assert "specs/pod/machine.yaml:" in result.stdout
+        assert "'not_deletd'" in result.stdout
     finally:
         monkeypatch.undo()
         law.forget()

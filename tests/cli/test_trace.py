@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner
-from k8sfsm_cli import main
 
 from k8sfsm.trace.reading import read_history
+from k8sfsm_cli import main
 
 RECORDING = Path(__file__).resolve().parents[2] / "examples" / "recordings" / "03-rolling-default"
 

@@ -22,7 +22,7 @@ NOW = 1_700_000_000_000_000_000
 
 
 def run(wanted: Any, *objects: Any, memory: Any = None, scheduler: Scheduler | None = None) -> Plan:
-    view = View.of([*objects, wanted], now=NOW, memory=memory)
+    view = View.of([*objects, wanted], now=NOW, memory={WAITING: True, **(memory or {})})
     return (scheduler or Scheduler()).reconcile(view, KEY)
 
 
@@ -70,6 +70,13 @@ def test_a_pod_that_fits_nowhere_waits_and_tells() -> None:
     assert condition["message"] == text
     assert condition["lastTransitionTime"] == "2023-11-14T22:13:20Z"
     assert plan.requeue_after == 300 * 10**9 and plan.periodic
+
+
+def test_the_first_pod_that_waits_leaves_a_mark() -> None:
+    view = View.of([pod("p", requests={"cpu": "9"}), node("n")], now=NOW)
+    wait, mark, *_ = Scheduler().reconcile(view, KEY).steps
+    assert isinstance(wait, Remember) and wait.key == (WAITING, "uid-p")
+    assert isinstance(mark, Remember) and (mark.key, mark.value) == (WAITING, True)
 
 
 def test_what_is_told_is_not_written_again() -> None:
@@ -120,7 +127,7 @@ def test_long_messages_are_cut_in_events_only() -> None:
 
 def test_waiting_ends_with_placing() -> None:
     waiting = Waiting(key=KEY, plugins=("NodeResourcesFit",), since=0, attempts=1)
-    plan = run(pod("p"), node("n"), memory={(WAITING, "uid-p"): waiting})
+    plan = run(pod("p"), node("n"), memory={(WAITING, "uid-p"): waiting, WAITING: True})
     assert [step.key for step in plan.steps if isinstance(step, Remember)] == [(ASSUMED, "uid-p"), (WAITING, "uid-p")]
 
 
@@ -180,18 +187,18 @@ def modified(old: Any, new: Any, type: Any = "MODIFIED") -> Change:
 
 
 def test_what_is_seen_bound_or_gone_is_forgotten() -> None:
-    memory = {(ASSUMED, "uid-p"): "n", (WAITING, "uid-p"): object()}
+    memory = {(ASSUMED, "uid-p"): "n", (WAITING, "uid-p"): object(), WAITING: True}
     view = View.of([], memory=memory)
     scheduler = Scheduler()
     for change in (modified(pod("p"), pod("p", on="n")), modified(pod("p"), pod("p"), "DELETED")):
-        assert [step.key for step in scheduler.observe(change, view)] == list(memory)
+        assert [step.key for step in scheduler.observe(change, view)] == list(memory)[:2]
     assert list(scheduler.observe(modified(pod("p"), pod("p")), view)) == []
     assert list(scheduler.observe(modified(None, node("n")), view)) == []
 
 
 def woken(plugin: str, change: Change, **given: Any) -> bool:
     waiting = Waiting(key=KEY, plugins=(plugin,), since=0, attempts=1)
-    view = View.of([pod("p", **given)], memory={(WAITING, "uid-p"): waiting})
+    view = View.of([pod("p", **given)], memory={(WAITING, "uid-p"): waiting, WAITING: True})
     return list(pods_that_may_fit_now(change, view)) == [KEY]
 
 
@@ -244,7 +251,8 @@ def test_what_wakes_a_pod(plugin: str, given: dict[str, Any], wakes: str) -> Non
 
 def test_pods_to_place() -> None:
     view = View.of(
-        [pod("p")], memory={(WAITING, "uid-p"): Waiting(key=KEY, plugins=("NodePorts",), since=0, attempts=1)}
+        [pod("p")],
+        memory={(WAITING, "uid-p"): Waiting(key=KEY, plugins=("NodePorts",), since=0, attempts=1), WAITING: True},
     )
     new, placed = pod("p"), pod("p", on="n")
     assert list(pods_to_place(modified(None, new, "ADDED"), view)) == [KEY]

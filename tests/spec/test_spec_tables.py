@@ -123,7 +123,7 @@ def test_many_different_numbers_do_not_make_the_graph_grow() -> None:
     for number in range(1000):
         compiled.decide({"a": number})
     assert len(compiled.graph.nodes) == 4
-    assert len(compiled.graph.root.points) == 4  # 0, 1, 10, 20
+    assert len(compiled.graph.root.points) <= 64 + 4
 
 
 # -- laws -------------------------------------------------------------------------------------------------------------

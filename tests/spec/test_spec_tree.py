@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from click.testing import CliRunner
-from k8sfsm_cli import main
 
 from k8sfsm.spec import load_specs, specs_dir
+from k8sfsm_cli import main
 
 
 def test_lint_finds_nothing() -> None:

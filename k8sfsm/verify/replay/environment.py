@@ -8,6 +8,7 @@ from typing import Any
 from k8sfsm.node.recorded import RecordedRuntime
 from k8sfsm.objects import format_micro_time
 from k8sfsm.trace.history import EnvironmentFact, Recording
+from k8sfsm.verify.replay.kubelets import noticed_ends
 
 _SIZE = 1_048_576
 
@@ -24,6 +25,7 @@ def recorded_runtime(recording: Recording) -> RecordedRuntime:
         image_facts=_image_facts(facts),
         container_ids=_container_ids(facts),
         cleaned_at=dict(_cleaned(recording)),
+        noticed_at=noticed_ends(recording),
     )
 
 

@@ -15,6 +15,7 @@ from k8sfsm.engine.cluster import MANAGER, SCHEDULER
 from k8sfsm.objects import KINDS, ObjectError, from_json
 from k8sfsm.request import Create, Delete, DeleteCollection, Evict, Patch, PatchType, Update, Write
 from k8sfsm.trace.history import RecordedWrite, Recording
+from k8sfsm.verify.replay.kubelets import objects_left_out
 
 _PROCESSES: Final = {"scheduler": SCHEDULER, "kube-scheduler": SCHEDULER, "controller-manager": MANAGER, "kcm": MANAGER}
 
@@ -31,7 +32,8 @@ def inputs_of(recording: Recording, played: Collection[str]) -> tuple[Input, ...
     """The inputs in order of time. `played`: the actors that the engine plays, whose writes are no input."""
     requests = tuple(_requests(recording, played))
     processes = tuple(_processes(recording))
-    return tuple(sorted((*requests, *processes), key=lambda entry: entry.at))
+    objects = tuple(Input(at, Submit(Create(object=each), "user", "user")) for at, each in objects_left_out(recording))
+    return tuple(sorted((*objects, *requests, *processes), key=lambda entry: entry.at))
 
 
 def _requests(recording: Recording, played: Collection[str]) -> Iterator[Input]:

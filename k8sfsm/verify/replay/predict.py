@@ -18,6 +18,7 @@ from k8sfsm.trace.history import Document, Recording
 from k8sfsm.verify.replay.choices import RecordedChoices
 from k8sfsm.verify.replay.environment import recorded_runtime
 from k8sfsm.verify.replay.inputs import inputs_of
+from k8sfsm.verify.replay.kubelets import tries
 from k8sfsm.verify.replay.lagging import RecordedReplicaSetController, RecordedScheduler
 from k8sfsm.verify.replay.tracks import Version
 
@@ -136,7 +137,13 @@ def _kubelet_settings(recording: Recording) -> Settings:
     """How the recorded kubelets were set up; probes were answered at the times that are recorded."""
     flags = recording.about.get("flags_not_default", {})
     kubelet = flags.get("kubelet", {}) if isinstance(flags, Mapping) else {}
-    return Settings(node="", probing=False, reads_cgroups=bool(kubelet.get("cgroupsPerQOS", False)))
+    return Settings(
+        node="",
+        probing=False,
+        heartbeats=False,
+        reads_cgroups=bool(kubelet.get("cgroupsPerQOS", False)),
+        tries=tries(recording),
+    )
 
 
 def _extra_bundles(recording: Recording) -> tuple[tuple[str, str], ...]:

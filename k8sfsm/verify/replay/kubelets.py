@@ -1,0 +1,119 @@
+"""What a recording tells of the chances of its kubelets, which the log of the environment does not.
+
+When a kubelet noticed that a container had ended, when (stretched by its jitter) it tried again what had failed, and
+which ConfigMaps and Secrets there were, where the recording has none: a container that was started proves it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from k8sfsm.node.references import environment_references, volume_references
+from k8sfsm.objects import Pod, from_json
+from k8sfsm.request import Key
+from k8sfsm.trace.history import Recording
+
+MILLISECOND: Final = 1_000_000
+_REPORT: Final = 10 * MILLISECOND
+"""From what a kubelet sees to the arrival of what it writes about it."""
+_START: Final = 75 * MILLISECOND
+"""From the decision to start a container to its start."""
+_BEFORE: Final = {"container-start": 300 * MILLISECOND, "sandbox-run": 500 * MILLISECOND}
+"""How long before a fact that needs an object the object is taken to have been there."""
+_TRIED: Final = ("BackOff", "Failed", "Pulled", "Pulling", "ErrImageNeverPull", "InspectFailed")
+"""Reasons of Events that say that a kubelet tried to start a container."""
+_LEFT_OUT: Final = ("ConfigMap", "Secret")
+
+
+def noticed_ends(recording: Recording) -> Mapping[str, int]:
+    """Short id of a container -> when (ns) its kubelet knew at the latest that it had ended."""
+    found: dict[str, int] = {}
+    for write in recording.changes():
+        if write.key[0] != "Pod" or write.new is None or write.actor != "kubelet":
+            continue
+        for identity in _ended(write.new.json.get("status", {})):
+            found.setdefault(identity, (write.received or write.time) - _REPORT)
+    runs = _runs(recording)
+    for uid, container, attempt, at in _starts(recording):
+        before = runs.get((uid, container, attempt - 1))
+        if before in found:
+            found[before] = min(found[before], at - _START)
+    return found
+
+
+def _ended(status: Mapping[str, Any]) -> Iterator[str]:
+    for kind in ("initContainerStatuses", "containerStatuses"):
+        for each in status.get(kind) or ():
+            for state in ("state", "lastState"):
+                identity = (each.get(state) or {}).get("terminated", {}).get("containerID", "")
+                if identity:
+                    yield identity.rpartition("//")[2][:12]
+
+
+def _starts(recording: Recording) -> Iterator[tuple[str, str, int, int]]:
+    for fact in recording.environment:
+        if fact.event in ("container-start", "container-start-error"):
+            yield fact.uid, fact.container, fact.attempt or 0, fact.time
+
+
+def _runs(recording: Recording) -> Mapping[tuple[str, str, int], str]:
+    return {
+        (fact.uid, fact.container, fact.attempt or 0): fact.container_id.rpartition("//")[2][:12]
+        for fact in recording.environment
+        if fact.event == "container-start"
+    }
+
+
+def tries(recording: Recording) -> Mapping[str, tuple[int, ...]]:
+    """Pod uid -> when (ns) its kubelet tried to start containers of it, in order; every pod of the recording is there."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for uid, _, _, at in _starts(recording):
+        found[uid].append(at - _START)
+    for write in recording.changes():
+        if write.key[0] == "Pod":
+            found[write.uid]
+        elif write.key[0] == "Event" and write.actor == "kubelet" and write.new is not None:
+            event = write.new.json
+            if event.get("reason") in _TRIED:
+                about = event.get("involvedObject") or event.get("regarding") or {}
+                found[about.get("uid", "")].append((write.received or write.time) - _REPORT)
+    return {uid: tuple(sorted(times)) for uid, times in found.items()}
+
+
+def objects_left_out(recording: Recording) -> Iterator[tuple[int, Any]]:
+    """ConfigMaps and Secrets that pods used and that the recording does not show: (since when, object)."""
+    seen = {document.key[0] for document in recording.initial} | {write.key[0] for write in recording.changes()}
+    since: dict[Key, int] = {}
+    for at, uid, pod in _pods(recording):
+        for key, proof in _proofs(recording, uid, pod):
+            if key[0] not in seen:
+                since[key] = min(since.get(key, max(proof, at)), max(proof, at))
+    for (kind, namespace, name), at in sorted(since.items()):
+        meta = {"namespace": namespace, "name": name}
+        yield at, from_json({"apiVersion": "v1", "kind": kind, "metadata": meta})
+
+
+def _pods(recording: Recording) -> Iterator[tuple[int, str, Pod]]:
+    for document in recording.initial:
+        if document.key[0] == "Pod":
+            yield recording.start or 0, document.uid, document.typed
+    for write in recording.changes():
+        if write.key[0] == "Pod" and write.type == "ADDED" and write.new is not None:
+            yield write.time, write.uid, write.new.typed
+
+
+def _proofs(recording: Recording, uid: str, pod: Pod) -> Iterator[tuple[Key, int]]:
+    """Objects that a pod used, and when they were there at the latest."""
+    namespace = pod.metadata.namespace
+    containers = {each.name: each for each in (*pod.spec.init_containers, *pod.spec.containers)}
+    for fact in recording.environment:
+        if fact.uid != uid or fact.event not in _BEFORE:
+            continue
+        proof = fact.time - _BEFORE[fact.event]
+        if fact.event == "sandbox-run":
+            yield from (((kind, namespace, name), proof) for _, kind, name in volume_references(pod))
+        elif fact.container in containers:
+            used = environment_references(containers[fact.container])
+            yield from (((kind, namespace, name), proof) for kind, name in used)
