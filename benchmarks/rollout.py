@@ -79,7 +79,7 @@ def manifests(pods: int) -> list[dict[str, object]]:
 
 
 def measure(nodes: int, pods: int) -> dict[str, float]:
-    """Seconds (of the clock, and of the processor), steps, writes and virtual seconds of one rollout; peak memory (MiB)."""
+    """What one rollout takes: seconds of the clock and of the processor, steps, writes, and peak memory in MiB."""
     engine = standard_engine(
         [f"node-{number}" for number in range(nodes)],
         ScriptedRuntime(),
@@ -126,7 +126,8 @@ def main() -> None:
     for nodes, pods in SIZES:
         command = [sys.executable, "-m", "benchmarks.rollout", str(nodes), str(pods)]
         results.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
-    table = Table("nodes", "pods", "seconds", "pods/s", "CPU s", "pods/CPU s", "CPU us/pod", "steps", "writes", "virtual s", "peak MiB")
+    speed = ("seconds", "pods/s", "CPU s", "pods/CPU s", "CPU us/pod")
+    table = Table("nodes", "pods", *speed, "steps", "writes", "virtual s", "peak MiB")
     for result in results:
         table.add_row(*(f"{value:,.0f}" if value > 100 else f"{value:,.2f}" for value in result.values()))
     console = Console(width=120)

@@ -206,8 +206,10 @@ class Law:
         for name in decision.actions:
             action = actions.get(name) or self.function("action", name)
             steps.extend(action(case, decision))
+        if not steps:
+            return ()
         why = decision.why
-        return tuple(_with_cause(step, why) for step in steps)
+        return tuple([_with_cause(step, why) for step in steps])
 
     # -- comparisons ----------------------------------------------------------------------------------------------
 

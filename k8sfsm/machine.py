@@ -146,9 +146,12 @@ class RegionMachine:
             return ABSENT
         node = self._root
         try:
-            while node.fact is not None:
-                value = node.fact(obj)
-                node = node.points.get(value) or node.resolve(value)
+            while (fact := node.fact) is not None:
+                value = fact(obj)
+                try:
+                    node = node.points[value]
+                except KeyError:
+                    node = node.resolve(value)
         except Exception as error:
             error.add_note(f"while asking the fact '{node.name}' of the classifier of {self.kind}/{self.name}")
             raise

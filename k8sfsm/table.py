@@ -152,9 +152,12 @@ class Graph:
         """Ask the facts of `case` into `facts`; returns the rows that hold, in order."""
         node = self.root
         try:
-            while node.fact is not None:
-                value = facts[node.name] = node.fact(case)
-                node = node.points.get(value) or node.resolve(value)
+            while (fact := node.fact) is not None:
+                value = facts[node.name] = fact(case)
+                try:
+                    node = node.points[value]
+                except KeyError:
+                    node = node.resolve(value)
         except Exception as error:
             error.add_note(f"while asking the fact '{node.name}' of {self.rows[0].rule.rpartition('/')[0]}")
             raise
@@ -179,9 +182,12 @@ class CompiledTable:
         facts: dict[str, Any] = {}
         node = self._root
         try:
-            while node.fact is not None:
-                value = facts[node.name] = node.fact(case)
-                node = node.points.get(value) or node.resolve(value)
+            while (fact := node.fact) is not None:
+                value = facts[node.name] = fact(case)
+                try:
+                    node = node.points[value]
+                except KeyError:
+                    node = node.resolve(value)
         except Exception as error:
             error.add_note(f"while asking the fact '{node.name}' of {self.path}")
             raise

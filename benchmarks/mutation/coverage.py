@@ -73,7 +73,7 @@ class Coverage:
             (Law, "controllers", lambda of, args, found: self.now.parts.add(of.room)),
         ):
             setattr(owner, name, _noting(getattr(owner, name), note))
-        loader._room = _noting(loader._room, self._read)  # type: ignore[assignment]
+        loader._room = _noting(loader._room, self._read)
 
     def _decided(self, table: CompiledTable, args: Any, found: Any) -> None:
         self.now.parts.add(table.path)

@@ -125,6 +125,7 @@ class _Trials:
     running: dict[int, tuple[Mutant, int, float]] = field(factory=dict)
     """File descriptor of the answer -> mutant, process, when it has to be over."""
     ready: selectors.BaseSelector = field(factory=selectors.DefaultSelector)
+    sound: dict[str, bool] = field(factory=dict)
 
     def all(self, mutants: Sequence[Mutant]) -> None:
         waiting = list(reversed(mutants))
@@ -138,15 +139,19 @@ class _Trials:
                 _end(process)
 
     def _start(self, mutant: Mutant) -> None:
-        plan = self.session.plan
+        answer, process = self._fork(mutant, self.session.tests_for(mutant))
+        self.running[answer] = mutant, process, time.monotonic() + self.session.plan.limit * 2 + 60
+        self.ready.register(answer, selectors.EVENT_READ)
+
+    def _fork(self, mutant: Mutant | None, tests: list[tuple[pytest.Item, float]]) -> tuple[int, int]:
+        """A child with its trial; returns where its answer comes out, and its process."""
         answer, out = os.pipe()
         process = os.fork()
         if process == 0:
             os.close(answer)
-            run(mutant, self.bench, self.session.tests_for(mutant), plan.limit, out)
+            run(mutant, self.bench, tests, self.session.plan.limit, out)
         os.close(out)
-        self.running[answer] = mutant, process, time.monotonic() + plan.limit * 2 + 60
-        self.ready.register(answer, selectors.EVENT_READ)
+        return answer, process
 
     def _wait(self) -> None:
         for key, _ in self.ready.select(1.0):
@@ -158,14 +163,32 @@ class _Trials:
     def _finish(self, answer: int, late: bool = False) -> None:
         mutant, process, _ = self.running.pop(answer)
         self.ready.unregister(answer)
-        text = b"" if late else b"".join(iter(lambda: os.read(answer, 65536), b""))
-        os.close(answer)
         if late:
             _end(process)
-        os.waitpid(process, 0)
-        # A process that dies without an answer is a test run that crashed: somebody would notice.
-        crashed = {"by": "test", "what": "does not end" if late else "the tests crash", "seconds": 0.0}
-        self.session.plan.done(mutant, json.loads(text) if text else crashed)
+        result = _answer(answer, process)
+        if result["by"] == "test" and result["what"] in self.session.items and not self._sound(result["what"]):
+            plan = self.session.plan
+            print(f"mutation: {result['what']} fails after a fork without any mutant, left out", file=plan.say)
+            del self.session.items[result["what"]]
+            self._start(mutant)
+            return
+        self.session.plan.done(mutant, result)
+
+    def _sound(self, name: str) -> bool:
+        """Whether a test that killed a mutant passes without one, in a child of its own."""
+        if name not in self.sound:
+            item, seconds = self.session.items[name], self.session.coverage.seconds[name]
+            self.sound[name] = _answer(*self._fork(None, [(item, seconds)]))["by"] == ""
+        return self.sound[name]
+
+
+def _answer(answer: int, process: int) -> dict[str, Any]:
+    """What a child has found out. One that dies without an answer is a test run that crashed: somebody would notice."""
+    text = b"".join(iter(lambda: os.read(answer, 65536), b""))
+    os.close(answer)
+    os.waitpid(process, 0)
+    found: dict[str, Any] = json.loads(text) if text else {"by": "test", "what": "the tests crash", "seconds": 0.0}
+    return found
 
 
 def _end(process: int) -> None:
@@ -178,5 +201,7 @@ def hold(paths: Sequence[str], plan: Plan) -> int:
     """Run the session in this process, with nothing of pytest's own output. Returns pytest's exit code."""
     sys.dont_write_bytecode = False
     quiet = ["-q", "-s", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:faulthandler"]
+    # A folder of its own: other pytest sessions tidy up the common one, also while this one is at work.
+    quiet += ["--basetemp", str(plan.baseline.parent / "tmp")]
     options = [*quiet, "--continue-on-collection-errors", "-o", "tmp_path_retention_policy=none"]
     return int(pytest.main([*options, *paths], plugins=[Session(plan)]))

@@ -128,8 +128,10 @@ def lint_notices(mutant: Mutant, bench: Bench) -> str:
     return next(iter(new), "")
 
 
-def run(mutant: Mutant, bench: Bench, tests: Sequence[tuple[pytest.Item, float]], limit: float, out: int) -> NoReturn:
-    """The life of a child: one JSON line into the file descriptor `out`, then the end."""
+def run(
+    mutant: Mutant | None, bench: Bench, tests: Sequence[tuple[pytest.Item, float]], limit: float, out: int
+) -> NoReturn:
+    """The life of a child: one JSON line into the file descriptor `out`, then the end. Without a mutant: a control."""
     os.setpgid(0, 0)
     quiet = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
@@ -137,14 +139,18 @@ def run(mutant: Mutant, bench: Bench, tests: Sequence[tuple[pytest.Item, float]]
     begin = time.monotonic()
     result: dict[str, Any]
     try:
-        put_in(mutant, bench)
-        said = lint_notices(mutant, bench)
+        said = "" if mutant is None else _put_in_and_lint(mutant, bench)
         result = {"by": "lint", "what": said} if said else _tests(tests, begin + limit)
     except BaseException as error:
         result = {"by": "error", "what": f"{type(error).__name__}: {error}"}
     result["seconds"] = round(time.monotonic() - begin, 3)
     os.write(out, json.dumps(result).encode())
     os._exit(0)
+
+
+def _put_in_and_lint(mutant: Mutant, bench: Bench) -> str:
+    put_in(mutant, bench)
+    return lint_notices(mutant, bench)
 
 
 def _tests(tests: Sequence[tuple[pytest.Item, float]], until: float) -> dict[str, Any]:

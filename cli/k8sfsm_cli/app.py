@@ -10,7 +10,6 @@ from typing import Any
 import click
 
 from k8sfsm import __version__
-from k8sfsm_cli.errors import INTERRUPTED, UNUSABLE, BadInput, told
 
 COMMANDS = {
     "run": ("k8sfsm_cli.run", "run"),
@@ -20,6 +19,8 @@ COMMANDS = {
     "trace": ("k8sfsm_cli.trace", "trace"),
 }
 """Commands and where they are; each is imported when it is asked for, so that help comes at once."""
+INTERRUPTED = 130
+"""Exit code after Ctrl-C: 128 and the signal's number, as shells have it."""
 
 
 class Commands(click.Group):
@@ -41,10 +42,14 @@ class Commands(click.Group):
         """Run the command. Input that cannot be used ends it with one line on stderr."""
         try:
             return super().invoke(ctx)
-        except BrokenPipeError:
+        except (BrokenPipeError, click.ClickException, click.exceptions.Exit, click.Abort):
             raise
-        except BadInput.KINDS as error:
-            raise BadInput.of(error) from None
+        except Exception as error:
+            from k8sfsm_cli.errors import BadInput  # here, for it imports what half of the commands never need
+
+            if isinstance(error, BadInput.KINDS):
+                raise BadInput.of(error) from None
+            raise
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **more: Any) -> Any:
         """Run as a program: errors are one line on stderr, and never a traceback."""
@@ -62,7 +67,9 @@ class Commands(click.Group):
 
 
 def _tell(error: click.ClickException) -> int:
-    """Say what is wrong; a group without a command shows its help instead. Returns the exit code."""
+    """Say what is wrong. A group without a command shows its help instead. Returns the exit code."""
+    from k8sfsm_cli.errors import UNUSABLE, told
+
     context = getattr(error, "ctx", None)
     if type(error).__name__ == "NoArgsIsHelpError" and context is not None:
         click.echo(context.get_help())

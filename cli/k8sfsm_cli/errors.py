@@ -14,8 +14,6 @@ from k8sfsm.trace.errors import TraceError
 
 UNUSABLE = 2
 """Exit code for input that cannot be used."""
-INTERRUPTED = 130
-"""Exit code after Ctrl-C: 128 and the signal's number, as shells have it."""
 
 
 class BadInput(click.ClickException):

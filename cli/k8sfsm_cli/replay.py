@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.table import Table
 
+from k8sfsm.trace.case import Finding
 from k8sfsm.trace.native import TraceWriter
 from k8sfsm.trace.reading import FORMATS, read_history
 from k8sfsm.trace.recorder import TraceRecorder
@@ -59,43 +61,51 @@ def replay(
 
 
 def _write_trace(path: Path, verdict: Verdict) -> None:
-    recording = verdict.recording
+    recording, prediction = verdict.recording, verdict.prediction
+    if prediction is None:
+        return
     with path.open("w", encoding="utf-8", newline="\n") as file:
         writer = TraceWriter(file)
         writer.header(kubernetes="v1.36", scenario=Path(recording.source).name)
         for document in recording.initial:
             writer.initial(document.json)
         record = TraceRecorder(writer)
-        for line in verdict.prediction.lines:
+        for line in prediction.lines:
             record(line)
         writer.close()
 
 
 def _print(verdict: Verdict, timeline: bool, events: bool) -> None:
-    if timeline:
+    if timeline and verdict.prediction is not None:
         table = Table("t/s", "actor", "object", "what happened", "rule", title="Predicted from the inputs alone")
         for row in timeline_rows(verdict.prediction.lines, verdict.recording.start or 0, events):
             table.add_row(*row)
         print_table(table)
     for note in verdict.recording.notes:
         click.echo(f"note: {note}", err=True)
-    for finding in verdict.findings[:_SHOWN]:
-        click.echo(f"recording: {finding}")
-    for divergence in verdict.divergences[:_SHOWN]:
-        click.echo(f"divergence: {divergence}")
-    rest = len(verdict.findings) + len(verdict.divergences) - 2 * _SHOWN
-    if rest > 0:
-        click.echo(f"... and up to {rest} more; -o json shows all")
+    _list("recording", verdict.findings)
+    _list("divergence", verdict.divergences)
+    if verdict.prediction is None:
+        click.echo("note: so damaged that nothing can be predicted from it", err=True)
     click.echo(_summary(verdict), err=True)
 
 
+def _list(title: str, entries: Sequence[object]) -> None:
+    """The first entries, one line each, and how many there are besides."""
+    for entry in entries[:_SHOWN]:
+        click.echo(f"{title}: {entry}")
+    if len(entries) > _SHOWN:
+        click.echo(f"{title}: ... and {len(entries) - _SHOWN} more; -o json shows all")
+
+
 def _summary(verdict: Verdict) -> str:
-    figures = verdict.compared
+    figures = {"writes": len(list(verdict.recording.changes())), "tracks": 0, "objects": 0, **verdict.compared}
     counted = (f"{figures['writes']} recorded writes", f"{figures['tracks']} sequences of states")
     what = ", ".join((*counted, f"{figures['objects']} final objects"))
     if verdict.agrees:
         return f"agrees: {what}"
-    return f"diverges: {len(verdict.findings) + len(verdict.divergences)} findings in {what}"
+    broken, apart = len(verdict.findings), len(verdict.divergences)
+    return f"diverges: {broken} breaches of the API's own laws, {apart} differences to the prediction, in {what}"
 
 
 def _as_json(verdict: Verdict) -> dict[str, Any]:
@@ -103,9 +113,19 @@ def _as_json(verdict: Verdict) -> dict[str, Any]:
         "source": verdict.recording.source,
         "agrees": verdict.agrees,
         "compared": verdict.compared,
-        "findings": [str(finding) for finding in verdict.findings],
+        "findings": [_finding(finding) for finding in verdict.findings],
         "divergences": [_divergence(divergence) for divergence in verdict.divergences],
         "notes": list(verdict.recording.notes),
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "object": "/".join(part for part in finding.key if part),
+        "rule": finding.rule,
+        "message": finding.message,
+        "line": f"{finding.file}:{finding.line}" if finding.line else finding.file,
+        "text": str(finding),
     }
 
 

@@ -16,16 +16,23 @@ from k8sfsm_cli.printing import print_table, progress_bar
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--target", "names", multiple=True, metavar="NAME", help="Only this target (may be repeated; * allowed).")
-@click.option("--show", "shown", type=click.IntRange(min=0), default=0, help="Show the first N failures of each target.")
+@click.option(
+    "--show", "shown", type=click.IntRange(min=0), default=0, help="Show the first N failures of each target."
+)
 @click.option("-o", "output", type=click.Choice(["table", "json"]), default="table", help="Form of the result.")
 def vectors(path: Path, names: tuple[str, ...], shown: int, output: str) -> None:
     """Run the vector files of PATH (a folder, or one file) through the rules that the engine uses.
 
-    Exit code 1 where a case fails or is not supported.
+    A vector file, TARGET.jsonl (or .gz, .zst), has one case per line: the input and the output of a function of
+    Kubernetes. Exit code 1 where a case fails or is not supported.
     """
     if not path.exists():
         raise click.ClickException(f"{path}: no such file or folder, expected vector files")
     files = [file for file in vector_files(path) if _wanted(target_name(file), names)]
+    if not files:
+        raise click.ClickException(
+            f"{path}: no target is called {' or '.join(names)}, expected the name of a file there"
+        )
     scores: dict[str, Score] = {}
     with progress_bar("vectors", len(files)) as advance:
         for file in files:

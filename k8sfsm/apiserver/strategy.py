@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from k8sfsm.apiserver.deletion import law
+from k8sfsm.apiserver.job import template_labels, with_selector
 from k8sfsm.kinds.pod_qos import qos_class
-from k8sfsm.objects import NamespaceStatus, PodStatus, Unmodelled, evolve
+from k8sfsm.objects import NamespaceStatus, PodCondition, PodStatus, Unmodelled, evolve
 from k8sfsm.value import value
 
 GrowsWith = Literal["spec", "spec-or-annotations", "content-or-labels", "nothing"]
@@ -46,11 +47,24 @@ def _empty(obj: Any) -> Any:
     return None if isinstance(obj, Unmodelled) else type(obj.status)()
 
 
-_INITIAL: dict[str, Callable[[Any], Any]] = {
-    "pending": lambda pod: PodStatus(phase="Pending", qos_class=qos_class(pod)),
-    "empty": _empty,
-    "active": lambda namespace: NamespaceStatus(phase="Active"),
-    "given": lambda obj: getattr(obj, "status", None),
+def _pending(pod: Any, second: int) -> PodStatus:
+    """Source: pkg/registry/core/pod/strategy.go: PrepareForCreate, applySchedulingGatedCondition"""
+    gated = PodCondition(
+        type="PodScheduled",
+        status="False",
+        last_transition_time=second,
+        reason="SchedulingGated",
+        message="Scheduling is blocked due to non-empty scheduling gates",
+    )
+    conditions = (gated,) if pod.spec.scheduling_gates else ()
+    return PodStatus(phase="Pending", qos_class=qos_class(pod), conditions=conditions)
+
+
+_INITIAL: dict[str, Callable[[Any, int], Any]] = {
+    "pending": _pending,
+    "empty": lambda obj, second: _empty(obj),
+    "active": lambda namespace, second: NamespaceStatus(phase="Active"),
+    "given": lambda obj, second: getattr(obj, "status", None),
 }
 """The status of a new object, by the name that the strategy table gives it."""
 
@@ -73,8 +87,11 @@ def prepared_for_create(obj: Any, name: str, uid: str, second: int) -> Any:
     if isinstance(obj, Unmodelled):
         if strategy["initial_status"] == "empty":
             changes["extra"] = {field: value for field, value in obj.extra.items() if field != "status"}
+        if obj.kind == "Job":
+            changes["extra"] = with_selector(changes.get("extra", obj.extra), name, uid)
+            changes["metadata"] = evolve(metadata, labels=metadata.labels or template_labels(changes["extra"]))
     elif hasattr(obj, "status"):
-        changes["status"] = initial(obj)
+        changes["status"] = initial(obj, second)
     if strategy["own_finalizer"] and strategy["own_finalizer"] not in obj.spec.finalizers:
         changes["spec"] = evolve(obj.spec, finalizers=(*obj.spec.finalizers, strategy["own_finalizer"]))
     return evolve(obj, **changes)

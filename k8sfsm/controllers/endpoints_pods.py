@@ -192,7 +192,7 @@ def selects(service: Service, labels: Mapping[str, str]) -> bool:
     selector = service.spec.selector
     if not selector:
         return False
-    return all(labels.get(name) == value for name, value in selector.items())
+    return selector.items() <= labels.items()
 
 
 @law.fact

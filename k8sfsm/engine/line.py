@@ -104,6 +104,11 @@ def environment_line(event: Any, now: int) -> Line:
     return Line(number=0, at=now, actor="environment", verb=event.kind, key=event.pod, node=event.node, detail=detail)
 
 
+def fault_line(event: str, now: int, **detail: Any) -> Line:
+    """The line of a fault: what happened to the cluster's own components."""
+    return Line(number=0, at=now, actor="environment", verb=event, key=("", "", ""), detail=detail)
+
+
 def _key(write: Write) -> Key:
     if isinstance(write, Create | Update):
         return key_of(write.object)

@@ -10,7 +10,7 @@ from immutables import Map
 from k8sfsm.apiserver import Sender
 from k8sfsm.engine.action import Act, Action, Crash, Deliver, Enqueue, Happen, Lag, Send, Start, Stop, Submit
 from k8sfsm.engine.actor import Actor
-from k8sfsm.engine.line import environment_line
+from k8sfsm.engine.line import environment_line, fault_line
 from k8sfsm.engine.recorder import event_write
 from k8sfsm.engine.run import Batch, Run
 from k8sfsm.node.runtime import apply
@@ -184,7 +184,8 @@ def _happen(engine: Engine, action: Happen) -> None:
     event = action.event
     state = engine.node_states.get(event.node, Map())
     engine.node_states = engine.node_states.set(event.node, apply(state, event))
-    engine.emit(environment_line(event, engine.now))
+    if engine.tracer is not None:
+        engine.emit(environment_line(event, engine.now))
     name = engine.informers.component_of(event.node)
     if name is None or name in engine.stopped:
         return
@@ -200,12 +201,15 @@ def _submit(engine: Engine, action: Submit) -> None:
 
 def _lag(engine: Engine, action: Lag) -> None:
     engine.informers.block(action.component, action.kind, engine.now + action.duration)
+    detail = {"component": action.component, "kind": action.kind, "duration": action.duration}
+    engine.emit(fault_line("informer-lag", engine.now, **detail))
 
 
 def _crash(engine: Engine, action: Crash) -> None:
     actor = engine.own(action.actor)
     actor.reset()
     engine.cancel(action.actor)
+    engine.emit(fault_line("actor-crash", engine.now, actor=action.actor))
     component = actor.wiring.component.name
     if component in engine.stopped:
         return
@@ -218,6 +222,7 @@ def _crash(engine: Engine, action: Crash) -> None:
 
 def _stop(engine: Engine, action: Stop) -> None:
     engine.stopped |= {action.component}
+    engine.emit(fault_line("component-stop", engine.now, component=action.component))
     for wiring in engine.informers.wirings(action.component):
         engine.own(wiring.actor).reset()
         engine.cancel(wiring.actor)
@@ -225,6 +230,7 @@ def _stop(engine: Engine, action: Stop) -> None:
 
 def _start(engine: Engine, action: Start) -> None:
     engine.stopped -= {action.component}
+    engine.emit(fault_line("component-start", engine.now, component=action.component))
     engine.list_anew(action.component)
 
 

@@ -49,8 +49,8 @@ class Share:
     capacity: int
 
 
-def _is_critical(pod: Pod) -> bool:
-    """pkg/kubelet/types/pod_update.go: IsCriticalPod."""
+def is_critical(pod: Pod) -> bool:
+    """Whether the kubelet spares the pod: it is static, or its priority is a system's (types: IsCriticalPod)."""
     notes = pod.metadata.annotations
     static = _MIRROR in notes or notes.get(_CONFIG_SOURCE, "api") != "api"
     return static or (pod.spec.priority or 0) >= law.constant("critical_priority")
@@ -59,7 +59,7 @@ def _is_critical(pod: Pod) -> bool:
 @law.fact
 def is_node_critical(share: Share) -> bool:
     """The pod is critical and has the class system-node-critical."""
-    return share.pod.spec.priority_class_name == "system-node-critical" and _is_critical(share.pod)
+    return share.pod.spec.priority_class_name == "system-node-critical" and is_critical(share.pod)
 
 
 @law.fact

@@ -7,16 +7,24 @@ from typing import Final, Literal
 
 from attrs import frozen
 
+from k8sfsm.kinds.pod_cgroup import is_critical
+from k8sfsm.kinds.pod_qos import qos_class
 from k8sfsm.kinds.pod_resources import pod_requests
 from k8sfsm.law import Decision, Law
 from k8sfsm.node.phase import TERMINAL
 from k8sfsm.node.session import SECOND, Session
-from k8sfsm.objects import Node, Pod, Quantity, evolve
+from k8sfsm.objects import Node, Pod, Quantity, Taint, evolve
 from k8sfsm.request import Step
+from k8sfsm.scheduler.cluster import host_ports
+from k8sfsm.scheduler.filters import ports_conflict
+from k8sfsm.scheduler.node_selector import match_required
+from k8sfsm.scheduler.tolerations import first_untolerated, tolerated
 
 law = Law("kubelet")
 
 _RESOURCES: Final = ("pods", "cpu", "memory")
+_PRESSURES: Final = ("MemoryPressure", "DiskPressure", "PIDPressure")
+_MEMORY_TAINT: Final = Taint(key="node.kubernetes.io/memory-pressure", effect="NoSchedule")
 
 
 @frozen
@@ -81,14 +89,64 @@ def lacking_resource(session: Session) -> Literal["none", "pods", "cpu", "memory
     return "none" if found is None else found.resource  # type: ignore[return-value]
 
 
+def _node(session: Session) -> Node | None:
+    found: Node | None = session.view.get("Node", "", session.settings.node)
+    return found
+
+
 @law.fact
-def labels_match(session: Session) -> bool:
-    """The node has the labels that the pod's nodeSelector asks for."""
-    node: Node | None = session.view.get("Node", "", session.settings.node)
-    wanted = session.pod.spec.node_selector
-    if node is None or not wanted:
-        return True
-    return all(node.metadata.labels.get(name) == value for name, value in wanted.items())
+def node_wanted(session: Session) -> bool:
+    """The node has what the pod's nodeSelector and required node affinity ask for."""
+    node, spec = _node(session), session.pod.spec
+    return node is None or match_required(spec.node_selector, spec.affinity, node).matches
+
+
+@law.fact
+def host_ports_taken(session: Session) -> bool:
+    """An admitted pod has a port of the node that this one needs."""
+    wanted = host_ports(session.pod)
+    if not wanted:
+        return False
+    others = (
+        pod for pod in session.view.on_node(session.settings.node) if pod.metadata.uid != session.pod.metadata.uid
+    )
+    taken = [port for pod in others if _holds(session, pod) for port in host_ports(pod)]
+    return any(ports_conflict(port, other) for port in wanted for other in taken)
+
+
+@law.fact
+def evicting_taint(session: Session) -> bool:
+    """The node has a NoExecute taint that the pod does not tolerate."""
+    node, spec = _node(session), session.pod.spec
+    return node is not None and first_untolerated(node.spec.taints, spec.tolerations, ("NoExecute",)) is not None
+
+
+def _pressures(session: Session) -> tuple[str, ...]:
+    node = _node(session)
+    conditions = () if node is None else node.status.conditions
+    return tuple(each.type for each in conditions if each.type in _PRESSURES and each.status == "True")
+
+
+@law.fact
+def node_pressure(session: Session) -> Literal["none", "memory", "other"]:
+    """What the node is short of, as its conditions say."""
+    found = _pressures(session)
+    if not found:
+        return "none"
+    return "memory" if found == ("MemoryPressure",) else "other"
+
+
+@law.fact
+def pod_critical(session: Session) -> bool:
+    """The kubelet takes the pod whatever the node is short of."""
+    return is_critical(session.pod)
+
+
+@law.fact
+def puts_up_with_pressure(session: Session) -> bool:
+    """The pod asks for resources, or tolerates the taint of a node that is short of memory."""
+    pod = session.pod
+    return (pod.status.qos_class or qos_class(pod)) != "BestEffort" or tolerated(_MEMORY_TAINT, pod.spec.tolerations)
 
 
 @law.action
@@ -108,16 +166,18 @@ def accept_pod(session: Session, decision: Decision) -> Iterable[Step]:
 @law.action
 def reject_pod(session: Session, decision: Decision) -> Iterable[Step]:
     """The pod fails at once and for good. Source: pkg/kubelet/kubelet.go: rejectPod"""
-    reason, text = str(decision.outputs["reason"]), ""
-    need = lacking(session)
+    reason, text = str(decision.outputs["reason"]), str(decision.outputs["message"])
+    need = lacking(session) if text == "resource" else None
     if need is not None:
         reason += need.resource
         text = (
             f"Node didn't have enough resource: {need.resource}, requested: {need.requested}, "
             f"used: {need.used}, capacity: {need.capacity}"
         )
+    elif text == "pressure":
+        text = f"The node had condition: [{', '.join(_pressures(session))}]. "
     else:
-        text = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
+        text = f"Predicate {reason} failed: {text}"
     status = evolve(
         session.pod.status,
         phase="Failed",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Final
 
 from attrs import define
 
 from k8sfsm.law import Law
+from k8sfsm.lazy import lazy
 from k8sfsm.objects.pod import ContainerStatus, Pod, PodCondition
 
 law = Law("kubelet")
@@ -41,29 +42,29 @@ class ConditionCase:
     sandbox: bool = False
     containers_ready: str = ""
 
-    @cached_property
+    @lazy
     def lasting(self) -> tuple[str, ...]:
         """Names of the containers that must be ready: sidecars, then regular containers."""
         spec = self.pod.spec
         sidecars = [each.name for each in spec.init_containers if each.restart_policy == "Always"]
         return (*sidecars, *(each.name for each in spec.containers))
 
-    @cached_property
+    @lazy
     def without_status(self) -> tuple[str, ...]:
         """Containers that must be ready and have no status."""
         return tuple(name for name in self.lasting if name not in self.statuses)
 
-    @cached_property
+    @lazy
     def unready(self) -> tuple[str, ...]:
         """Containers that must be ready and are not."""
         return tuple(name for name in self.lasting if name in self.statuses and not self.statuses[name].ready)
 
-    @cached_property
+    @lazy
     def inits_without_status(self) -> tuple[str, ...]:
         """Init containers (sidecars too) without a status."""
         return tuple(each.name for each in self.pod.spec.init_containers if each.name not in self.statuses)
 
-    @cached_property
+    @lazy
     def incomplete(self) -> tuple[str, ...]:
         """Init containers that have not succeeded, and sidecars that have not started."""
         found = []
@@ -76,7 +77,7 @@ class ConditionCase:
                 found.append(each.name)
         return tuple(found)
 
-    @cached_property
+    @lazy
     def closed_gates(self) -> tuple[str, ...]:
         """What the readiness gates that are not open lack, one text each."""
         found = []

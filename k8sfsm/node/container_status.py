@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Final, Literal, TypeAlias
 
 from attrs import define
 
 from k8sfsm.law import Law
+from k8sfsm.lazy import lazy
 from k8sfsm.node.runtime import Instance
-from k8sfsm.objects import evolve
+from k8sfsm.objects import Quantity, evolve
 from k8sfsm.objects.container import Container, ResourceRequirements
 from k8sfsm.objects.pod import (
     ContainerState,
@@ -27,6 +27,7 @@ law = Law("kubelet")
 
 Kind: TypeAlias = Literal["init", "sidecar", "regular"]
 LOST_EXIT_CODE: Final = 137
+_ZERO: Final = Quantity.parse("0")
 _NO_STATE: Final = ContainerState()
 _BLANK: Final = ContainerState(waiting=ContainerStateWaiting())
 _CREATING: Final = ContainerState(waiting=ContainerStateWaiting(reason="ContainerCreating"))
@@ -79,7 +80,7 @@ class ContainerCase:
     shown: ContainerState = _NO_STATE
     initialized: bool = True
 
-    @cached_property
+    @lazy
     def run(self) -> Instance | None:
         """The newest run."""
         return self.runs[-1] if self.runs else None
@@ -159,6 +160,19 @@ def readiness_passed(case: ContainerCase) -> bool:
     if case.container.readiness_probe is None:
         return True
     return probe_result(case.run, "ready") is True if case.trusted is None else case.trusted
+
+
+@law.fact
+def runtime_tells_resources(case: ContainerCase) -> bool:
+    """The runtime says what the newest run has been given."""
+    return case.run is not None and case.run.resources_known
+
+
+@law.fact
+def requests_without_memory(case: ContainerCase) -> bool:
+    """The container requests resources, and memory is not among them."""
+    requests = case.container.resources.requests
+    return bool(requests) and "memory" not in requests
 
 
 @law.fact
@@ -242,9 +256,18 @@ def _from_runs(case: ContainerCase, state: str) -> ContainerStatus:
         image_id=run.image_id,
         container_id=run.id,
         allocated_resources=container.resources.requests,
-        resources=ResourceRequirements(limits=container.resources.limits, requests=container.resources.requests),
+        resources=_resources(case),
         volume_mounts=volume_mounts(container) if old is None else old.volume_mounts,
     )
+
+
+def _resources(case: ContainerCase) -> ResourceRequirements:
+    """What the container got: its limits and requests, where it runs as the runtime has them."""
+    own = case.container.resources
+    requests = own.requests
+    if law.decide("container_resources", case).outputs["memory"] == "zero":
+        requests = {**requests, "memory": _ZERO}
+    return ResourceRequirements(limits=own.limits, requests=requests)
 
 
 def _last_state(case: ContainerCase) -> ContainerState:

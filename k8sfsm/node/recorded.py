@@ -9,26 +9,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from k8sfsm.node.probing import complaint, ip_of, probes_of
 from k8sfsm.node.runtime import Answer, Runtime, RuntimeEvent, State, pod_of
 from k8sfsm.node.scripted import (
     NO_SUCH_FILE,
     ScriptedRuntime,
     hook_seconds,
     image_id,
-    ip_of,
     not_found,
-    probes_of,
     reported_name,
     script_of,
-    unanswered,
 )
-from k8sfsm.objects import Container
+from k8sfsm.objects import Container, Probe
 from k8sfsm.objects.times import SECOND, parse_time
 from k8sfsm.request import Call
 
 _ORDERED: Final = ("sigterm", "sigkill after grace period", "sigkill")
 """Why a run ended, where the kubelet had ordered it."""
 _SIZE: Final = 1_048_576
+_SANDBOX: Final = 150_000_000
+"""How long (ns) the recorded runtime took to make a sandbox."""
 
 
 class RecordedRuntime:
@@ -66,7 +66,7 @@ class RecordedRuntime:
         """The recorded facts that follow from `call`; the fallback's where nothing of the kind was recorded."""
         answers = _ANSWERS.get(call.verb)
         found = list(answers(self, call, now, state)) if answers is not None else []
-        if found or call.verb == "probe":
+        if found or call.verb == "probe" or (call.verb == "mount-volumes" and self._pods):
             return found
         return self.fallback.answer(call, now, state)
 
@@ -74,6 +74,13 @@ class RecordedRuntime:
         for at, event in self._pods.get(call.uid, ()):
             if event["event"] in kinds and all(event.get(name) == value for name, value in wanted.items()):
                 yield at, event
+
+    def _mount_volumes(self, call: Call, now: int, state: State) -> Iterator[Answer]:
+        """Not in the log, but they must have been mounted before the sandbox was made; else they never were."""
+        for at, _ in self._recorded(call, "sandbox-run"):
+            due = max(now, at - _SANDBOX)
+            yield due, _event(call, due, "volumes-mounted")
+            return
 
     def _run_sandbox(self, call: Call, now: int, state: State) -> Iterator[Answer]:
         for at, event in self._recorded(call, "sandbox-run", attempt=call.arguments["attempt"]):
@@ -154,7 +161,7 @@ class RecordedRuntime:
 
     def _probes(self, call: Call, started: int, wanted: Mapping[str, Any], ip: str) -> Iterator[Answer]:
         spec: Container = call.arguments["spec"]
-        probes = {"startup": spec.startup_probe, "live": spec.liveness_probe, "ready": spec.readiness_probe}
+        probes = dict(probes_of(spec))
         yield from self._refusals(call, started, wanted, ip)
         for at, event in self._recorded(call, "probe", **wanted):
             kind = event.get("probe", "")
@@ -162,21 +169,9 @@ class RecordedRuntime:
             if probe is None:
                 continue
             due = max(started, at)
-            text = f"{kind}: not ok\n" if event.get("via") == "exec" else "HTTP probe failed with statuscode: 503"
-            yield (
-                due,
-                _event(
-                    call,
-                    due,
-                    "probe",
-                    attempt=event["attempt"],
-                    probe=kind,
-                    ok=event["ok"],
-                    message="" if event["ok"] else text,
-                    success=probe.success_threshold or 1,
-                    failure=probe.failure_threshold or 3,
-                ),
-            )
+            ok = event["ok"]
+            text = "" if ok else complaint(probe, kind, False, ip)
+            yield due, _probe(call, due, kind, probe, event["attempt"], ok, text)
 
     def _refusals(self, call: Call, started: int, wanted: Mapping[str, Any], ip: str) -> Iterator[Answer]:
         """Probes over the network of a container that does not listen: it never sees them, so nothing is recorded."""
@@ -190,7 +185,7 @@ class RecordedRuntime:
             period = (probe.period_seconds or 10) * SECOND
             first = started + probe.initial_delay_seconds * SECOND + SECOND // 100
             for at in range(first, until, period):
-                yield at, unanswered(call, at, kind, probe, wanted["attempt"], ip)
+                yield at, _probe(call, at, kind, probe, wanted["attempt"], False, complaint(probe, kind, True, ip))
 
     def _hook_cut_off(self, call: Call, ended: int, wanted: Mapping[str, Any]) -> bool:
         """The pre-stop hook was begun and would have taken longer than the container lived."""
@@ -216,6 +211,7 @@ class RecordedRuntime:
 
 
 _ANSWERS: Final[Mapping[str, Callable[[RecordedRuntime, Call, int, State], Iterable[Answer]]]] = {
+    "mount-volumes": RecordedRuntime._mount_volumes,
     "run-sandbox": RecordedRuntime._run_sandbox,
     "stop-sandbox": RecordedRuntime._stop_sandbox,
     "pull-image": RecordedRuntime._pull_image,
@@ -223,6 +219,11 @@ _ANSWERS: Final[Mapping[str, Callable[[RecordedRuntime, Call, int, State], Itera
     "stop-container": RecordedRuntime._stop_container,
     "clean-up-pod": RecordedRuntime._clean_up_pod,
 }
+
+
+def _probe(call: Call, at: int, kind: str, probe: Probe, attempt: int, ok: bool, text: str) -> RuntimeEvent:
+    thresholds = {"success": probe.success_threshold or 1, "failure": probe.failure_threshold or 3}
+    return _event(call, at, "probe", attempt=attempt, probe=kind, ok=ok, message=text, **thresholds)
 
 
 def _event(call: Call, at: int, kind: str, **fields: Any) -> RuntimeEvent:

@@ -53,7 +53,8 @@ class Probed:
 
 @value(kw_only=True)
 class Instance:
-    """One run of a container. Times in nanoseconds; `stopped`: the kubelet ordered the end.
+    """One run of a container. Times in nanoseconds; `stopped`: the kubelet ordered the end. `resources_known`: the
+    runtime says what the run has been given.
 
     `noticed_at`: when the kubelet is known to have noticed the end; None: at its next relist. `hook_failed`: the
     pre-stop hook did not come to a good end.
@@ -73,6 +74,7 @@ class Instance:
     stopping_since: int | None = None
     noticed_at: int | None = None
     hook_failed: bool = False
+    resources_known: bool = False
     probes: Map[str, Probed] = NO_ENTRIES
 
     @property
@@ -106,12 +108,14 @@ class PodRuntime:
     """What the runtime knows about one pod. `containers`: runs by name, oldest first, the two newest of each.
 
     `settled_at`: when an order of the kubelet was last done; it looks at the pod then, besides its regular relist.
+    `mounted`, `cleaned`: the pod's volumes are mounted; they are not any more.
     """
 
     sandbox: Sandbox | None = None
     containers: Map[str, tuple[Instance, ...]] = NO_ENTRIES
     pulls: Map[str, Pull] = NO_ENTRIES
     settled_at: int = 0
+    mounted: bool = False
     cleaned: bool = False
 
 
@@ -297,6 +301,7 @@ def _run_of(event: RuntimeEvent, **fields: Any) -> Instance:
         image=event.reported_image or event.image,
         image_id=event.image_id,
         wanted_image=event.image,
+        resources_known=True,
         **fields,
     )
 
@@ -353,8 +358,12 @@ def _probe(state: State, event: RuntimeEvent) -> State:
     return _change_run(state, event, note)
 
 
+def _volumes_mounted(state: State, event: RuntimeEvent) -> State:
+    return state.set(event.uid, evolve(pod_of(state, event.uid), mounted=True))
+
+
 def _volumes_unmounted(state: State, event: RuntimeEvent) -> State:
-    return state.set(event.uid, evolve(pod_of(state, event.uid), cleaned=True))
+    return state.set(event.uid, evolve(pod_of(state, event.uid), mounted=False, cleaned=True))
 
 
 def _pod_removed(state: State, event: RuntimeEvent) -> State:
@@ -375,6 +384,7 @@ _CHANGES: Final[dict[str, Callable[[State, RuntimeEvent], State]]] = {
     "stop-signal": _stop_signal,
     "hook-failed": _hook_failed,
     "probe": _probe,
+    "volumes-mounted": _volumes_mounted,
     "volumes-unmounted": _volumes_unmounted,
     "pod-removed": _pod_removed,
 }

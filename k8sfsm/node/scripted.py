@@ -16,7 +16,9 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from k8sfsm.node.runtime import NODE, Answer, NodeRuntime, PodRuntime, RuntimeEvent, State, node_of, pod_of
+from k8sfsm.law import constant
+from k8sfsm.node.probing import asks, complaint, ip_of, is_healthy, probes_of
+from k8sfsm.node.runtime import NODE, Answer, NodeRuntime, RuntimeEvent, State, node_of, pod_of
 from k8sfsm.objects import Container, evolve
 from k8sfsm.objects.times import SECOND
 from k8sfsm.request import Call
@@ -174,10 +176,15 @@ class ScriptedRuntime:
 
     # -- orders ---------------------------------------------------------------------------------------------------
 
+    def mount_volumes(self, call: Call, now: int, state: State) -> Iterator[Answer]:
+        """Volumes are mounted after a while."""
+        due = now + self.latencies.volumes
+        yield due, _event(call, due, "volumes-mounted")
+
     def run_sandbox(self, call: Call, now: int, state: State) -> Iterator[Answer]:
-        """The sandbox is ready once volumes are mounted and it is made; its address is the node's next free one."""
+        """The sandbox is ready once it is made; its address is the node's next free one."""
         cidr = call.arguments.get("pod_cidr") or self.pod_cidrs.get(call.node) or _cidr(call.node)
-        due = now + self.latencies.volumes + self.latencies.sandbox
+        due = now + self.latencies.sandbox
         yield due, _event(call, due, "sandbox-run", attempt=call.arguments["attempt"], ip=cidr)
 
     def stop_sandbox(self, call: Call, now: int, state: State) -> Iterator[Answer]:
@@ -235,7 +242,7 @@ class ScriptedRuntime:
         asked = hook_seconds(call.arguments.get("pre_stop"))
         hook = min(asked, grace)
         signal = now + int(hook * SECOND)
-        left = max(grace - hook, 2)
+        left = max(grace - hook, int(constant("minimum_stop_grace")))
         delay = self.latencies.term / SECOND if script.term_delay is None else script.term_delay
         killed = script.ignores_term or delay > left
         attempt = call.arguments["attempt"]
@@ -255,10 +262,10 @@ class ScriptedRuntime:
         if probe is None or not runs:
             return
         script, age = self.script(call, container), (now - (runs[-1].started_at or now)) / SECOND
-        asked = _asks(probe, kind)
-        good = _healthy(script, asked, age)
+        asked = asks(probe, kind)
+        good = is_healthy(script, asked, age)
         refused = (probe.http_get is not None or probe.tcp_socket is not None) and not script.listens
-        text = "" if good and not refused else _complaint(probe, asked, refused, ip_of(pod_of(state, call.uid)))
+        text = "" if good and not refused else complaint(probe, asked, refused, ip_of(pod_of(state, call.uid)))
         due = now + self.latencies.probe
         thresholds = {"success": probe.success_threshold or 1, "failure": probe.failure_threshold or 3}
         yield (
@@ -283,6 +290,7 @@ NO_SUCH_FILE: Final = (
     'unable to start container process: error during container init: exec: "nosuch": executable file not found in $PATH'
 )
 _ANSWERS: Final[Mapping[str, Callable[[ScriptedRuntime, Call, int, State], Iterable[Answer]]]] = {
+    "mount-volumes": ScriptedRuntime.mount_volumes,
     "run-sandbox": ScriptedRuntime.run_sandbox,
     "stop-sandbox": ScriptedRuntime.stop_sandbox,
     "pull-image": ScriptedRuntime.pull_image,
@@ -347,55 +355,6 @@ def hook_seconds(hook: Any) -> float:
         return float(hook.sleep.seconds)
     command: tuple[str, ...] = hook.exec.command if hook.exec is not None else ()
     return float(command[1]) if len(command) > 1 and command[0].endswith("sleep") else 0
-
-
-def probes_of(container: Container) -> Iterator[tuple[str, Probe]]:
-    """The container's probes by kind: startup, live, ready."""
-    found = (("startup", container.startup_probe), ("live", container.liveness_probe))
-    yield from ((kind, probe) for kind, probe in (*found, ("ready", container.readiness_probe)) if probe is not None)
-
-
-def unanswered(call: Call, at: int, kind: str, probe: Probe, attempt: int, ip: str) -> RuntimeEvent:
-    """A probe over the network to a container that does not listen."""
-    text = _complaint(probe, kind, True, ip)
-    thresholds = {"success": probe.success_threshold or 1, "failure": probe.failure_threshold or 3}
-    return _event(call, at, "probe", attempt=attempt, probe=kind, ok=False, message=text, **thresholds)
-
-
-_PATHS: Final[Mapping[str, str]] = {"/readyz": "ready", "/healthz": "live", "/startupz": "startup", "/": ""}
-
-
-def _asks(probe: Any, kind: str) -> str:
-    """What a probe asks of a scripted container: ready, live, startup, or nothing in particular."""
-    if probe.exec is not None and len(probe.exec.command) > 1 and probe.exec.command[0] == "probe":
-        return str(probe.exec.command[1])
-    if probe.http_get is not None:
-        return _PATHS.get(probe.http_get.path, kind)
-    return kind
-
-
-def _healthy(script: Script, asked: str, age: float) -> bool:
-    if asked == "ready":
-        return script.ready_after is not None and age >= script.ready_after
-    if asked == "startup":
-        return script.started_after is not None and age >= script.started_after
-    return asked != "live" or script.live_until is None or age < script.live_until
-
-
-def ip_of(pod: PodRuntime) -> str:
-    """The address of a pod's sandbox."""
-    return pod.sandbox.ip if pod.sandbox is not None else ""
-
-
-def _complaint(probe: Any, asked: str, refused: bool, ip: str) -> str:
-    if probe.exec is not None:
-        return f"{asked}: not ok\n"
-    if not refused:
-        return "HTTP probe failed with statuscode: 503"
-    if probe.http_get is None:
-        return f"dial tcp {ip}:{probe.tcp_socket.port}: connect: connection refused"
-    at = f"{ip}:{probe.http_get.port}"
-    return f'Get "http://{at}{probe.http_get.path}": dial tcp {at}: connect: connection refused'
 
 
 def with_images(state: State, images: Mapping[str, int]) -> State:

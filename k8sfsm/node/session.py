@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any, Final, Literal
 
-from attrs import define, field, fields, frozen
+from attrs import define, field, frozen
 
 from k8sfsm.law import Law
+from k8sfsm.lazy import lazy
 from k8sfsm.node.conditions import OWNED
 from k8sfsm.node.memory import Doing, PodMemory, Stage, Work
 from k8sfsm.node.phase import TERMINAL
@@ -20,7 +20,6 @@ from k8sfsm.view import View
 
 law = Law("kubelet")
 
-_MEMORIES: Final = tuple(each.name for each in fields(PodMemory))
 SECOND: Final = 1_000_000_000
 LATE: Final = SECOND // 10
 """How much (ns) later than it happened something may be recorded."""
@@ -88,7 +87,7 @@ class Session:
         """The time of this look (ns)."""
         return self.view.now
 
-    @cached_property
+    @lazy
     def last_relist(self) -> int:
         """When the kubelet last looked for containers that ended by themselves."""
         period = int(law.constant("relist_period")) * SECOND
@@ -99,7 +98,7 @@ class Session:
         """When it will look again."""
         return self.last_relist + int(law.constant("relist_period")) * SECOND
 
-    @cached_property
+    @lazy
     def seen(self) -> PodRuntime:
         """The runtime's state as the kubelet knows it: ends since its last relist are hidden from it."""
         hidden = {each.name: self._hide(each.name) for each in self.containers if self._hidden(each.name)}
@@ -107,7 +106,7 @@ class Session:
             return self.runtime
         return evolve(self.runtime, containers=self.runtime.containers.update(hidden))
 
-    @cached_property
+    @lazy
     def hides_an_end(self) -> bool:
         """A container has ended that the kubelet has not noticed yet."""
         return self.seen is not self.runtime
@@ -180,11 +179,7 @@ class Session:
 
     def remember(self, **changes: Any) -> None:
         """Change what the kubelet remembers of the pod."""
-        known = self.memory
-        for name in _MEMORIES:
-            if name not in changes:
-                changes[name] = getattr(known, name)
-        self.memory = PodMemory(**changes)
+        self.memory = evolve(self.memory, **changes)
 
     def wake(self, at: int) -> None:
         """Look again at `at` (ns) at the latest."""
@@ -291,6 +286,10 @@ def _no_outcome(session: Session, work: Work) -> Literal["none", "waiting", "don
 
 
 def _mount_outcome(session: Session, work: Work) -> Literal["none", "waiting", "done", "failed"]:
+    return "done" if session.runtime.mounted else "waiting"
+
+
+def _volumes_outcome(session: Session, work: Work) -> Literal["none", "waiting", "done", "failed"]:
     if session.now < work.since + work.delay:
         return "waiting"
     return "failed" if missing_volume(session.view, session.pod) is not None else "done"
@@ -326,6 +325,7 @@ def _kill_outcome(session: Session, work: Work) -> Literal["none", "waiting", "d
 
 _OUTCOMES: Final = {
     "none": _no_outcome,
+    "volumes": _volumes_outcome,
     "mount": _mount_outcome,
     "sandbox": _sandbox_outcome,
     "pull": _pull_outcome,

@@ -11,7 +11,7 @@ from k8sfsm.node.actions import Actions, ActionsCase, compute
 from k8sfsm.node.backoff import backoff_text, kubelet_backoff
 from k8sfsm.node.container_status import StartError
 from k8sfsm.node.memory import PullBackoff, Work
-from k8sfsm.node.references import missing_reference, missing_volume
+from k8sfsm.node.references import missing_reference
 from k8sfsm.node.reporting import report
 from k8sfsm.node.session import SECOND, Session, images_of
 from k8sfsm.objects import evolve
@@ -119,61 +119,6 @@ def _order_sandbox(session: Session, actions: Actions) -> Iterable[Step]:
     queue = (*actions.init_starts, *actions.starts)
     session.remember(work=Work(queue=queue, began=session.now, attempt=actions.attempt))
     return law.perform(law.decide("mount", session), session)  # type: ignore[return-value]
-
-
-@law.fact
-def volume_missing(session: Session) -> bool:
-    """A volume's ConfigMap or Secret does not exist."""
-    return missing_volume(session.view, session.pod) is not None
-
-
-@law.fact
-def mounted_in_time(session: Session) -> bool:
-    """The sync has not waited for its volumes for too long."""
-    return session.now - session.memory.work.began < int(law.constant("mount_timeout")) * SECOND
-
-
-@law.action
-def make_sandbox(session: Session, decision: Decision) -> Iterable[Step]:
-    """Make the pod's sandbox."""
-    work = evolve(session.memory.work, doing="sandbox", since=session.now)
-    session.remember(work=work)
-    node = session.view.get("Node", "", session.settings.node)
-    cidr = "" if node is None else node.spec.pod_cidr
-    return (session.call("run-sandbox", attempt=work.attempt, pod_cidr=cidr),)
-
-
-@law.action
-def await_volumes(session: Session, decision: Decision) -> Iterable[Step]:
-    """Try again to mount the volumes, each time after twice the time. Source: exponentialbackoff.Update"""
-    work, found = session.memory.work, missing_volume(session.view, session.pod)
-    assert found is not None
-    initial, longest = (int(law.constant(name) * 1000) * SECOND // 1000 for name in ("mount_retry", "mount_retry_maximum"))
-    delay = min(2 * work.delay, longest) if work.delay else initial
-    session.remember(work=evolve(work, doing="mount", since=session.now, delay=delay))
-    session.wake(session.now + delay)
-    volume, kind, name = found
-    text = f'MountVolume.SetUp failed for volume "{volume}" : {kind.lower()} "{name}" not found'
-    return (session.record("Warning", "FailedMount", text),)
-
-
-@law.action
-def retry_mount(session: Session, decision: Decision) -> Iterable[Step]:
-    """A volume is still missing: go on waiting, or give up for now."""
-    return law.perform(law.decide("mount_retry", session), session)  # type: ignore[return-value]
-
-
-@law.action
-def give_up_volumes(session: Session, decision: Decision) -> Iterable[Step]:
-    """The volumes are not there: the sync ends with an error. Source: kubelet.go: SyncPod"""
-    found = missing_volume(session.view, session.pod)
-    assert found is not None
-    text = (
-        f"Unable to attach or mount volumes: unmounted volumes=[{found[0]}], unattached volumes=[], "
-        "failed to process volumes=[]: context deadline exceeded"
-    )
-    session.remember(work=Work(failed=True))
-    return (session.record("Warning", "FailedMount", text), *finish_sync(session))
 
 
 def _order_kill(session: Session) -> Iterable[Step]:

@@ -51,7 +51,7 @@ def engine_of(story: Story, *, tracer: Tracer | None = None, namespaces: Iterabl
     """
     choices = Seeded(story.cluster.seed)
     latencies = story.cluster.latencies
-    return standard_engine(
+    engine = standard_engine(
         [node.name for node in story.nodes],
         ScriptedRuntime([(each.pods, each.container, each.script) for each in story.environment]),
         store=_store(story.nodes, dict.fromkeys((*NAMESPACES, *namespaces)), choices),
@@ -61,6 +61,8 @@ def engine_of(story: Story, *, tracer: Tracer | None = None, namespaces: Iterabl
         limited=story.cluster.limits,
         latencies=Latencies(request=parse_duration(latencies.request), watch=parse_duration(latencies.watch)),
     )
+    engine.run(until=START)
+    return engine
 
 
 def _store(nodes: Iterable[NodeSetting], namespaces: Iterable[str], choices: Seeded) -> Store:

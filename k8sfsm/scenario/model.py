@@ -34,7 +34,7 @@ class LatencySetting:
     """How long a request takes to the API server, and a change to those who watch."""
 
     request: str = "4ms"
-    watch: str = "2ms"
+    watch: str = "0s"
     at: Position = NOWHERE
 
 

@@ -164,8 +164,8 @@ def node_matches(candidate: Candidate) -> bool:
     return match_required(spec.node_selector, spec.affinity, candidate.info.node).matches
 
 
-def _conflict(wanted: HostPort, taken: HostPort) -> bool:
-    """pkg/scheduler/framework/types.go: HostPortInfo.CheckConflict."""
+def ports_conflict(wanted: HostPort, taken: HostPort) -> bool:
+    """Whether two host ports cannot both be had (pkg/scheduler/framework/types.go: HostPortInfo.CheckConflict)."""
     same_port = (wanted[0], wanted[2]) == (taken[0], taken[2])
     return same_port and (ANY_ADDRESS in (wanted[1], taken[1]) or wanted[1] == taken[1])
 
@@ -174,7 +174,7 @@ def _conflict(wanted: HostPort, taken: HostPort) -> bool:
 def ports_taken(candidate: Candidate) -> bool:
     """A pod on the node has a host port that this one needs."""
     wanted = candidate.wanted.ports
-    return any(_conflict(port, taken) for port in wanted for taken in candidate.info.ports) if wanted else False
+    return any(ports_conflict(port, taken) for port in wanted for taken in candidate.info.ports) if wanted else False
 
 
 @law.fact

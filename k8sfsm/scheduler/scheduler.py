@@ -7,9 +7,9 @@ WAITING -> True where a pod ever had to wait; START -> at which node the next se
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import cached_property
 from typing import Any, Final, TypeAlias
 
+from k8sfsm.lazy import lazy
 from k8sfsm.objects import Pod, PodCondition, to_json
 from k8sfsm.request import Bind, Key, Outcome, Patch, Plan, Record, Remember
 from k8sfsm.scheduler.cluster import ASSUMED, Cluster, is_terminal
@@ -108,7 +108,7 @@ class Attempt:
         self.cluster = cluster
         self.answer: Outcome | None = None
 
-    @cached_property
+    @lazy
     def failure(self) -> str:
         """Why the attempt failed, in the words of the event and the condition."""
         if self.answer is not None:
@@ -119,7 +119,7 @@ class Attempt:
         second = preemption_message(self.pod, self.cluster or Cluster.of(self.view), self.placement)
         return f"{message} {second}" if second else message
 
-    @cached_property
+    @lazy
     def condition(self) -> PodCondition:
         """The condition PodScheduled=False that tells the failure."""
         known = next((c for c in self.pod.status.conditions if c.type == "PodScheduled"), None)

@@ -40,6 +40,9 @@ OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 class _Delete:
     """Stands for the removal of an entry."""
 
+    def __repr__(self) -> str:
+        return "DELETE"
+
 
 DELETE = _Delete()
 

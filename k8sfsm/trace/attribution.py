@@ -110,7 +110,7 @@ def attribute(case: Unexplained) -> Attribution:
     if actor == "reporter":
         actor, node = reporter(case.obj)
     elif actor == "kubelet":
-        node = case.new.key[2] if case.new.key[0] == "Node" else str(_spec(case.obj).get("nodeName") or "")
+        node = case.new.key[2] if case.new.key[0] in ("Node", "Lease") else str(_spec(case.obj).get("nodeName") or "")
     verb = cast(Verb, decision.outputs["verb"])
     return Attribution(
         actor=actor,
@@ -355,6 +355,11 @@ def _job_writer(case: Unexplained) -> str:
     return "ttl-after-finished-controller" if part(case) in ("deletion", "removed") and expires and ended else ""
 
 
+def _lease_writer(case: Unexplained) -> str:
+    return "kubelet" if case.new.key[1] == _NODE_LEASES else ""
+
+
+_NODE_LEASES: Final = "kube-node-lease"
 _WRITERS: Final = {
     "Job": _job_writer,
     "Pod": _pod_writer,
@@ -363,4 +368,5 @@ _WRITERS: Final = {
     "EndpointSlice": _slice_writer,
     "ServiceAccount": _account_writer,
     "Deployment": _deployment_writer,
+    "Lease": _lease_writer,
 }

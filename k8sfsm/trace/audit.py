@@ -123,8 +123,15 @@ class Derivation:
     ) -> RecordedWrite:
         old = self.world.objects.get(key)
         write = request.write(
-            request=self.count, time=time, key=key, old=old, new=new, type=kind, revision=revision, derived=derived,
-            answer=None,
+            request=self.count,
+            time=time,
+            key=key,
+            old=old,
+            new=new,
+            type=kind,
+            revision=revision,
+            derived=derived,
+            answer=request.answer if (request.answer or {}).get("kind") == "Status" else None,
         )
         if key != request.key and key[0] == "Endpoints" and request.key[0] == "Service":
             write = evolve(write, actor="apiserver")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from attrs import define, field, frozen
 
 from k8sfsm.law import Law
 from k8sfsm.request import Key
+from k8sfsm.trace.attribution import World
 from k8sfsm.trace.errors import Line
 from k8sfsm.trace.history import Document, RecordedWrite
 from k8sfsm.trace.ledger import Ledger
@@ -17,14 +18,15 @@ from k8sfsm.trace.lines import Json
 law = Law("trace")
 
 
-Identity: TypeAlias = tuple[Key, str, str, str, int, int, int]
+_SCHEDULED: Final = "PodScheduled"
+Identity: TypeAlias = tuple[tuple[str, str], str, str, str, int, int, int]
 
 
 def identity_of(write: RecordedWrite) -> Identity | None:
     """What tells a request from all others; None where it is not recorded. No two are received in one microsecond."""
     if write.inferred or write.received is None or write.completed is None:
         return None
-    return (write.key, write.account, write.verb, write.subresource, write.code, write.received, write.completed)
+    return (write.key[:2], write.account, write.verb, write.subresource, write.code, write.received, write.completed)
 
 
 @frozen(kw_only=True)
@@ -40,6 +42,8 @@ class Finding:
 
     def __str__(self) -> str:
         """One line: place, object, what is wrong, rule."""
+        if not self.file:
+            return f"{self.message} [{self.rule}]"
         kind, space, name = self.key
         thing = f"{kind} {space}/{name}" if space else f"{kind} {name}"
         return f"{Line(self.file, self.line)}: {thing}: {self.message} [{self.rule}]"
@@ -49,17 +53,19 @@ class Finding:
 class Past:
     """What a history has shown up to a write."""
 
-    objects: dict[Key, Document] = field(factory=dict)
+    world: World = field(factory=World)
     buried: dict[Key, str] = field(factory=dict)
     """uid of the object that was deleted last under a key."""
     requests: dict[Key, int] = field(factory=dict)
     """Number of the request that made the object's last change."""
-    unrevised: dict[Key, None] = field(factory=dict)
-    """Objects whose last change has no known revision."""
+    unrevised: dict[Key, str] = field(factory=dict)
+    """Objects whose last change has no known revision, because it was worked out, and the verb of the change."""
     revision: int = 0
-    covered: frozenset[tuple[str, str, str]] = frozenset()
-    """(kind, verb, subresource) of the requests that are recorded."""
+    covered: frozenset[tuple[str, str, str]] | None = frozenset()
+    """(kind, verb, subresource) of the requests that are recorded; None: all are."""
     audited: bool = False
+    kinds: frozenset[str] = frozenset()
+    """Kinds whose objects the history shows."""
     identities: dict[str, tuple[str, str, str]] = field(factory=dict)
     """uid -> (apiVersion, kind, name) of every object so far."""
     names: dict[tuple[str, str], None] = field(factory=dict)
@@ -71,6 +77,11 @@ class Past:
     shown: int = 0
     """ns; the latest moment at which a watch showed a change."""
     ledger: Ledger = field(factory=Ledger)
+
+    @property
+    def objects(self) -> dict[Key, Document]:
+        """The objects as of now."""
+        return self.world.objects
 
     def take(self, write: RecordedWrite) -> None:
         """Remember a change."""
@@ -87,12 +98,12 @@ class Past:
         self.requests[write.key] = write.request
         self.unrevised.pop(write.key, None)
         if write.revision is None:
-            self.unrevised[write.key] = None
+            self.unrevised[write.key] = write.verb
         if write.type == "DELETED":
-            self.objects.pop(write.key, None)
+            self.world.remove(write.key)
             self.buried[write.key] = write.new.uid
         else:
-            self.objects[write.key] = write.new
+            self.world.put(write.new)
 
     def _meet(self, document: Document | None) -> None:
         if document is not None and document.uid and document.uid not in self.identities:
@@ -101,9 +112,11 @@ class Past:
             self.names[kind, name] = None
 
     @classmethod
-    def of(cls, initial: Iterable[Document], covered: frozenset[tuple[str, str, str]], audited: bool) -> Past:
+    def of(cls, initial: Iterable[Document], covered: frozenset[tuple[str, str, str]] | None, audited: bool) -> Past:
         """What is known at the start."""
-        past = cls(objects={document.key: document for document in initial}, covered=covered, audited=audited)
+        past = cls(covered=covered, audited=audited)
+        for document in initial:
+            past.world.put(document)
         for document in past.objects.values():
             past._meet(document)
         past.ledger.start(past.objects)
@@ -132,6 +145,18 @@ class Written:
         """(old, new) where the write changed an object that was known whole; None otherwise."""
         if self.write.type != "MODIFIED" or self.old is None or self.write.new is None or self.write.trimmed:
             return None
-        if self.write.key in self.past.unrevised:  # worked out, not read
-            return None
-        return self.old.json, self.write.new.json
+        worked_out = self.past.unrevised.get(self.write.key)
+        if worked_out == "bind":
+            return _bound_when(self.old.json, self.write.new.json), self.write.new.json
+        return None if worked_out else (self.old.json, self.write.new.json)
+
+
+def _bound_when(old: Json, new: Json) -> Json:
+    """The state after a binding that was worked out, with the moment of the binding, which only later states show."""
+    shown = [c for c in (new.get("status") or {}).get("conditions") or () if c.get("type") == _SCHEDULED]
+    status = old.get("status") or {}
+    conditions = [
+        {**c, "lastTransitionTime": shown[0].get("lastTransitionTime")} if shown and c.get("type") == _SCHEDULED else c
+        for c in status.get("conditions") or ()
+    ]
+    return {**old, "status": {**status, "conditions": conditions}}

@@ -12,6 +12,7 @@ from k8sfsm.trace.lines import Json
 from k8sfsm.trace.resources import metadata
 from k8sfsm.trace.timestamps import SECOND
 
+
 @law.invariant
 def counts_pods(case: Written) -> str:
     """The status of a ReplicaSet counts its pods as they were at one moment shortly before."""
@@ -67,13 +68,12 @@ def counts_sets(case: Written) -> str:
         if told[:3] == tally[:3] and _terminating(status, tally[3]):
             return _updated(case, status)
     now = case.past.ledger.sum_of(case.write.uid)
-    return f"the status counts {_said(OF_SETS[:4], told)}; its ReplicaSets have {_said(OF_SETS, now)}, and lately never so"
+    return f"the status counts {_said(OF_SETS[:4], told)}; its ReplicaSets have {now}, and lately never so"
 
 
 def _updated(case: Written, status: Json) -> str:
-    all_, available, updated, missing = (
-        int(status.get(name) or 0) for name in ("replicas", "availableReplicas", "updatedReplicas", "unavailableReplicas")
-    )
+    names = ("replicas", "availableReplicas", "updatedReplicas", "unavailableReplicas")
+    all_, available, updated, missing = (int(status.get(name) or 0) for name in names)
     if updated > all_:
         return f"{updated} pods are counted as updated, of {all_}"
     ledger, owner, since = case.past.ledger, case.write.uid, _since(case)

@@ -8,19 +8,19 @@ from typing import Any, TypeAlias
 Same: TypeAlias = Callable[[Any, Any], bool]
 
 
-def difference(was: Any, now: Any, path: str = "") -> str:
+def difference(was: Any, now: Any, *, path: str = "") -> str:
     """The first field in which two values differ, with both values; "" where they do not. Absent is empty."""
     if was == now or _empty(was, now):
         return ""
     if isinstance(was, Mapping | None) and isinstance(now, Mapping | None):
         left, right = was or {}, now or {}
         for name in sorted({*left, *right}):
-            if found := difference(left.get(name), right.get(name), f"{path}.{name}" if path else name):
+            if found := difference(left.get(name), right.get(name), path=f"{path}.{name}" if path else name):
                 return found
         return ""
     if isinstance(was, list) and isinstance(now, list) and len(was) == len(now):
         for position, (left, right) in enumerate(zip(was, now, strict=True)):
-            if found := difference(left, right, f"{path}[{position}]"):
+            if found := difference(left, right, path=f"{path}[{position}]"):
                 return found
         return ""
     return f"{path or 'it'} is {short(now)}, was {short(was)}"

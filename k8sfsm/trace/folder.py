@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from attrs import evolve
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
+from k8sfsm.objects.yamltext import YAMLTextError, read_documents
 from k8sfsm.request import Key
 from k8sfsm.trace.assembly import assemble
 from k8sfsm.trace.environment import complete_images, facts_from_statuses, read_environment
@@ -51,7 +50,8 @@ def read_recording(folder: Path, progress: Progress | None = None) -> Recording:
         )
     about = _about(folder)
     spaces = tuple(str(name) for name in about.get("namespaces") or ())
-    initial, changes = _split(read_watch(watch, spaces, progress))
+    problems: list[str] = []
+    initial, changes = _split(read_watch(watch, spaces, progress, problems))
     requests = sorted(read_requests(audit, progress), key=_when) if audit else []
     join = Join(changes, _with_namespaces(requests, changes, spaces))
     writes = assemble(join, initial)
@@ -76,6 +76,7 @@ def read_recording(folder: Path, progress: Progress | None = None) -> Recording:
         end=_moment(about.get("end"), writes[-1].time if writes else None),
         about=about,
         namespaces=spaces,
+        problems=tuple(problems),
         notes=tuple(notes),
     )
 
@@ -97,13 +98,19 @@ def _split(lines: Iterator[tuple[bool, Seen]]) -> tuple[list[Document], list[See
 
 
 def read_watch(
-    path: Path, namespaces: tuple[str, ...] = (), progress: Progress | None = None
+    path: Path,
+    namespaces: tuple[str, ...] = (),
+    progress: Progress | None = None,
+    problems: list[str] | None = None,
 ) -> Iterator[tuple[bool, Seen]]:
     """(initial, change) for each line of a `watch.jsonl`, whole again. Keeps one object per live uid in memory.
 
     `namespaces`: those of the recording; where it is one, trimmed lines without a namespace get it.
+    References to lines that are not there are added to `problems`.
     """
     restorer = Restorer()
+    if problems is not None:
+        restorer.problems = problems
     known: dict[Key, Document] = {}
     for place, value in json_lines(path, progress):
         kind = required(place, value, "type", str)
@@ -142,20 +149,24 @@ class Restorer:
 
     def __init__(self) -> None:
         self._previous: dict[str, Json] = {}
+        self.problems: list[str] = []
+        """References to lines that are not there, one text each."""
 
     def restore(self, place: Line, value: Json) -> None:
-        """Complete the object of a watch line in place. TraceError where it refers to a line that is not there."""
+        """Complete the object of a watch line in place; what refers to a line that is not there is left out."""
         obj = value["object"]
         uid = optional(place, obj["metadata"], "uid", str, "")
         last = self._previous.get(uid)
         for name in optional(place, value, "sameMeta", list, []):
             if last is None or name not in last["metadata"]:
-                raise _dangling(place, "sameMeta", f"metadata.{name}")
+                self.problems.append(_dangling(place, obj, "sameMeta", f"metadata.{name}"))
+                continue
             obj["metadata"][name] = last["metadata"][name]
         if value.get("sameSpec"):
             if last is None or "spec" not in last:
-                raise _dangling(place, "sameSpec", "spec")
-            obj["spec"] = last["spec"]
+                self.problems.append(_dangling(place, obj, "sameSpec", "spec"))
+            else:
+                obj["spec"] = last["spec"]
         if uid and value["type"] == "DELETED":
             self._previous.pop(uid, None)
         elif uid:
@@ -163,9 +174,10 @@ class Restorer:
             self._previous[uid] = obj if spec is None else {**obj, "spec": spec}
 
 
-def _dangling(place: Line, field: str, name: str) -> TraceError:
-    what = f"says that {name} is as on the object's line before, and there is none"
-    return TraceError(place, what, "give the whole file, from its start", field)
+def _dangling(place: Line, obj: Json, field: str, name: str) -> str:
+    kind, space, called = json_key(obj)
+    thing = f"{kind} {space}/{called}" if space else f"{kind} {called}"
+    return f"{place}: {thing}: {field}: says that {name} is as on the object's line before, and there is none"
 
 
 def _with_namespaces(requests: list[Request], changes: list[Seen], spaces: tuple[str, ...]) -> list[Request]:
@@ -193,13 +205,13 @@ def _about(folder: Path) -> dict[str, Any]:
         return {}
     try:
         with open_bytes(path) as source:
-            value = YAML(typ="safe", pure=True).load(source.read().decode("utf-8"))
-    except (YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = Line(str(path), mark.line + 1 if mark else 0)
-        raise TraceError(
-            place, f"not YAML ({getattr(error, 'problem', error)})", "correct or delete the file"
-        ) from error
+            documents = list(read_documents(source.read().decode("utf-8"), ""))
+    except UnicodeDecodeError as error:
+        raise TraceError(Line(str(path)), f"not YAML ({error})", "correct or delete the file") from error
+    except YAMLTextError as error:
+        _, line, _, what = str(error).split(":", 3)
+        raise TraceError(Line(str(path), int(line)), f"not YAML ({what.strip()})", "correct the file") from error
+    value = documents[0].value if documents else None
     if not isinstance(value, dict):
         raise TraceError(Line(str(path)), f"expected a mapping, found {describe(value)}", "correct or delete the file")
     return value

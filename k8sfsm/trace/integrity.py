@@ -9,14 +9,16 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any, Final
 
+from k8sfsm.objects import ObjectError, Unmodelled
 from k8sfsm.request import Key
 from k8sfsm.trace.case import Finding, Past, Written, law
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.trace.lines import Json
-from k8sfsm.trace.resources import is_deleting, metadata
+from k8sfsm.trace.resources import KINDS, VERSIONS, is_deleting, metadata
 
 for _laws in ("kept", "moments", "reports", "told", "counts"):
     import_module(f"k8sfsm.trace.{_laws}")
+
 
 def check_integrity(recording: Recording) -> Iterator[Finding]:
     """Every place where a history breaks a law, in order. Derived states are judged like recorded ones."""
@@ -24,9 +26,10 @@ def check_integrity(recording: Recording) -> Iterator[Finding]:
     requests = [write for write in recording.writes if not write.inferred]
     past = Past.of(
         recording.initial,
-        covered=frozenset((write.key[0], write.verb, write.subresource) for write in requests if write.ok),
+        covered=_covered(recording, requests),
         audited=recording.format in ("recording", "audit") and bool(requests),
     )
+    past.kinds = frozenset([key[0] for key in past.objects] + [write.key[0] for write in recording.changes()])
     for write in recording.writes:
         case = Written(write=write, past=past)
         for rule, holds in rows["transition"]:
@@ -34,16 +37,16 @@ def check_integrity(recording: Recording) -> Iterator[Finding]:
                 place = write.seen or write.line
                 yield Finding(rule=rule, message=message, file=place.file, line=place.number, key=write.key)
         past.take(write)
-    yield from _unreadable(recording)
     for rule, holds in rows["convergence"]:
         for key, message in holds(recording):
             yield Finding(rule=rule, message=message, file=recording.source, line=0, key=key)
 
 
-def _unreadable(recording: Recording) -> Iterator[Finding]:
-    """What the reader could not make sense of."""
-    for line, key, message in recording.problems:
-        yield Finding(rule="trace/readable", message=message, file=line.file, line=line.number, key=key)
+def _covered(recording: Recording, requests: list[RecordedWrite]) -> frozenset[tuple[str, str, str]] | None:
+    """Kinds of requests that are recorded: all of them where the recorder left none out."""
+    if recording.format == "recording" and requests and not recording.about.get("slim"):
+        return None
+    return frozenset((write.key[0], write.verb, write.subresource) for write in requests if write.ok)
 
 
 def _rows() -> dict[str, list[tuple[str, Callable[[Any], Any]]]]:
@@ -52,6 +55,24 @@ def _rows() -> dict[str, list[tuple[str, Callable[[Any], Any]]]]:
     for name, row in spec.invariants.items() if spec else ():
         rows[row.type].append((f"trace/{name}", law.function("invariant", row.holds)))
     return rows
+
+
+@law.invariant
+def well_formed(case: Written) -> str:
+    """An object is what its apiVersion and kind say."""
+    write = case.write
+    if write.new is None or write.type is None or write.trimmed or write.key[0] not in _KNOWN:
+        return ""
+    try:
+        typed = write.new.typed
+    except ObjectError as error:
+        return f"it is no {write.key[0]}: {error}"
+    if isinstance(typed, Unmodelled) and write.new.json.get("apiVersion") != VERSIONS.get(write.key[0], "v1"):
+        return f"apiVersion is {write.new.json.get('apiVersion')}, and there is no {write.key[0]} in it"
+    return ""
+
+
+_KNOWN: Final = frozenset(KINDS.values()) - {"Event"}
 
 
 @law.invariant
@@ -184,11 +205,13 @@ def request_has_change(case: Written) -> str:
 def change_has_request(case: Written) -> str:
     """A change has its request, where requests of that kind and verb are recorded."""
     write = case.write
-    if not case.past.audited or not write.inferred or write.type is None or write.trimmed or write.derived:
+    if not case.past.audited or not write.inferred or write.type is None or write.trimmed:
         return ""
-    if (write.key[0], write.verb, write.subresource) not in case.past.covered:
+    if write.derived and write.actor == "user":  # an audit policy may leave people out
         return ""
-    return f"no request is recorded for this change, though others to {write.verb} a {write.key[0]} are"
+    if case.past.covered is not None and (write.key[0], write.verb, write.subresource) not in case.past.covered:
+        return ""
+    return "no request is recorded for this change, though those of other changes are"
 
 
 @law.invariant

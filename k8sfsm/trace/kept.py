@@ -146,12 +146,12 @@ def fixed_fields(case: Written) -> str:
     old, new = case.pair
     kind = case.write.key[0]
     for name in ("name", "namespace", *(("generateName",) if kind == "Pod" else ())):
-        if wrong := difference(metadata(old).get(name), metadata(new).get(name), f"metadata.{name}"):
+        if wrong := difference(metadata(old).get(name), metadata(new).get(name), path=f"metadata.{name}"):
             return wrong
-    if wrong := difference(old.get("apiVersion"), new.get("apiVersion"), "apiVersion"):
+    if wrong := difference(old.get("apiVersion"), new.get("apiVersion"), path="apiVersion"):
         return wrong
     if kind == "Pod":
-        return difference(_pod_spec(old), _pod_spec(new), "spec")
+        return difference(_pod_spec(old), _pod_spec(new), path="spec")
     for name in _FIXED.get(kind, ()):
         values = ((obj.get("spec") or obj).get(name) for obj in (old, new))
         if wrong := difference(*values, path=f"spec.{name}"):

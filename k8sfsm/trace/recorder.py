@@ -12,6 +12,7 @@ from k8sfsm.trace.native import TraceWriter
 
 _HERE: Final = Line("engine")
 _OWN: Final = ("container", "attempt", "image", "ip", "code", "reason", "probe", "ok", "image_id")
+_FAULT: Final = ("component", "actor", "kind", "duration")
 
 
 class TraceRecorder:
@@ -39,6 +40,7 @@ def _fact(line: EngineLine) -> EnvironmentFact:
         uid=str(line.detail.get("uid", "")),
         container_id=str(line.detail.get("id", "")),
         image_reported=str(line.detail.get("reported_image", "")),
+        more={name: line.detail[name] for name in _FAULT if name in line.detail},
         **own,
     )
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from k8sfsm.apiserver.patch import json_patch, merge, strategic_merge
 from k8sfsm.request import Key
+from k8sfsm.trace.attribution import Unexplained, attribute
 from k8sfsm.trace.case import Written, law
 from k8sfsm.trace.differences import difference, missing, short
 from k8sfsm.trace.lines import Json
@@ -54,7 +55,39 @@ _BODIES: Final[dict[str, str]] = {"bind": "Binding", "delete": "DeleteOptions", 
 
 def _asks_cascade(body: Any) -> bool:
     """Whether a delete asks how to go on with dependents: it may then be answered before the object is gone."""
-    return isinstance(body, dict) and (body.get("orphanDependents") is not None or body.get("propagationPolicy") is not None)
+    return isinstance(body, dict) and (
+        body.get("orphanDependents") is not None or body.get("propagationPolicy") is not None
+    )
+
+
+@law.invariant
+def writer_fits(case: Written) -> str:
+    """What only one component writes is written by that component, and a kubelet writes about its own node."""
+    write, new = case.write, case.write.new
+    if write.inferred or write.derived or write.trimmed or write.type is None or new is None or write.verb == "delete":
+        return ""
+    people = write.actor == "user" and write.subresource != "status" and write.verb != "bind"
+    if people or write.actor == "apiserver" or write.verb in ("deletecollection", "evict"):
+        return ""
+    old, past = case.old, case.past
+    if write.seen is None and old is not None and difference(*(_deletion(obj) for obj in (old.json, new.json))):
+        return ""  # a log may lack the request that moved the deletion
+    found = attribute(Unexplained(type=write.type, old=old, new=new, world=past.world, kinds=past.kinds))
+    shared = {found.actor, write.actor} in _SHARED
+    if found.actor == write.actor or shared or found.actor == "user":
+        wrong = write.actor == "kubelet" and found.actor == "kubelet" and found.node and found.node != write.node
+        return f"written by the kubelet of {write.node}, and it is of {found.node}" if wrong else ""
+    return f"written by {write.account}, and only the {found.actor} writes this ({found.rule})"
+
+
+_SHARED: Final = (
+    {"node-controller", "taint-eviction-controller"},
+    {"apiserver", "kube-controller-manager"},  # both make accounts when a cluster starts
+)
+
+
+def _deletion(obj: Json) -> Json:
+    return {name: metadata(obj).get(name) for name in _MOVED[:2]}
 
 
 @law.invariant
@@ -67,7 +100,8 @@ def reference_fits(case: Written) -> str:
     if KINDS.get(str(reference.get("resource")), write.key[0]) != write.key[0] or write.trimmed:
         return ""
     group = str(new.json.get("apiVersion") or "v1").rpartition("/")[0]
-    stored = {"namespace": metadata(new.json).get("namespace"), "apiGroup": group, "uid": new.uid, "name": write.key[2]}
+    stored = {"namespace": metadata(new.json).get("namespace"), "apiGroup": group, "uid": new.uid}
+    stored |= {"name": metadata(new.json).get("name"), "apiVersion": str(new.json.get("apiVersion")).rpartition("/")[2]}
     for name, value in stored.items():
         spoken = reference.get(name)
         if spoken and spoken != (value or "") and not _is_alias(write.key, name, spoken):
@@ -81,6 +115,8 @@ def reference_fits(case: Written) -> str:
 def _is_alias(key: Key, name: str, spoken: str) -> bool:
     """Whether another value is right: Events are served by two groups, evictions too; a Namespace may be its own."""
     kind = key[0]
+    if name == "apiVersion":
+        return kind in ("Event", "Pod") and spoken == "v1"
     if name == "apiGroup":
         return (kind == "Event" and spoken == "events.k8s.io") or (kind == "Pod" and spoken == "policy")
     return kind == "Namespace" and name == "namespace" and spoken == key[2]
@@ -138,14 +174,15 @@ def body_stored(case: Written) -> str:
 
 
 def _asked(body: Json, subresource: str, verb: str) -> Json:
-    """The part of a body that the API server stores: of a status write the status, otherwise all but the status."""
-    if subresource == "status":
-        return {"status": body.get("status")}
+    """The part of a body that is stored, but for what the API server counts, and the status where it is not asked for.
+
+    Of a status write only the status is stored; the rest is sent as it was.
+    """
     aside = ("resourceVersion", "managedFields", "creationTimestamp", "generation", "uid", "selfLink", *_MOVED)
     meta = {name: value for name, value in metadata(body).items() if name not in aside}
     notes = {n: v for n, v in (meta.get("annotations") or {}).items() if n not in _ASIDE}
     meta["annotations"] = notes or None
-    return {**{n: v for n, v in body.items() if n != "status"}, "metadata": meta}
+    return {**{n: v for n, v in body.items() if n != "status" or subresource == "status"}, "metadata": meta}
 
 
 _ASIDE: Final = ("kubectl.kubernetes.io/last-applied-configuration", "deprecated.daemonset.template.generation")
@@ -156,7 +193,13 @@ _ASIDE: Final = ("kubectl.kubernetes.io/last-applied-configuration", "deprecated
 def patch_applied(case: Written) -> str:
     """The patch, applied to the state before, gives the state after."""
     write = case.write
-    if write.verb != "patch" or write.inferred or write.body_trimmed or write.body is None or write.subresource == "scale":
+    if (
+        write.verb != "patch"
+        or write.inferred
+        or write.body_trimmed
+        or write.body is None
+        or write.subresource == "scale"
+    ):
         return ""
     if case.pair is None:
         return ""
@@ -181,10 +224,15 @@ def _misordered(body: Any, new: Any) -> str:
             continue
         stored = new.get(name.removeprefix(_ORDER)) or []
         for item in value:
-            held = any(isinstance(s, dict) and item.items() <= s.items() for s in stored) if isinstance(item, dict) else item in stored
-            if not held:
+            if not _holds(stored, item):
                 return f"the patch orders {name.removeprefix(_ORDER)} with {short(item)}, which is not there"
     return ""
+
+
+def _holds(stored: Any, item: Any) -> bool:
+    if not isinstance(item, dict):
+        return item in stored
+    return any(isinstance(other, dict) and item.items() <= other.items() for other in stored)
 
 
 _ORDER: Final = "$setElementOrder/"
@@ -238,7 +286,7 @@ def binding_obeyed(case: Written) -> str:
 def grace_obeyed(case: Written) -> str:
     """A pod whose deletion begins gets the grace period that was asked for, else its own; none where it is over."""
     write = case.write
-    if write.key[0] != "Pod" or case.pair is None or write.verb != "delete" or write.inferred:
+    if write.key[0] != "Pod" or case.pair is None or write.verb != "delete" or write.inferred or write.derived:
         return ""
     old, new = case.pair
     given = metadata(new).get("deletionGracePeriodSeconds")
@@ -250,7 +298,11 @@ def grace_obeyed(case: Written) -> str:
         right = {0}
     if is_deleting(old) and asked:
         right.add(1)
-    return "" if given in right else f"deletionGracePeriodSeconds is {given}, asked for {asked}, and the pod's own is {own}"
+    return (
+        ""
+        if given in right
+        else f"deletionGracePeriodSeconds is {given}, asked for {asked}, and the pod's own is {own}"
+    )
 
 
 @law.invariant
@@ -266,7 +318,13 @@ def told_once(case: Written) -> str:
 def demand_met_by_idle(case: Written) -> str:
     """A request that changed nothing and demanded a revision met that revision."""
     write = case.write
-    if write.type is not None or not write.ok or write.precondition is None or case.old is None or write.key[0] == "Node":
+    if (
+        write.type is not None
+        or not write.ok
+        or write.precondition is None
+        or case.old is None
+        or write.key[0] == "Node"
+    ):
         return ""
     if write.verb == "delete" or write.key in case.past.unrevised:
         return ""

@@ -50,7 +50,8 @@ class _Line:
 
 def read_watch_output(paths: Sequence[Path], progress: Progress | None = None) -> Recording:
     """Read watch output as a recording. Raises TraceError."""
-    lines = [line for path in paths for line in _lines(path, progress)]
+    problems: list[str] = []
+    lines = [line for path in paths for line in _lines(path, problems, progress)]
     lines.sort(key=lambda line: revision_of(line.obj) or 0)  # stable: lines of one revision keep their order
     initial_uids = _initial(lines)
     initial, changes = _changes(lines, initial_uids)
@@ -70,12 +71,14 @@ def read_watch_output(paths: Sequence[Path], progress: Progress | None = None) -
         environment=facts_from_statuses(writes, initial),
         start=writes[0].time if writes else None,
         end=writes[-1].time if writes else None,
+        problems=tuple(problems),
         notes=tuple(notes),
     )
 
 
-def _lines(path: Path, progress: Progress | None) -> Iterator[_Line]:
+def _lines(path: Path, problems: list[str], progress: Progress | None) -> Iterator[_Line]:
     restorer = Restorer()
+    restorer.problems = problems
     for place, value in json_values(path, progress):
         kind = value.get("type")
         if "object" not in value:

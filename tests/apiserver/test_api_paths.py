@@ -345,9 +345,8 @@ def test_binding_sets_node_condition_and_labels() -> None:
         "True",
         NOW - NOW % SECOND,
     )
-    assert (
-        'pod p is already assigned to node "n"' in world.refused(Bind(key=KEY, uid="", node="m"), "kube-scheduler")[2]
-    )
+    text = world.refused(Bind(key=KEY, uid="", node="m"), "kube-scheduler")[2]
+    assert text.endswith('pods/binding "p": pod p is already assigned to node "n"')
 
 
 def test_what_may_not_be_bound() -> None:
@@ -363,7 +362,7 @@ def test_what_may_not_be_bound() -> None:
     world.make({**pod("q"), "metadata": meta})
     world.done(Delete(key=("Pod", "a", "q")))
     text = world.refused(Bind(key=("Pod", "a", "q"), uid="", node="n"), "kube-scheduler")[2]
-    assert "pod q is being deleted, cannot be assigned to a host" in text
+    assert text.endswith('pods/binding "q": pod q is being deleted, cannot be assigned to a host')
 
 
 def test_an_actor_may_only_do_what_its_transitions_allow() -> None:

@@ -92,6 +92,16 @@ def test_a_folder_without_a_recording(tmp_path: Path, command: tuple[str, ...]) 
     assert "neither watch.jsonl nor audit.jsonl" in the_line(k8sfsm(*command, tmp_path))
 
 
+def test_vectors_that_are_none(tmp_path: Path) -> None:
+    assert the_line(k8sfsm("vectors", tmp_path)).startswith(f"k8sfsm: {tmp_path}: the folder has no vector files")
+    vectors = CHECKOUT / "tests" / "data" / "scheduler"
+    assert "no target is called nonsense" in the_line(k8sfsm("vectors", vectors, "--target", "nonsense"))
+    file = tmp_path / "toleration_taint.jsonl"
+    for content in (b"\x00\xff", b'{"in": 1', b"[]\n", b'{"in": {}}\n'):
+        file.write_bytes(content)
+        assert the_line(k8sfsm("vectors", tmp_path)).startswith(f"k8sfsm: {file}:")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -187,7 +197,7 @@ def test_an_unreadable_file_as_a_program(file: Path) -> None:
     command = [sys.executable, "-m", "k8sfsm_cli", "trace", "show", file]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"k8sfsm: {file}:1: ")
+    assert done.stderr.startswith(f"k8sfsm: {file}:")
     assert done.stderr.count("\n") == 1
 
 

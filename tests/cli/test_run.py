@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from k8sfsm_cli import main
 
 from k8sfsm.objects import load_yaml
 from k8sfsm.spec import specs_dir
 from k8sfsm.trace.native import read_trace
+from k8sfsm_cli import main
 
 HELLO = specs_dir() / "scenarios" / "hello.yaml"
 WEB = """apiVersion: apps/v1

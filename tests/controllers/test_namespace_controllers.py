@@ -190,10 +190,12 @@ def test_content_with_finalizers_is_awaited_and_told() -> None:
     assert engine.store.get(*KEY) is None
     changes = list(engine.store.changes(since, "Namespace"))
     assert changes[0].at - told > 4 * SECOND
-    last = {each.type: each.reason for each in changes[0].new.status.conditions}
-    assert (last["NamespaceContentRemaining"], last["NamespaceFinalizersRemaining"]) == (
-        "ContentRemoved",
+    last = {each.type: (each.status, each.reason, each.message) for each in changes[0].new.status.conditions}
+    assert last["NamespaceContentRemaining"] == ("False", "ContentRemoved", "All content successfully removed")
+    assert last["NamespaceFinalizersRemaining"] == (
+        "False",
         "ContentHasNoFinalizers",
+        "All content-preserving finalizers finished",
     )
 
 

@@ -321,19 +321,15 @@ def test_pod_first_seen_when_already_deleted():
     assert place.deletes and not any(call.verb == "run-sandbox" for call in place.calls)
 
 
-def test_pull_is_given_up_for_a_deletion():
+def test_pull_goes_on_after_a_deletion_and_the_container_is_stopped():
     place = started(Container(name="app", image="sim/pull9s:1"), 1)
     place.delete(key("a"), 30)
     place.run(3)
+    assert not place.deletes
+    place.run(10)
     assert place.deletes
-    assert not any(call.verb == "start-container" for call in place.calls)
-
-
-def test_deletion_waits_for_the_sandbox_under_way():
-    place = started(OK, 0.1)
-    place.delete(key("a"), 30)
-    place.run(3)
-    assert place.deletes and [c.verb for c in place.calls][:2] == ["run-sandbox", "stop-sandbox"]
+    reasons = [record.reason for record in place.events]
+    assert reasons == ["Pulling", "Pulled", "Created", "Started", "Killing"]
 
 
 def _node(cpu="1", labels=None):

@@ -13,7 +13,9 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.mutation.__main__ import main as tool
+from benchmarks.mutation.report import Results
 from k8sfsm.spec import load_specs
+from k8sfsm.spec.mutate import mutants
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 TESTS = "tests/controllers/test_replicaset_sync.py"
@@ -38,8 +40,20 @@ def test_a_rule_that_is_tested(tmp_path: Path) -> None:
     killers = [row["what"] for row in found["mutants"] if row["by"] == "test"]
     assert all(test.startswith(f"{TESTS}::") for test in killers)
     assert "survived" in said
-    again, same, silence = mutate(tmp_path, *words)
-    assert (again, same, silence) == (status, found, "")
+
+
+def test_results_are_kept_for_the_same_tree_only(tmp_path: Path) -> None:
+    first, second, *_ = mutants(load_specs())
+    file = tmp_path / "results.jsonl"
+    results = Results.open(file, "tree")
+    results.add(first, {"by": "test", "what": "a test", "seconds": 0.1})
+    results.add(second, {"by": "", "what": "no test reaches it", "seconds": 0.1})
+    again = Results.open(file, "tree")
+    found = again.of(first), again.of(second)
+    assert [row and row["by"] for row in found] == ["test", ""]
+    other = Results.open(file, "another tree")
+    assert (other.of(first), other.of(second)) == (None, None)
+    assert other.killers == {first.id: "a test"}
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks for every mutant")

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from attrs import define, field
+from tampering import Files, Forgery, forgeries
 
 from k8sfsm.trace.errors import TraceError
 from k8sfsm.trace.integrity import check_integrity
 from k8sfsm.trace.reading import read_history
 from k8sfsm.verify.replay import replay
-from tampering import Files, Forgery, forgeries
 
 
 @define
@@ -44,7 +44,9 @@ def judge(path: Path, namespace: str = "") -> str:
     return str((*verdict.findings, *verdict.divergences)[0])
 
 
-def run(made: Iterable[Forgery], folder: Path, namespace: str = "", each: Callable[[Forgery, str], None] | None = None) -> Report:
+def run(
+    made: Iterable[Forgery], folder: Path, namespace: str = "", each: Callable[[Forgery, str], None] | None = None
+) -> Report:
     """Judge forgeries one after the other, in one folder."""
     report = Report()
     for number, forgery in enumerate(made):

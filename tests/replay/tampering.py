@@ -28,6 +28,8 @@ class Files:
     """The lines of a recording, in order. `audit` alone: an audit log; `watch` alone: what a watch showed."""
 
     folder: Path
+    namespace: str = ""
+    """The namespace that is judged, where it is not all of them."""
     watch: tuple[Json, ...] = ()
     audit: tuple[Json, ...] = ()
 
@@ -79,12 +81,19 @@ def read_files(folder: Path) -> Files:
 # -- what belongs together ------------------------------------------------------------------------------------------
 
 
+def is_subject(line: Json, namespace: str) -> bool:
+    """Whether an audit line is a write that a namespace's replay judges: of its objects, and one that did something."""
+    reference = line["objectRef"]
+    empty = line["verb"] == "deletecollection" and not (line.get("responseObject") or {}).get("items")
+    return not empty and (not namespace or namespace in (reference.get("namespace"), reference.get("name")))
+
+
 def pairs(files: Files) -> Iterator[tuple[int | None, int | None]]:
     """(watch line, audit line) of each write that both files have or one has; what was there at the start is none."""
     by_revision = {_revision(line["object"]): i for i, line in enumerate(files.watch) if not line.get("initial")}
     taken: set[int] = set()
     for number, line in enumerate(files.audit):
-        if line.get("responseStatus", {}).get("code", 0) >= 300:
+        if line.get("responseStatus", {}).get("code", 0) >= 300 or not is_subject(line, files.namespace):
             continue
         found = by_revision.get(_revision(line.get("responseObject") or {}))
         if found is None or found in taken:
@@ -105,14 +114,12 @@ def _by_object(files: Files, line: Json, taken: set[int]) -> int | None:
     for number, seen in enumerate(files.watch):
         obj = seen["object"]
         same = obj["metadata"]["name"] == reference.get("name") and not seen.get("initial") and number not in taken
-        if not same or not obj["kind"].lower() in reference["resource"]:
+        if not same or obj["kind"].lower() not in reference["resource"]:
             continue
         if reference.get("subresource") == "binding":
             if seen["type"] == "MODIFIED":
                 return number
-        elif line["verb"] == "delete" and seen["type"] == "DELETED":
-            return number
-        elif line["verb"] == "create" and seen["type"] == "ADDED":
+        elif (line["verb"], seen["type"]) in (("delete", "DELETED"), ("create", "ADDED")):
             return number
     return None
 
@@ -227,7 +234,11 @@ def _alike(path: Path_, other: Path_) -> bool:
 
 def _is_idle(path: Path_) -> bool:
     """Fields that tell nothing of the write: how the line was recorded, and what a client says of itself."""
-    return path[0] in IDLE or (path[-1] == "kubectl.kubernetes.io/last-applied-configuration") or "managedFields" in path
+    if path[:2] in (("user", "groups"), ("user", "uid"), ("user", "extra")):
+        return True
+    return (
+        path[0] in IDLE or (path[-1] == "kubectl.kubernetes.io/last-applied-configuration") or "managedFields" in path
+    )
 
 
 IDLE: Final = frozenset(

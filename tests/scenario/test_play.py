@@ -74,7 +74,7 @@ expect:
   - event Nothing about deployment/web
 """
     assert [str(miss) for miss in played(text).misses] == [
-        "s:5:5: expected pods where app=web count is 2 at 1ms, found 0",
+        "s:5:5: expected pods where app=web count is 2 at 1ms, found 1",
         "s:6:5: expected deployment/web status.readyReplicas is 2 by 500ms, found 2",
         "s:4:5: expected deployment/web READY is 3/3 at the end, found 2/2",
         "s:8:5: expected deployment/none status.replicas is 1 at the end, found no deployment/none",

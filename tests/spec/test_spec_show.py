@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from k8sfsm_cli.spec import spec
 from spec_files import SPECS, Write
 
 from k8sfsm.spec import Region, load_specs
@@ -17,6 +16,7 @@ from k8sfsm.spec.graph import END, START, dot, graph, mermaid
 from k8sfsm.spec.layout import Box, Layout
 from k8sfsm.spec.sheet import UnknownPath, markdown, show
 from k8sfsm.spec.svg import layout, svg
+from k8sfsm_cli.spec import spec
 
 CONTROLLER = """\
 # yaml-language-server: $schema=../schema/controller.schema.json

@@ -11,10 +11,10 @@ from functools import cache
 from typing import Any, Final
 
 from attrs import frozen
-from ruamel.yaml import YAML
 
 from k8sfsm.objects import Quantity, parse_time
 from k8sfsm.spec.loader import specs_dir
+from k8sfsm.spec.source import read_yaml
 
 _ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"
 _SECOND: Final = 1_000_000_000
@@ -40,7 +40,7 @@ def layout() -> Layout:
     structs: dict[str, tuple[tuple[str, str, str], ...]] = {}
     main: Mapping[str, Any] = {}
     for file in ("pod_template_layout.yaml", "pod_template_volumes.yaml"):
-        part = YAML(typ="safe").load((specs_dir() / "deployment" / file).read_text("utf-8"))
+        part, _ = read_yaml((specs_dir() / "deployment" / file).read_text("utf-8"), file)
         for name, fields in part["structs"].items():
             structs[name] = tuple((go, json, kind) for go, (json, kind) in fields.items())
         main = main or part

@@ -136,10 +136,11 @@ def field_name(case: FieldPair) -> str:
 @law.fact
 def both_times(case: FieldPair) -> bool:
     """Whether both values are times."""
-    return _time(case.recorded) is not None and _time(case.predicted) is not None
+    return time_of(case.recorded) is not None and time_of(case.predicted) is not None
 
 
-def _time(value: Any) -> int | None:
+def time_of(value: Any) -> int | None:
+    """The moment (ns) that a text names; None where it names none."""
     if not isinstance(value, str) or len(value) < 20 or value[4:5] != "-" or not value.endswith("Z"):
         return None
     try:
@@ -308,7 +309,7 @@ def _differ(kind: str, path: str, recorded: Any, predicted: Any) -> bool:
     comparison = _comparison(kind, path, recorded, predicted)
     if comparison != "close":
         return bool(comparison == "equal")
-    apart = abs((_time(recorded) or 0) - (_time(predicted) or 0))
+    apart = abs((time_of(recorded) or 0) - (time_of(predicted) or 0))
     return bool(apart > constant("replay_time_tolerance") * SECOND)
 
 

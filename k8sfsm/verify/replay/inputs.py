@@ -10,14 +10,23 @@ from typing import Any, Final
 
 from attrs import evolve, frozen
 
-from k8sfsm.engine.action import Action, Start, Stop, Submit
-from k8sfsm.engine.cluster import MANAGER, SCHEDULER
+from k8sfsm.apiserver.patch import merge, strategic_merge
+from k8sfsm.engine.action import Action, Submit
+from k8sfsm.engine.engine import Engine
 from k8sfsm.objects import KINDS, ObjectError, from_json
 from k8sfsm.request import Create, Delete, DeleteCollection, Evict, Patch, PatchType, Update, Write
+from k8sfsm.trace.differences import missing
 from k8sfsm.trace.history import RecordedWrite, Recording
+from k8sfsm.trace.lines import Json
+from k8sfsm.verify.replay.faults import fault_of
 from k8sfsm.verify.replay.kubelets import objects_left_out
 
-_PROCESSES: Final = {"scheduler": SCHEDULER, "kube-scheduler": SCHEDULER, "controller-manager": MANAGER, "kcm": MANAGER}
+_HEARTBEATS: Final = ("Node", "Lease")
+"""What kubelets say of their machines comes from outside."""
+
+_SERVERS_OWN: Final = frozenset(
+    {"resourceVersion", "generation", "managedFields", "deletionTimestamp", "deletionGracePeriodSeconds"}
+)
 
 
 @frozen
@@ -28,18 +37,24 @@ class Input:
     action: Action
 
 
-def inputs_of(recording: Recording, played: Collection[str]) -> tuple[Input, ...]:
-    """The inputs in order of time. `played`: the actors that the engine plays, whose writes are no input."""
-    requests = tuple(_requests(recording, played))
-    processes = tuple(_processes(recording))
+def inputs_of(recording: Recording, engine: Engine) -> tuple[Input, ...]:
+    """The inputs in order of time: all but what the engine itself predicts."""
+    requests = tuple(_requests(recording, played_actors(engine)))
+    faults = tuple(_faults(recording, engine))
     objects = tuple(Input(at, Submit(Create(object=each), "user", "user")) for at, each in objects_left_out(recording))
-    return tuple(sorted((*objects, *requests, *processes), key=lambda entry: entry.at))
+    return tuple(sorted((*objects, *requests, *faults), key=lambda entry: entry.at))
+
+
+def played_actors(engine: Engine) -> frozenset[str]:
+    """The actors whose writes are predicted."""
+    return frozenset(name.partition("/")[0] for name in engine.actors) | {"apiserver"}
 
 
 def _requests(recording: Recording, played: Collection[str]) -> Iterator[Input]:
     seen: set[int] = set()
     for write in recording.writes:
-        if write.request in seen or write.actor in played or write.key[0] == "Event":
+        predicted = write.actor in played and write.key[0] not in _HEARTBEATS
+        if write.request in seen or predicted or write.key[0] == "Event":
             continue
         seen.add(write.request)
         request = _as_sent(write) if write.actor == "user" else _as_done(write)
@@ -47,18 +62,11 @@ def _requests(recording: Recording, played: Collection[str]) -> Iterator[Input]:
             yield Input(write.time, Submit(request, write.actor, write.account or write.actor))
 
 
-def _processes(recording: Recording) -> Iterator[Input]:
-    """Components that were stopped and started again."""
+def _faults(recording: Recording, engine: Engine) -> Iterator[Input]:
     for fact in recording.environment:
-        if fact.event in ("kubelet-killed", "node-down", "kubelet-started", "node-up"):
-            component = f"kubelet/{fact.node}"
-        elif fact.event in ("component-stop", "component-start"):
-            component = _PROCESSES.get(str(fact.more.get("component", "")), "")
-        else:
-            continue
-        stopping = fact.event in ("kubelet-killed", "node-down", "component-stop")
-        if component:
-            yield Input(fact.time, Stop(component) if stopping else Start(component))
+        action = fault_of(fact, engine)
+        if action is not None:
+            yield Input(fact.time, action)
 
 
 def _as_sent(write: RecordedWrite) -> Write | None:
@@ -90,7 +98,28 @@ def _as_done(write: RecordedWrite) -> Write | None:
     obj: Any = write.new.typed
     if write.type == "ADDED":
         return Create(object=obj)
-    return Update(object=evolve(obj, metadata=evolve(obj.metadata, resource_version="")), subresource=write.subresource)
+    if write.old is None:
+        return Update(
+            object=evolve(obj, metadata=evolve(obj.metadata, resource_version="")), subresource=write.subresource
+        )
+    body = _merge_patch(_content(write.old.json), _content(write.new.json))
+    return Patch(key=write.key, body=body, type="merge", subresource=write.subresource)
+
+
+def _content(obj: Json) -> Json:
+    """The object without what the API server alone writes."""
+    meta = {name: value for name, value in obj.get("metadata", {}).items() if name not in _SERVERS_OWN}
+    return {**obj, "metadata": meta}
+
+
+def _merge_patch(old: Json, new: Json) -> Json:
+    """The JSON merge patch (RFC 7386) that makes `new` of `old`."""
+    patch: Json = {name: None for name in old if name not in new}
+    for name, value in new.items():
+        if name not in old or old[name] != value:
+            both = isinstance(value, dict) and isinstance(old.get(name), dict)
+            patch[name] = _merge_patch(old[name], value) if both else value
+    return patch
 
 
 def _deletion(write: RecordedWrite) -> Delete | None:
@@ -104,8 +133,15 @@ def _deletion(write: RecordedWrite) -> Delete | None:
 
 
 def _patch_type(write: RecordedWrite) -> PatchType:
-    """Audit logs do not keep the content type: a list is a JSON patch, and built-in kinds are patched strategically."""
+    """Audit logs do not keep the content type: a list is a JSON patch, and built-in kinds are patched strategically,
+    unless only a merge patch explains what became of the object.
+    """
     if isinstance(write.body, list):
         return "json"
+    if write.old is not None and write.new is not None and isinstance(write.body, dict):
+        made = (strategic_merge(write.old.json, write.body), merge(write.old.json, write.body))
+        explained = [not missing({"spec": result.get("spec")}, write.new.json) for result in made]
+        if explained == [False, True]:
+            return "merge"
     kind = KINDS.get(write.key[0])
     return "strategic" if kind is not None and write.subresource != "scale" else "merge"

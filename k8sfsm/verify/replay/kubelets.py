@@ -10,10 +10,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from k8sfsm.kinds.pod_resources import pod_requests
 from k8sfsm.node.references import environment_references, volume_references
 from k8sfsm.objects import Pod, from_json
 from k8sfsm.request import Key
-from k8sfsm.trace.history import Recording
+from k8sfsm.trace.history import RecordedWrite, Recording
 
 MILLISECOND: Final = 1_000_000
 _REPORT: Final = 10 * MILLISECOND
@@ -67,7 +68,7 @@ def _runs(recording: Recording) -> Mapping[tuple[str, str, int], str]:
 
 
 def tries(recording: Recording) -> Mapping[str, tuple[int, ...]]:
-    """Pod uid -> when (ns) its kubelet tried to start containers of it, in order; every pod of the recording is there."""
+    """Pod uid -> when (ns) its kubelet tried to start containers of it, in order; every recorded pod is there."""
     found: dict[str, list[int]] = defaultdict(list)
     for uid, _, _, at in _starts(recording):
         found[uid].append(at - _START)
@@ -117,3 +118,26 @@ def _proofs(recording: Recording, uid: str, pod: Pod) -> Iterator[tuple[Key, int
         elif fact.container in containers:
             used = environment_references(containers[fact.container])
             yield from (((kind, namespace, name), proof) for kind, name in used)
+
+
+def reads_cgroups(recording: Recording) -> bool:
+    """Whether the recorded kubelets know what a running pod's cgroup has: from their flags, or from what they report.
+
+    Source: pkg/kubelet/kubelet_pods.go: the resources of a running pod in generateAPIPodStatus
+    """
+    flags = recording.about.get("flags_not_default", {})
+    told = flags.get("kubelet", {}) if isinstance(flags, Mapping) else {}
+    if isinstance(told, Mapping) and "cgroupsPerQOS" in told:
+        return bool(told["cgroupsPerQOS"])
+    return not any(_hides_cpu(write) for write in recording.changes() if write.key[0] == "Pod")
+
+
+def _hides_cpu(write: RecordedWrite) -> bool:
+    """Whether a pod that asks for CPU, and was running before, is reported without it."""
+    if write.old is None or write.new is None or write.subresource != "status":
+        return False
+    if write.old.json.get("status", {}).get("phase") != "Running":
+        return False
+    status, asked = write.new.json.get("status", {}), pod_requests(write.new.typed, overhead=False)
+    shown = status.get("resources", {}).get("requests", {})
+    return status.get("phase") == "Running" and "cpu" in asked and "cpu" not in shown

@@ -18,7 +18,7 @@ from k8sfsm.trace.history import Document, Recording
 from k8sfsm.verify.replay.choices import RecordedChoices
 from k8sfsm.verify.replay.environment import recorded_runtime
 from k8sfsm.verify.replay.inputs import inputs_of
-from k8sfsm.verify.replay.kubelets import tries
+from k8sfsm.verify.replay.kubelets import reads_cgroups, tries
 from k8sfsm.verify.replay.lagging import RecordedReplicaSetController, RecordedScheduler
 from k8sfsm.verify.replay.tracks import Version
 
@@ -96,7 +96,7 @@ def predict(recording: Recording, progress: Progress | None = None) -> Predictio
         options=Options(extra_root_bundles=_extra_bundles(recording)),
     )
     engine.run(until=start)
-    for entry in inputs_of(recording, played_actors(engine)):
+    for entry in inputs_of(recording, engine):
         engine.schedule(entry.action, entry.at)
     total = max(end - start, 1)
     stop = None if progress is None else _reporter(progress, start, total)
@@ -112,11 +112,6 @@ def _reporter(progress: Progress, start: int, total: int) -> Callable[[Engine], 
         return False
 
     return report
-
-
-def played_actors(engine: Engine) -> frozenset[str]:
-    """The actors whose writes are predicted."""
-    return frozenset(name.partition("/")[0] for name in engine.actors) | {"apiserver"}
 
 
 def _nodes(recording: Recording) -> tuple[str, ...]:
@@ -135,13 +130,11 @@ def _initial_store(documents: tuple[Document, ...]) -> Store:
 
 def _kubelet_settings(recording: Recording) -> Settings:
     """How the recorded kubelets were set up; probes were answered at the times that are recorded."""
-    flags = recording.about.get("flags_not_default", {})
-    kubelet = flags.get("kubelet", {}) if isinstance(flags, Mapping) else {}
     return Settings(
         node="",
         probing=False,
         heartbeats=False,
-        reads_cgroups=bool(kubelet.get("cgroupsPerQOS", False)),
+        reads_cgroups=reads_cgroups(recording),
         tries=tries(recording),
     )
 

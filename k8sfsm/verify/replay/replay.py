@@ -9,8 +9,9 @@ from attrs import field, frozen
 
 from k8sfsm.objects import to_json
 from k8sfsm.request import Key
+from k8sfsm.trace.case import Finding
 from k8sfsm.trace.history import Recording
-from k8sfsm.trace.integrity import Finding, check_integrity
+from k8sfsm.trace.integrity import check_integrity
 from k8sfsm.verify.replay.compare import (
     Divergence,
     compare_events,
@@ -19,23 +20,27 @@ from k8sfsm.verify.replay.compare import (
     compare_tracks,
     events_of,
 )
+from k8sfsm.verify.replay.inputs import played_actors
 from k8sfsm.verify.replay.predict import (
     Prediction,
     Progress,
     initial_versions,
-    played_actors,
     predict,
     recorded_versions,
 )
 from k8sfsm.verify.replay.tracks import Version, tracks_of
+from k8sfsm.verify.replay.values import compare_values
 
 
 @frozen
 class Verdict:
-    """The outcome of a replay. `findings`: where the recording breaks the API server's own laws."""
+    """The outcome of a replay. `findings`: where the recording breaks the API server's own laws.
+
+    `prediction` is None where the recording is so damaged that nothing can be predicted; there are findings then.
+    """
 
     recording: Recording
-    prediction: Prediction
+    prediction: Prediction | None
     findings: tuple[Finding, ...] = ()
     divergences: tuple[Divergence, ...] = ()
     compared: dict[str, int] = field(factory=dict)
@@ -47,7 +52,28 @@ class Verdict:
 
 
 def replay(recording: Recording, progress: Progress | None = None) -> Verdict:
-    """Predict a recording from its inputs and compare. Divergences are in order of time."""
+    """Predict a recording from its inputs and compare. Divergences are in order of time.
+
+    A history that breaks the laws is compared all the same, if that can be done.
+    """
+    findings = (*_unread(recording), *check_integrity(recording))
+    try:
+        return _compared(recording, findings, progress)
+    except Exception:
+        if not findings:
+            raise
+        return Verdict(recording, None, findings)
+
+
+def _unread(recording: Recording) -> tuple[Finding, ...]:
+    """What the reader could not make sense of."""
+    return tuple(
+        Finding(rule="trace/readable", message=problem, file="", line=0, key=("", "", ""))
+        for problem in recording.problems
+    )
+
+
+def _compared(recording: Recording, findings: tuple[Finding, ...], progress: Progress | None) -> Verdict:
     prediction = predict(recording, progress)
     machines = prediction.engine.api.machines
     played = played_actors(prediction.engine)
@@ -61,12 +87,13 @@ def replay(recording: Recording, progress: Progress | None = None) -> Verdict:
         *_strays(prediction),
         *compare_existence(recorded, predicted),
         *compare_tracks(left, right),
+        *compare_values(_states(recorded), _states(predicted)),
         *compare_events(events_of(_by(played, recorded)), events_of(predicted), end, _probes_logged(recording)),
         *compare_final(theirs, ours, end, prediction.rules),
     ]
     found.sort(key=lambda divergence: (divergence.at, divergence.key, divergence.aspect))
     compared = {"objects": len(theirs), "tracks": len(left), "writes": len(recorded) - len(initial)}
-    return Verdict(recording, prediction, tuple(check_integrity(recording)), tuple(found), compared)
+    return Verdict(recording, prediction, findings, tuple(found), compared)
 
 
 def _by(actors: Collection[str], versions: tuple[Version, ...]) -> tuple[Version, ...]:
