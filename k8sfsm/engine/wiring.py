@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 from k8sfsm.apiserver import Sender
 from k8sfsm.engine.cluster import Component, Controller, EventSource, Watch, Wiring
@@ -69,5 +69,16 @@ def account_of(actor: str, node: str = "") -> str:
 
 
 def event_component(actor: str) -> str:
-    """The component that an actor's Events name as their source."""
-    return "default-scheduler" if actor == "kube-scheduler" else actor
+    """The component that an actor's Events name as their source.
+
+    Source: pkg/controller/endpointslice/endpointslice_controller.go: NewController; the others' constructors
+    """
+    return EVENT_COMPONENTS.get(actor, actor)
+
+
+EVENT_COMPONENTS: Final = {
+    "kube-scheduler": "default-scheduler",
+    "endpointslice-controller": "endpoint-slice-controller",
+    "garbage-collector": "garbage-collector-controller",
+}
+"""Actor -> the component that its Events name, where that is another word."""

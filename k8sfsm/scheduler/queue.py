@@ -1,8 +1,9 @@
 """Pods that wait: what the scheduler remembers of a failed attempt, and what wakes it.
 
-Memory: (WAITING, pod uid) -> Waiting, and WAITING -> True from the first one on. A pod in it is in Kubernetes' unschedulable pool; it is tried again when a change
-in the cluster may make a plugin that refused it think otherwise. The back-off queue holds no pod back in an idle
-scheduler (SchedulerPopFromBackoffQ), so a pod that is woken is queued at once.
+Memory: (WAITING, pod uid) -> Waiting, and WAITING -> True from the first one on. A pod in it is in Kubernetes'
+unschedulable pool; it is tried again when a change in the cluster may make a plugin that refused it think otherwise.
+The back-off queue holds no pod back in an idle scheduler (SchedulerPopFromBackoffQ), so a pod that is woken is queued
+at once.
 Source: pkg/scheduler/backend/queue/scheduling_queue.go: isPodWorthRequeuing; plugins/*: EventsToRegister.
 """
 

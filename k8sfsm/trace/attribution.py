@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, cast
 
 from attrs import define, field, frozen
 
+from k8sfsm.engine.wiring import EVENT_COMPONENTS
 from k8sfsm.law import Law
 from k8sfsm.request import Key
 from k8sfsm.trace.history import Document, Verb, WatchType
@@ -28,9 +29,7 @@ Part = Literal[
     "nothing",
 ]
 _COMPONENTS: Final[dict[str, str]] = {
-    "default-scheduler": "kube-scheduler",
-    "kubelet": "kubelet",
-    "horizontal-pod-autoscaler": "horizontal-pod-autoscaler",
+    **{component: actor for actor, component in EVENT_COMPONENTS.items()},
     "controllermanager": "disruption-controller",
     "cidrAllocator": "node-controller",
 }

@@ -64,6 +64,8 @@ class Past:
     covered: frozenset[tuple[str, str, str]] | None = frozenset()
     """(kind, verb, subresource) of the requests that are recorded; None: all are."""
     audited: bool = False
+    start: int = 0
+    """ns; when the history begins."""
     kinds: frozenset[str] = frozenset()
     """Kinds whose objects the history shows."""
     identities: dict[str, tuple[str, str, str]] = field(factory=dict)
@@ -112,9 +114,15 @@ class Past:
             self.names[kind, name] = None
 
     @classmethod
-    def of(cls, initial: Iterable[Document], covered: frozenset[tuple[str, str, str]] | None, audited: bool) -> Past:
+    def of(
+        cls,
+        initial: Iterable[Document],
+        covered: frozenset[tuple[str, str, str]] | None,
+        audited: bool,
+        start: int = 0,
+    ) -> Past:
         """What is known at the start."""
-        past = cls(covered=covered, audited=audited)
+        past = cls(covered=covered, audited=audited, start=start)
         for document in initial:
             past.world.put(document)
         for document in past.objects.values():

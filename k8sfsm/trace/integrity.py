@@ -15,6 +15,7 @@ from k8sfsm.trace.case import Finding, Past, Written, law
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.trace.lines import Json
 from k8sfsm.trace.resources import KINDS, VERSIONS, is_deleting, metadata
+from k8sfsm.trace.timestamps import parse_time
 
 for _laws in ("kept", "moments", "reports", "told", "counts"):
     import_module(f"k8sfsm.trace.{_laws}")
@@ -28,6 +29,7 @@ def check_integrity(recording: Recording) -> Iterator[Finding]:
         recording.initial,
         covered=_covered(recording, requests),
         audited=recording.format in ("recording", "audit") and bool(requests),
+        start=recording.start or 0,
     )
     past.kinds = frozenset([key[0] for key in past.objects] + [write.key[0] for write in recording.changes()])
     for write in recording.writes:
@@ -79,11 +81,18 @@ _KNOWN: Final = frozenset(KINDS.values()) - {"Event"}
 def begins_added(case: Written) -> str:
     """The first change of an object is ADDED."""
     unknown = case.old is None and case.write.key not in case.past.buried
-    if case.write.key[0] == "Event" and case.write.new is not None and (case.write.new.json.get("count") or 0) > 1:
+    if case.write.key[0] == "Event" and _began_before(case):
         return ""
     if case.write.type in (None, "ADDED") or not unknown:
         return ""
     return f"the first change is {case.write.type}, expected ADDED"
+
+
+def _began_before(case: Written) -> bool:
+    """Whether an Event was first recorded before the history begins."""
+    event = case.write.new.json if case.write.new is not None else {}
+    text = event.get("firstTimestamp") or event.get("eventTime")
+    return (event.get("count") or 0) > 1 and (not text or parse_time(str(text)) < case.past.start)
 
 
 @law.invariant

@@ -220,12 +220,6 @@ def replace(path: Path, number: int, **fields: object) -> None:
         ("watch.jsonl", {"ts": 3}, "watch.jsonl:7: ts: expected a string, found a number 3"),
         ("watch.jsonl", {"object": []}, "watch.jsonl:7: object: expected an object, found a list"),
         ("watch.jsonl", {"object": {"kind": "Pod"}}, "watch.jsonl:7: metadata: expected an object, found nothing"),
-        (
-            "watch.jsonl",
-            {"sameSpec": True},
-            "watch.jsonl:7: sameSpec: says that spec is as on the object's line before",
-        ),
-        ("watch.jsonl", {"sameMeta": ["labels"]}, "watch.jsonl:7: sameMeta: says that metadata.labels is as on"),
         ("audit.jsonl", {"verb": None}, "audit.jsonl:7: verb: expected a string, found nothing"),
         ("audit.jsonl", {"user": {"username": 1}}, "audit.jsonl:7: user.username: expected a string, found a number 1"),
         (
@@ -253,6 +247,19 @@ def test_damaged_members_are_told(plain: Path, name: str, fields: dict[str, obje
     with pytest.raises(TraceError) as caught:
         read_recording(plain)
     assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"sameSpec": True}, "sameSpec: says that spec is as on the object's line before, and there is none"),
+        ({"sameMeta": ["labels"]}, "sameMeta: says that metadata.labels is as on the object's line before"),
+    ],
+)
+def test_references_to_lost_lines_are_problems(plain: Path, fields: dict[str, object], message: str) -> None:
+    replace(plain / "watch.jsonl", 7, **fields)
+    [problem] = read_recording(plain).problems
+    assert message in problem and "watch.jsonl:7: Namespace 01-deploy-create: " in problem
 
 
 @pytest.mark.parametrize(
