@@ -180,10 +180,9 @@ def test_patch_applied(whole: Recording) -> None:
     index = find(whole, lambda w: w.verb == "patch" and status_of("Pod")(w))
     assert sent(whole, index, "body", "status/phase", "Unknown") == ["patch-applied"]
     assert "patch-applied" in broken(whole, index, "status/hostIP", "10.9.9.9")
-    order = "status/$setElementOrder~conditions/0/type".replace("~", "/")
     body = json.loads(json.dumps(whole.writes[index].body))
     body["status"]["$setElementOrder/conditions"][0]["type"] = "Other"
-    assert rules(with_write(whole, index, body=body)) == ["patch-applied"], order
+    assert rules(with_write(whole, index, body=body)) == ["patch-applied"]
 
 
 def test_grace_obeyed(whole: Recording) -> None:
@@ -249,7 +248,7 @@ def test_created_now(whole: Recording) -> None:
 
 
 def event(recording: Recording) -> int:
-    return find(recording, lambda w: on("Event", "ADDED", actor="kubelet")(w))
+    return find(recording, on("Event", "ADDED", actor="kubelet"))
 
 
 def test_event_named(whole: Recording) -> None:
@@ -284,7 +283,6 @@ def test_counts_pods(whole: Recording) -> None:
     index = find(whole, lambda w: status_of("ReplicaSet")(w) and w.new.json["status"].get("readyReplicas", 0) > 0)
     for name in ("replicas", "readyReplicas", "availableReplicas", "fullyLabeledReplicas", "terminatingReplicas"):
         assert "counts-pods" in broken(whole, index, f"status/{name}", 40)
-        assert "counts-pods" in broken(whole, index, f"status/{name}", -1)
 
 
 def test_counts_sets(whole: Recording) -> None:

@@ -1,0 +1,293 @@
+"""What holds of Deployments and ReplicaSets, whatever users, containers and faults do, in whatever order.
+
+A longer run: `pytest -m campaign tests/controllers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+import pytest
+from attrs import field, frozen
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from k8sfsm.engine.action import Crash, Lag, Start, Stop
+from k8sfsm.engine.cluster import MANAGER
+from k8sfsm.engine.engine import Engine
+from k8sfsm.engine.policy import Random
+from k8sfsm.engine.standard import standard_engine
+from k8sfsm.node.scripted import ScriptedRuntime
+from k8sfsm.objects import from_json
+from k8sfsm.request import Create, Patch
+from k8sfsm.scenario.user import User
+from k8sfsm.verify.invariants import Violation, check_convergence, check_safety, check_transition
+from k8sfsm.view import View
+
+SECOND: Final = 1_000_000_000
+MINUTE: Final = 60 * SECOND
+START: Final = 1_700_000_000 * SECOND
+NODES: Final = ("node-1", "node-2")
+WEB: Final = "deployment/web"
+HEALTHY: Final = ("sim/web:1", "sim/web:2", "sim/web:3")
+BROKEN: Final = ("sim/exit1-after-2s:1", "sim/ready9999s:1", "sim/notfound:1", "sim/starterror:1")
+FINAL: Final = "sim/web:final"
+STRATEGIES: Final[tuple[Mapping[str, Any], ...]] = (
+    {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+    {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
+    {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "50%", "maxUnavailable": "25%"}},
+    {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "100%", "maxUnavailable": "100%"}},
+    {"type": "Recreate", "rollingUpdate": None},
+)
+
+
+@frozen
+class Deed:
+    """Something that somebody or something does: `what`, on the `number`-th of its objects or values."""
+
+    what: str
+    number: int = 0
+
+
+@frozen
+class Story:
+    """Deeds, each after so many steps of the engine; `seed`: of the interleaving; `strategy`, `size`: at first."""
+
+    seed: int
+    strategy: int
+    size: int
+    deeds: tuple[tuple[int, Deed], ...] = field(factory=tuple)
+
+
+# -- a small cluster --------------------------------------------------------------------------------------------------
+
+
+def manifest(kind: str, name: str, **rest: Any) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, **rest}
+
+
+def web(image: str, size: int, strategy: int) -> dict[str, Any]:
+    probe = {"exec": {"command": ["probe", "ready"]}, "periodSeconds": 5}
+    container = {"name": "app", "image": image, "readinessProbe": probe if "ready" in image else None}
+    pods = {"terminationGracePeriodSeconds": 5, "containers": [container]}
+    spec = {
+        "replicas": size,
+        "progressDeadlineSeconds": 60,
+        "revisionHistoryLimit": 2,
+        "selector": {"matchLabels": {"app": "web"}},
+        "strategy": {name: value for name, value in STRATEGIES[strategy].items() if value},
+        "template": {"metadata": {"labels": {"app": "web"}}, "spec": pods},
+    }
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": spec}
+
+
+@lru_cache(maxsize=1)
+def cluster() -> Engine:
+    engine = standard_engine(NODES, ScriptedRuntime(), now=START)
+    engine.submit(Create(object=from_json(manifest("Namespace", "default"))))
+    for name in NODES:
+        room = {"cpu": "4", "memory": "8Gi", "pods": "110"}
+        ready = {"type": "Ready", "status": "True", "reason": "KubeletReady"}
+        status = {"capacity": room, "allocatable": room, "conditions": [ready]}
+        engine.submit(Create(object=from_json(manifest("Node", name, status=status))))
+        engine.submit(Patch(key=("Node", "", name), body={"spec": {"taints": None}}))
+    engine.run(until=engine.now + 10 * SECOND)
+    return engine
+
+
+class Stage:
+    """A cluster in which a story is played, and all invariants are watched."""
+
+    def __init__(self, story: Story) -> None:
+        self.story = story
+        self.policy = Random(story.seed)
+        self.engine = cluster().fork()
+        self.engine.choices = self.policy.choices
+        self.user = User(self.engine)
+        self.checked = self.engine.store.revision
+
+    def view(self) -> View:
+        return View(self.engine.now, self.engine.store.snapshot, store=self.engine.store)
+
+    def check(self) -> None:
+        """Judge what has happened since the last time."""
+        if self.engine.store.revision == self.checked:
+            return
+        view, found = self.view(), list[Violation]()
+        for change in self.engine.store.changes(self.checked):
+            found += check_transition(change, view)
+        self.checked = self.engine.store.revision
+        assert [*found, *check_safety(view)] == []
+
+    def go(self, steps: int = 1_000_000, until: int | None = None) -> None:
+        """Let so many steps happen, those before `until` (ns), or all until the cluster is at rest."""
+        for _ in range(steps):
+            if self.engine.at_rest or (until is not None and self.engine.now >= until):
+                return
+            self.engine.step(self.policy.pick(self.engine.enabled()))
+            self.check()
+
+    def named(self, kind: str, number: int) -> str | None:
+        """The `number`-th object of a kind, as a user calls it."""
+        objects = tuple(self.engine.store.snapshot.series("in", kind, "default"))
+        return f"{kind.lower()}/{objects[number % len(objects)].metadata.name}" if objects else None
+
+    def does(self, deed: Deed) -> None:
+        DEEDS[deed.what](self, deed.number)
+        self.check()
+
+
+# -- deeds ------------------------------------------------------------------------------------------------------------
+
+
+def image(stage: Stage, number: int) -> None:
+    images = HEALTHY + BROKEN
+    chosen = images[number % len(images)]
+    probe = {"exec": {"command": ["probe", "ready"]}, "periodSeconds": 5} if "ready" in chosen else None
+    container = {"name": "app", "image": chosen, "readinessProbe": probe}
+    stage.user.patch(WEB, {"spec": {"template": {"spec": {"containers": [container]}}}})
+
+
+def delete(stage: Stage, number: int) -> None:
+    stage.user.delete(WEB, ("Background", "Foreground", "Orphan")[number % 3])
+
+
+def delete_pod(stage: Stage, number: int) -> None:
+    pod = stage.named("Pod", number)
+    if pod is not None:
+        stage.user.delete(pod, force=number % 3 == 0, grace=0 if number % 3 == 0 else None)
+
+
+def delete_replica_set(stage: Stage, number: int) -> None:
+    found = stage.named("ReplicaSet", number)
+    if found is not None:
+        stage.user.delete(found, ("Background", "Orphan", "Foreground")[number % 3])
+
+
+def relabel_pod(stage: Stage, number: int) -> None:
+    pod = stage.named("Pod", number)
+    if pod is not None:
+        stage.user.label(pod, {"app": "web" if number % 4 == 0 else "stray"}, overwrite=True)
+
+
+def crash(stage: Stage, number: int) -> None:
+    actor = ("deployment-controller", "replicaset-controller", "garbage-collector", "kube-scheduler")[number % 4]
+    stage.engine.schedule(Crash(actor), stage.engine.now)
+
+
+def lag(stage: Stage, number: int) -> None:
+    kind = ("Deployment", "ReplicaSet", "Pod")[number % 3]
+    stage.engine.schedule(Lag(MANAGER, kind, (1 + number % 7) * SECOND), stage.engine.now)
+
+
+DEEDS: Final[Mapping[str, Callable[[Stage, int], Any]]] = {
+    "apply": lambda stage, n: stage.user.apply(web((HEALTHY + BROKEN)[n % 7], n % 5, n % len(STRATEGIES))),
+    "scale": lambda stage, n: stage.user.scale(WEB, n % 6),
+    "image": image,
+    "undo": lambda stage, n: stage.user.undo(WEB, n % 3),
+    "pause": lambda stage, n: stage.user.pause(WEB),
+    "resume": lambda stage, n: stage.user.resume(WEB),
+    "restart": lambda stage, n: stage.user.restart(WEB),
+    "strategy": lambda stage, n: stage.user.patch(WEB, {"spec": {"strategy": STRATEGIES[n % len(STRATEGIES)]}}),
+    "delete": delete,
+    "delete-pod": delete_pod,
+    "delete-replica-set": delete_replica_set,
+    "relabel-pod": relabel_pod,
+    "crash": crash,
+    "lag": lag,
+    "stop": lambda stage, n: stage.engine.schedule(Stop(MANAGER), stage.engine.now),
+    "start": lambda stage, n: heal_manager(stage),
+}
+
+
+def heal_manager(stage: Stage) -> None:
+    if MANAGER in stage.engine.stopped:
+        stage.engine.schedule(Start(MANAGER), stage.engine.now)
+
+
+def stories(most: int) -> st.SearchStrategy[Story]:
+    deed = st.builds(Deed, st.sampled_from(sorted(DEEDS)), st.integers(0, 59))
+    after = st.sampled_from((0, 1, 3, 10, 30, 100, 300))
+    deeds: st.SearchStrategy[tuple[tuple[int, Deed], ...]] = st.lists(
+        st.tuples(after, deed), min_size=1, max_size=most
+    ).map(tuple)
+    return st.builds(Story, st.integers(0, 999), st.integers(0, len(STRATEGIES) - 1), st.integers(1, 4), deeds)
+
+
+# -- the property -----------------------------------------------------------------------------------------------------
+
+
+def play(story: Story) -> Stage:
+    """Play a story, judging every change; then let it settle, and judge what is left."""
+    stage = Stage(story)
+    stage.user.apply(web(HEALTHY[0], story.size, story.strategy))
+    for steps, deed in story.deeds:
+        stage.go(steps)
+        stage.does(deed)
+    stage.go(10)
+    heal_manager(stage)
+    stage.go(until=stage.engine.now + 2 * MINUTE)
+    settled(stage)
+    return stage
+
+
+def settled(stage: Stage) -> None:
+    if stage.engine.at_rest:
+        assert check_convergence(stage.view()) == ()
+
+
+def finish(stage: Stage) -> None:
+    """A user mends everything: the rollout of the last template must come to its end."""
+    user = stage.user
+    for pod in strays(stage):
+        user.delete(f"pod/{pod}")
+    for _ in range(2):  # an object that is being deleted takes the manifest with it
+        user.apply(web(FINAL, 3, stage.story.strategy))
+        user.patch(WEB, {"spec": {"paused": False, "replicas": 3}})
+        user.image(WEB, FINAL)
+        stage.check()
+        stage.go(until=stage.engine.now + 15 * MINUTE)
+    assert stage.engine.at_rest
+    assert check_convergence(stage.view()) == ()
+    complete(stage)
+
+
+def strays(stage: Stage) -> Iterable[str]:
+    pods = tuple(stage.engine.store.snapshot.series("in", "Pod", "default"))
+    return [pod.metadata.name for pod in pods if pod.metadata.labels.get("app") != "web"]
+
+
+def complete(stage: Stage) -> None:
+    view = stage.view()
+    found = view.get("Deployment", "default", "web")
+    assert found is not None
+    status = found.status
+    assert status.observed_generation == found.metadata.generation
+    counts = (status.replicas, status.updated_replicas, status.ready_replicas, status.available_replicas)
+    assert counts == (3, 3, 3, 3)
+    reasons = {each.type: (each.status, each.reason) for each in status.conditions}
+    assert reasons["Progressing"] == ("True", "NewReplicaSetAvailable") and reasons["Available"][0] == "True"
+    with_pods = [each for each in view.owned("ReplicaSet", found.metadata.uid) if view.owned("Pod", each.metadata.uid)]
+    assert [each.spec.template.spec.containers[0].image for each in with_pods] == [FINAL]
+    assert len(view.owned("Pod", with_pods[0].metadata.uid)) == 3
+
+
+@settings(max_examples=12, database=None, suppress_health_check=list(HealthCheck))
+@given(stories(6))
+def test_invariants_hold_and_rollouts_finish(story: Story) -> None:
+    finish(play(story))
+
+
+@pytest.fixture
+def campaigning(request: pytest.FixtureRequest) -> None:
+    if "campaign" not in (request.config.getoption("-m") or ""):
+        pytest.skip("a campaign: pytest -m campaign tests/controllers")
+
+
+@pytest.mark.campaign
+@pytest.mark.usefixtures("campaigning")
+def test_campaign() -> None:
+    check = given(stories(25))(lambda story: finish(play(story)))
+    settings(max_examples=2000, derandomize=False, database=None, suppress_health_check=list(HealthCheck))(check)()
