@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from attrs import evolve
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -19,6 +18,7 @@ from k8sfsm.spec.code import constants_used, where
 from k8sfsm.spec.graph import Graph, dot, graph, mermaid
 from k8sfsm.spec.lint import Code, Finding, Functions
 from k8sfsm.spec.lint import lint as find
+from k8sfsm.spec.loader import room_names
 from k8sfsm.spec.mistakes import Mistake, Position, did_you_mean
 from k8sfsm.spec.sheet import Sheet, UnknownPath, markdown
 from k8sfsm.spec.sheet import show as sheets_of
@@ -65,15 +65,16 @@ def _code(rooms: tuple[str, ...]) -> tuple[Code, list[Finding]]:
     known: dict[str, Functions] = {
         name: dict(law.functions) for name, law in laws().items() if not rooms or name in rooms
     }
-    used = tuple(constants_used())
+    used = () if rooms else tuple(constants_used())
     return Code(rooms=known, constants=used, where=where), broken
 
 
 def _concerns(finding: Finding, path: Path, rooms: tuple[str, ...]) -> bool:
-    """Whether a finding of a check that looks at all files and modules is about one of the rooms."""
-    if finding.check == "first-line":
-        return finding.at.file.startswith(tuple(f"{path.name}/{room}/" for room in rooms))
-    return finding.check != "import" or any(room in finding.at.file for room in rooms)
+    """Whether a finding is about one of the rooms. Functions are looked at for these rooms only."""
+    if finding.check == "import":
+        return any(room in finding.at.file for room in rooms)
+    own = tuple(f"{path.name}/{room}/" for room in rooms)
+    return finding.at.file.endswith(".py") or finding.at.file.startswith(own)
 
 
 @spec.command()
@@ -85,17 +86,20 @@ def lint(path: Path, rooms: tuple[str, ...], output: str) -> None:
 
     Exit code 0: nothing found; 1: findings; 2: specs that cannot be read.
     """
+    unknown = [room for room in rooms if room not in room_names(path)]
+    if unknown:
+        raise click.BadParameter(f"no room is called '{unknown[0]}', {did_you_mean(unknown[0], room_names(path))}")
     findings: list[Finding | Mistake] = []
     status = FINDINGS
     try:
-        specs = load_specs(path, rooms)
+        load_specs(path, rooms)
+        specs = load_specs(path)
     except SpecError as error:
         findings += error.mistakes
         status = UNREADABLE
     else:
         code, broken = _code(rooms)
-        found = find(evolve(specs, constants={}) if rooms else specs, evolve(code, constants=()) if rooms else code)
-        findings += [each for each in (*broken, *found) if not rooms or _concerns(each, path, rooms)]
+        findings += [each for each in (*broken, *find(specs, code)) if not rooms or _concerns(each, path, rooms)]
     if output == "json":
         click.echo(json.dumps([_finding_json(finding) for finding in findings], indent=2))
     else:

@@ -136,7 +136,11 @@ class Informers:
         return () if waiting is None else waiting.taken()
 
     def relist(self, component: str, kind: str, store: Store) -> bool:
-        """Put everything there is on its way, as a list does. Says whether there is anything."""
+        """Put everything there is on its way, as a list does. Says whether there is anything.
+
+        The cache is what was listed: nothing is left in it of what an earlier process saw.
+        """
+        self._snapshots = self._snapshots.set(component, self.snapshots(component).set(kind, store.snapshot))
         changes = self._as_added(component, kind, store.snapshot)
         self._inbox = self._inbox.set((component, kind), Inbox(list(changes), len(changes)))
         return bool(changes)

@@ -287,10 +287,21 @@ def recreate_never_mixes(change: Change, view: View) -> Iterator[str]:
             yield f"{_name(change.new)} grew while {_name(other)} has {len(running)} pods"
 
 
+def _is_stuck(deployment: Deployment, replica_sets: tuple[ReplicaSet, ...]) -> bool:
+    """Recreate came amid a rolling update, together with another size: every sync is one of scaling, and does nothing.
+
+    Source: pkg/controller/deployment/sync.go: isScalingEvent, scale (which notes a size only in a rolling update).
+    """
+    active = [rs for rs in replica_sets if replicas_of(rs) > 0]
+    noted = [rs.metadata.annotations.get("deployment.kubernetes.io/desired-replicas", "") for rs in active]
+    another_size = any(size.isdigit() and int(size) != replicas_of(deployment) for size in noted)
+    return deployment.spec.strategy.type == "Recreate" and len(active) > 1 and another_size
+
+
 def _at_rest(view: View) -> Iterator[tuple[Deployment, tuple[ReplicaSet, ...]]]:
-    """Deployments that are neither paused nor going, with the ReplicaSets that have their template."""
+    """Deployments that are neither paused nor going nor stuck, with the ReplicaSets that have their template."""
     for obj in view.list("Deployment"):
-        if obj.spec.paused or being_deleted(obj):
+        if obj.spec.paused or being_deleted(obj) or _is_stuck(obj, _owned(obj, view)):
             continue
         template = obj.spec.template
         yield obj, tuple(rs for rs in _owned(obj, view) if same_template(rs.spec.template, template))

@@ -119,7 +119,7 @@ def counts_consistent(view: View) -> Iterator[str]:
 
 @law.invariant
 def generation_not_ahead(view: View) -> Iterator[str]:
-    """No status is about a generation that there has not been."""
+    """At rest no status is about a generation that there has not been."""
     for obj in view.list("ReplicaSet"):
         if obj.status.observed_generation > obj.metadata.generation:
             yield f"ReplicaSet {obj.metadata.namespace}/{obj.metadata.name} reports a generation to come"

@@ -67,7 +67,7 @@ def counts_sets(case: Written) -> str:
     for tally in case.past.ledger.recent(case.write.uid, _since(case)):
         if told[:3] == tally[:3] and _terminating(status, tally[3]):
             return _updated(case, status)
-    now = case.past.ledger.sum_of(case.write.uid)
+    now = _said(OF_SETS[:4], case.past.ledger.sum_of(case.write.uid))
     return f"the status counts {_said(OF_SETS[:4], told)}; its ReplicaSets have {now}, and lately never so"
 
 

@@ -118,7 +118,7 @@ def change_shown(case: Written) -> str:
     pair = case.pair
     if pair is None or _content(pair[0]) != _content(pair[1]):
         return ""
-    unseen = case.write.actor == "user" and "managedFields" not in metadata(pair[1])
+    unseen = case.write.actor == "user" and not case.write.inferred and "managedFields" not in metadata(pair[1])
     return "" if unseen else "the change changes nothing"
 
 

@@ -11,10 +11,6 @@ from k8sfsm.trace.resources import metadata
 from k8sfsm.trace.timestamps import SECOND, format_time, parse_time
 
 
-def _limit(name: str) -> int:
-    return int(constant(name) * SECOND)
-
-
 @law.invariant
 def answered_in_time(case: Written) -> str:
     """An answer follows its request, within the API server's time limit."""
@@ -22,7 +18,7 @@ def answered_in_time(case: Written) -> str:
     if write.received is None or write.completed is None or write.inferred:
         return ""
     taken = write.completed - write.received
-    if 0 <= taken <= _limit("trace_request_limit"):
+    if 0 <= taken <= constant("trace_request_limit") * SECOND:
         return ""
     return f"received at {format_time(write.received)}, answered at {format_time(write.completed)}"
 
@@ -33,7 +29,7 @@ def seen_in_time(case: Written) -> str:
     write = case.write
     if write.shown is None or write.completed is None or write.received is None or write.verb == "deletecollection":
         return ""
-    if write.received <= write.shown <= write.completed + _limit("trace_watch_lag"):
+    if write.received <= write.shown <= write.completed + constant("trace_watch_lag") * SECOND:
         return ""
     return f"received at {format_time(write.received)}, but a watch showed it at {format_time(write.shown)}"
 
@@ -49,7 +45,7 @@ def time_follows_revisions(case: Written) -> str:
     if until is not None and past.received > until:
         return f"made by {format_time(until)}, after a change that was asked for at {format_time(past.received)}"
     late = None if write.shown is None else past.shown - write.shown
-    if late is not None and late > _limit("trace_watch_lag"):
+    if late is not None and late > constant("trace_watch_lag") * SECOND:
         return f"shown at {format_time(write.shown or 0)}, after a change that was shown at {format_time(past.shown)}"
     return ""
 
@@ -77,7 +73,7 @@ def names_what_was(case: Written) -> str:
     if began is None:
         return ""
     for path, text, moment in _fresh(case):
-        if path.rpartition(".")[2] in _NOW and moment < began - _limit("trace_report_lag"):
+        if path.rpartition(".")[2] in _NOW and moment < began - constant("trace_report_lag") * SECOND:
             return f"{path} is {text}, and the write began at {format_time(began)}"
     return ""
 

@@ -59,8 +59,8 @@ def event_about(case: Written) -> str:
     spoken = (about.get("apiVersion"), about.get("kind"), about.get("name"))
     if known is not None and known != (spoken[0] or known[0], *spoken[1:]):
         return f"it is about {' '.join(map(str, spoken))}, but that uid is of {' '.join(map(str, known))}"
-    if spoken[1] == "Node":  # kubelets name their node by itself, others by its uid
-        return ""
+    if spoken[1] == "Node" or not about.get("uid"):
+        return ""  # kubelets name their node by itself, and the taint eviction controller names pods without uid
     if known is None and (str(spoken[1]), str(spoken[2])) in case.past.names:
         return f"its object {spoken[1]} {spoken[2]} never had the uid {about.get('uid')}"
     return ""

@@ -332,4 +332,5 @@ def test_kinds_of_the_invariants() -> None:
         "observed": "convergence",
         "revision-carried": "convergence",
         "status-adds-up": "convergence",
+        "nothing-left-to-do": "convergence",
     }

@@ -231,7 +231,7 @@ def test_invariants() -> None:
     found = Law("replicaset").invariants()
     assert found is not None
     assert [violations(name, *healthy) for name in found.invariants] == [[]] * len(found.invariants)
-    assert [invariant.type for invariant in found.invariants.values()] == ["safety"] * 3 + ["convergence"] * 2
+    assert [invariant.type for invariant in found.invariants.values()] == ["safety"] * 2 + ["convergence"] * 4
     twice = pod("a", owner_references=(reference(owner), reference(replica_set(1, name="other"))))
     assert len(violations("at-most-one-controller", twice)) == 1
     second = reference(replica_set(1, name="other"), controller=False)

@@ -17,6 +17,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
     root.mkdir()
     monkeypatch.setenv("K8SFSM_SPECS", str(root))
     law_module.forget()
+    law_module.import_all()  # what a test imports registers once only, and must be there for later tests
     before = dict(Law._rooms)
 
     def put(name: str, text: str) -> Path:

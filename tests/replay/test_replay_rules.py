@@ -1,0 +1,105 @@
+"""What counts as agreement: every row of specs/replay/controller.yaml, decided from both of its sides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from k8sfsm.verify.replay.compare import MILLISECOND, EventSeen, FieldPair, MissingState, law
+
+LATE = 5_000 * MILLISECOND
+SOON = 50 * MILLISECOND
+EARLY, LATER = "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z"
+COUNTS = ("replicas", "ready_replicas", "available_replicas", "updated_replicas", "unavailable_replicas")
+COUNTED = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas")
+
+
+def state(aspect: str, writer: str, held: int | None) -> MissingState:
+    return MissingState(aspect, writer, held)
+
+
+def pair(path: str, recorded: Any = "a", predicted: Any = "b", kind: str = "Pod") -> FieldPair:
+    return FieldPair(kind, path, recorded, predicted)
+
+
+def seen(reason: str, message: str = "", combined: bool = False, logged: bool = True) -> EventSeen:
+    return EventSeen(reason, message, combined, logged)
+
+
+CASES: list[tuple[str, Any, str, str]] = [
+    ("missing-state", state("spec.replicas", "deployment-controller", 1), "exact", "divergence"),
+    ("missing-state", state("lifecycle", "kubelet", 2_999 * MILLISECOND), "kubelet-merges", "merged"),
+    ("missing-state", state("readiness", "kubelet", 200 * MILLISECOND), "kubelet-merges", "merged"),
+    ("missing-state", state("lifecycle", "kubelet", 3_000 * MILLISECOND), "other", "divergence"),
+    ("missing-state", state("lifecycle", "user", 200 * MILLISECOND), "other", "divergence"),
+    ("missing-state", state("deletion", "kubelet", 200 * MILLISECOND), "other", "divergence"),
+    *(
+        ("missing-state", state(f"status.{name}", "replicaset-controller", 1_000 * MILLISECOND), "counts", "merged")
+        for name in (*COUNTS, "terminating_replicas", "fully_labeled_replicas", "observed_generation")
+    ),
+    ("missing-state", state("status.replicas", "replicaset-controller", 1_001 * MILLISECOND), "other", "divergence"),
+    ("missing-state", state("availability", "replicaset-controller", 100 * MILLISECOND), "level-triggered", "merged"),
+    ("missing-state", state("availability", "replicaset-controller", 101 * MILLISECOND), "other", "divergence"),
+    ("missing-state", state("availability", "replicaset-controller", None), "other", "divergence"),
+    *(
+        ("value", pair(f"status.{name}", kind=kind), "counts", "ignored")
+        for name in (*COUNTED, "terminatingReplicas", "fullyLabeledReplicas")
+        for kind in ("ReplicaSet", "Deployment")
+    ),
+    ("value", pair("status.replicas", kind="StatefulSet"), "other", "known"),
+    ("value", pair("endpoints[].addresses[]", kind="EndpointSlice"), "endpoints", "ignored"),
+    ("value", pair("subsets[].addresses[].ip", kind="Endpoints"), "endpoints", "ignored"),
+    ("value", pair("metadata.deletionGracePeriodSeconds"), "grace", "ignored"),
+    ("value", pair("metadata.deletionTimestamp"), "grace", "ignored"),
+    ("value", pair("status.loadBalancer.ingress[].ipMode", kind="Service"), "ingress", "ignored"),
+    ("value", pair("status.phase"), "other", "known"),
+    ("field", pair("endpoints", kind="EndpointSlice"), "slice-order", "as-a-set"),
+    ("field", pair("metadata.generation", kind="EndpointSlice"), "slice-generation", "ignored"),
+    ("field", pair("metadata.generation"), "other", "equal"),
+    (
+        "field",
+        pair("metadata.annotations.endpoints.kubernetes.io/last-change-trigger-time", EARLY, LATER),
+        "trigger-time",
+        "ignored",
+    ),
+    ("field", pair("metadata.resourceVersion"), "revision", "ignored"),
+    ("field", pair("metadata.managedFields"), "revision", "ignored"),
+    (
+        "field",
+        pair("metadata.annotations.kubectl.kubernetes.io/last-applied-configuration"),
+        "last-applied",
+        "ignored",
+    ),
+    ("field", pair("status.conditions[].lastHeartbeatTime", EARLY, LATER), "heartbeat", "ignored"),
+    ("field", pair("status.images"), "images", "ignored"),
+    ("field", pair("status.startTime", EARLY, LATER), "time", "close"),
+    ("field", pair("status.startTime", EARLY, None), "other", "equal"),
+    ("field", pair("status.phase"), "other", "equal"),
+    ("event", seen("Unhealthy", logged=False), "probes-unknown", "ignored"),
+    ("event", seen("FailedMount"), "mounts", "ignored"),
+    ("event", seen("Unhealthy", "probe errored and resulted in unknown state"), "probe-errors", "ignored"),
+    ("event", seen("Killing", "probe errored"), "others", "counted"),
+    ("event", seen("FailedToCreateEndpoint"), "conflicts", "ignored"),
+    ("event", seen("FailedToUpdateEndpoint"), "conflicts", "ignored"),
+    ("event", seen("Pulled", combined=True), "combined", "ignored"),
+    *(
+        ("event", seen(reason), "retries", "present")
+        for reason in ("Pulling", "Failed", "BackOff", "Unhealthy", "FailedScheduling", "FailedCreate")
+    ),
+    ("event", seen("Scheduled"), "others", "counted"),
+    ("event", seen("Killing", logged=False), "others", "counted"),
+]
+
+
+@pytest.mark.parametrize(("table", "case", "rule", "said"), CASES)
+def test_rows(table: str, case: Any, rule: str, said: str) -> None:
+    decision = law.decide(table, case)
+    assert decision.rule == f"Replay/{table}/{rule}"
+    assert list(decision.outputs.values()) == [said]
+
+
+def test_every_row_is_tested() -> None:
+    [controller] = law.controllers()
+    rows = {(name, rule) for name, table in controller.tables.items() for rule in table.rules}
+    assert rows - {(table, rule) for table, _, rule, _ in CASES} == set()
