@@ -31,6 +31,7 @@ PAGES = (
     ("Commands", "cli.md"),
     ("Histories and traces", "trace-format.md"),
     ("Scenarios", "scenarios.md"),
+    ("Stories", "stories.md"),
     ("What pause is for", "pause.md"),
     ("CPU: request and limit", "cpu.md"),
     ("From Python", "python-api.md"),

@@ -195,7 +195,8 @@ class Plan:
     `steps` are done in order; the first write that fails ends them. `then`, where given, is called with the
     outcomes of all writes that were sent and returns how to go on; it decides on the view the plan was made of.
     Without `then` a failed write is an error of the whole sync. `error` (a text) makes the queue try the key
-    again with its rate limit; `requeue_after` (nanoseconds) puts it back after that time. `periodic` marks that
+    again with its rate limit; `requeue_after` (nanoseconds) puts it back after that time; with `limited` no
+    sooner than the queue's rate limit lets it. `periodic` marks that
     as a heartbeat: a cluster where only heartbeats are left to come is at rest. `detached`: the worker takes the
     next key while the writes are still on their way (the scheduler's binding cycles).
     """
@@ -204,6 +205,7 @@ class Plan:
     then: Callable[[tuple[Outcome, ...]], Plan] | None = None
     error: str = ""
     requeue_after: int | None = None
+    limited: bool = False
     periodic: bool = False
     detached: bool = False
 

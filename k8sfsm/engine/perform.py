@@ -173,7 +173,10 @@ def _finish(engine: Engine, actor: Actor, run: Run) -> None:
     if run.plan.requeue_after is not None:
         if run.plan.periodic:
             engine.heartbeats += 1
-        engine.schedule(Enqueue(name, key, run.plan.periodic), engine.now + run.plan.requeue_after)
+        due = engine.now + run.plan.requeue_after
+        if run.plan.limited:
+            due = max(due, actor.queue.reserve(engine.now))
+        engine.schedule(Enqueue(name, key, run.plan.periodic), due)
     dispatch(engine, actor)
 
 

@@ -120,6 +120,10 @@ class WorkQueue:
         delay = min(self.settings.base_delay << min(count, 62), self.settings.max_delay)
         return max(now + delay, self._bucket.reserve(now))
 
+    def reserve(self, now: int) -> int:
+        """When the limit that all keys share lets one more come back."""
+        return self._bucket.reserve(now)
+
     def succeeded(self, key: Key) -> None:
         """Forget that a key ever failed."""
         self._failures.pop(key, None)

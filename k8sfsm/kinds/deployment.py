@@ -223,7 +223,7 @@ def availability_bounded(change: Change, view: View) -> Iterator[str]:
     if key is None or change.type != "MODIFIED" or replicas_of(rs) >= replicas_of(change.old):
         return
     deployment = view.get(*key)
-    if deployment is None or not _rolls_out(deployment, rs):
+    if deployment is None or not _rolls_out(deployment, change.old, rs):
         return
     kept = sum(min(replicas_of(other), other.status.available_replicas) for other in _owned(deployment, view))
     lost = min(replicas_of(change.old), rs.status.available_replicas) - min(
@@ -233,10 +233,15 @@ def availability_bounded(change: Change, view: View) -> Iterator[str]:
         yield f"{_name(rs)} lost {lost} available pods: {kept} are left, {min_available(deployment)} needed"
 
 
-def _rolls_out(deployment: Deployment, rs: ReplicaSet) -> bool:
-    """The ReplicaSet is an old one of a rolling update, and was scaled for the size that the Deployment has."""
-    noted = rs.metadata.annotations.get("deployment.kubernetes.io/desired-replicas", "")
-    return (
+def _rolls_out(deployment: Deployment, before: ReplicaSet, rs: ReplicaSet) -> bool:
+    """The ReplicaSet is an old one of a rolling update, and was scaled for the size that the Deployment has.
+
+    It was so before the write too: a change of scale is shared out whatever is available.
+    """
+    noted, earlier = (
+        each.metadata.annotations.get("deployment.kubernetes.io/desired-replicas", "") for each in (rs, before)
+    )
+    return noted == earlier and (
         deployment.spec.strategy.type == "RollingUpdate"
         and not same_template(rs.spec.template, deployment.spec.template)
         and noted == str(replicas_of(deployment))
@@ -245,11 +250,17 @@ def _rolls_out(deployment: Deployment, rs: ReplicaSet) -> bool:
 
 @law.invariant
 def revision_grows(change: Change, view: View) -> Iterator[str]:
-    """The revision of a Deployment never falls."""
+    """The revision of a Deployment never falls below one that a ReplicaSet of it has.
+
+    It is counted on from the ReplicaSets there are: once a user has deleted the latest, it falls.
+    """
     if change.type != "MODIFIED" or change.key[0] != "Deployment":
         return
     before, after = (obj.metadata.annotations.get(REVISION, "") for obj in (change.old, change.new))
-    if before.isdigit() and after.isdigit() and int(after) < int(before):
+    if not (before.isdigit() and after.isdigit() and int(after) < int(before)):
+        return
+    carried = (rs.metadata.annotations.get(REVISION, "") for rs in _owned(change.new, view))
+    if any(noted.isdigit() and int(noted) > int(after) for noted in carried):
         yield f"{_name(change.new)} went from revision {before} to {after}"
 
 

@@ -26,7 +26,7 @@ from deployment_objects import (
     with_paused,
 )
 
-from k8sfsm.law import Law
+from k8sfsm.controllers import rest
 from k8sfsm.machine import Machines
 from k8sfsm.objects import (
     Deployment,
@@ -230,7 +230,7 @@ def test_only_the_controller_tells_of_progress() -> None:
 
 # -- invariants -------------------------------------------------------------------------------------------------------
 
-LAW = Law("deployment")
+LAW = rest.deployment_law
 
 
 def broken(name: str, *arguments: Any) -> list[str]:
@@ -284,7 +284,8 @@ def test_availability_bounded() -> None:
 def test_revisions_and_collisions_grow() -> None:
     low, high = deployment(annotations={REVISION: "2"}), deployment(annotations={REVISION: "10"})
     assert broken("revision-grows", *changed(low, high)) == []
-    assert len(broken("revision-grows", *changed(high, low))) == 1
+    assert len(broken("revision-grows", *changed(high, low, replica_set(3)))) == 1
+    assert broken("revision-grows", *changed(high, low, replica_set(2))) == []  # the latest were deleted
     none, some = deployment(), deployment(status=DeploymentStatus(collision_count=1))
     assert broken("collisions-grow", *changed(none, some)) == []
     assert len(broken("collisions-grow", *changed(some, none))) == 1
@@ -316,6 +317,27 @@ def test_at_rest() -> None:
     other = deployment(status=complete_status(), annotations={REVISION: "7"})
     assert len(broken("revision-carried", View.of([other, replica_set(2)]))) == 1
     assert len(broken("status-adds-up", View.of([rested, replica_set(2, 3)]))) == 1
+    known = replica_set(2, annotations={**replica_set(2).metadata.annotations})
+    assert broken("nothing-left-to-do", View.of([rested, known], now=NOW)) == []
+    assert len(broken("nothing-left-to-do", View.of([deployment(), known], now=NOW))) == 1
+    assert len(broken("nothing-left-to-do", View.of([rested], now=NOW))) == 1
+
+
+def test_recreate_amid_a_rollout_of_another_size_stands_still() -> None:
+    stuck = deployment(6, status=complete_status(), strategy=RECREATE)
+    halves = (replica_set(1, 2), replica_set(3, 2))
+    assert broken("one-new-replica-set", View.of([stuck, *halves])) == []
+    assert len(broken("one-new-replica-set", View.of([deployment(6), *halves]))) == 1
+    same_size = deployment(4, strategy=RECREATE)
+    assert len(broken("one-new-replica-set", View.of([same_size, *halves]))) == 1
+    assert len(broken("one-new-replica-set", View.of([stuck, halves[0]]))) == 1
+
+
+def test_a_size_is_shared_out_whatever_is_available() -> None:
+    """The write of a change of scale is no step of the rolling update."""
+    before = replica_set(1, 4, annotations={REVISION: "1", DESIRED: "8", MAXIMUM: "10"})
+    change = changed(before, replica_set(1, 2, available=4), replica_set(2, 1, available=0), deployment())
+    assert broken("availability-bounded", *change) == []
 
 
 def test_kinds_of_the_invariants() -> None:

@@ -418,6 +418,7 @@ def test_a_stuck_rollout_is_looked_at_a_second_after_its_deadline() -> None:
 
 def test_at_the_deadline_the_queue_tries_again_soon() -> None:
     assert stuck("ReplicaSetUpdated", 600).requeue_after == 5_000_000
+    assert stuck("ReplicaSetUpdated", 600).plans[-1].limited and not stuck("ReplicaSetUpdated", 599).plans[-1].limited
     assert stuck("ReplicaSetUpdated", 599).requeue_after == 2 * SECOND
 
 

@@ -216,6 +216,12 @@ def heal_manager(stage: Stage) -> None:
         stage.engine.schedule(Start(MANAGER), stage.engine.now)
 
 
+def told(text: str) -> tuple[tuple[int, Deed], ...]:
+    """Deeds as in "30 scale 4, 3 lag 0": steps, what, number."""
+    parts = (each.split() for each in text.split(", "))
+    return tuple((int(steps), Deed(what, int(number))) for steps, what, number in parts)
+
+
 def stories(most: int) -> st.SearchStrategy[Story]:
     deed = st.builds(Deed, st.sampled_from(sorted(DEEDS)), st.integers(0, 59))
     after = st.sampled_from((0, 1, 3, 10, 30, 100, 300))
@@ -285,10 +291,39 @@ def complete(stage: Stage) -> None:
     assert len(view.owned("Pod", with_pods[0].metadata.uid)) == 3
 
 
-@settings(max_examples=12, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, database=None, suppress_health_check=list(HealthCheck))
 @given(stories(6))
 def test_invariants_hold_and_rollouts_finish(story: Story) -> None:
     finish(play(story))
+
+
+@pytest.mark.parametrize(
+    "story",
+    [
+        # Recreate and another size come amid a rollout: the Deployment stands still until the strategy rolls again.
+        Story(128, 2, 3, told("300 restart 0, 30 pause 0, 30 apply 24, 10 resume 0")),
+        # Restarted while its Pod informer lags, the manager must not go by what it saw before.
+        Story(721, 3, 3, told("100 restart 25, 100 stop 18, 100 crash 30, 30 lag 26")),
+        # A status in flight lands on the ReplicaSet that was made anew under the same name.
+        Story(38, 1, 4, told("300 start 35, 100 strategy 25, 10 apply 59, 100 apply 42, 100 delete-replica-set 3")),
+        # The ReplicaSet with the highest revision is deleted: the revision falls.
+        Story(397, 3, 2, told("300 image 57, 100 delete-replica-set 58, 30 delete-replica-set 26")),
+        # Unseen, two ReplicaSets are made; what is too much is shared out without regard to what is available.
+        Story(185, 0, 4, told("3 lag 16, 30 image 55")),
+    ],
+)
+def test_stories_that_were_found(story: Story) -> None:
+    finish(play(story))
+
+
+def test_a_completed_rollout_that_fails_later_is_looked_at_ten_times_a_second() -> None:
+    """It neither completes nor times out, so its deadline is over for ever: upstream's queue limits the looks."""
+    stage = Stage(Story(1, 4, 1))
+    stage.user.apply(web("sim/exit1-after-2s:1", 1, 4))
+    stage.go(until=stage.engine.now + 3 * MINUTE)
+    steps = stage.engine.steps
+    stage.go(until=stage.engine.now + 30 * SECOND)
+    assert 300 < stage.engine.steps - steps < 900
 
 
 @pytest.fixture

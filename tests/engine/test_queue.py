@@ -49,6 +49,11 @@ def test_retries_back_off_exponentially_and_end_at_the_limit() -> None:
     assert queue.failed(A, 0) == 5 * MILLISECOND
 
 
+def test_coming_back_without_a_failure_is_limited_for_all_keys_together() -> None:
+    queue = WorkQueue(QueueSettings())
+    assert [queue.reserve(0) for _ in range(102)] == [0] * 100 + [100 * MILLISECOND, 200 * MILLISECOND]
+
+
 @given(st.lists(st.integers(0, 500), max_size=60))
 def test_a_bucket_never_grants_more_than_burst_plus_rate(gaps: list[int]) -> None:
     bucket, now, granted = TokenBucket(20, 30), 0, []

@@ -44,6 +44,12 @@ def judge(path: Path, namespace: str = "") -> str:
     return str((*verdict.findings, *verdict.divergences)[0])
 
 
+def everything(path: Path, namespace: str = "") -> list[str]:
+    """All findings and divergences of a recording, as they are printed."""
+    verdict = replay(read_history(path, namespace=namespace))
+    return [str(entry) for entry in (*verdict.findings, *verdict.divergences)]
+
+
 def run(
     made: Iterable[Forgery], folder: Path, namespace: str = "", each: Callable[[Forgery, str], None] | None = None
 ) -> Report:
@@ -73,4 +79,4 @@ def sample(files: Files, seed: int, alterations: int, share: float) -> list[Forg
     return [forgery for forgery in forgeries(files, chance, alterations) if share >= 1 or chance.random() < share]
 
 
-__all__ = ["Report", "TraceError", "judge", "run", "sample"]
+__all__ = ["Report", "TraceError", "everything", "judge", "run", "sample"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -12,6 +13,7 @@ from attrs import evolve
 from k8sfsm.controllers.replicaset import ReplicaSetController
 from k8sfsm.controllers.replicaset_flavour import REPLICA_SETS
 from k8sfsm.engine.line import Line
+from k8sfsm.law import Decision, Law
 from k8sfsm.objects import controller_of
 from k8sfsm.scenario.cluster import START
 from k8sfsm.scenario.loading import load_story, read_story
@@ -58,9 +60,34 @@ BLUNT = (
 """A story, something in it, and what stands there instead when it misses."""
 
 
-@cache
 def played(name: str) -> Play:
-    return play(load_story(FOLDER / f"{name}.yaml"))
+    return _recorded(name)[0]
+
+
+def decided(name: str) -> frozenset[str]:
+    """The rules that decided something in a story."""
+    return _recorded(name)[1]
+
+
+@cache
+def _recorded(name: str) -> tuple[Play, frozenset[str]]:
+    rules: set[str] = set()
+    with pytest.MonkeyPatch.context() as patch:
+        decide, collect = Law.decide, Law.collect
+
+        def decide_and_note(law: Law, table: str, case: Any) -> Decision:
+            decision = decide(law, table, case)
+            rules.add(decision.rule)
+            return decision
+
+        def collect_and_note(law: Law, table: str, case: Any) -> tuple[Decision, ...]:
+            decisions = collect(law, table, case)
+            rules.update(decision.rule for decision in decisions)
+            return decisions
+
+        patch.setattr(Law, "decide", decide_and_note)
+        patch.setattr(Law, "collect", collect_and_note)
+        return play(load_story(FOLDER / f"{name}.yaml")), frozenset(rules)
 
 
 @pytest.mark.parametrize("name", STORIES)
@@ -137,6 +164,11 @@ def test_the_rules_of_the_page_exist() -> None:
     for name, text in sections().items():
         cited = RULE.findall(text)
         assert cited and [rule for rule in cited if rule not in known] == [], name
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_the_rules_of_the_page_decide_in_the_story(name: str) -> None:
+    assert [rule for rule in RULE.findall(sections()[name]) if rule not in decided(name)] == []
 
 
 @pytest.mark.parametrize("name", STORIES)

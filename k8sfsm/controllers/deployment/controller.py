@@ -131,7 +131,7 @@ def refuse_strategy(case: Working, decision: Decision) -> Phase:
 
 def _script(case: Working, decision: Decision) -> Script:
     yield from perform(law, decision, case)
-    return End(case.requeue_after)
+    return End(case.requeue_after, limited=case.limited)
 
 
 class DeploymentController:

@@ -160,4 +160,5 @@ def requeue_after_deadline(case: Working, decision: Decision) -> Phase:
 def requeue_soon(case: Working, decision: Decision) -> Phase:
     """Come back after the queue's shortest delay: upstream's AddRateLimited, whose count the good end resets."""
     case.requeue_after = round(law.controller().queue.base_delay_ms * _MILLISECOND)
+    case.limited = True
     yield from ()

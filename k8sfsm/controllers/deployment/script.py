@@ -30,9 +30,10 @@ class SyncError(Exception):
 
 @frozen
 class End:
-    """How a script ended well: `requeue_after` (ns), if the key is to come back by itself."""
+    """How a script ended well: `requeue_after` (ns), if the key is to come back by itself; `limited`: see `Plan`."""
 
     requeue_after: int | None = None
+    limited: bool = False
 
 
 Script: TypeAlias = Generator[Step, "Outcome | None", End]
@@ -93,7 +94,7 @@ class _Run:
                 answers.append(None)
                 step = self.live.send(None)
         except StopIteration as end:
-            return Plan(steps=tuple(steps), requeue_after=end.value.requeue_after)
+            return Plan(steps=tuple(steps), requeue_after=end.value.requeue_after, limited=end.value.limited)
         except SyncError as error:
             return Plan(steps=tuple(steps), error=str(error) if error.retry else "")
         steps.append(step)

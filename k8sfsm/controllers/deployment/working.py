@@ -29,7 +29,7 @@ class Working:
 
     `claimed`: the ReplicaSets as cached; `new_rs`, `old_rss`: as last found; `created`: the outcome of a creation;
     `unsaved`: the status holds something that was not written yet; `scaled`: the step before changed a size;
-    `requeue_after`: ns after which the key comes back by itself.
+    `requeue_after`: ns after which the key comes back by itself, `limited` by the queue's rate limit.
     """
 
     view: View
@@ -42,6 +42,7 @@ class Working:
     scaled: bool = False
     new_status: DeploymentStatus = field(factory=DeploymentStatus)
     requeue_after: int | None = None
+    limited: bool = False
 
     @property
     def all_rss(self) -> tuple[ReplicaSet, ...]:
