@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -216,17 +217,21 @@ def test_a_reader_who_has_seen_enough(words: tuple[str, ...]) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 def test_ctrl_c() -> None:
-    # A pipe as input that nobody writes to: the program waits in it.
+    # A pipe as input that nobody writes to: the program waits in it. A job in the background ignores the signal, and
+    # so would what it starts.
     with subprocess.Popen(
         [sys.executable, "-m", "k8sfsm_cli", "run", "-"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     ) as process:
-        assert process.stderr is not None
         time.sleep(1.5)
         process.send_signal(signal.SIGINT)
-        said = process.stderr.read().decode()
+        try:
+            said = process.communicate(timeout=20)[1].decode()
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert said.strip().splitlines()[-1:] == ["k8sfsm: interrupted"]
     assert "Traceback" not in said

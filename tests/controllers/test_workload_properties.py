@@ -20,7 +20,7 @@ from k8sfsm.engine.engine import Engine
 from k8sfsm.engine.policy import Random
 from k8sfsm.engine.standard import standard_engine
 from k8sfsm.node.scripted import ScriptedRuntime
-from k8sfsm.objects import from_json
+from k8sfsm.objects import controller_of, from_json
 from k8sfsm.request import Create, Patch
 from k8sfsm.scenario.user import User
 from k8sfsm.verify.invariants import Violation, check_convergence, check_safety, check_transition
@@ -142,8 +142,13 @@ class Stage:
         return f"{kind.lower()}/{objects[number % len(objects)].metadata.name}" if objects else None
 
     def does(self, deed: Deed) -> None:
+        self.hurry()
         DEEDS[deed.what](self, deed.number)
         self.check()
+
+    def hurry(self) -> None:
+        """What was decided before a user changed the bounds may still be on its way."""
+        self.blind_until = max(self.blind_until, self.engine.now + SECOND // 2)
 
 
 # -- deeds ------------------------------------------------------------------------------------------------------------
@@ -206,14 +211,19 @@ DEEDS: Final[Mapping[str, Callable[[Stage, int], Any]]] = {
     "relabel-pod": relabel_pod,
     "crash": crash,
     "lag": lag,
-    "stop": lambda stage, n: stage.engine.schedule(Stop(MANAGER), stage.engine.now),
+    "stop": lambda stage, n: at_once(stage, Stop(MANAGER)),
     "start": lambda stage, n: heal_manager(stage),
 }
 
 
+def at_once(stage: Stage, fault: Stop | Start) -> None:
+    stage.engine.schedule(fault, stage.engine.now)
+    stage.engine.step(fault)
+
+
 def heal_manager(stage: Stage) -> None:
     if MANAGER in stage.engine.stopped:
-        stage.engine.schedule(Start(MANAGER), stage.engine.now)
+        at_once(stage, Start(MANAGER))
 
 
 def told(text: str) -> tuple[tuple[int, Deed], ...]:
@@ -256,9 +266,10 @@ def settled(stage: Stage) -> None:
 def finish(stage: Stage) -> None:
     """A user mends everything: the rollout of the last template must come to its end."""
     user, strategy = stage.user, stage.story.strategy
-    for pod in strays(stage):
-        user.delete(f"pod/{pod}")
-    for _ in range(2):  # an object that is being deleted takes the manifest with it
+    for _ in range(3):  # an object that is being deleted takes the manifest with it
+        stage.hurry()
+        for pod in strays(stage):
+            user.delete(f"pod/{pod}")
         user.apply(web(FINAL, 3, strategy))
         user.patch(WEB, {"spec": {"strategy": STRATEGIES[strategy]}})
         user.patch(WEB, {"spec": {"paused": False, "replicas": 3}})
@@ -273,7 +284,7 @@ def finish(stage: Stage) -> None:
 
 def strays(stage: Stage) -> Iterable[str]:
     pods = tuple(stage.engine.store.snapshot.series("in", "Pod", "default"))
-    return [pod.metadata.name for pod in pods if pod.metadata.labels.get("app") != "web"]
+    return [pod.metadata.name for pod in pods if controller_of(pod) is None]
 
 
 def complete(stage: Stage) -> None:
