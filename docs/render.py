@@ -30,6 +30,8 @@ PAGES = (
     ("The format of specs", "spec-format.md"),
     ("Commands", "cli.md"),
     ("Histories and traces", "trace-format.md"),
+    ("Replay", "replay.md"),
+    ("Performance", "performance.md"),
     ("Scenarios", "scenarios.md"),
     ("Stories", "stories.md"),
     ("What pause is for", "pause.md"),

@@ -195,7 +195,7 @@ def test_an_output_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_an_unreadable_file_as_a_program(file: Path) -> None:
     file.write_text(GOOD[:50], "utf-8")
-    command = [sys.executable, "-m", "k8sfsm_cli", "trace", "show", file]
+    command = [sys.executable, "-m", "k8sfsm_cli", "trace", "show", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"k8sfsm: {file}:")
@@ -224,7 +224,7 @@ def test_ctrl_c() -> None:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - this process has one thread
     ) as process:
         time.sleep(1.5)
         process.send_signal(signal.SIGINT)

@@ -337,14 +337,7 @@ def test_a_completed_rollout_that_fails_later_is_looked_at_ten_times_a_second() 
     assert 300 < stage.engine.steps - steps < 900
 
 
-@pytest.fixture
-def campaigning(request: pytest.FixtureRequest) -> None:
-    if "campaign" not in (request.config.getoption("-m") or ""):
-        pytest.skip("a campaign: pytest -m campaign tests/controllers")
-
-
 @pytest.mark.campaign
-@pytest.mark.usefixtures("campaigning")
 def test_campaign() -> None:
     check = given(stories(25))(lambda story: finish(play(story)))
     settings(max_examples=2000, derandomize=False, database=None, suppress_health_check=list(HealthCheck))(check)()

@@ -94,14 +94,7 @@ def test_the_message_names_the_object(deed: str, tmp_path: Path) -> None:
     assert told >= 5
 
 
-@pytest.fixture
-def campaigning(request: pytest.FixtureRequest) -> None:
-    if "campaign" not in (request.config.getoption("-m") or ""):
-        pytest.skip("a campaign: pytest -m campaign -s tests/replay")
-
-
 @pytest.mark.campaign
-@pytest.mark.usefixtures("campaigning")
 @pytest.mark.parametrize("name", ["01", "02", "03", "raw"])
 def test_campaign(name: str, tmp_path: Path) -> None:
     """Every write in every way; `pytest -m campaign -s tests/replay` prints the rates."""
