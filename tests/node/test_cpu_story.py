@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
+import yaml
 
 from k8sfsm.kinds.pod_cgroup import pod_cgroup
 from k8sfsm.kinds.pod_qos import qos_class
@@ -15,7 +15,7 @@ from k8sfsm.objects import from_json
 CHECKOUT = Path(__file__).resolve().parents[2]
 PODS = {
     pod["metadata"]["name"]: from_json(pod)
-    for pod in YAML(typ="safe").load((CHECKOUT / "specs" / "scenarios" / "cpu-limit.yaml").read_text())["manifests"]
+    for pod in yaml.safe_load((CHECKOUT / "specs" / "scenarios" / "cpu-limit.yaml").read_text())["manifests"]
 }
 ROWS = re.findall(
     r"^\| (\S+) \| \S+ \| \S+ \| (\w+) \| (\d+) \| (\d+) \| (\S+)", (CHECKOUT / "docs" / "cpu.md").read_text(), re.M
@@ -26,16 +26,17 @@ CPUS = 2
 
 
 @pytest.mark.parametrize(("name", "qos", "shares", "weight", "quota"), ROWS)
-def test_what_the_kernel_is_told(name, qos, shares, weight, quota):
+def test_what_the_kernel_is_told(name: str, qos: str, shares: str, weight: str, quota: str) -> None:
     cgroup = pod_cgroup(PODS[name])
     assert (qos_class(PODS[name]), cgroup.cpu_shares) == (qos, int(shares))
     assert 1 + (cgroup.cpu_shares - 2) * 9999 // 262142 == int(weight)
     assert (cgroup.cpu_quota or 0) / 1000 == (0 if quota == "none" else int(quota))
 
 
-def divided(busy):
+def divided(busy: tuple[str, ...]) -> dict[str, float]:
     """CPUs for each busy Pod: by shares, what a quota leaves over once more among the others."""
-    got, left, room = {}, list(busy), float(CPUS)
+    got: dict[str, float] = {}
+    left, room = list(busy), float(CPUS)
     while left:
         whole = sum(SHARES[name] for name in left)
         full = [name for name in left if room * SHARES[name] / whole > LIMITS[name]]
@@ -55,7 +56,7 @@ def divided(busy):
         (("burstable", "best-effort"), (0, 1.996, 0.004)),
     ],
 )
-def test_who_gets_how_much(busy, expected):
+def test_who_gets_how_much(busy: tuple[str, ...], expected: tuple[float, ...]) -> None:
     got = divided(busy)
     assert tuple(round(got.get(name, 0), 3) for name in SHARES) == expected
     assert len(ROWS) == len(PODS) == 3
