@@ -27,12 +27,24 @@ from k8sfsm.view import View
 law = Law("kubelet")
 
 LEASES: Final = "kube-node-lease"
-_HEALTHY: Final = (
+HEALTHY: Final = (
     ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
     ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
     ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
     ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
 )
+"""Conditions of a node that is well: type, status, reason, message."""
+
+
+def own_labels(node: str) -> dict[str, str]:
+    """The labels that a kubelet gives its Node. Source: pkg/kubelet/kubelet_node_status.go: initialNode."""
+    return {
+        "beta.kubernetes.io/arch": "amd64",
+        "beta.kubernetes.io/os": "linux",
+        "kubernetes.io/arch": "amd64",
+        "kubernetes.io/hostname": node,
+        "kubernetes.io/os": "linux",
+    }
 
 
 @frozen
@@ -104,17 +116,9 @@ def lease_due(case: NodeCase) -> bool:
 def register_node(case: NodeCase, decision: Decision) -> Iterable[Step]:
     """Create the Node, not ready yet."""
     settings = case.settings
-    labels = {
-        "beta.kubernetes.io/arch": "amd64",
-        "beta.kubernetes.io/os": "linux",
-        "kubernetes.io/arch": "amd64",
-        "kubernetes.io/hostname": settings.node,
-        "kubernetes.io/os": "linux",
-        **settings.labels,
-    }
     meta = ObjectMeta(
         name=settings.node,
-        labels=labels,
+        labels={**own_labels(settings.node), **settings.labels},
         annotations={"volumes.kubernetes.io/controller-managed-attach-detach": "true"},
     )
     return (Create(object=Node(metadata=meta, status=_status(case, ready=False))),)
@@ -133,8 +137,8 @@ def _status(case: NodeCase, *, ready: bool) -> NodeStatus:
     base = case.node.status if case.node is not None else NodeStatus()
     now = case.view.now - case.view.now % SECOND
     known = {each.type: each for each in base.conditions}
-    conditions = tuple(_condition(known.get(row[0]), row, now, ready) for row in _HEALTHY)
-    others = tuple(each for each in base.conditions if each.type not in {row[0] for row in _HEALTHY})
+    conditions = tuple(_condition(known.get(row[0]), row, now, ready) for row in HEALTHY)
+    others = tuple(each for each in base.conditions if each.type not in {row[0] for row in HEALTHY})
     capacity: Mapping[str, Any] = base.capacity or {
         name: Quantity.parse(text) for name, text in case.settings.capacity.items()
     }

@@ -9,6 +9,7 @@ from k8sfsm.engine.choices import Seeded
 from k8sfsm.engine.cluster import Latencies
 from k8sfsm.engine.engine import Engine, Tracer
 from k8sfsm.engine.standard import standard_engine
+from k8sfsm.node.registration import HEALTHY, own_labels
 from k8sfsm.node.scripted import ScriptedRuntime
 from k8sfsm.objects import (
     Namespace,
@@ -36,12 +37,6 @@ START: Final = parse_time("2026-01-01T00:00:00Z")
 """When stories begin: ns since the epoch."""
 NAMESPACES: Final = ("default", "kube-node-lease", "kube-public", "kube-system")
 _ZONE: Final = "topology.kubernetes.io/zone"
-_CONDITIONS: Final = (
-    ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
-    ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
-    ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
-    ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
-)
 
 
 def engine_of(story: Story, *, tracer: Tracer | None = None, namespaces: Iterable[str] = ()) -> Engine:
@@ -88,11 +83,7 @@ def _first_objects(nodes: Iterable[NodeSetting], namespaces: Iterable[str]) -> I
 def _node(setting: NodeSetting, number: int) -> Node:
     """A Node that is Ready. Source: pkg/kubelet/kubelet_node_status.go: initialNode, setNodeStatus."""
     labels = {
-        "beta.kubernetes.io/arch": "amd64",
-        "beta.kubernetes.io/os": "linux",
-        "kubernetes.io/arch": "amd64",
-        "kubernetes.io/hostname": setting.name,
-        "kubernetes.io/os": "linux",
+        **own_labels(setting.name),
         **({_ZONE: setting.zone} if setting.zone else {}),
         **setting.labels,
     }
@@ -109,7 +100,7 @@ def _node(setting: NodeSetting, number: int) -> Node:
         status=NodeStatus(
             capacity=capacity,
             allocatable=capacity,
-            conditions=tuple(_condition(*row) for row in _CONDITIONS),
+            conditions=tuple(_condition(*row) for row in HEALTHY),
             addresses=(
                 NodeAddress(type="InternalIP", address=f"192.168.{high}.{low + 1}"),
                 NodeAddress(type="Hostname", address=setting.name),
