@@ -19,7 +19,7 @@ from k8sfsm.apiserver.deletion import Deletion, deletion_of, finished, law
 from k8sfsm.apiserver.names import Chance, generated_name
 from k8sfsm.apiserver.options import Options
 from k8sfsm.apiserver.patch import patched
-from k8sfsm.apiserver.strategy import StrategyCase, prepared_for_create, prepared_for_update
+from k8sfsm.apiserver.strategy import StrategyCase, prepared_event, prepared_for_create, prepared_for_update
 from k8sfsm.apiserver.validation import invalid
 from k8sfsm.machine import Machines, Move
 from k8sfsm.objects import KINDS, Event, Service, evolve, key_of
@@ -91,8 +91,7 @@ class ApiServer:
         plain = store.snapshot.get(key) is None and admitted_unchanged(event, store, self.options, chance)
         if not plain or invalid(None, event):
             return self.handle(store, write, sender, now, chance)
-        second = now - now % SECOND
-        stored = prepared_for_create(event, meta.name, chance.uid(key), second, store.next_version)
+        stored = prepared_event(event, chance.uid(key), now - now % SECOND, store.next_version)
         store, change = store.put(stored, now)
         return Answer(store, Outcome(request=write, code=201, object=stored), (change,))
 

@@ -13,7 +13,7 @@ from k8sfsm.apiserver.deletion import law
 from k8sfsm.apiserver.job import template_labels, with_selector
 from k8sfsm.apiserver.memo import Memo
 from k8sfsm.kinds.pod_qos import qos_class
-from k8sfsm.objects import NamespaceStatus, PodCondition, PodStatus, Unmodelled, evolve
+from k8sfsm.objects import Event, NamespaceStatus, PodCondition, PodStatus, Unmodelled, evolve
 from k8sfsm.value import value
 
 _STRATEGIES: Final = Memo()
@@ -105,6 +105,13 @@ def prepared_for_create(obj: Any, name: str, uid: str, second: int, version: str
     if strategy["own_finalizer"] and strategy["own_finalizer"] not in obj.spec.finalizers:
         changes["spec"] = evolve(obj.spec, finalizers=(*obj.spec.finalizers, strategy["own_finalizer"]))
     return evolve(obj, **changes)
+
+
+def prepared_event(event: Event, uid: str, second: int, version: str) -> Event:
+    """The same for the Event of a recorder, which sets no field that only the server sets."""
+    generation = _strategy("Event")["generation"]
+    meta = evolve(event.metadata, uid=uid, creation_timestamp=second, generation=generation, resource_version=version)
+    return evolve(event, metadata=meta)
 
 
 def prepared_for_update(old: Any, new: Any, subresource_name: str) -> Any:

@@ -8,6 +8,7 @@ Source: staging/src/k8s.io/client-go/tools/record/events_cache.go.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from immutables import Map
@@ -29,6 +30,9 @@ _PER_REASON: Final = ("kubelet",)
 """Components whose spam filter counts the reasons of an object's Events apart; seen in recording 13b."""
 
 
+_NOTHING: Final[Mapping[Any, Any]] = {}
+
+
 @value
 class Similar:
     """Events that differ in their message only: the messages of late, and when the last one came (ns)."""
@@ -45,45 +49,32 @@ class Budget:
     at: int
 
 
-@value
-class Told:
-    """What a recorder keeps about one object.
-
-    `budgets` by reason ("" where the reasons share one); `similar` by (field path, type, reason); `sent`: namespace and
-    name of the Event, by the same and the message under which it was sent.
-    """
-
-    budgets: Mapping[str, Budget]
-    similar: Mapping[tuple[str, ...], Similar]
-    sent: Mapping[tuple[str, ...], tuple[str, str]]
-
-
-_NOTHING_TOLD: Final = Told({}, {}, {})
-
-
 def event_write(
     memory: Memory, record: Record, source: EventSource, store: Store, now: int
 ) -> tuple[Memory, Create | Update | None]:
-    """The recorder's new memory, and the write that the record leads to (None: dropped as spam)."""
+    """The recorder's new memory, and the write that the record leads to (None: dropped as spam).
+
+    The memory has an entry per object: its budgets by reason ("" where the reasons share one), its similar Events by
+    (field path, type, reason), and by these and the message under which one was sent, its namespace and name.
+    """
     regarding = record.regarding
     about = (regarding.kind, regarding.metadata.uid)
-    told = memory.get(about, _NOTHING_TOLD)
+    told = dict(memory.get(about, _NOTHING))
     reason = record.reason if source.component in _PER_REASON else ""
-    budget, allowed = _spent(told.budgets.get(reason), now)
+    told[reason], allowed = _spent(told.get(reason), now)
     kind = (record.field_path, record.type, record.reason)
-    similar, message = _combined(told.similar.get(kind), record.message, now)
+    told[kind], message = _combined(told.get(kind), record.message, now)
     identity = (*kind, COMBINED if message is not record.message else message)
-    known = told.sent.get(identity)
+    known = told.get(identity)
     stored = store.get("Event", *known) if known is not None else None
     write: Create | Update
     if stored is not None and stored.count:
         again = evolve(stored, count=stored.count + 1, last_timestamp=now - now % SECOND, message=message)
-        write, sent = Update(object=again, why=record.why), told.sent
+        write = Update(object=again, why=record.why)
     else:
         event = _event(record, message, source, now, store)
         write = Create(object=event, why=record.why)
-        sent = {**told.sent, identity: (event.metadata.namespace, event.metadata.name)}
-    told = Told({**told.budgets, reason: budget}, {**told.similar, kind: similar}, sent)
+        told[identity] = (event.metadata.namespace, event.metadata.name)
     return memory.set(about, told), write if allowed else None
 
 
@@ -133,7 +124,7 @@ def _event(record: Record, message: str, source: EventSource, now: int, store: S
         type=record.type,
         reason=record.reason,
         message=message,
-        source=Source() if new_api else Source(component=source.component, host=source.host),
+        source=Source() if new_api else _source(source.component, source.host),
         first_timestamp=None if new_api else second,
         last_timestamp=None if new_api else second,
         count=0 if new_api else 1,
@@ -142,3 +133,8 @@ def _event(record: Record, message: str, source: EventSource, now: int, store: S
         reporting_component=source.component,
         reporting_instance=f"{source.component}-{source.host}".rstrip("-") if new_api else source.host,
     )
+
+
+@lru_cache(maxsize=16384)
+def _source(component: str, host: str) -> Source:
+    return Source(component=component, host=host)
