@@ -163,9 +163,11 @@ class Derivation:
             if request.revision != known.revision:
                 yield request.key, "MODIFIED", scaled(known.json, request.answer), request.revision, True
         elif request.answer.get("kind") == "PartialObjectMetadata" and known is not None:
+            state = {**known.json, "metadata": metadata(without_bookkeeping(request.answer))}
             if request.revision > (known.revision or 0):
-                state = {**known.json, "metadata": metadata(without_bookkeeping(request.answer))}
                 yield request.key, "MODIFIED", state, request.revision, True
+            elif request.empties_finalizers:
+                yield request.key, "DELETED", state, None, True
         elif _shows(request):
             yield from self._shown(request, known)
 

@@ -31,13 +31,21 @@ def lines() -> list[dict[str, Any]]:
 
 def test_figures(audit: Recording) -> None:
     assert detect(AUDIT) == "audit" and audit.format == "audit" and audit.namespaces == (SPACE,)
-    assert len(audit.writes) == 240 and sum(1 for _ in audit.changes()) == 215
+    assert len(audit.writes) == 240 and sum(1 for _ in audit.changes()) == 216
     assert sorted({document.key[0] for document in audit.initial}) == ["Node", "PriorityClass"]
     assert Counter(f"{fact.event}/{fact.source}" for fact in audit.environment) == {
         "sandbox-run/status": 6, "container-start/event": 6, "stop-signal/event": 6, "sandbox-stop/status": 6,
         "container-exit/status": 6, "pull-start/event": 4, "pull-done/event": 4,
     }  # fmt: skip
     assert not [key for key in audit.last() if key[0] not in ("Node", "PriorityClass")]
+
+
+def test_the_patch_that_takes_the_last_finalizer_removes_the_object(audit: Recording) -> None:
+    """Its answer, metadata alone, shows the revision before: the garbage collector has let an orphaning owner go."""
+    [orphaned] = [w for w in audit.changes() if w.type == "DELETED" and w.verb == "patch"]
+    assert orphaned.actor == "garbage-collector" and orphaned.key[0] == "ReplicaSet" and orphaned.derived
+    again = [w for w in audit.changes() if w.key == orphaned.key and w.type == "ADDED"]
+    assert len(again) == 2 and again[0].uid == orphaned.uid != again[1].uid
 
 
 def test_what_nobody_logged_is_inferred(audit: Recording) -> None:

@@ -57,6 +57,8 @@ def reconciled(write: RecordedWrite) -> Key:
     document = write.new or write.old
     if write.actor == "endpoint-controller":
         return ("Service", namespace, name)
+    if write.actor == "garbage-collector" and write.verb == "patch" and write.old is not None:
+        return _orphaned_by(write.old.json, namespace) or write.key
     if document is None or wanted == kind:
         return write.key
     meta = document.json.get("metadata", {})
@@ -65,6 +67,12 @@ def reconciled(write: RecordedWrite) -> Key:
     owners = (owner for owner in meta.get("ownerReferences") or () if owner.get("kind") == wanted)
     owner = next(owners, None)
     return (owner["kind"], namespace, owner["name"]) if owner is not None else write.key
+
+
+def _orphaned_by(obj: Mapping[str, Any], namespace: str) -> Key | None:
+    """The owner for whose sake the garbage collector changes an object's owner references."""
+    owners = obj.get("metadata", {}).get("ownerReferences") or ()
+    return next(((owner["kind"], namespace, owner["name"]) for owner in owners if owner.get("controller")), None)
 
 
 def address_of(write: Write) -> tuple[str, str, Key]:
