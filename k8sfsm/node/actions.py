@@ -8,7 +8,8 @@ from typing import Final, Literal
 from attrs import define
 
 from k8sfsm.law import Law
-from k8sfsm.node.container_status import probe_result, restarts_after
+from k8sfsm.node.container_status import probe_result
+from k8sfsm.node.restarts import restarts_after
 from k8sfsm.node.runtime import Instance, PodRuntime
 from k8sfsm.objects.container import Container
 from k8sfsm.objects.pod import Pod
@@ -30,11 +31,12 @@ class Kill:
 
 @define
 class Actions:
-    """What to do with a pod, in this order: kill, create the sandbox, start init containers, start the others."""
+    """What to do with a pod, in this order: kill, create the sandbox, start ephemeral, init and regular containers."""
 
     kill_pod: bool = False
     create_sandbox: bool = False
     attempt: int = 0
+    ephemeral_starts: tuple[str, ...] = ()
     init_starts: tuple[str, ...] = ()
     starts: tuple[str, ...] = ()
     kills: tuple[Kill, ...] = ()
@@ -42,7 +44,12 @@ class Actions:
     @property
     def idle(self) -> bool:
         """Nothing is to be done."""
-        return not (self.kill_pod or self.create_sandbox or self.init_starts or self.starts or self.kills)
+        return not (self.kill_pod or self.create_sandbox or self.queue or self.kills)
+
+    @property
+    def queue(self) -> tuple[str, ...]:
+        """The containers to be started, in order."""
+        return (*self.ephemeral_starts, *self.init_starts, *self.starts)
 
 
 @define(slots=False)
@@ -245,6 +252,9 @@ def compute(case: ActionsCase) -> Actions:
 
 
 def _in_place(case: ActionsCase, actions: Actions) -> Actions:
+    ephemeral = [OneCase(case, each, case.newest(each.name)) for each in case.pod.spec.ephemeral_containers]
+    acts = ((one.container.name, law.decide("ephemeral_container", one).outputs["act"]) for one in ephemeral)
+    actions.ephemeral_starts = tuple(name for name, act in acts if act == "start")
     initialized = _inits(case, actions)
     if actions.kill_pod or not initialized:
         return actions

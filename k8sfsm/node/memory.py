@@ -13,7 +13,9 @@ from k8sfsm.objects import Pod, PodStatus
 from k8sfsm.value import value
 
 Stage: TypeAlias = Literal["new", "syncing", "ending", "ended"]
-Doing: TypeAlias = Literal["none", "volumes", "mount", "sandbox", "pull", "start", "stop", "kill-pod"]
+Doing: TypeAlias = Literal[
+    "none", "volumes", "mount", "sandbox", "pull", "start", "stop", "reset", "remove", "kill-pod"
+]
 
 
 @value(kw_only=True)

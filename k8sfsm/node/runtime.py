@@ -108,7 +108,8 @@ class PodRuntime:
     """What the runtime knows about one pod. `containers`: runs by name, oldest first, the two newest of each.
 
     `settled_at`: when an order of the kubelet was last done; it looks at the pod then, besides its regular relist.
-    `mounted`, `cleaned`: the pod's volumes are mounted; they are not any more.
+    `mounted`, `cleaned`: the pod's volumes are mounted; they are not any more. `removed`: the last attempt of
+    containers that were removed, which their logs' names tell.
     """
 
     sandbox: Sandbox | None = None
@@ -117,6 +118,7 @@ class PodRuntime:
     settled_at: int = 0
     mounted: bool = False
     cleaned: bool = False
+    removed: Map[str, int] = NO_ENTRIES
 
 
 @value(kw_only=True)
@@ -322,6 +324,16 @@ def _change_run(state: State, event: RuntimeEvent, change: Callable[[Instance], 
     return state.set(event.uid, evolve(pod, containers=pod.containers.set(event.container, runs)))
 
 
+def _container_removed(state: State, event: RuntimeEvent) -> State:
+    pod = pod_of(state, event.uid)
+    runs = pod.containers.get(event.container)
+    if not runs:
+        return state
+    left = pod.containers.delete(event.container)
+    removed = pod.removed.set(event.container, runs[-1].attempt)
+    return state.set(event.uid, evolve(pod, containers=left, removed=removed, settled_at=event.at))
+
+
 def _stop_signal(state: State, event: RuntimeEvent) -> State:
     return _change_run(state, event, lambda run: evolve(run, stopping_since=event.at))
 
@@ -381,6 +393,7 @@ _CHANGES: Final[dict[str, Callable[[State, RuntimeEvent], State]]] = {
     "container-start": _container_start,
     "container-start-error": _container_start_error,
     "container-exit": _container_exit,
+    "container-removed": _container_removed,
     "stop-signal": _stop_signal,
     "hook-failed": _hook_failed,
     "probe": _probe,

@@ -275,6 +275,10 @@ class ScriptedRuntime:
             ),
         )
 
+    def remove_container(self, call: Call, now: int, state: State) -> Iterator[Answer]:
+        """The container is forgotten at once."""
+        yield now, _event(call, now, "container-removed")
+
     def clean_up_pod(self, call: Call, now: int, state: State) -> Iterator[Answer]:
         """Volumes are unmounted after a while."""
         due = now + self.latencies.clean_up
@@ -296,6 +300,7 @@ _ANSWERS: Final[Mapping[str, Callable[[ScriptedRuntime, Call, int, State], Itera
     "pull-image": ScriptedRuntime.pull_image,
     "start-container": ScriptedRuntime.start_container,
     "stop-container": ScriptedRuntime.stop_container,
+    "remove-container": ScriptedRuntime.remove_container,
     "probe": ScriptedRuntime.probe,
     "clean-up-pod": ScriptedRuntime.clean_up_pod,
     "remove-pod": ScriptedRuntime.remove_pod,

@@ -10,6 +10,7 @@ from attrs import define, field, frozen
 from k8sfsm.law import Law
 from k8sfsm.lazy import lazy
 from k8sfsm.node.conditions import OWNED
+from k8sfsm.node.container_status import Place
 from k8sfsm.node.memory import Doing, PodMemory, Stage, Work
 from k8sfsm.node.phase import TERMINAL
 from k8sfsm.node.references import missing_volume
@@ -21,6 +22,7 @@ from k8sfsm.view import View
 law = Law("kubelet")
 
 SECOND: Final = 1_000_000_000
+_LISTS: Final = {"init": "initContainers", "regular": "containers", "ephemeral": "ephemeralContainers"}
 LATE: Final = SECOND // 10
 """How much (ns) later than it happened something may be recorded."""
 
@@ -59,7 +61,7 @@ class Settings:
 class Session:
     """The case of the kubelet's tables for one pod. Actions change `memory` and give steps; `status` is to be sent.
 
-    `runtime`: what the runtime knows of the pod; `containers`: init containers, then the others.
+    `runtime`: what the runtime knows of the pod; `containers`: init, regular, then ephemeral containers.
     """
 
     settings: Settings
@@ -80,7 +82,8 @@ class Session:
 
     def __attrs_post_init__(self) -> None:
         self.runtime = pod_of(self.view.runtime, self.pod.metadata.uid)
-        self.containers = (*self.pod.spec.init_containers, *self.pod.spec.containers)
+        spec = self.pod.spec
+        self.containers = (*spec.init_containers, *spec.containers, *spec.ephemeral_containers)
 
     @property
     def now(self) -> int:
@@ -144,7 +147,13 @@ class Session:
 
     def is_init(self, name: str) -> bool:
         """True for init containers and sidecars."""
-        return any(each.name == name for each in self.pod.spec.init_containers)
+        return self.place(name) == "init"
+
+    def place(self, name: str) -> Place:
+        """In which list of the pod's spec a container is."""
+        if any(each.name == name for each in self.pod.spec.init_containers):
+            return "init"
+        return "ephemeral" if any(each.name == name for each in self.pod.spec.ephemeral_containers) else "regular"
 
     def run(self, name: str) -> Instance | None:
         """The newest run of a container, as the kubelet knows it."""
@@ -200,8 +209,7 @@ class Session:
 
     def record(self, type: Literal["Normal", "Warning"], reason: str, message: str, container: str = "") -> Record:
         """An event about the pod, or about one of its containers."""
-        kind = "initContainers" if container and self.is_init(container) else "containers"
-        path = f"spec.{kind}{{{container}}}" if container else ""
+        path = f"spec.{_LISTS[self.place(container)]}{{{container}}}" if container else ""
         return Record(regarding=self.pod, type=type, reason=reason, message=message, field_path=path)
 
     @property
@@ -319,6 +327,10 @@ def _stop_outcome(session: Session, work: Work) -> Literal["none", "waiting", "d
     return "waiting" if any(_runs(session, name) for name in session.memory.stopping) else "done"
 
 
+def _remove_outcome(session: Session, work: Work) -> Literal["none", "waiting", "done", "failed"]:
+    return "done" if _last(session.runtime, work.name) is None else "waiting"
+
+
 def _kill_outcome(session: Session, work: Work) -> Literal["none", "waiting", "done", "failed"]:
     return "waiting" if anything_running(session) else "done"
 
@@ -331,6 +343,8 @@ _OUTCOMES: Final = {
     "pull": _pull_outcome,
     "start": _start_outcome,
     "stop": _stop_outcome,
+    "reset": _stop_outcome,
+    "remove": _remove_outcome,
     "kill-pod": _kill_outcome,
 }
 

@@ -108,16 +108,14 @@ def order_work(session: Session, decision: Decision) -> Iterable[Step]:
         return _order_sandbox(session, actions)
     if actions.kill_pod:
         return _order_kill(session)
-    queue = (*actions.init_starts, *actions.starts)
     if actions.kills:
-        return _order_stops(session, actions, queue)
-    session.remember(work=Work(queue=queue, began=session.now))
+        return _order_stops(session, actions)
+    session.remember(work=Work(queue=actions.queue, began=session.now))
     return start_next(session, decision)
 
 
 def _order_sandbox(session: Session, actions: Actions) -> Iterable[Step]:
-    queue = (*actions.init_starts, *actions.starts)
-    session.remember(work=Work(queue=queue, began=session.now, attempt=actions.attempt))
+    session.remember(work=Work(queue=actions.queue, began=session.now, attempt=actions.attempt))
     return law.perform(law.decide("mount", session), session)  # type: ignore[return-value]
 
 
@@ -132,9 +130,10 @@ def _own_grace(session: Session) -> int:
     return int(law.constant("default_pod_grace")) if own is None else own
 
 
-def _order_stops(session: Session, actions: Actions, queue: tuple[str, ...]) -> Iterable[Step]:
+def _order_stops(session: Session, actions: Actions) -> Iterable[Step]:
     names = tuple(kill.name for kill in actions.kills)
-    session.remember(work=Work(doing="stop", queue=queue, since=session.now, began=session.now), stopping=names)
+    work = Work(doing="stop", queue=actions.queue, since=session.now, began=session.now)
+    session.remember(work=work, stopping=names)
     steps: list[Step] = []
     for kill in actions.kills:
         steps.append(session.record("Normal", "Killing", kill.message, kill.name))
@@ -152,9 +151,12 @@ def _probe_grace(session: Session, name: str, reason: str) -> int:
 
 
 def stop_call(session: Session, name: str, grace: int) -> Step:
-    """The order to stop a container: its pre-stop hook first, then SIGTERM, and SIGKILL after `grace` seconds."""
+    """The order to stop a container: its pre-stop hook first, then SIGTERM, and SIGKILL after `grace` seconds.
+
+    Without any grace there is no hook. Source: pkg/kubelet/kuberuntime/kuberuntime_container.go: killContainer
+    """
     container, run = session.container(name), session.runtime.containers[name][-1]
-    hook = container.lifecycle.pre_stop if container.lifecycle is not None else None
+    hook = container.lifecycle.pre_stop if container.lifecycle is not None and grace > 0 else None
     return session.call("stop-container", name, grace=grace, attempt=run.attempt, spec=container, pre_stop=hook)
 
 
@@ -380,7 +382,7 @@ def refuse_config(session: Session, decision: Decision) -> Iterable[Step]:
 def start_container(session: Session, decision: Decision) -> Iterable[Step]:
     """Make and start the next run of the container."""
     name, run = session.container_name, session.run(session.container_name)
-    attempt = 0 if run is None else run.attempt + 1
+    attempt = session.runtime.removed.get(name, -1) + 1 if run is None else run.attempt + 1
     work = evolve(session.memory.work, doing="start", name=name, since=session.now, attempt=attempt)
     session.remember(work=work)
     return (session.call("start-container", name, attempt=attempt, spec=session.current),)
