@@ -8,6 +8,7 @@ from typing import Any, Final
 from attrs import define, frozen
 
 from k8sfsm.law import Decision, Law
+from k8sfsm.node.housekeeping import keep_house
 from k8sfsm.node.session import SECOND, Settings
 from k8sfsm.objects import (
     Lease,
@@ -207,11 +208,16 @@ def reconcile_node(settings: Settings, view: View, key: Key) -> Plan:
         steps.append(Remember(key=key, value=NodeMemory(view.now)))
     for table in ("node_status", "node_lease"):
         steps.extend(law.perform(law.decide(table, case), case))
+    left_over = keep_house(view, settings.node)
+    steps.extend(left_over)
     interval = int(law.constant("node_lease_renew_interval")) * SECOND
+    housekeeping = int(law.constant("housekeeping_period")) * SECOND
 
     def answered(outcomes: tuple[Outcome, ...]) -> Plan:
         """A new node turns ready a moment after it is registered."""
         soon = any(isinstance(each.request, Create) and isinstance(each.request.object, Node) for each in outcomes)
+        if left_over:
+            return Plan(requeue_after=housekeeping)
         return Plan(requeue_after=SECOND // 4 if soon else interval, periodic=not soon)
 
     return Plan(steps=tuple(steps), then=answered)

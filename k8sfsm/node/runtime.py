@@ -109,7 +109,7 @@ class PodRuntime:
 
     `settled_at`: when an order of the kubelet was last done; it looks at the pod then, besides its regular relist.
     `mounted`, `cleaned`: the pod's volumes are mounted; they are not any more. `removed`: the last attempt of
-    containers that were removed, which their logs' names tell.
+    containers that were removed, which their logs' names tell. `key`: of the pod, as the sandbox's labels have it.
     """
 
     sandbox: Sandbox | None = None
@@ -119,6 +119,7 @@ class PodRuntime:
     mounted: bool = False
     cleaned: bool = False
     removed: Map[str, int] = NO_ENTRIES
+    key: Key = ("Pod", "", "")
 
 
 @value(kw_only=True)
@@ -216,7 +217,8 @@ def _sandbox_run(state: State, event: RuntimeEvent) -> State:
     if "/" in ip:
         state, ip = _take_address(state, event)
     sandbox = Sandbox(event.attempt, ip, True, event.at)
-    return state.set(event.uid, evolve(pod_of(state, event.uid), sandbox=sandbox, settled_at=event.at))
+    pod = evolve(pod_of(state, event.uid), sandbox=sandbox, settled_at=event.at, key=event.pod)
+    return state.set(event.uid, pod)
 
 
 def _take_address(state: State, event: RuntimeEvent) -> tuple[State, str]:
@@ -370,6 +372,18 @@ def _probe(state: State, event: RuntimeEvent) -> State:
     return _change_run(state, event, note)
 
 
+def _probes_forgotten(state: State, event: RuntimeEvent) -> State:
+    """Who asked has forgotten the answers: of what runs, what was ready and had started up counts as that."""
+    pod = pod_of(state, event.uid)
+    containers = pod.containers
+    for name in sorted(containers):
+        *before, run = containers[name]
+        held = {kind: run.probes[kind] for kind in ("ready", "startup") if kind in run.probes}
+        fresh = {kind: evolve(each, run=0, ok=True) for kind, each in held.items() if each.result}
+        containers = containers.set(name, (*before, evolve(run, probes=Map(fresh))))
+    return state.set(event.uid, evolve(pod, containers=containers))
+
+
 def _volumes_mounted(state: State, event: RuntimeEvent) -> State:
     return state.set(event.uid, evolve(pod_of(state, event.uid), mounted=True))
 
@@ -397,6 +411,7 @@ _CHANGES: Final[dict[str, Callable[[State, RuntimeEvent], State]]] = {
     "stop-signal": _stop_signal,
     "hook-failed": _hook_failed,
     "probe": _probe,
+    "probes-forgotten": _probes_forgotten,
     "volumes-mounted": _volumes_mounted,
     "volumes-unmounted": _volumes_unmounted,
     "pod-removed": _pod_removed,

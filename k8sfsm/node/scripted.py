@@ -275,6 +275,10 @@ class ScriptedRuntime:
             ),
         )
 
+    def forget_probes(self, call: Call, now: int, state: State) -> Iterator[Answer]:
+        """The kubelet has forgotten what probes said."""
+        yield now, _event(call, now, "probes-forgotten")
+
     def remove_container(self, call: Call, now: int, state: State) -> Iterator[Answer]:
         """The container is forgotten at once."""
         yield now, _event(call, now, "container-removed")
@@ -302,6 +306,7 @@ _ANSWERS: Final[Mapping[str, Callable[[ScriptedRuntime, Call, int, State], Itera
     "stop-container": ScriptedRuntime.stop_container,
     "remove-container": ScriptedRuntime.remove_container,
     "probe": ScriptedRuntime.probe,
+    "forget-probes": ScriptedRuntime.forget_probes,
     "clean-up-pod": ScriptedRuntime.clean_up_pod,
     "remove-pod": ScriptedRuntime.remove_pod,
 }

@@ -259,6 +259,12 @@ def marked_deleted(session: Session) -> bool:
 
 
 @law.fact
+def was_rejected(session: Session) -> bool:
+    """The pod was started by an earlier kubelet, and this one did not admit it."""
+    return session.memory.rejected
+
+
+@law.fact
 def handed_back(session: Session) -> bool:
     """The kubelet has asked the API server to remove the pod."""
     return session.memory.returned
