@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from attrs import define
 
 from k8sfsm.law import Decision, Law
-from k8sfsm.node.memory import Work
+from k8sfsm.node.conditions import SHARED
+from k8sfsm.node.memory import Work, eviction_key
 from k8sfsm.node.reporting import report, status_now
 from k8sfsm.node.runtime import newest
 from k8sfsm.node.session import SECOND, Session
 from k8sfsm.node.starting import stop_call
-from k8sfsm.objects import Container
-from k8sfsm.request import Delete, Step
+from k8sfsm.objects import Container, PodCondition, evolve
+from k8sfsm.request import Delete, Remember, Step
 
 law = Law("kubelet")
 
@@ -57,8 +58,41 @@ def _runs(session: Session, name: str) -> bool:
 def begin_ending(session: Session, decision: Decision) -> Iterable[Step]:
     """Drop what was under way, report once more, and start to stop everything."""
     session.remember(work=Work(), stage="ending", stopping=(), ending_since=session.now, grace=_grace(session))
-    report(session, status_now(session), decision)
+    law.perform(law.decide("farewell", session), session)
     return law.perform(law.decide("kill", session), session) or _again(session)  # type: ignore[return-value]
+
+
+@law.fact
+def evicted_now(session: Session) -> bool:
+    """The kubelet evicts the pod."""
+    return session.eviction is not None
+
+
+@law.action
+def report_still(session: Session, decision: Decision) -> Iterable[Step]:
+    """Report the pod as it is."""
+    report(session, status_now(session), decision)
+    return ()
+
+
+@law.action
+def report_eviction(session: Session, decision: Decision) -> Iterable[Step]:
+    """Report that the pod fails, and why."""
+    eviction = session.eviction
+    assert eviction is not None
+    target = PodCondition(
+        type=SHARED,
+        observed_generation=session.pod.metadata.generation,
+        status="True",
+        last_transition_time=session.now - session.now % SECOND,
+        reason="TerminationByKubelet",
+        message=eviction.message,
+    )
+    status = status_now(session)
+    others = tuple(each for each in status.conditions if each.type != SHARED)
+    failed = evolve(status, phase="Failed", reason="Evicted", message=eviction.message, conditions=(*others, target))
+    report(session, failed, decision)
+    return ()
 
 
 def _again(session: Session) -> Iterable[Step]:
@@ -69,6 +103,8 @@ def _again(session: Session) -> Iterable[Step]:
 def _grace(session: Session) -> int:
     """Seconds between SIGTERM and SIGKILL. Source: pkg/kubelet/pod_workers.go: calculateEffectiveGracePeriod"""
     pod = session.pod
+    if session.eviction is not None:
+        return session.eviction.grace
     given = pod.metadata.deletion_grace_period_seconds
     if pod.metadata.deletion_timestamp is not None and given is not None:
         return given
@@ -140,4 +176,5 @@ def delete_object(session: Session, decision: Decision) -> Iterable[Step]:
 def forget_pod(session: Session, decision: Decision) -> Iterable[Step]:
     """The pod is gone everywhere."""
     session.forgotten = True
-    return (session.call("remove-pod"),)
+    forget = Remember(key=eviction_key(session.pod.metadata.uid), value=None)
+    return (session.call("remove-pod"), *(() if session.eviction is None else (forget,)))

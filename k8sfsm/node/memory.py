@@ -45,6 +45,32 @@ class PullBackoff:
     message: str
 
 
+@value
+class Eviction:
+    """The kubelet evicts a pod: the seconds that it gets, and what is said about it."""
+
+    grace: int
+    message: str
+
+
+def eviction_key(uid: str) -> tuple[str, str]:
+    """Under which key the kubelet remembers that it evicts the pod with that uid."""
+    return ("eviction", uid)
+
+
+@value
+class PressureMemory:
+    """What the eviction rounds remember. `looked_at`, `short_at`, `evicted_at` (ns): when the last round was, when
+    memory was last short, and when the pod `evicted` (its uid) was told to go. `wake_at`: when a look is to come.
+    """
+
+    looked_at: int = 0
+    short_at: int | None = None
+    evicted: str = ""
+    evicted_at: int = 0
+    wake_at: int = 0
+
+
 @value(kw_only=True)
 class PodMemory:
     """A pod in the kubelet's memory.

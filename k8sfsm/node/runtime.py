@@ -54,7 +54,7 @@ class Probed:
 @value(kw_only=True)
 class Instance:
     """One run of a container. Times in nanoseconds; `stopped`: the kubelet ordered the end. `resources_known`: the
-    runtime says what the run has been given.
+    runtime says what the run has been given. `memory`: bytes that it uses.
 
     `noticed_at`: when the kubelet is known to have noticed the end; None: at its next relist. `hook_failed`: the
     pre-stop hook did not come to a good end.
@@ -75,6 +75,7 @@ class Instance:
     noticed_at: int | None = None
     hook_failed: bool = False
     resources_known: bool = False
+    memory: int = 0
     probes: Map[str, Probed] = NO_ENTRIES
 
     @property
@@ -124,12 +125,16 @@ class PodRuntime:
 
 @value(kw_only=True)
 class NodeRuntime:
-    """What belongs to the node: images, until when its one pull at a time is busy, addresses in use (-> pod uid)."""
+    """What belongs to the node: images, until when its one pull at a time is busy, addresses in use (-> pod uid).
+
+    `measured`: how much memory containers use is known.
+    """
 
     images: Map[str, Image] = NO_ENTRIES
     pulling_until: int = 0
     last_address: int = 1
     addresses: Map[str, str] = NO_ENTRIES
+    measured: bool = False
 
 
 State: TypeAlias = Map[str, Any]
@@ -140,7 +145,7 @@ class RuntimeEvent:
     """A fact about the environment of one pod, at time `at` (ns); fields that a kind does not use stay empty.
 
     `success`, `failure`: the thresholds of the probe that was answered; `begins`, `ends`: of a pull that may wait;
-    `noticed`: when the kubelet notices an end.
+    `noticed`: when the kubelet notices an end. `memory`: bytes.
     """
 
     at: int
@@ -166,6 +171,7 @@ class RuntimeEvent:
     begins: int = 0
     ends: int = 0
     noticed: int | None = None
+    memory: int = 0
 
 
 Answer: TypeAlias = tuple[int, RuntimeEvent]
@@ -344,6 +350,11 @@ def _hook_failed(state: State, event: RuntimeEvent) -> State:
     return _change_run(state, event, lambda run: evolve(run, hook_failed=True))
 
 
+def _container_memory(state: State, event: RuntimeEvent) -> State:
+    state = state.set(NODE, evolve(node_of(state), measured=True))
+    return _change_run(state, event, lambda run: evolve(run, memory=event.memory))
+
+
 def _container_exit(state: State, event: RuntimeEvent) -> State:
     def end(run: Instance) -> Instance:
         reason = event.reason or ("Error" if event.code else "Completed")
@@ -407,6 +418,7 @@ _CHANGES: Final[dict[str, Callable[[State, RuntimeEvent], State]]] = {
     "container-start": _container_start,
     "container-start-error": _container_start_error,
     "container-exit": _container_exit,
+    "container-memory": _container_memory,
     "container-removed": _container_removed,
     "stop-signal": _stop_signal,
     "hook-failed": _hook_failed,

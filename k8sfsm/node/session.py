@@ -11,7 +11,7 @@ from k8sfsm.law import Law
 from k8sfsm.lazy import lazy
 from k8sfsm.node.conditions import OWNED
 from k8sfsm.node.container_status import Place
-from k8sfsm.node.memory import Doing, PodMemory, Stage, Work
+from k8sfsm.node.memory import Doing, Eviction, PodMemory, Stage, Work, eviction_key
 from k8sfsm.node.phase import TERMINAL
 from k8sfsm.node.references import missing_volume
 from k8sfsm.node.runtime import Instance, PodRuntime, node_of, pod_of
@@ -190,6 +190,12 @@ class Session:
         """Change what the kubelet remembers of the pod."""
         self.memory = evolve(self.memory, **changes)
 
+    @lazy
+    def eviction(self) -> Eviction | None:
+        """That the kubelet evicts the pod, if it does."""
+        found: Eviction | None = self.view.memory.get(eviction_key(self.pod.metadata.uid))
+        return found
+
     def wake(self, at: int) -> None:
         """Look again at `at` (ns) at the latest."""
         known = self.memory.wake_at
@@ -272,12 +278,13 @@ def handed_back(session: Session) -> bool:
 
 @law.fact
 def end_wanted(session: Session) -> bool:
-    """The pod is to be ended: deleted, gone, over in the API, or at its own end."""
+    """The pod is to be ended: deleted, gone, over in the API, evicted, or at its own end."""
     over_at = session.memory.over_at
     return (
         session.object_gone
         or marked_deleted(session)
         or session.pod.status.phase in TERMINAL
+        or session.eviction is not None
         or (over_at is not None and session.now >= over_at)
     )
 
