@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Literal, TypeAlias
 
 from attrs import define
@@ -29,7 +29,8 @@ law = Law("kubelet")
 Kind: TypeAlias = Literal["init", "sidecar", "regular", "ephemeral"]
 Place: TypeAlias = Literal["init", "regular", "ephemeral"]
 LOST_EXIT_CODE: Final = 137
-_ZERO: Final = Quantity.parse("0")
+_MEMORY: Final[Mapping[str, Mapping[str, Quantity]]] = {"zero": {"memory": Quantity.parse("0")}, "spec": {}}
+"""What a container's requests show beside what its spec says."""
 _NO_STATE: Final = ContainerState()
 _BLANK: Final = ContainerState(waiting=ContainerStateWaiting())
 _CREATING: Final = ContainerState(waiting=ContainerStateWaiting(reason="ContainerCreating"))
@@ -216,15 +217,28 @@ def _refused(status: ContainerStatus, error: StartError) -> ContainerStatus:
 def _with_state(case: ContainerCase, state: str, waiting: ContainerState) -> ContainerStatus:
     if case.run is not None:
         return _from_runs(case, state)
-    status = _unseen(case, waiting)
-    if state == "removed":
-        return evolve(status, state=_RESET, last_state=_was_reset(), restart_count=status.restart_count + 1)
-    if state == "passed":
-        return evolve(status, state=_passed())
-    if state == "vanished" and status.last_state.terminated is None:
-        extra = 1 if case.pod.metadata.deletion_timestamp is None else 0
-        return evolve(status, last_state=_vanished(), restart_count=status.restart_count + extra)
-    return status
+    return _WITHOUT_RUN[state](case, _unseen(case, waiting))
+
+
+def _removed(case: ContainerCase, status: ContainerStatus) -> ContainerStatus:
+    return evolve(status, state=_RESET, last_state=_was_reset(), restart_count=status.restart_count + 1)
+
+
+def _gone(case: ContainerCase, status: ContainerStatus) -> ContainerStatus:
+    if status.last_state.terminated is not None:
+        return status
+    extra = 1 if case.pod.metadata.deletion_timestamp is None else 0
+    return evolve(status, last_state=_vanished(), restart_count=status.restart_count + extra)
+
+
+_WITHOUT_RUN: Final[Mapping[str, Callable[[ContainerCase, ContainerStatus], ContainerStatus]]] = {
+    "removed": _removed,
+    "kept": lambda case, status: status,
+    "passed": lambda case, status: evolve(status, state=_passed()),
+    "vanished": _gone,
+    "waiting": lambda case, status: status,
+}
+"""What becomes of the status of a container that the runtime does not know."""
 
 
 def _unseen(case: ContainerCase, waiting: ContainerState) -> ContainerStatus:
@@ -266,10 +280,8 @@ def _from_runs(case: ContainerCase, state: str) -> ContainerStatus:
 def _resources(case: ContainerCase) -> ResourceRequirements:
     """What the container got: its limits and requests, where it runs as the runtime has them."""
     own = case.container.resources
-    requests = own.requests
-    if law.decide("container_resources", case).outputs["memory"] == "zero":
-        requests = {**requests, "memory": _ZERO}
-    return ResourceRequirements(limits=own.limits, requests=requests)
+    added: Mapping[str, Quantity] = _MEMORY[law.decide("container_resources", case).outputs["memory"]]
+    return ResourceRequirements(limits=own.limits, requests={**own.requests, **added} if added else own.requests)
 
 
 def _last_state(case: ContainerCase) -> ContainerState:
@@ -307,7 +319,7 @@ def _state_of(run: Instance, state: str) -> ContainerState:
             container_id=run.id,
         )
         return ContainerState(terminated=ended)
-    return _LOST[state]() if state in _LOST else _BLANK
+    return _OTHER_STATES[state]()
 
 
 def _whole(time: int | None) -> int | None:
@@ -330,6 +342,11 @@ def _lost_in_restart() -> ContainerState:
 
 
 _LOST: Final = {"lost": lost, "lost-in-restart": _lost_in_restart}
+_OTHER_STATES: Final[Mapping[str, Callable[[], ContainerState]]] = {
+    **_LOST,
+    **dict.fromkeys(("blank", "created", "unknown"), lambda: _BLANK),
+}
+"""The state that is shown of a run that neither goes on nor has ended."""
 
 
 def _was_reset() -> ContainerState:

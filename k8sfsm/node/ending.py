@@ -11,7 +11,7 @@ from k8sfsm.node.conditions import SHARED
 from k8sfsm.node.memory import Work, eviction_key
 from k8sfsm.node.reporting import report, status_now
 from k8sfsm.node.runtime import newest
-from k8sfsm.node.session import SECOND, Session
+from k8sfsm.node.session import SECOND, Session, runs_now
 from k8sfsm.node.starting import stop_call
 from k8sfsm.objects import Container, PodCondition, evolve
 from k8sfsm.request import Delete, Remember, Step
@@ -46,12 +46,7 @@ def others_before_it(case: StopCase) -> bool:
     names = [each.name for each in spec.init_containers]
     later = names[names.index(case.container.name) + 1 :]
     waits_for = (*later, *(each.name for each in spec.containers))
-    return any(_runs(case.session, name) for name in waits_for)
-
-
-def _runs(session: Session, name: str) -> bool:
-    run = newest(session.runtime, name)
-    return run is not None and run.state == "running"
+    return any(runs_now(case.session, name) for name in waits_for)
 
 
 @law.action
@@ -120,7 +115,7 @@ def record_kills(session: Session, decision: Decision) -> Iterable[Step]:
     return [
         session.record("Normal", "Killing", f"Stopping container {each.name}", each.name)
         for each in session.containers
-        if _runs(session, each.name)
+        if runs_now(session, each.name)
     ]
 
 
@@ -130,7 +125,7 @@ def stop_in_turn(session: Session, decision: Decision) -> Iterable[Step]:
     spent = (session.now - session.memory.ending_since) // SECOND
     steps = []
     for each in session.containers:
-        if _runs(session, each.name) and law.decide("stop_turn", StopCase(session, each)).outputs["stop"]:
+        if runs_now(session, each.name) and law.decide("stop_turn", StopCase(session, each)).outputs["stop"]:
             steps.append(stop_call(session, each.name, max(session.memory.grace - spent, 0)))
             session.remember(stopping=(*session.memory.stopping, each.name))
     return steps

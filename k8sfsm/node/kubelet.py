@@ -7,6 +7,7 @@ from typing import Any, Final
 import k8sfsm.node.admission
 import k8sfsm.node.ending
 import k8sfsm.node.mounting
+import k8sfsm.node.outcome
 import k8sfsm.node.prober
 import k8sfsm.node.resetting  # noqa: F401  facts and actions of the tables
 from k8sfsm.law import Law, LawError

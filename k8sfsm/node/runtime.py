@@ -7,12 +7,11 @@ The state of a node is an immutable map: pod uid -> `PodRuntime`, and `NODE` -> 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import lru_cache
-from ipaddress import IPv4Network
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from immutables import Map
 
+from k8sfsm.node.addresses import free_address, take_address
 from k8sfsm.objects import evolve
 from k8sfsm.request import Call, Key
 from k8sfsm.value import value
@@ -212,48 +211,21 @@ EMPTY: Final = PodRuntime()
 _KEPT: Final = 2
 
 
-@lru_cache(maxsize=1024)
-def ip_network(cidr: str) -> IPv4Network:
-    """A network from its text."""
-    return IPv4Network(cidr)
-
-
 def _sandbox_run(state: State, event: RuntimeEvent) -> State:
     ip = event.ip
     if "/" in ip:
-        state, ip = _take_address(state, event)
+        node, ip = take_address(node_of(state), event.ip, event.uid)
+        state = state.set(NODE, node)
     sandbox = Sandbox(event.attempt, ip, True, event.at)
     pod = evolve(pod_of(state, event.uid), sandbox=sandbox, settled_at=event.at, key=event.pod)
     return state.set(event.uid, pod)
-
-
-def _take_address(state: State, event: RuntimeEvent) -> tuple[State, str]:
-    """The next free address of the node's network (`event.ip`), round and round as the host-local plugin does."""
-    node = node_of(state)
-    network = ip_network(event.ip)
-    last, size = node.last_address, network.num_addresses
-    ip = ""
-    for _ in range(size):
-        last = last + 1 if last + 2 < size else 2
-        ip = str(network.network_address + last)
-        if ip not in node.addresses:
-            break
-    node = evolve(node, last_address=last, addresses=node.addresses.set(ip, event.uid))
-    return state.set(NODE, node), ip
-
-
-def _free_address(state: State, uid: str, ip: str) -> State:
-    node = node_of(state)
-    if node.addresses.get(ip) != uid:
-        return state
-    return state.set(NODE, evolve(node, addresses=node.addresses.delete(ip)))
 
 
 def _sandbox_stop(state: State, event: RuntimeEvent) -> State:
     pod = pod_of(state, event.uid)
     if pod.sandbox is None:
         return state
-    state = _free_address(state, event.uid, pod.sandbox.ip)
+    state = state.set(NODE, free_address(node_of(state), pod.sandbox.ip, event.uid))
     sandbox = evolve(pod.sandbox, ready=False, stopped_at=event.at)
     return state.set(event.uid, evolve(pod, sandbox=sandbox, settled_at=event.at))
 

@@ -11,9 +11,8 @@ from k8sfsm.law import Law
 from k8sfsm.lazy import lazy
 from k8sfsm.node.conditions import OWNED
 from k8sfsm.node.container_status import Place
-from k8sfsm.node.memory import Doing, Eviction, PodMemory, Stage, Work, eviction_key
+from k8sfsm.node.memory import Doing, Eviction, PodMemory, Stage, eviction_key
 from k8sfsm.node.phase import TERMINAL
-from k8sfsm.node.references import missing_volume
 from k8sfsm.node.runtime import Instance, PodRuntime, node_of, pod_of
 from k8sfsm.objects import Container, HostIP, Pod, PodStatus, evolve
 from k8sfsm.request import Call, Key, Record, Why
@@ -295,74 +294,8 @@ def doing(session: Session) -> Doing:
     return session.memory.work.doing
 
 
-@law.fact
-def outcome(session: Session) -> Literal["none", "waiting", "done", "failed"]:
-    """What has come of the work under way; none: nothing is under way."""
-    work = session.memory.work
-    return _OUTCOMES[work.doing](session, work)
-
-
-def _no_outcome(session: Session, work: Work) -> Literal["none", "waiting", "done", "failed"]:
-    return "none"
-
-
-def _mount_outcome(session: Session, work: Work) -> Literal["none", "waiting", "done", "failed"]:
-    return "done" if session.runtime.mounted else "waiting"
-
-
-def _volumes_outcome(session: Session, work: Work) -> Literal["none", "waiting", "done", "failed"]:
-    if session.now < work.since + work.delay:
-        return "waiting"
-    return "failed" if missing_volume(session.view, session.pod) is not None else "done"
-
-
-def _sandbox_outcome(session: Session, work: Work) -> Literal["none", "waiting", "done", "failed"]:
-    sandbox = session.runtime.sandbox
-    made = sandbox is not None and sandbox.ready and sandbox.attempt == work.attempt
-    return "done" if made else "waiting"
-
-
-def _pull_outcome(session: Session, work: Work) -> Literal["none", "waiting", "done", "failed"]:
-    pull = session.runtime.pulls.get(session.container(work.name).image)
-    if pull is None or pull.state == "asked" or pull.finished_at < work.since:
-        return "waiting"
-    return "done" if pull.state == "done" else "failed"
-
-
-def _start_outcome(session: Session, work: Work) -> Literal["none", "waiting", "done", "failed"]:
-    run = _last(session.runtime, work.name)
-    if run is None or run.attempt != work.attempt:
-        return "waiting"
-    return "done" if run.started_at else "failed"
-
-
-def _stop_outcome(session: Session, work: Work) -> Literal["none", "waiting", "done", "failed"]:
-    return "waiting" if any(_runs(session, name) for name in session.memory.stopping) else "done"
-
-
-def _remove_outcome(session: Session, work: Work) -> Literal["none", "waiting", "done", "failed"]:
-    return "done" if _last(session.runtime, work.name) is None else "waiting"
-
-
-def _kill_outcome(session: Session, work: Work) -> Literal["none", "waiting", "done", "failed"]:
-    return "waiting" if anything_running(session) else "done"
-
-
-_OUTCOMES: Final = {
-    "none": _no_outcome,
-    "volumes": _volumes_outcome,
-    "mount": _mount_outcome,
-    "sandbox": _sandbox_outcome,
-    "pull": _pull_outcome,
-    "start": _start_outcome,
-    "stop": _stop_outcome,
-    "reset": _stop_outcome,
-    "remove": _remove_outcome,
-    "kill-pod": _kill_outcome,
-}
-
-
-def _runs(session: Session, name: str) -> bool:
+def runs_now(session: Session, name: str) -> bool:
+    """The container runs."""
     run = _last(session.runtime, name)
     return run is not None and run.state == "running"
 
@@ -370,7 +303,7 @@ def _runs(session: Session, name: str) -> bool:
 @law.fact
 def anything_running(session: Session) -> bool:
     """A container of the pod runs."""
-    return any(_runs(session, each.name) for each in session.containers)
+    return any(runs_now(session, each.name) for each in session.containers)
 
 
 @law.fact

@@ -33,7 +33,7 @@ from k8sfsm.node.container_status import (
 from k8sfsm.node.phase import TERMINAL, FinalPhaseCase, phase_of
 from k8sfsm.node.restarts import all_removed, restart_wanted
 from k8sfsm.node.runtime import NO_ENTRIES, PodRuntime
-from k8sfsm.objects import evolve
+from k8sfsm.objects import Quantity, evolve
 from k8sfsm.objects.container import Container, ResourceRequirements
 from k8sfsm.objects.pod import ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodStatus
 
@@ -153,8 +153,14 @@ def _resources(case: StatusCase) -> ResourceRequirements:
     pod = case.pod
     verdict = law.decide("pod_resources", case).outputs["resources"]
     requests = pod_requests(pod, overhead=False)
-    if verdict == "memory":
-        return ResourceRequirements(requests={name: each for name, each in requests.items() if name == "memory"})
+    return {"memory": _memory_alone, "spec": _as_asked}[verdict](pod, requests)
+
+
+def _memory_alone(pod: Pod, requests: Mapping[str, Quantity]) -> ResourceRequirements:
+    return ResourceRequirements(requests={name: each for name, each in requests.items() if name == "memory"})
+
+
+def _as_asked(pod: Pod, requests: Mapping[str, Quantity]) -> ResourceRequirements:
     return ResourceRequirements(requests=requests, limits=pod_limits(pod, overhead=False))
 
 
@@ -176,11 +182,13 @@ def _final_phase(case: StatusCase, computed: str) -> tuple[str, str, str]:
     verdict = law.decide("final_phase", FinalPhaseCase(computed, stored.phase, reported.phase, past_deadline(case)))
     chosen = {"computed": computed, "stored": stored.phase, "reported": reported.phase, "failed": "Failed"}
     phase = chosen[verdict.outputs["phase"]]
-    if verdict.outputs["reason"] == "deadline":
-        return phase, "DeadlineExceeded", "Pod was active on the node longer than the specified deadline"
-    if phase != reported.phase or verdict.outputs["reason"] == "dropped":
-        return phase, "", ""
-    return phase, reported.reason or stored.reason, reported.message or stored.message
+    kept = (reported.reason or stored.reason, reported.message or stored.message)
+    reason, message = {
+        "deadline": ("DeadlineExceeded", "Pod was active on the node longer than the specified deadline"),
+        "dropped": ("", ""),
+        "carried": kept if phase == reported.phase else ("", ""),
+    }[verdict.outputs["reason"]]
+    return phase, reason, message
 
 
 def past_deadline(case: StatusCase) -> bool:
@@ -271,8 +279,9 @@ def merged(case: ReportCase, now: int) -> PodStatus:
     if not verdict["disruption"]:
         held = condition_of(stored.conditions, SHARED)
         conditions = conditions if held is None else (held, *conditions)
-    if verdict["phase"] == "stored":
-        status = evolve(status, phase=stored.phase, reason=stored.reason, message=stored.message)
+    source = {"stored": stored, "new": status}[verdict["phase"]]
+    if source is not status:
+        status = evolve(status, phase=source.phase, reason=source.reason, message=source.message)
     if status.phase in TERMINAL:
         conditions = _unready(case.pod, status.phase, conditions, now)
     return evolve(status, conditions=conditions)
