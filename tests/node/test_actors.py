@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 
 from k8sfsm.machine import Machines
-from k8sfsm.objects import ContainerState, ContainerStateRunning, ContainerStatus, PodCondition
+from k8sfsm.objects import Container, ContainerState, ContainerStateRunning, ContainerStatus, PodCondition
 from tests.node.harness import pod_named
 
 MACHINES = Machines.load()
@@ -59,6 +59,8 @@ IS_READY = (PodCondition(type="Ready", status="True"),)
 CREATING = reported(BOUND, "Pending")
 RUNNING = reported(BOUND, "Running", container_statuses=RUNS)
 READY = reported(BOUND, "Running", container_statuses=RUNS, conditions=IS_READY)
+WITH_INITS = evolve(BOUND, spec=evolve(BOUND.spec, init_containers=(Container(name="init"),)))
+INITIALIZED, AGAIN = reported(WITH_INITS, "Running", container_statuses=RUNS), reported(WITH_INITS, "Pending")
 SUCCEEDED, FAILED = reported(BOUND, "Succeeded"), reported(BOUND, "Failed")
 STILL_RUNS = {"container_statuses": RUNS}
 
@@ -116,6 +118,8 @@ def test_makers_and_deleters_of_pods(old, new, actors):
         (RUNNING, reported(BOUND, "Failed", **STILL_RUNS), {"pod-garbage-collector"}),
         (UNBOUND, over(UNBOUND), {"pod-garbage-collector"}),
         (RUNNING, CREATING, set()),
+        (INITIALIZED, AGAIN, {"kubelet"}),
+        (INITIALIZED, moved(AGAIN), set()),
         (CREATING, BOUND, set()),
         (SUCCEEDED, RUNNING, set()),
         (FAILED, RUNNING, set()),
