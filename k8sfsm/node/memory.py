@@ -92,7 +92,7 @@ class PodMemory:
     synced: Any = None
     work: Work = Work()
     start_errors: Map[str, StartError] = NO_ENTRIES
-    backoffs: Map[str, Backoff] = NO_ENTRIES
+    backoffs: Map[tuple[str, str], Backoff] = NO_ENTRIES
     pull_backoffs: Map[str, PullBackoff] = NO_ENTRIES
     held_until: int = 0
     resync_at: int | None = None

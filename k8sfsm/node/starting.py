@@ -8,7 +8,7 @@ from typing import Final
 
 from k8sfsm.law import Decision, Law
 from k8sfsm.node.actions import Actions, ActionsCase, compute
-from k8sfsm.node.backoff import backoff_text, kubelet_backoff
+from k8sfsm.node.backoff import backoff_key, backoff_text, kubelet_backoff
 from k8sfsm.node.container_status import StartError
 from k8sfsm.node.memory import PullBackoff, Work
 from k8sfsm.node.references import missing_reference
@@ -29,7 +29,7 @@ _UPPER: Final = re.compile(r"[A-Z]")
 def must_stay_down(session: Session) -> bool:
     """The container crashed, and its back-off is not over."""
     ended = _last_end(session, session.container_name)
-    known = session.memory.backoffs.get(session.container_name)
+    known = session.memory.backoffs.get(backoff_key(session.current))
     return ended is not None and kubelet_backoff(known, ended, session.now) is None
 
 
@@ -216,7 +216,8 @@ def _retry_at(session: Session) -> int:
     """When to sync again after an error: when the first crash-loop back-off ends, else after a fixed time."""
     ends = []
     for container in session.containers:
-        error, entry = session.memory.start_errors.get(container.name), session.memory.backoffs.get(container.name)
+        error = session.memory.start_errors.get(container.name)
+        entry = session.memory.backoffs.get(backoff_key(container))
         ended = _last_end(session, container.name)
         if error is None or error.reason != "CrashLoopBackOff" or entry is None or ended is None:
             continue
@@ -239,7 +240,7 @@ def _refuse(session: Session, reason: str, message: str) -> None:
 def back_off_start(session: Session, decision: Decision) -> Iterable[Step]:
     """Leave a crashing container down for now."""
     name, pod = session.container_name, session.pod.metadata
-    entry = session.memory.backoffs[name]
+    entry = session.memory.backoffs[backoff_key(session.current)]
     full = f"{pod.name}_{pod.namespace}({pod.uid})"
     _refuse(
         session,
@@ -253,11 +254,11 @@ def back_off_start(session: Session, decision: Decision) -> Iterable[Step]:
 @law.action
 def get_image(session: Session, decision: Decision) -> Iterable[Step]:
     """Get the container's image; its next back-off is settled now."""
-    name, ended = session.container_name, _last_end(session, session.container_name)
+    key, ended = backoff_key(session.current), _last_end(session, session.container_name)
     if ended is not None:
-        entry = kubelet_backoff(session.memory.backoffs.get(name), ended, session.now)
+        entry = kubelet_backoff(session.memory.backoffs.get(key), ended, session.now)
         if entry is not None:
-            session.remember(backoffs=session.memory.backoffs.set(name, entry))
+            session.remember(backoffs=session.memory.backoffs.set(key, entry))
     return law.perform(law.decide("image", session), session)  # type: ignore[return-value]
 
 
