@@ -175,6 +175,12 @@ def inits_unknown(case: ConditionCase) -> bool:
 
 
 @law.fact
+def inits_to_do(case: ConditionCase) -> bool:
+    """An init container is not known to have succeeded, or a sidecar to have started."""
+    return bool(case.inits_without_status or case.incomplete)
+
+
+@law.fact
 def inits_incomplete(case: ConditionCase) -> bool:
     """An init container has not succeeded, or a sidecar has not started."""
     return bool(case.incomplete)

@@ -5,8 +5,8 @@ Source: pkg/kubelet/kuberuntime/kuberuntime_manager.go: SyncPod, getContainersTo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, Literal
 
 from attrs import frozen
 
@@ -57,15 +57,22 @@ def container_place(reset: Reset) -> Place:
     return reset.place
 
 
-def _verdict(session: Session, container: Container) -> dict[str, int | bool]:
-    case = Reset(container, session.place(container.name), newest(session.runtime, container.name))
-    return law.decide("reset", case).outputs  # type: ignore[return-value]
+_TURNS: Final = ("others", "other-inits", "sources", "source-inits")
+
+
+def _verdict(session: Session, name: str) -> Mapping[str, str]:
+    case = Reset(session.container(name), session.place(name), newest(session.runtime, name))
+    return law.decide("reset", case).outputs
+
+
+def _turn(session: Session, container: Container) -> int:
+    return _TURNS.index(_verdict(session, container.name)["turn"])
 
 
 @law.action
 def reset_containers(session: Session, decision: Decision) -> Iterable[Step]:
     """Kill and remove the containers one after the other."""
-    queue = tuple(each.name for each in sorted(session.containers, key=lambda each: _verdict(session, each)["turn"]))
+    queue = tuple(each.name for each in sorted(session.containers, key=lambda each: _turn(session, each)))
     session.remember(work=Work(queue=queue, began=session.now), resync_at=None)
     return reset_next(session, decision)
 
@@ -77,18 +84,20 @@ def reset_next(session: Session, decision: Decision) -> Iterable[Step]:
     while work.queue:
         name, work = work.queue[0], evolve(work, queue=work.queue[1:])
         session.remember(work=evolve(work, doing="none"))
-        verdict = _verdict(session, session.container(name))
-        if verdict["kill"]:
-            session.remember(work=evolve(work, doing="reset", name=name, since=session.now), stopping=(name,))
-            return (session.record("Normal", "Killing", "killing", name), stop_call(session, name, 0))
-        if verdict["remove"]:
-            return _remove(session, name)
+        steps = _ACTS[_verdict(session, name)["act"]](session, name)
+        if steps:
+            return steps
     session.remember(work=Work(), stopping=())
     session.again = True
     return ()
 
 
-def _remove(session: Session, name: str) -> Iterable[Step]:
+def _kill(session: Session, name: str) -> tuple[Step, ...]:
+    session.remember(work=evolve(session.memory.work, doing="reset", name=name, since=session.now), stopping=(name,))
+    return (session.record("Normal", "Killing", "killing", name), stop_call(session, name, 0))
+
+
+def _remove(session: Session, name: str) -> tuple[Step, ...]:
     session.remember(work=evolve(session.memory.work, doing="remove", name=name, since=session.now), stopping=())
     return (session.call("remove-container", name),)
 
@@ -97,6 +106,11 @@ def _remove(session: Session, name: str) -> Iterable[Step]:
 def reset_killed(session: Session, decision: Decision) -> Iterable[Step]:
     """The container has ended: remove it, or leave it as it is."""
     name = session.memory.work.name
-    if _verdict(session, session.container(name))["remove"]:
-        return _remove(session, name)
-    return reset_next(session, decision)
+    return _ACTS[_verdict(session, name)["act"]](session, name) or reset_next(session, decision)
+
+
+_ACTS: Final[Mapping[str, Callable[[Session, str], tuple[Step, ...]]]] = {
+    "kill": _kill,
+    "remove": _remove,
+    "leave": lambda session, name: (),
+}

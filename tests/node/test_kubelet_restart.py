@@ -137,7 +137,7 @@ def test_a_pod_deleted_meanwhile_is_stopped_and_handed_back():
 
 @pytest.mark.parametrize("script", ["", "slow stop"])
 def test_a_pod_that_vanished_meanwhile_is_stopped(script):
-    user, _ = running(script)
+    user, lines = running(script)
     uid = user.object("pod/p").metadata.uid
     user.engine.schedule(Stop(KUBELET), user.engine.now)
     run(user, 1)
@@ -147,6 +147,9 @@ def test_a_pod_that_vanished_meanwhile_is_stopped(script):
     user.engine.schedule(Start(KUBELET), user.engine.now)
     run(user, 12)
     assert set(runtime(user)) == {NODE} and not node_of(runtime(user)).addresses
+    facts = [line.verb for line in lines if line.actor == "environment"]
+    begun = facts.index("component-start")
+    assert facts[begun + 1 :] == ["stop-signal", "container-exit", "sandbox-stop", "pod-removed"]
 
 
 def test_a_pod_that_is_not_admitted_again_is_stopped():

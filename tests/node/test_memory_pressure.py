@@ -127,7 +127,8 @@ def test_pressure_is_said_for_five_minutes_more():
     since = user.engine.now
     assert user.await_that("node/node-1 status.conditions[type=MemoryPressure].status is False", within="10m")
     assert 300 * SECOND <= user.engine.now - since <= 325 * SECOND
-    assert condition(user).reason == "KubeletHasSufficientMemory"
+    held = condition(user)
+    assert (held.reason, held.message) == ("KubeletHasSufficientMemory", "kubelet has sufficient memory available")
 
 
 def test_a_node_under_pressure_takes_no_best_effort_pods():

@@ -10,7 +10,17 @@ import pytest
 from k8sfsm.node.kubelet import Kubelet
 from k8sfsm.node.runtime import pod_of
 from k8sfsm.node.scripted import ScriptedRuntime
-from k8sfsm.objects import Container, EphemeralContainer, ExecAction, Lifecycle, LifecycleHandler, evolve
+from k8sfsm.node.status import StatusCase, generate
+from k8sfsm.objects import (
+    Container,
+    ContainerState,
+    ContainerStateWaiting,
+    EphemeralContainer,
+    ExecAction,
+    Lifecycle,
+    LifecycleHandler,
+    evolve,
+)
 from k8sfsm.objects.container import ContainerRestartRule, ContainerRestartRuleOnExitCodes
 from k8sfsm.printer.pod import pod_row
 from tests.node.harness import World, key, pod_named
@@ -69,7 +79,45 @@ def test_every_container_is_restarted_in_the_same_sandbox():
     phases = [each.status.phase for each in found.history]
     assert phases == sorted(phases[:4]) + phases[4:] and phases[-1] == "Running"
     assert "Pending" in phases[phases.index("Running") :], "its init container runs again"
-    assert condition(found.history[-1], "Initialized").status == "True"
+    initialized = [condition(each, "Initialized") for each in found.history]
+    first = next(place for place, each in enumerate(initialized) if each.status == "True")
+    assert {(each.status, each.reason, each.message) for each in initialized[first:]} == {("True", "", "")}
+
+
+def test_an_init_container_that_asks_for_it():
+    """What was never made is left alone."""
+    found = world(
+        pod_named("p", [Container(name="main", image="img:1")], [source("init")]), ("init", "exit 42 after 2s")
+    )
+    found.run(12)
+    assert set(verbs(found)) == {("remove-container", "init")} and len(verbs(found)) >= 3
+    assert {each.status.phase for each in found.history} == {"Pending"}
+    assert {condition(each, "Initialized").status for each in found.history} == {"False"}
+
+
+def test_a_container_that_is_lost_meanwhile():
+    """The runtime has lost track of it."""
+    pod = pod_named("p", [Container(name="main", image="img:1"), source()])
+    found = world(pod)
+    found.run(3)
+    stored, runtime = found.objects[key("p")], found.state["uid-p"]
+    lost = evolve(runtime.containers["main"][-1], state="unknown")
+    ended = evolve(runtime.containers["trigger"][-1], state="exited", exit_code=42)
+    both = runtime.containers.update({"main": (lost,), "trigger": (ended,)})
+
+    def shown(containers):
+        case = StatusCase(
+            pod=stored, runtime=evolve(runtime, containers=containers), reported=stored.status, now=found.now
+        )
+        return next(each for each in generate(case).container_statuses if each.name == "main")
+
+    assert shown(both).state.terminated.reason == "RestartingAllContainers"
+    assert shown(both).restart_count == 1
+    assert shown(runtime.containers.set("main", (lost,))).state.terminated.reason == "ContainerStatusUnknown"
+    waiting = evolve(stored.status.container_statuses[0], state=ContainerState(waiting=ContainerStateWaiting()))
+    statuses_before = (waiting, stored.status.container_statuses[1])
+    stored = evolve(stored, status=evolve(stored.status, container_statuses=statuses_before))
+    assert shown(both).state.waiting is not None
 
 
 def test_what_the_status_shows_meanwhile():
@@ -152,6 +200,7 @@ def test_containers_that_had_ended_for_good_run_again():
     found = restarted(pod, ("done", "exit 0 after 1s"), ("trigger", FIRST_RUN_FAILS))
     done = statuses(found.history[-1])["done"]
     assert done.restart_count == 1 and done.state.terminated.exit_code == 0
+    assert not [verb for verb, _ in verbs(found) if verb == "stop-container"]
 
 
 @pytest.mark.parametrize(("code", "policy", "phase"), [(0, "Never", "Succeeded"), (7, "Never", "Failed")])
