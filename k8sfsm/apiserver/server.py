@@ -39,6 +39,8 @@ from k8sfsm.request import (
 from k8sfsm.store import Change, Store
 
 SECOND = 1_000_000_000
+_WITH_DEFAULTS = ("", "ephemeralcontainers")
+"""Subresources of which the spec is written."""
 
 
 @define
@@ -165,12 +167,12 @@ class ApiServer:
 
     def _replace(self, request: Request, old: Any, new: Any, subresource: str) -> Any:
         """What a PUT or PATCH of an object, or of one of its subresources, makes of the stored one."""
-        if not subresource:
+        if subresource in _WITH_DEFAULTS:
             new = defaulted(with_kept_addresses(old, new) if isinstance(new, Service) else new)
         new = prepared_for_update(old, new, subresource)
         if new == old:
             return old
-        self._refuse_invalid(old, new)
+        self._refuse_invalid(old, new, subresource)
         if isinstance(new, Service) and not subresource:
             new = with_addresses(new, request.store, self.options, request.chance)
         if finished(new):
@@ -206,8 +208,8 @@ class ApiServer:
             raise Refusal(422, "IllegalTransition", texts)
         request.moves.extend(checked.moves)
 
-    def _refuse_invalid(self, old: Any, new: Any) -> None:
-        errors = invalid(old, new)
+    def _refuse_invalid(self, old: Any, new: Any, subresource: str = "") -> None:
+        errors = invalid(old, new, subresource)
         if errors:
             text = errors[0] if len(errors) == 1 else f"[{', '.join(errors)}]"
             raise Refusal(422, "Invalid", f'{_qualified(new.kind)} "{new.metadata.name}" is invalid: {text}')

@@ -131,6 +131,8 @@ def prepared_for_update(old: Any, new: Any, subresource_name: str) -> Any:
         kept = {name: getattr(old, name) for name in ("spec", "status") if hasattr(old, name) and not part[name]}
         if part["replicas"] and not part["spec"]:
             kept["spec"] = evolve(old.spec, replicas=new.spec.replicas)
+        if part["debuggers"]:
+            kept["spec"] = evolve(old.spec, ephemeral_containers=new.spec.ephemeral_containers)
         result = evolve(new, metadata=metadata, **kept)
     if not part["generation"]:
         return result

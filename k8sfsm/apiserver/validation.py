@@ -20,10 +20,14 @@ _LABEL_NAMED: Final = ("Namespace", "Service")
 
 @value
 class Write:
-    """An object that is to be stored, and the stored one that it replaces (None: it is new)."""
+    """An object that is to be stored, and the stored one that it replaces (None: it is new).
+
+    `subresource`: what the request writes; "" for the object itself.
+    """
 
     old: Any
     new: Any
+    subresource: str = ""
 
 
 @law.fact
@@ -141,7 +145,8 @@ def containers(case: Write) -> int:
 @law.fact
 def duplicate_container(case: Write) -> bool:
     """Whether two containers have one name."""
-    names = [container.name for container in (*case.new.spec.init_containers, *case.new.spec.containers)]
+    spec = case.new.spec
+    names = [each.name for each in (*spec.init_containers, *spec.containers, *spec.ephemeral_containers)]
     return len(names) != len(set(names))
 
 
@@ -236,9 +241,36 @@ def frozen_spec_changed(case: Write) -> bool:
         free["tolerations"] = old.tolerations
     if all(gate in old.scheduling_gates for gate in new.scheduling_gates):
         free["scheduling_gates"] = old.scheduling_gates
+    if case.subresource == "ephemeralcontainers":
+        free["ephemeral_containers"] = old.ephemeral_containers
     if (old.termination_grace_period_seconds or 0) < 0 and new.termination_grace_period_seconds == 1:
         free["termination_grace_period_seconds"] = old.termination_grace_period_seconds
     return bool(evolve(new, **free) != old)
+
+
+@law.fact
+def born_with_debuggers(case: Write) -> bool:
+    """Whether a new Pod has ephemeral containers."""
+    return case.old is None and bool(case.new.spec.ephemeral_containers)
+
+
+@law.fact
+def debugger_changed(case: Write) -> bool:
+    """Whether an ephemeral container that is there is changed or taken away.
+
+    Source: pkg/apis/core/validation/validation.go: ValidatePodEphemeralContainersUpdate
+    """
+    if case.old is None:
+        return False
+    return any(each not in case.new.spec.ephemeral_containers for each in case.old.spec.ephemeral_containers)
+
+
+@law.fact
+def debug_target_missing(case: Write) -> bool:
+    """Whether an ephemeral container is to see the processes of a container that is not there."""
+    spec = case.new.spec
+    names = {"", *(each.name for each in (*spec.init_containers, *spec.containers))}
+    return any(each.target_container_name not in names for each in spec.ephemeral_containers)
 
 
 def _with_images(containers: tuple[Any, ...], others: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -263,7 +295,7 @@ _TABLES: Final[dict[type[Any], tuple[str, ...]]] = {
 }
 
 
-def invalid(old: Any, new: Any) -> list[str]:
+def invalid(old: Any, new: Any, subresource: str = "") -> list[str]:
     """The errors of an object as the API server words them: `field: error: detail`. Empty for a valid one.
 
     An update that leaves the spec alone has nothing that the kinds' rules judge.
@@ -271,7 +303,7 @@ def invalid(old: Any, new: Any) -> list[str]:
     kind: str = new.kind
     if kind not in KINDS or not isinstance(new, Struct):
         return []
-    case = Write(old, new)
+    case = Write(old, new, subresource)
     same_spec = old is not None and getattr(new, "spec", None) is getattr(old, "spec", None)
     tables = () if same_spec else _TABLES.get(type(new), ())
     found = [row for name in ("metadata-errors", *tables) for row in law.collect(name, case)]

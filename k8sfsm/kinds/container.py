@@ -39,6 +39,13 @@ def counts_restart(write: Transition) -> bool:
 
 
 @law.guard
+def is_reset(write: Transition) -> bool:
+    """All containers of the Pod are started anew."""
+    waiting = write.new.state.waiting
+    return waiting is not None and waiting.reason == "RestartingAllContainers"
+
+
+@law.guard
 def ran_before(write: Transition) -> bool:
     """The status says how the last run ended."""
     return write.new.last_state.terminated is not None

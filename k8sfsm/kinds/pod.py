@@ -78,6 +78,12 @@ def node_kept(write: Transition) -> bool:
 
 
 @law.guard
+def has_init_containers(write: Transition) -> bool:
+    """The Pod has init containers."""
+    return bool(write.new.spec.init_containers)
+
+
+@law.guard
 def nothing_runs(write: Transition) -> bool:
     """The status shows no running container."""
     return not running_containers(write.new)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
 from attrs import define
 
 from k8sfsm.law import Law
-from k8sfsm.node.container_status import probe_result, restarts_after
+from k8sfsm.node.container_status import probe_result
+from k8sfsm.node.restarts import restarts_after
 from k8sfsm.node.runtime import Instance, PodRuntime
 from k8sfsm.objects.container import Container
 from k8sfsm.objects.pod import Pod
@@ -30,11 +31,12 @@ class Kill:
 
 @define
 class Actions:
-    """What to do with a pod, in this order: kill, create the sandbox, start init containers, start the others."""
+    """What to do with a pod, in this order: kill, create the sandbox, start ephemeral, init and regular containers."""
 
     kill_pod: bool = False
     create_sandbox: bool = False
     attempt: int = 0
+    ephemeral_starts: tuple[str, ...] = ()
     init_starts: tuple[str, ...] = ()
     starts: tuple[str, ...] = ()
     kills: tuple[Kill, ...] = ()
@@ -42,7 +44,12 @@ class Actions:
     @property
     def idle(self) -> bool:
         """Nothing is to be done."""
-        return not (self.kill_pod or self.create_sandbox or self.init_starts or self.starts or self.kills)
+        return not (self.kill_pod or self.create_sandbox or self.queue or self.kills)
+
+    @property
+    def queue(self) -> tuple[str, ...]:
+        """The containers to be started, in order."""
+        return (*self.ephemeral_starts, *self.init_starts, *self.starts)
 
 
 @define(slots=False)
@@ -237,14 +244,30 @@ def compute(case: ActionsCase) -> Actions:
         actions.attempt = sandbox.attempt if sandbox is not None else 0
         return _in_place(case, actions)
     actions.attempt = sandbox.attempt + 1 if sandbox is not None else 0
-    if verdict["start"] == "first":
-        actions.init_starts = (case.pod.spec.init_containers[0].name,)
-    elif verdict["start"] == "all":
-        actions.starts = _to_start_anew(case)
+    _START_ANEW[verdict["start"]](case, actions)
     return actions
 
 
+def _start_first(case: ActionsCase, actions: Actions) -> None:
+    actions.init_starts = (case.pod.spec.init_containers[0].name,)
+
+
+def _start_all(case: ActionsCase, actions: Actions) -> None:
+    actions.starts = _to_start_anew(case)
+
+
+_START_ANEW: Final[Mapping[str, Callable[[ActionsCase, Actions], None]]] = {
+    "first": _start_first,
+    "all": _start_all,
+    "none": lambda case, actions: None,
+}
+"""What is started in a new sandbox."""
+
+
 def _in_place(case: ActionsCase, actions: Actions) -> Actions:
+    ephemeral = [OneCase(case, each, case.newest(each.name)) for each in case.pod.spec.ephemeral_containers]
+    acts = ((one.container.name, _ACTS[law.decide("ephemeral_container", one).outputs["act"]]) for one in ephemeral)
+    actions.ephemeral_starts = tuple(name for name, act in acts if act.starts)
     initialized = _inits(case, actions)
     if actions.kill_pod or not initialized:
         return actions
@@ -252,14 +275,12 @@ def _in_place(case: ActionsCase, actions: Actions) -> Actions:
     starts = []
     for container in case.pod.spec.containers:
         act = law.decide("regular_container", OneCase(case, container, case.newest(container.name), policy=policy))
-        what = act.outputs["act"]
-        if what == "keep":
-            case.keeping += 1
-        verb, _, reason = what.partition("-")
-        if verb in ("start", "restart"):
+        what = _ACTS[act.outputs["act"]]
+        case.keeping += what.keeps
+        if what.starts:
             starts.append(container.name)
-        if reason:
-            actions.kills = (*actions.kills, _kill(container, verb, reason, "Container"))
+        if what.reason:
+            actions.kills = (*actions.kills, _kill(container, what, "Container"))
     actions.starts = tuple(starts)
     case.to_start = len(starts)
     if law.decide("pod_work", case).outputs["kill_pod"]:
@@ -279,17 +300,17 @@ def _inits(case: ActionsCase, actions: Actions) -> bool:
         container = containers[place]
         one = OneCase(case, container, case.newest(container.name), seen, policy, True)
         verdict = law.decide("init_container", one).outputs
-        if verdict["act"] == "kill-pod":
+        what = _ACTS[verdict["act"]]
+        if what.ends_pod:
             actions.kill_pod, actions.init_starts = True, ()
             return False
         if verdict["next"] and place + 1 < len(containers):
             starts.append(containers[place + 1].name)
         initialized = initialized or (verdict["next"] and place + 1 == len(containers))
-        verb, _, reason = verdict["act"].partition("-")
-        if verb in ("start", "restart"):
+        if what.starts:
             starts.append(container.name)
-        if reason:
-            actions.kills = (*actions.kills, _kill(container, verb, reason, "Init container"))
+        if what.reason:
+            actions.kills = (*actions.kills, _kill(container, what, "Init container"))
         seen = seen or verdict["seen"]
     if not seen:
         starts.append(containers[0].name)
@@ -297,7 +318,31 @@ def _inits(case: ActionsCase, actions: Actions) -> bool:
     return initialized
 
 
-def _kill(container: Container, verb: str, reason: str, noun: str) -> Kill:
+@value(kw_only=True)
+class Act:
+    """What a row orders for a container: to start it, to keep it, to kill it for a `reason`; or to end the pod."""
+
+    starts: bool = False
+    keeps: bool = False
+    ends_pod: bool = False
+    reason: str = ""
+
+
+_ACTS: Final[Mapping[str, Act]] = {
+    "none": Act(),
+    "keep": Act(keeps=True),
+    "start": Act(starts=True),
+    "kill-pod": Act(ends_pod=True),
+    **{
+        f"restart-{reason}": Act(starts=True, reason=reason) for reason in ("changed", "liveness", "startup", "unknown")
+    },
+    **{f"kill-{reason}": Act(reason=reason) for reason in ("liveness", "startup")},
+}
+"""What the tables' acts mean."""
+
+
+def _kill(container: Container, act: Act, noun: str) -> Kill:
+    reason = act.reason
     if reason == "unknown":
         return Kill(container.name, f'{noun} is in "{UNKNOWN_STATE}" state, try killing it before restart', "Unknown")
     what = {
@@ -306,6 +351,6 @@ def _kill(container: Container, verb: str, reason: str, noun: str) -> Kill:
         "startup": "failed startup probe",
     }[reason]
     message = f"{noun} {container.name} {what}"
-    if verb == "restart" and noun == "Container":
+    if act.starts and noun == "Container":
         message += ", will be restarted"
     return Kill(container.name, message, {"liveness": "LivenessProbe", "startup": "StartupProbe"}.get(reason, ""))

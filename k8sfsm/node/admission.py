@@ -11,6 +11,7 @@ from k8sfsm.kinds.pod_cgroup import is_critical
 from k8sfsm.kinds.pod_qos import qos_class
 from k8sfsm.kinds.pod_resources import pod_requests
 from k8sfsm.law import Decision, Law
+from k8sfsm.node.ending import begin_ending
 from k8sfsm.node.phase import TERMINAL
 from k8sfsm.node.session import SECOND, Session
 from k8sfsm.objects import Node, Pod, Quantity, Taint, evolve
@@ -160,7 +161,19 @@ def accept_pod(session: Session, decision: Decision) -> Iterable[Step]:
     """Begin to work on the pod."""
     session.remember(stage="syncing")
     session.again = True
-    return ()
+    return law.perform(law.decide("recovery", session), session)  # type: ignore[return-value]
+
+
+@law.fact
+def found_running(session: Session) -> bool:
+    """The runtime has containers of the pod, which an earlier kubelet started."""
+    return bool(session.runtime.containers)
+
+
+@law.action
+def probe_anew(session: Session, decision: Decision) -> Iterable[Step]:
+    """Begin to probe; until the first answers the containers are as ready as they were."""
+    return (session.call("forget-probes"),)
 
 
 @law.action
@@ -186,6 +199,21 @@ def reject_pod(session: Session, decision: Decision) -> Iterable[Step]:
         start_time=session.now - session.now % SECOND,
         observed_generation=session.pod.metadata.generation,
     )
-    session.remember(stage="ended", generated=status)
-    session.status, session.status_why = status, decision.why
-    return (session.record("Warning", reason, text), session.call("clean-up-pod"))
+    session.remember(generated=status)
+    how = law.perform(law.decide("rejection", session), session)
+    return (session.record("Warning", reason, text), *how)  # type: ignore[arg-type]
+
+
+@law.action
+def fail_at_once(session: Session, decision: Decision) -> Iterable[Step]:
+    """Report that the pod has failed; there is nothing to stop."""
+    session.remember(stage="ended")
+    session.status, session.status_why = session.memory.generated, decision.why
+    return (session.call("clean-up-pod"),)
+
+
+@law.action
+def stop_rejected(session: Session, decision: Decision) -> Iterable[Step]:
+    """Stop what runs; that the pod has failed is reported when nothing runs any more."""
+    session.remember(rejected=True)
+    return begin_ending(session, decision)

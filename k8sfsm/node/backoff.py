@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import define, frozen
 
 from k8sfsm.law import Law
+from k8sfsm.objects.container import Container
 from k8sfsm.objects.times import SECOND
 
 law = Law("kubelet")
@@ -82,6 +83,14 @@ def kubelet_backoff(entry: Backoff | None, finished: int, now: int) -> Backoff |
             law.constant("crash_loop_forgiven_after") * SECOND,
         )
     )
+
+
+def backoff_key(container: Container) -> tuple[str, str]:
+    """What a back-off belongs to: with another image a container starts without one.
+
+    Source: pkg/kubelet/kuberuntime/helpers.go: GetBackoffKey
+    """
+    return container.name, container.image
 
 
 def backoff_text(delay: int) -> str:

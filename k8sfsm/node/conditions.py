@@ -10,6 +10,7 @@ from attrs import define
 
 from k8sfsm.law import Law
 from k8sfsm.lazy import lazy
+from k8sfsm.node.restarts import RESTARTING, TEXTS, may_restart_together
 from k8sfsm.objects.pod import ContainerStatus, Pod, PodCondition
 
 law = Law("kubelet")
@@ -23,7 +24,7 @@ OWNED: Final = frozenset(
         "PodResizeInProgress",
         "PodResizePending",
         "PodReadyToStartContainers",
-        "AllContainersRestarting",
+        RESTARTING,
     }
 )
 """Conditions that only the kubelet writes. Source: pkg/kubelet/types/pod_status.go: PodConditionsByKubelet"""
@@ -32,7 +33,11 @@ SHARED: Final = "DisruptionTarget"
 
 @define(slots=False)
 class ConditionCase:
-    """A pod, its phase and the statuses of its containers by name; `missing`: there are no statuses at all."""
+    """A pod, its phase and the statuses of its containers by name; `missing`: there are no statuses at all.
+
+    `before`: the conditions that were reported last. `restarting`: all containers are to be started anew; `removed`:
+    the runtime has none any more.
+    """
 
     pod: Pod
     phase: str
@@ -41,6 +46,9 @@ class ConditionCase:
     missing: bool = False
     sandbox: bool = False
     containers_ready: str = ""
+    before: Sequence[PodCondition] = ()
+    restarting: bool = False
+    removed: bool = False
 
     @lazy
     def lasting(self) -> tuple[str, ...]:
@@ -167,6 +175,12 @@ def inits_unknown(case: ConditionCase) -> bool:
 
 
 @law.fact
+def inits_to_do(case: ConditionCase) -> bool:
+    """An init container is not known to have succeeded, or a sidecar to have started."""
+    return bool(case.inits_without_status or case.incomplete)
+
+
+@law.fact
 def inits_incomplete(case: ConditionCase) -> bool:
     """An init container has not succeeded, or a sidecar has not started."""
     return bool(case.incomplete)
@@ -183,6 +197,31 @@ def regular_started(case: ConditionCase) -> bool:
 
 
 @law.fact
+def initialized_before(case: ConditionCase) -> bool:
+    """The condition Initialized was True."""
+    held = condition_of(case.before, "Initialized")
+    return held is not None and held.status == "True"
+
+
+@law.fact
+def may_restart_all(case: ConditionCase) -> bool:
+    """A container of the pod has a rule that restarts all of them."""
+    return may_restart_together(case.pod)
+
+
+@law.fact
+def restart_asked(case: ConditionCase) -> bool:
+    """A container ended in the way that restarts all, or they are being restarted already."""
+    return case.restarting
+
+
+@law.fact
+def containers_removed(case: ConditionCase) -> bool:
+    """The runtime has no container of the pod any more."""
+    return case.removed
+
+
+@law.fact
 def sandbox_usable(case: ConditionCase) -> bool:
     """The newest sandbox is ready."""
     return case.sandbox
@@ -196,12 +235,15 @@ def owned_conditions(case: ConditionCase) -> tuple[PodCondition, ...]:
     generation = case.pod.metadata.generation
     containers = containers_ready_condition(case)
     sandbox = law.decide("sandbox_ready", case).outputs
+    restarting = law.decide("all_restarting", case).outputs
+    last = () if restarting["status"] == "absent" else (_condition(case, RESTARTING, restarting),)
     return (
         shared_condition("PodReadyToStartContainers", generation, sandbox["status"], None, "", ""),
         initialized_condition(case),
         ready_condition(case, containers),
         containers,
         shared_condition("PodScheduled", generation, "True", None, "", ""),
+        *last,
     )
 
 
@@ -250,4 +292,5 @@ _TEXTS: Final[Mapping[str, Callable[[ConditionCase], str]]] = {
     "containers": _containers_text,
     "inits": _inits_text,
     "gates": lambda case: ", ".join(case.closed_gates),
+    "restart": lambda case: TEXTS["condition"],
 }

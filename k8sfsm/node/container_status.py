@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Literal, TypeAlias
 
 from attrs import define
 
 from k8sfsm.law import Law
 from k8sfsm.lazy import lazy
+from k8sfsm.node.restarts import RESET, TEXTS, restarts_after
 from k8sfsm.node.runtime import Instance
 from k8sfsm.objects import Quantity, evolve
 from k8sfsm.objects.container import Container, ResourceRequirements
@@ -25,12 +26,15 @@ from k8sfsm.value import value
 
 law = Law("kubelet")
 
-Kind: TypeAlias = Literal["init", "sidecar", "regular"]
+Kind: TypeAlias = Literal["init", "sidecar", "regular", "ephemeral"]
+Place: TypeAlias = Literal["init", "regular", "ephemeral"]
 LOST_EXIT_CODE: Final = 137
-_ZERO: Final = Quantity.parse("0")
+_MEMORY: Final[Mapping[str, Mapping[str, Quantity]]] = {"zero": {"memory": Quantity.parse("0")}, "spec": {}}
+"""What a container's requests show beside what its spec says."""
 _NO_STATE: Final = ContainerState()
 _BLANK: Final = ContainerState(waiting=ContainerStateWaiting())
 _CREATING: Final = ContainerState(waiting=ContainerStateWaiting(reason="ContainerCreating"))
+_RESET: Final = ContainerState(waiting=ContainerStateWaiting(reason=RESET, message=TEXTS["removed"]))
 _INITIALIZING: Final = ContainerState(waiting=ContainerStateWaiting(reason="PodInitializing"))
 
 
@@ -42,26 +46,9 @@ class StartError:
     message: str
 
 
-def kind_of(container: Container, is_init: bool) -> Kind:
-    """Whether a container is an init container, a sidecar (a restartable init container) or a regular one."""
-    if not is_init:
-        return "regular"
-    return "sidecar" if container.restart_policy == "Always" else "init"
-
-
-def restarts_after(container: Container, policy: str, exit_code: int) -> bool:
-    """Whether a container is started again after `exit_code`. Source: api/v1/pod/util.go: ContainerShouldRestart"""
-    if container.restart_policy is None:
-        return _policy_restarts(policy, exit_code)
-    for rule in container.restart_policy_rules:
-        codes = rule.exit_codes
-        if codes is not None and (exit_code in codes.values) == (codes.operator == "In"):
-            return rule.action in ("Restart", "RestartAllContainers")
-    return _policy_restarts(container.restart_policy, exit_code)
-
-
-def _policy_restarts(policy: str, exit_code: int) -> bool:
-    return policy == "Always" or (policy == "OnFailure" and exit_code != 0)
+def kind_of(container: Container, place: Place) -> Kind:
+    """What a container is that stands at that place of its pod's spec; a sidecar is an init container that restarts."""
+    return "sidecar" if place == "init" and container.restart_policy == "Always" else place
 
 
 @define(slots=False)
@@ -79,6 +66,8 @@ class ContainerCase:
     """What to take for the readiness probe's result instead of the runtime's record; None: the record counts."""
     shown: ContainerState = _NO_STATE
     initialized: bool = True
+    restarting: bool = False
+    """All containers of the pod are being restarted."""
 
     @lazy
     def run(self) -> Instance | None:
@@ -117,6 +106,18 @@ def _name_of(state: ContainerState) -> Literal["waiting", "running", "terminated
 def passed_over(case: ContainerCase) -> bool:
     """An init container whose run is gone although a regular container was made: it must have succeeded."""
     return case.kind == "init" and case.regular_created
+
+
+@law.fact
+def all_restart(case: ContainerCase) -> bool:
+    """All containers of the pod are being restarted."""
+    return case.restarting
+
+
+@law.fact
+def is_ephemeral(case: ContainerCase) -> bool:
+    """It was added to the running pod for debugging."""
+    return case.kind == "ephemeral"
 
 
 @law.fact
@@ -216,13 +217,28 @@ def _refused(status: ContainerStatus, error: StartError) -> ContainerStatus:
 def _with_state(case: ContainerCase, state: str, waiting: ContainerState) -> ContainerStatus:
     if case.run is not None:
         return _from_runs(case, state)
-    status = _unseen(case, waiting)
-    if state == "passed":
-        return evolve(status, state=_passed())
-    if state == "vanished" and status.last_state.terminated is None:
-        extra = 1 if case.pod.metadata.deletion_timestamp is None else 0
-        return evolve(status, last_state=_vanished(), restart_count=status.restart_count + extra)
-    return status
+    return _WITHOUT_RUN[state](case, _unseen(case, waiting))
+
+
+def _removed(case: ContainerCase, status: ContainerStatus) -> ContainerStatus:
+    return evolve(status, state=_RESET, last_state=_was_reset(), restart_count=status.restart_count + 1)
+
+
+def _gone(case: ContainerCase, status: ContainerStatus) -> ContainerStatus:
+    if status.last_state.terminated is not None:
+        return status
+    extra = 1 if case.pod.metadata.deletion_timestamp is None else 0
+    return evolve(status, last_state=_vanished(), restart_count=status.restart_count + extra)
+
+
+_WITHOUT_RUN: Final[Mapping[str, Callable[[ContainerCase, ContainerStatus], ContainerStatus]]] = {
+    "removed": _removed,
+    "kept": lambda case, status: status,
+    "passed": lambda case, status: evolve(status, state=_passed()),
+    "vanished": _gone,
+    "waiting": lambda case, status: status,
+}
+"""What becomes of the status of a container that the runtime does not know."""
 
 
 def _unseen(case: ContainerCase, waiting: ContainerState) -> ContainerStatus:
@@ -264,10 +280,8 @@ def _from_runs(case: ContainerCase, state: str) -> ContainerStatus:
 def _resources(case: ContainerCase) -> ResourceRequirements:
     """What the container got: its limits and requests, where it runs as the runtime has them."""
     own = case.container.resources
-    requests = own.requests
-    if law.decide("container_resources", case).outputs["memory"] == "zero":
-        requests = {**requests, "memory": _ZERO}
-    return ResourceRequirements(limits=own.limits, requests=requests)
+    added: Mapping[str, Quantity] = _MEMORY[law.decide("container_resources", case).outputs["memory"]]
+    return ResourceRequirements(limits=own.limits, requests={**own.requests, **added} if added else own.requests)
 
 
 def _last_state(case: ContainerCase) -> ContainerState:
@@ -285,7 +299,7 @@ def _restart_count(run: Instance, old: ContainerStatus | None, state: str) -> in
     """Restarts never get fewer, although the runtime may have forgotten earlier runs."""
     if old is None:
         return run.attempt
-    if state == "lost":
+    if state in _LOST:
         return old.restart_count + 1
     ended = old.state.terminated
     again = state == "running" and ended is not None and ended.container_id != run.id
@@ -305,7 +319,7 @@ def _state_of(run: Instance, state: str) -> ContainerState:
             container_id=run.id,
         )
         return ContainerState(terminated=ended)
-    return lost() if state == "lost" else _BLANK
+    return _OTHER_STATES[state]()
 
 
 def _whole(time: int | None) -> int | None:
@@ -319,6 +333,25 @@ def lost() -> ContainerState:
     return ContainerState(
         terminated=ContainerStateTerminated(exit_code=LOST_EXIT_CODE, reason="ContainerStatusUnknown", message=message)
     )
+
+
+def _lost_in_restart() -> ContainerState:
+    ended = lost().terminated
+    assert ended is not None
+    return ContainerState(terminated=evolve(ended, reason=RESET))
+
+
+_LOST: Final = {"lost": lost, "lost-in-restart": _lost_in_restart}
+_OTHER_STATES: Final[Mapping[str, Callable[[], ContainerState]]] = {
+    **_LOST,
+    **dict.fromkeys(("blank", "created", "unknown"), lambda: _BLANK),
+}
+"""The state that is shown of a run that neither goes on nor has ended."""
+
+
+def _was_reset() -> ContainerState:
+    ended = ContainerStateTerminated(exit_code=LOST_EXIT_CODE, reason=RESET, message=TEXTS["removed"])
+    return ContainerState(terminated=ended)
 
 
 def _vanished() -> ContainerState:

@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from attrs import define
 
 from k8sfsm.law import Decision, Law
-from k8sfsm.node.memory import Work
+from k8sfsm.node.conditions import SHARED
+from k8sfsm.node.memory import Work, eviction_key
 from k8sfsm.node.reporting import report, status_now
 from k8sfsm.node.runtime import newest
-from k8sfsm.node.session import SECOND, Session
+from k8sfsm.node.session import SECOND, Session, runs_now
 from k8sfsm.node.starting import stop_call
-from k8sfsm.objects import Container
-from k8sfsm.request import Delete, Step
+from k8sfsm.objects import Container, PodCondition, evolve
+from k8sfsm.request import Delete, Remember, Step
 
 law = Law("kubelet")
 
@@ -45,20 +46,48 @@ def others_before_it(case: StopCase) -> bool:
     names = [each.name for each in spec.init_containers]
     later = names[names.index(case.container.name) + 1 :]
     waits_for = (*later, *(each.name for each in spec.containers))
-    return any(_runs(case.session, name) for name in waits_for)
-
-
-def _runs(session: Session, name: str) -> bool:
-    run = newest(session.runtime, name)
-    return run is not None and run.state == "running"
+    return any(runs_now(case.session, name) for name in waits_for)
 
 
 @law.action
 def begin_ending(session: Session, decision: Decision) -> Iterable[Step]:
     """Drop what was under way, report once more, and start to stop everything."""
     session.remember(work=Work(), stage="ending", stopping=(), ending_since=session.now, grace=_grace(session))
-    report(session, status_now(session), decision)
+    law.perform(law.decide("farewell", session), session)
     return law.perform(law.decide("kill", session), session) or _again(session)  # type: ignore[return-value]
+
+
+@law.fact
+def evicted_now(session: Session) -> bool:
+    """The kubelet evicts the pod."""
+    return session.eviction is not None
+
+
+@law.action
+def report_still(session: Session, decision: Decision) -> Iterable[Step]:
+    """Report the pod as it is."""
+    report(session, status_now(session), decision)
+    return ()
+
+
+@law.action
+def report_eviction(session: Session, decision: Decision) -> Iterable[Step]:
+    """Report that the pod fails, and why."""
+    eviction = session.eviction
+    assert eviction is not None
+    target = PodCondition(
+        type=SHARED,
+        observed_generation=session.pod.metadata.generation,
+        status="True",
+        last_transition_time=session.now - session.now % SECOND,
+        reason="TerminationByKubelet",
+        message=eviction.message,
+    )
+    status = status_now(session)
+    others = tuple(each for each in status.conditions if each.type != SHARED)
+    failed = evolve(status, phase="Failed", reason="Evicted", message=eviction.message, conditions=(*others, target))
+    report(session, failed, decision)
+    return ()
 
 
 def _again(session: Session) -> Iterable[Step]:
@@ -69,6 +98,8 @@ def _again(session: Session) -> Iterable[Step]:
 def _grace(session: Session) -> int:
     """Seconds between SIGTERM and SIGKILL. Source: pkg/kubelet/pod_workers.go: calculateEffectiveGracePeriod"""
     pod = session.pod
+    if session.eviction is not None:
+        return session.eviction.grace
     given = pod.metadata.deletion_grace_period_seconds
     if pod.metadata.deletion_timestamp is not None and given is not None:
         return given
@@ -84,7 +115,7 @@ def record_kills(session: Session, decision: Decision) -> Iterable[Step]:
     return [
         session.record("Normal", "Killing", f"Stopping container {each.name}", each.name)
         for each in session.containers
-        if _runs(session, each.name)
+        if runs_now(session, each.name)
     ]
 
 
@@ -94,7 +125,7 @@ def stop_in_turn(session: Session, decision: Decision) -> Iterable[Step]:
     spent = (session.now - session.memory.ending_since) // SECOND
     steps = []
     for each in session.containers:
-        if _runs(session, each.name) and law.decide("stop_turn", StopCase(session, each)).outputs["stop"]:
+        if runs_now(session, each.name) and law.decide("stop_turn", StopCase(session, each)).outputs["stop"]:
             steps.append(stop_call(session, each.name, max(session.memory.grace - spent, 0)))
             session.remember(stopping=(*session.memory.stopping, each.name))
     return steps
@@ -140,4 +171,5 @@ def delete_object(session: Session, decision: Decision) -> Iterable[Step]:
 def forget_pod(session: Session, decision: Decision) -> Iterable[Step]:
     """The pod is gone everywhere."""
     session.forgotten = True
-    return (session.call("remove-pod"),)
+    forget = Remember(key=eviction_key(session.pod.metadata.uid), value=None)
+    return (session.call("remove-pod"), *(() if session.eviction is None else (forget,)))

@@ -93,8 +93,9 @@ def evicted(usages: Iterable[Usage], pressure: Pressure) -> tuple[Pod, int] | No
 
 def _grace(pod: Pod, kind: str) -> int:
     """Source: eviction_manager.go: synchronize; a soft threshold leaves at most the configured longest time."""
-    if kind == "shortest":
-        return int(law.constant("hard_eviction_grace"))
     own = pod.spec.termination_grace_period_seconds
     longest = int(law.constant("soft_eviction_grace"))
-    return longest if own is None else min(own, longest)
+    return {
+        "shortest": int(law.constant("hard_eviction_grace")),
+        "own": longest if own is None else min(own, longest),
+    }[kind]

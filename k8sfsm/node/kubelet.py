@@ -7,7 +7,9 @@ from typing import Any, Final
 import k8sfsm.node.admission
 import k8sfsm.node.ending
 import k8sfsm.node.mounting
-import k8sfsm.node.prober  # noqa: F401  facts and actions of the tables
+import k8sfsm.node.outcome
+import k8sfsm.node.prober
+import k8sfsm.node.resetting  # noqa: F401  facts and actions of the tables
 from k8sfsm.law import Law, LawError
 from k8sfsm.node.memory import PodMemory
 from k8sfsm.node.registration import reconcile_node

@@ -13,7 +13,9 @@ from k8sfsm.objects import Pod, PodStatus
 from k8sfsm.value import value
 
 Stage: TypeAlias = Literal["new", "syncing", "ending", "ended"]
-Doing: TypeAlias = Literal["none", "volumes", "mount", "sandbox", "pull", "start", "stop", "kill-pod"]
+Doing: TypeAlias = Literal[
+    "none", "volumes", "mount", "sandbox", "pull", "start", "stop", "reset", "remove", "kill-pod"
+]
 
 
 @value(kw_only=True)
@@ -43,6 +45,32 @@ class PullBackoff:
     message: str
 
 
+@value
+class Eviction:
+    """The kubelet evicts a pod: the seconds that it gets, and what is said about it."""
+
+    grace: int
+    message: str
+
+
+def eviction_key(uid: str) -> tuple[str, str]:
+    """Under which key the kubelet remembers that it evicts the pod with that uid."""
+    return ("eviction", uid)
+
+
+@value
+class PressureMemory:
+    """What the eviction rounds remember. `looked_at`, `short_at`, `evicted_at` (ns): when the last round was, when
+    memory was last short, and when the pod `evicted` (its uid) was told to go. `wake_at`: when a look is to come.
+    """
+
+    looked_at: int = 0
+    short_at: int | None = None
+    evicted: str = ""
+    evicted_at: int = 0
+    wake_at: int = 0
+
+
 @value(kw_only=True)
 class PodMemory:
     """A pod in the kubelet's memory.
@@ -51,6 +79,7 @@ class PodMemory:
     `sent_at`. `synced`: what the last sync saw. `held_until`, `resync_at`, `wake_at`: no sync before, a sync
     at the latest, and the earliest timer that is running (ns). `noted`: probe answers that were dealt with.
     `over_at`: when a pod whose containers have all ended is taken down; `returned`: its deletion was asked for.
+    `rejected`: it was not admitted again, as its `generated` status says.
     `stopping`: containers that were ordered to stop since `ending_since`; `grace`: seconds that they get.
     """
 
@@ -63,13 +92,14 @@ class PodMemory:
     synced: Any = None
     work: Work = Work()
     start_errors: Map[str, StartError] = NO_ENTRIES
-    backoffs: Map[str, Backoff] = NO_ENTRIES
+    backoffs: Map[tuple[str, str], Backoff] = NO_ENTRIES
     pull_backoffs: Map[str, PullBackoff] = NO_ENTRIES
     held_until: int = 0
     resync_at: int | None = None
     wake_at: int | None = None
     over_at: int | None = None
     returned: bool = False
+    rejected: bool = False
     noted: Map[tuple[str, str], int] = NO_ENTRIES
     asked: Map[tuple[str, str], int] = NO_ENTRIES
     stopping: tuple[str, ...] = ()

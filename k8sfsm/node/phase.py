@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from attrs import define
 
 from k8sfsm.law import Law
-from k8sfsm.node.container_status import kind_of, restarts_after
+from k8sfsm.node.container_status import kind_of
+from k8sfsm.node.restarts import restarts_after
 from k8sfsm.objects.container import Container
 from k8sfsm.objects.pod import ContainerStatus, Pod, PodSpec
 
@@ -48,7 +49,7 @@ def phase_of(spec: PodSpec, statuses: Mapping[str, ContainerStatus], *, over: bo
     case = PhaseCase(over, active)
     policy = spec.restart_policy
     for container in spec.init_containers:
-        if kind_of(container, True) == "sidecar":
+        if kind_of(container, "init") == "sidecar":
             _count_sidecar(case, statuses.get(container.name))
         else:
             _count_init(case, container, statuses.get(container.name), policy)
@@ -70,7 +71,7 @@ def _count_init(case: PhaseCase, container: Container, status: ContainerStatus |
             ended = status.last_state.terminated
     if ended is None:
         case.pending_inits += 1
-    elif ended.exit_code != 0 and not _restartable(container, policy, ended.exit_code, ended.reason):
+    elif ended.exit_code != 0 and not restarts_after(container, policy, ended.exit_code, ended.reason):
         case.failed_for_good += 1
 
 
@@ -111,12 +112,8 @@ def _count_regular(case: PhaseCase, container: Container, status: ContainerStatu
     case.stopped_ones += 1
     if state.terminated is not None and ended.exit_code == 0:
         case.succeeded_ones += 1
-    if not _restartable(container, policy, ended.exit_code, ended.reason):
+    if not restarts_after(container, policy, ended.exit_code, ended.reason):
         case.done_for_good += 1
-
-
-def _restartable(container: Container, policy: str, exit_code: int, reason: str) -> bool:
-    return reason == "RestartingAllContainers" or restarts_after(container, policy, exit_code)
 
 
 @law.fact

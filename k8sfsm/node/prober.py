@@ -16,6 +16,8 @@ from k8sfsm.request import Step
 
 law = Law("kubelet")
 
+_WORK: Final = {"ask": (True, True), "wait": (False, True), "rest": (False, False)}
+"""Whether a worker asks now, and whether it goes on ticking."""
 _WORDS: Final = {"startup": "Startup", "live": "Liveness", "ready": "Readiness"}
 
 
@@ -108,18 +110,14 @@ def _note(case: ProbeCase) -> Iterator[Step]:
 def _ask(case: ProbeCase) -> Iterator[Step]:
     """Ask if the worker's tick has come; a container that has just started is asked at once whether it is ready."""
     session, name = case.session, case.container.name
-    verdict = law.decide("probe", case).outputs
+    asks, ticks = _WORK[law.decide("probe", case).outputs["does"]]
     period = (case.probe.period_seconds or 10) * SECOND
     tick = session.now - (session.now - session.memory.added_at) % period
-    if verdict["ticks"]:
+    if ticks:
         session.wake(tick + period)
     asked = session.memory.asked.get((name, case.kind), 0)
     run = case.run
-    if (
-        run is None
-        or not verdict["ask"]
-        or (tick <= max(asked, run.started_at or 0) and not _just_started(case, asked))
-    ):
+    if run is None or not asks or (tick <= max(asked, run.started_at or 0) and not _just_started(case, asked)):
         return
     session.remember(asked=session.memory.asked.set((name, case.kind), session.now))
     yield session.call("probe", name, kind=case.kind, attempt=run.attempt, spec=case.container)

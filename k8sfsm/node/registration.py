@@ -8,6 +8,8 @@ from typing import Any, Final
 from attrs import define, frozen
 
 from k8sfsm.law import Decision, Law
+from k8sfsm.node.housekeeping import keep_house
+from k8sfsm.node.pressure import Round, look_at_memory, memory_row
 from k8sfsm.node.session import SECOND, Settings
 from k8sfsm.objects import (
     Lease,
@@ -21,12 +23,14 @@ from k8sfsm.objects import (
     Quantity,
     evolve,
 )
-from k8sfsm.request import Create, Key, Outcome, PatchStatus, Plan, Remember, Step, Update
+from k8sfsm.request import DONE, Create, Key, Outcome, PatchStatus, Plan, Remember, Step, Update
 from k8sfsm.view import View
 
 law = Law("kubelet")
 
 LEASES: Final = "kube-node-lease"
+_BEAT: Final = "beat"
+"""Under which key a kubelet remembers when its next heartbeat is due: other looks at the node come between."""
 HEALTHY: Final = (
     ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
     ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
@@ -56,7 +60,7 @@ class NodeMemory:
 
 @define
 class NodeCase:
-    """The kubelet's node and lease as it sees them."""
+    """The kubelet's node and lease as it sees them, and its last look at the node's memory."""
 
     settings: Settings
     view: View
@@ -64,6 +68,7 @@ class NodeCase:
     node: Node | None
     lease: Lease | None
     memory: NodeMemory | None
+    round: Round | None = None
 
 
 # -- facts ------------------------------------------------------------------------------------------------------------
@@ -87,6 +92,14 @@ def ready_reported(case: NodeCase) -> bool:
     return case.node is not None and any(
         each.type == "Ready" and each.status == "True" for each in case.node.status.conditions
     )
+
+
+@law.fact
+def pressure_reported(case: NodeCase) -> bool:
+    """The Node's condition MemoryPressure is as it should be."""
+    conditions = () if case.node is None else case.node.status.conditions
+    held = next((each.status for each in conditions if each.type == "MemoryPressure"), "False")
+    return held == memory_row(case.round)[1]
 
 
 @law.fact
@@ -137,7 +150,8 @@ def _status(case: NodeCase, *, ready: bool) -> NodeStatus:
     base = case.node.status if case.node is not None else NodeStatus()
     now = case.view.now - case.view.now % SECOND
     known = {each.type: each for each in base.conditions}
-    conditions = tuple(_condition(known.get(row[0]), row, now, ready) for row in HEALTHY)
+    rows = (memory_row(case.round), *HEALTHY[1:])
+    conditions = tuple(_condition(known.get(row[0]), row, now, ready) for row in rows)
     others = tuple(each for each in base.conditions if each.type not in {row[0] for row in HEALTHY})
     capacity: Mapping[str, Any] = base.capacity or {
         name: Quantity.parse(text) for name, text in case.settings.capacity.items()
@@ -202,16 +216,28 @@ def reconcile_node(settings: Settings, view: View, key: Key) -> Plan:
         view.get("Lease", LEASES, settings.node),
         view.memory.get(key),
     )
-    steps: list[Any] = []
+    case.round, steps = look_at_memory(view, case.node)
     if case.node is not None and case.memory is None:
         steps.append(Remember(key=key, value=NodeMemory(view.now)))
     for table in ("node_status", "node_lease"):
         steps.extend(law.perform(law.decide(table, case), case))
+    left_over = keep_house(view, settings.node)
+    steps.extend(left_over)
     interval = int(law.constant("node_lease_renew_interval")) * SECOND
+    housekeeping = int(law.constant("housekeeping_period")) * SECOND
 
     def answered(outcomes: tuple[Outcome, ...]) -> Plan:
-        """A new node turns ready a moment after it is registered."""
-        soon = any(isinstance(each.request, Create) and isinstance(each.request.object, Node) for each in outcomes)
-        return Plan(requeue_after=SECOND // 4 if soon else interval, periodic=not soon)
+        """A new node turns ready a moment after it is registered; what cannot wait for the heartbeat comes first."""
+        if any(isinstance(each.request, Create) and isinstance(each.request.object, Node) for each in outcomes):
+            return Plan(requeue_after=SECOND // 4)
+        waits = [housekeeping] if left_over else []
+        if case.round is not None and case.round.wait is not None:
+            waits.append(case.round.wait)
+        if waits:
+            return Plan(requeue_after=min(waits))
+        if view.now < view.memory.get(_BEAT, 0):
+            return DONE
+        beat = Remember(key=_BEAT, value=view.now + interval)
+        return Plan(steps=(beat,), requeue_after=interval, periodic=True)
 
     return Plan(steps=tuple(steps), then=answered)

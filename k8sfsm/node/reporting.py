@@ -36,7 +36,8 @@ def report(session: Session, status: PodStatus, decision: Decision) -> None:
         return
     ended = session.memory.stage == "ended"
     outgoing = merged(ReportCase(session.pod, status, not ended), session.now)
-    if outgoing != session.memory.sent:
+    known = session.pod.status if session.memory.sent is None else session.memory.sent
+    if outgoing != known:
         session.status, session.status_why = outgoing, decision.why
 
 
@@ -64,6 +65,17 @@ def report_end(session: Session, decision: Decision) -> Iterable[Step]:
     """Report how the pod ended: no container of it can run any more."""
     session.remember(stage="ended")
     report(session, status_now(session, over=True), decision)
+    return ()
+
+
+@law.action
+def report_rejection(session: Session, decision: Decision) -> Iterable[Step]:
+    """Report why the pod has failed: no container of it can run any more."""
+    verdict = session.memory.generated
+    assert verdict is not None
+    session.remember(stage="ended")
+    status = status_now(session, over=True)
+    report(session, evolve(status, phase=verdict.phase, reason=verdict.reason, message=verdict.message), decision)
     return ()
 
 

@@ -7,12 +7,11 @@ The state of a node is an immutable map: pod uid -> `PodRuntime`, and `NODE` -> 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import lru_cache
-from ipaddress import IPv4Network
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from immutables import Map
 
+from k8sfsm.node.addresses import free_address, take_address
 from k8sfsm.objects import evolve
 from k8sfsm.request import Call, Key
 from k8sfsm.value import value
@@ -54,7 +53,7 @@ class Probed:
 @value(kw_only=True)
 class Instance:
     """One run of a container. Times in nanoseconds; `stopped`: the kubelet ordered the end. `resources_known`: the
-    runtime says what the run has been given.
+    runtime says what the run has been given. `memory`: bytes that it uses.
 
     `noticed_at`: when the kubelet is known to have noticed the end; None: at its next relist. `hook_failed`: the
     pre-stop hook did not come to a good end.
@@ -75,6 +74,7 @@ class Instance:
     noticed_at: int | None = None
     hook_failed: bool = False
     resources_known: bool = False
+    memory: int = 0
     probes: Map[str, Probed] = NO_ENTRIES
 
     @property
@@ -108,7 +108,8 @@ class PodRuntime:
     """What the runtime knows about one pod. `containers`: runs by name, oldest first, the two newest of each.
 
     `settled_at`: when an order of the kubelet was last done; it looks at the pod then, besides its regular relist.
-    `mounted`, `cleaned`: the pod's volumes are mounted; they are not any more.
+    `mounted`, `cleaned`: the pod's volumes are mounted; they are not any more. `removed`: the last attempt of
+    containers that were removed, which their logs' names tell. `key`: of the pod, as the sandbox's labels have it.
     """
 
     sandbox: Sandbox | None = None
@@ -117,16 +118,22 @@ class PodRuntime:
     settled_at: int = 0
     mounted: bool = False
     cleaned: bool = False
+    removed: Map[str, int] = NO_ENTRIES
+    key: Key = ("Pod", "", "")
 
 
 @value(kw_only=True)
 class NodeRuntime:
-    """What belongs to the node: images, until when its one pull at a time is busy, addresses in use (-> pod uid)."""
+    """What belongs to the node: images, until when its one pull at a time is busy, addresses in use (-> pod uid).
+
+    `measured`: how much memory containers use is known.
+    """
 
     images: Map[str, Image] = NO_ENTRIES
     pulling_until: int = 0
     last_address: int = 1
     addresses: Map[str, str] = NO_ENTRIES
+    measured: bool = False
 
 
 State: TypeAlias = Map[str, Any]
@@ -137,7 +144,7 @@ class RuntimeEvent:
     """A fact about the environment of one pod, at time `at` (ns); fields that a kind does not use stay empty.
 
     `success`, `failure`: the thresholds of the probe that was answered; `begins`, `ends`: of a pull that may wait;
-    `noticed`: when the kubelet notices an end.
+    `noticed`: when the kubelet notices an end. `memory`: bytes.
     """
 
     at: int
@@ -163,6 +170,7 @@ class RuntimeEvent:
     begins: int = 0
     ends: int = 0
     noticed: int | None = None
+    memory: int = 0
 
 
 Answer: TypeAlias = tuple[int, RuntimeEvent]
@@ -205,47 +213,21 @@ EMPTY: Final = PodRuntime()
 _KEPT: Final = 2
 
 
-@lru_cache(maxsize=1024)
-def ip_network(cidr: str) -> IPv4Network:
-    """A network from its text."""
-    return IPv4Network(cidr)
-
-
 def _sandbox_run(state: State, event: RuntimeEvent) -> State:
     ip = event.ip
     if "/" in ip:
-        state, ip = _take_address(state, event)
+        node, ip = take_address(node_of(state), event.ip, event.uid)
+        state = state.set(NODE, node)
     sandbox = Sandbox(event.attempt, ip, True, event.at)
-    return state.set(event.uid, evolve(pod_of(state, event.uid), sandbox=sandbox, settled_at=event.at))
-
-
-def _take_address(state: State, event: RuntimeEvent) -> tuple[State, str]:
-    """The next free address of the node's network (`event.ip`), round and round as the host-local plugin does."""
-    node = node_of(state)
-    network = ip_network(event.ip)
-    last, size = node.last_address, network.num_addresses
-    ip = ""
-    for _ in range(size):
-        last = last + 1 if last + 2 < size else 2
-        ip = str(network.network_address + last)
-        if ip not in node.addresses:
-            break
-    node = evolve(node, last_address=last, addresses=node.addresses.set(ip, event.uid))
-    return state.set(NODE, node), ip
-
-
-def _free_address(state: State, uid: str, ip: str) -> State:
-    node = node_of(state)
-    if node.addresses.get(ip) != uid:
-        return state
-    return state.set(NODE, evolve(node, addresses=node.addresses.delete(ip)))
+    pod = evolve(pod_of(state, event.uid), sandbox=sandbox, settled_at=event.at, key=event.pod)
+    return state.set(event.uid, pod)
 
 
 def _sandbox_stop(state: State, event: RuntimeEvent) -> State:
     pod = pod_of(state, event.uid)
     if pod.sandbox is None:
         return state
-    state = _free_address(state, event.uid, pod.sandbox.ip)
+    state = state.set(NODE, free_address(node_of(state), pod.sandbox.ip, event.uid))
     sandbox = evolve(pod.sandbox, ready=False, stopped_at=event.at)
     return state.set(event.uid, evolve(pod, sandbox=sandbox, settled_at=event.at))
 
@@ -324,12 +306,27 @@ def _change_run(state: State, event: RuntimeEvent, change: Callable[[Instance], 
     return state.set(event.uid, evolve(pod, containers=pod.containers.set(event.container, runs)))
 
 
+def _container_removed(state: State, event: RuntimeEvent) -> State:
+    pod = pod_of(state, event.uid)
+    runs = pod.containers.get(event.container)
+    if not runs:
+        return state
+    left = pod.containers.delete(event.container)
+    removed = pod.removed.set(event.container, runs[-1].attempt)
+    return state.set(event.uid, evolve(pod, containers=left, removed=removed, settled_at=event.at))
+
+
 def _stop_signal(state: State, event: RuntimeEvent) -> State:
     return _change_run(state, event, lambda run: evolve(run, stopping_since=event.at))
 
 
 def _hook_failed(state: State, event: RuntimeEvent) -> State:
     return _change_run(state, event, lambda run: evolve(run, hook_failed=True))
+
+
+def _container_memory(state: State, event: RuntimeEvent) -> State:
+    state = state.set(NODE, evolve(node_of(state), measured=True))
+    return _change_run(state, event, lambda run: evolve(run, memory=event.memory))
 
 
 def _container_exit(state: State, event: RuntimeEvent) -> State:
@@ -360,6 +357,18 @@ def _probe(state: State, event: RuntimeEvent) -> State:
     return _change_run(state, event, note)
 
 
+def _probes_forgotten(state: State, event: RuntimeEvent) -> State:
+    """Who asked has forgotten the answers: of what runs, what was ready and had started up counts as that."""
+    pod = pod_of(state, event.uid)
+    containers = pod.containers
+    for name in sorted(containers):
+        *before, run = containers[name]
+        held = {kind: run.probes[kind] for kind in ("ready", "startup") if kind in run.probes}
+        fresh = {kind: evolve(each, run=0, ok=True) for kind, each in held.items() if each.result}
+        containers = containers.set(name, (*before, evolve(run, probes=Map(fresh))))
+    return state.set(event.uid, evolve(pod, containers=containers))
+
+
 def _volumes_mounted(state: State, event: RuntimeEvent) -> State:
     return state.set(event.uid, evolve(pod_of(state, event.uid), mounted=True))
 
@@ -383,9 +392,12 @@ _CHANGES: Final[dict[str, Callable[[State, RuntimeEvent], State]]] = {
     "container-start": _container_start,
     "container-start-error": _container_start_error,
     "container-exit": _container_exit,
+    "container-memory": _container_memory,
+    "container-removed": _container_removed,
     "stop-signal": _stop_signal,
     "hook-failed": _hook_failed,
     "probe": _probe,
+    "probes-forgotten": _probes_forgotten,
     "volumes-mounted": _volumes_mounted,
     "volumes-unmounted": _volumes_unmounted,
     "pod-removed": _pod_removed,

@@ -19,7 +19,7 @@ from attrs import frozen
 from k8sfsm.law import constant
 from k8sfsm.node.probing import asks, complaint, ip_of, is_healthy, probes_of
 from k8sfsm.node.runtime import NODE, Answer, NodeRuntime, RuntimeEvent, State, node_of, pod_of
-from k8sfsm.objects import Container, evolve
+from k8sfsm.objects import Container, Quantity, evolve
 from k8sfsm.objects.times import SECOND
 from k8sfsm.request import Call
 
@@ -61,6 +61,8 @@ class Script:
     then_exit_after: float | None = None
     listens: bool = True
     message: str = ""
+    memory: tuple[tuple[float, int], ...] = ()
+    """Bytes that it uses, each from a time on."""
 
 
 _PHRASES: Final[tuple[tuple[str, Callable[[re.Match[str]], dict[str, Any]]], ...]] = (
@@ -76,6 +78,10 @@ _PHRASES: Final[tuple[tuple[str, Callable[[re.Match[str]], dict[str, Any]]], ...
     (r"pull fails", lambda m: {"pull_fails": True}),
     (r"pull takes ([\d.]+)s", lambda m: {"pull_after": float(m[1])}),
     (r"start fails", lambda m: {"start_fails": True}),
+    (
+        r"uses (\d+\w*)(?: after ([\d.]+)s)?",
+        lambda m: {"memory": ((float(m[2] or 0), Quantity.parse(m[1]).value),)},
+    ),
 )
 _NAMES: Final[tuple[tuple[str, Callable[[re.Match[str]], dict[str, Any]]], ...]] = (
     (r"exit(\d+)-after-([\d.]+)s", lambda m: {"exit_code": int(m[1]), "exit_after": float(m[2])}),
@@ -111,7 +117,10 @@ def parse_script(text: str, base: Script | None = None) -> Script:
         for pattern, fields in _PHRASES:
             match = re.fullmatch(pattern, phrase)
             if match is not None:
-                script = evolve(script, **fields(match))
+                found = fields(match)
+                if "memory" in found:
+                    found["memory"] = script.memory + found["memory"]
+                script = evolve(script, **found)
                 break
         else:
             raise ValueError(f"unknown phrase {phrase!r} in a container's script, expected such as 'exit 1 after 2s'")
@@ -229,11 +238,23 @@ class ScriptedRuntime:
             yield due, _event(call, due, "container-start-error", code=128, message=NO_SUCH_FILE, **facts)
             return
         yield due, _event(call, due, "container-start", **facts)
+        yield from self._memory(call, due, script)
         after, code, reason = _end_of(script, attempt)
         if after is not None:
             end = due + int(after * SECOND)
             message = script.message
             yield end, _event(call, end, "container-exit", attempt=attempt, code=code, reason=reason, message=message)
+
+    def _memory(self, call: Call, started: int, script: Script) -> Iterator[Answer]:
+        """How much memory the container uses is news for the node; beyond its own limit the kernel ends it."""
+        attempt, limit = call.arguments["attempt"], call.arguments["spec"].resources.limits.get("memory")
+        for after, used in script.memory:
+            due = started + int(after * SECOND)
+            if limit is not None and used > limit.value:
+                yield due, _event(call, due, "container-exit", attempt=attempt, code=137, reason="OOMKilled")
+                return
+            event = _event(call, due, "container-memory", attempt=attempt, memory=used)
+            yield due, evolve(event, pod=("Node", "", call.node))
 
     def stop_container(self, call: Call, now: int, state: State) -> Iterator[Answer]:
         """The pre-stop hook, SIGTERM, and at the end of the grace period SIGKILL."""
@@ -275,6 +296,14 @@ class ScriptedRuntime:
             ),
         )
 
+    def forget_probes(self, call: Call, now: int, state: State) -> Iterator[Answer]:
+        """The kubelet has forgotten what probes said."""
+        yield now, _event(call, now, "probes-forgotten")
+
+    def remove_container(self, call: Call, now: int, state: State) -> Iterator[Answer]:
+        """The container is forgotten at once."""
+        yield now, _event(call, now, "container-removed")
+
     def clean_up_pod(self, call: Call, now: int, state: State) -> Iterator[Answer]:
         """Volumes are unmounted after a while."""
         due = now + self.latencies.clean_up
@@ -296,7 +325,9 @@ _ANSWERS: Final[Mapping[str, Callable[[ScriptedRuntime, Call, int, State], Itera
     "pull-image": ScriptedRuntime.pull_image,
     "start-container": ScriptedRuntime.start_container,
     "stop-container": ScriptedRuntime.stop_container,
+    "remove-container": ScriptedRuntime.remove_container,
     "probe": ScriptedRuntime.probe,
+    "forget-probes": ScriptedRuntime.forget_probes,
     "clean-up-pod": ScriptedRuntime.clean_up_pod,
     "remove-pod": ScriptedRuntime.remove_pod,
 }

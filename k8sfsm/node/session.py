@@ -10,9 +10,9 @@ from attrs import define, field, frozen
 from k8sfsm.law import Law
 from k8sfsm.lazy import lazy
 from k8sfsm.node.conditions import OWNED
-from k8sfsm.node.memory import Doing, PodMemory, Stage, Work
+from k8sfsm.node.container_status import Place
+from k8sfsm.node.memory import Doing, Eviction, PodMemory, Stage, eviction_key
 from k8sfsm.node.phase import TERMINAL
-from k8sfsm.node.references import missing_volume
 from k8sfsm.node.runtime import Instance, PodRuntime, node_of, pod_of
 from k8sfsm.objects import Container, HostIP, Pod, PodStatus, evolve
 from k8sfsm.request import Call, Key, Record, Why
@@ -21,6 +21,7 @@ from k8sfsm.view import View
 law = Law("kubelet")
 
 SECOND: Final = 1_000_000_000
+_LISTS: Final = {"init": "initContainers", "regular": "containers", "ephemeral": "ephemeralContainers"}
 LATE: Final = SECOND // 10
 """How much (ns) later than it happened something may be recorded."""
 
@@ -59,7 +60,7 @@ class Settings:
 class Session:
     """The case of the kubelet's tables for one pod. Actions change `memory` and give steps; `status` is to be sent.
 
-    `runtime`: what the runtime knows of the pod; `containers`: init containers, then the others.
+    `runtime`: what the runtime knows of the pod; `containers`: init, regular, then ephemeral containers.
     """
 
     settings: Settings
@@ -80,7 +81,8 @@ class Session:
 
     def __attrs_post_init__(self) -> None:
         self.runtime = pod_of(self.view.runtime, self.pod.metadata.uid)
-        self.containers = (*self.pod.spec.init_containers, *self.pod.spec.containers)
+        spec = self.pod.spec
+        self.containers = (*spec.init_containers, *spec.containers, *spec.ephemeral_containers)
 
     @property
     def now(self) -> int:
@@ -144,7 +146,13 @@ class Session:
 
     def is_init(self, name: str) -> bool:
         """True for init containers and sidecars."""
-        return any(each.name == name for each in self.pod.spec.init_containers)
+        return self.place(name) == "init"
+
+    def place(self, name: str) -> Place:
+        """In which list of the pod's spec a container is."""
+        if any(each.name == name for each in self.pod.spec.init_containers):
+            return "init"
+        return "ephemeral" if any(each.name == name for each in self.pod.spec.ephemeral_containers) else "regular"
 
     def run(self, name: str) -> Instance | None:
         """The newest run of a container, as the kubelet knows it."""
@@ -181,6 +189,12 @@ class Session:
         """Change what the kubelet remembers of the pod."""
         self.memory = evolve(self.memory, **changes)
 
+    @lazy
+    def eviction(self) -> Eviction | None:
+        """That the kubelet evicts the pod, if it does."""
+        found: Eviction | None = self.view.memory.get(eviction_key(self.pod.metadata.uid))
+        return found
+
     def wake(self, at: int) -> None:
         """Look again at `at` (ns) at the latest."""
         known = self.memory.wake_at
@@ -200,8 +214,7 @@ class Session:
 
     def record(self, type: Literal["Normal", "Warning"], reason: str, message: str, container: str = "") -> Record:
         """An event about the pod, or about one of its containers."""
-        kind = "initContainers" if container and self.is_init(container) else "containers"
-        path = f"spec.{kind}{{{container}}}" if container else ""
+        path = f"spec.{_LISTS[self.place(container)]}{{{container}}}" if container else ""
         return Record(regarding=self.pod, type=type, reason=reason, message=message, field_path=path)
 
     @property
@@ -251,6 +264,12 @@ def marked_deleted(session: Session) -> bool:
 
 
 @law.fact
+def was_rejected(session: Session) -> bool:
+    """The pod was started by an earlier kubelet, and this one did not admit it."""
+    return session.memory.rejected
+
+
+@law.fact
 def handed_back(session: Session) -> bool:
     """The kubelet has asked the API server to remove the pod."""
     return session.memory.returned
@@ -258,12 +277,13 @@ def handed_back(session: Session) -> bool:
 
 @law.fact
 def end_wanted(session: Session) -> bool:
-    """The pod is to be ended: deleted, gone, over in the API, or at its own end."""
+    """The pod is to be ended: deleted, gone, over in the API, evicted, or at its own end."""
     over_at = session.memory.over_at
     return (
         session.object_gone
         or marked_deleted(session)
         or session.pod.status.phase in TERMINAL
+        or session.eviction is not None
         or (over_at is not None and session.now >= over_at)
     )
 
@@ -274,68 +294,8 @@ def doing(session: Session) -> Doing:
     return session.memory.work.doing
 
 
-@law.fact
-def outcome(session: Session) -> Literal["none", "waiting", "done", "failed"]:
-    """What has come of the work under way; none: nothing is under way."""
-    work = session.memory.work
-    return _OUTCOMES[work.doing](session, work)
-
-
-def _no_outcome(session: Session, work: Work) -> Literal["none", "waiting", "done", "failed"]:
-    return "none"
-
-
-def _mount_outcome(session: Session, work: Work) -> Literal["none", "waiting", "done", "failed"]:
-    return "done" if session.runtime.mounted else "waiting"
-
-
-def _volumes_outcome(session: Session, work: Work) -> Literal["none", "waiting", "done", "failed"]:
-    if session.now < work.since + work.delay:
-        return "waiting"
-    return "failed" if missing_volume(session.view, session.pod) is not None else "done"
-
-
-def _sandbox_outcome(session: Session, work: Work) -> Literal["none", "waiting", "done", "failed"]:
-    sandbox = session.runtime.sandbox
-    made = sandbox is not None and sandbox.ready and sandbox.attempt == work.attempt
-    return "done" if made else "waiting"
-
-
-def _pull_outcome(session: Session, work: Work) -> Literal["none", "waiting", "done", "failed"]:
-    pull = session.runtime.pulls.get(session.container(work.name).image)
-    if pull is None or pull.state == "asked" or pull.finished_at < work.since:
-        return "waiting"
-    return "done" if pull.state == "done" else "failed"
-
-
-def _start_outcome(session: Session, work: Work) -> Literal["none", "waiting", "done", "failed"]:
-    run = _last(session.runtime, work.name)
-    if run is None or run.attempt != work.attempt:
-        return "waiting"
-    return "done" if run.started_at else "failed"
-
-
-def _stop_outcome(session: Session, work: Work) -> Literal["none", "waiting", "done", "failed"]:
-    return "waiting" if any(_runs(session, name) for name in session.memory.stopping) else "done"
-
-
-def _kill_outcome(session: Session, work: Work) -> Literal["none", "waiting", "done", "failed"]:
-    return "waiting" if anything_running(session) else "done"
-
-
-_OUTCOMES: Final = {
-    "none": _no_outcome,
-    "volumes": _volumes_outcome,
-    "mount": _mount_outcome,
-    "sandbox": _sandbox_outcome,
-    "pull": _pull_outcome,
-    "start": _start_outcome,
-    "stop": _stop_outcome,
-    "kill-pod": _kill_outcome,
-}
-
-
-def _runs(session: Session, name: str) -> bool:
+def runs_now(session: Session, name: str) -> bool:
+    """The container runs."""
     run = _last(session.runtime, name)
     return run is not None and run.state == "running"
 
@@ -343,7 +303,7 @@ def _runs(session: Session, name: str) -> bool:
 @law.fact
 def anything_running(session: Session) -> bool:
     """A container of the pod runs."""
-    return any(_runs(session, each.name) for each in session.containers)
+    return any(runs_now(session, each.name) for each in session.containers)
 
 
 @law.fact

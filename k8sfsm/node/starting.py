@@ -8,7 +8,7 @@ from typing import Final
 
 from k8sfsm.law import Decision, Law
 from k8sfsm.node.actions import Actions, ActionsCase, compute
-from k8sfsm.node.backoff import backoff_text, kubelet_backoff
+from k8sfsm.node.backoff import backoff_key, backoff_text, kubelet_backoff
 from k8sfsm.node.container_status import StartError
 from k8sfsm.node.memory import PullBackoff, Work
 from k8sfsm.node.references import missing_reference
@@ -29,7 +29,7 @@ _UPPER: Final = re.compile(r"[A-Z]")
 def must_stay_down(session: Session) -> bool:
     """The container crashed, and its back-off is not over."""
     ended = _last_end(session, session.container_name)
-    known = session.memory.backoffs.get(session.container_name)
+    known = session.memory.backoffs.get(backoff_key(session.current))
     return ended is not None and kubelet_backoff(known, ended, session.now) is None
 
 
@@ -108,16 +108,14 @@ def order_work(session: Session, decision: Decision) -> Iterable[Step]:
         return _order_sandbox(session, actions)
     if actions.kill_pod:
         return _order_kill(session)
-    queue = (*actions.init_starts, *actions.starts)
     if actions.kills:
-        return _order_stops(session, actions, queue)
-    session.remember(work=Work(queue=queue, began=session.now))
+        return _order_stops(session, actions)
+    session.remember(work=Work(queue=actions.queue, began=session.now))
     return start_next(session, decision)
 
 
 def _order_sandbox(session: Session, actions: Actions) -> Iterable[Step]:
-    queue = (*actions.init_starts, *actions.starts)
-    session.remember(work=Work(queue=queue, began=session.now, attempt=actions.attempt))
+    session.remember(work=Work(queue=actions.queue, began=session.now, attempt=actions.attempt))
     return law.perform(law.decide("mount", session), session)  # type: ignore[return-value]
 
 
@@ -132,9 +130,10 @@ def _own_grace(session: Session) -> int:
     return int(law.constant("default_pod_grace")) if own is None else own
 
 
-def _order_stops(session: Session, actions: Actions, queue: tuple[str, ...]) -> Iterable[Step]:
+def _order_stops(session: Session, actions: Actions) -> Iterable[Step]:
     names = tuple(kill.name for kill in actions.kills)
-    session.remember(work=Work(doing="stop", queue=queue, since=session.now, began=session.now), stopping=names)
+    work = Work(doing="stop", queue=actions.queue, since=session.now, began=session.now)
+    session.remember(work=work, stopping=names)
     steps: list[Step] = []
     for kill in actions.kills:
         steps.append(session.record("Normal", "Killing", kill.message, kill.name))
@@ -152,9 +151,12 @@ def _probe_grace(session: Session, name: str, reason: str) -> int:
 
 
 def stop_call(session: Session, name: str, grace: int) -> Step:
-    """The order to stop a container: its pre-stop hook first, then SIGTERM, and SIGKILL after `grace` seconds."""
+    """The order to stop a container: its pre-stop hook first, then SIGTERM, and SIGKILL after `grace` seconds.
+
+    Without any grace there is no hook. Source: pkg/kubelet/kuberuntime/kuberuntime_container.go: killContainer
+    """
     container, run = session.container(name), session.runtime.containers[name][-1]
-    hook = container.lifecycle.pre_stop if container.lifecycle is not None else None
+    hook = container.lifecycle.pre_stop if container.lifecycle is not None and grace > 0 else None
     return session.call("stop-container", name, grace=grace, attempt=run.attempt, spec=container, pre_stop=hook)
 
 
@@ -214,7 +216,8 @@ def _retry_at(session: Session) -> int:
     """When to sync again after an error: when the first crash-loop back-off ends, else after a fixed time."""
     ends = []
     for container in session.containers:
-        error, entry = session.memory.start_errors.get(container.name), session.memory.backoffs.get(container.name)
+        error = session.memory.start_errors.get(container.name)
+        entry = session.memory.backoffs.get(backoff_key(container))
         ended = _last_end(session, container.name)
         if error is None or error.reason != "CrashLoopBackOff" or entry is None or ended is None:
             continue
@@ -237,7 +240,7 @@ def _refuse(session: Session, reason: str, message: str) -> None:
 def back_off_start(session: Session, decision: Decision) -> Iterable[Step]:
     """Leave a crashing container down for now."""
     name, pod = session.container_name, session.pod.metadata
-    entry = session.memory.backoffs[name]
+    entry = session.memory.backoffs[backoff_key(session.current)]
     full = f"{pod.name}_{pod.namespace}({pod.uid})"
     _refuse(
         session,
@@ -251,11 +254,11 @@ def back_off_start(session: Session, decision: Decision) -> Iterable[Step]:
 @law.action
 def get_image(session: Session, decision: Decision) -> Iterable[Step]:
     """Get the container's image; its next back-off is settled now."""
-    name, ended = session.container_name, _last_end(session, session.container_name)
+    key, ended = backoff_key(session.current), _last_end(session, session.container_name)
     if ended is not None:
-        entry = kubelet_backoff(session.memory.backoffs.get(name), ended, session.now)
+        entry = kubelet_backoff(session.memory.backoffs.get(key), ended, session.now)
         if entry is not None:
-            session.remember(backoffs=session.memory.backoffs.set(name, entry))
+            session.remember(backoffs=session.memory.backoffs.set(key, entry))
     return law.perform(law.decide("image", session), session)  # type: ignore[return-value]
 
 
@@ -380,7 +383,7 @@ def refuse_config(session: Session, decision: Decision) -> Iterable[Step]:
 def start_container(session: Session, decision: Decision) -> Iterable[Step]:
     """Make and start the next run of the container."""
     name, run = session.container_name, session.run(session.container_name)
-    attempt = 0 if run is None else run.attempt + 1
+    attempt = session.runtime.removed.get(name, -1) + 1 if run is None else run.attempt + 1
     work = evolve(session.memory.work, doing="start", name=name, since=session.now, attempt=attempt)
     session.remember(work=work)
     return (session.call("start-container", name, attempt=attempt, spec=session.current),)

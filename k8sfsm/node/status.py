@@ -10,6 +10,7 @@ from attrs import define
 from k8sfsm.kinds.pod_qos import qos_class
 from k8sfsm.kinds.pod_resources import pod_limits, pod_requests
 from k8sfsm.law import Law
+from k8sfsm.lazy import lazy
 from k8sfsm.node.conditions import (
     OWNED,
     SHARED,
@@ -20,10 +21,19 @@ from k8sfsm.node.conditions import (
     ready_condition,
     shared_condition,
 )
-from k8sfsm.node.container_status import ContainerCase, StartError, container_status, default_waiting, kind_of, lost
+from k8sfsm.node.container_status import (
+    ContainerCase,
+    Place,
+    StartError,
+    container_status,
+    default_waiting,
+    kind_of,
+    lost,
+)
 from k8sfsm.node.phase import TERMINAL, FinalPhaseCase, phase_of
+from k8sfsm.node.restarts import all_removed, restart_wanted
 from k8sfsm.node.runtime import NO_ENTRIES, PodRuntime
-from k8sfsm.objects import evolve
+from k8sfsm.objects import Quantity, evolve
 from k8sfsm.objects.container import Container, ResourceRequirements
 from k8sfsm.objects.pod import ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodStatus
 
@@ -48,6 +58,11 @@ class StatusCase:
     """Whether a regular container exists in the current sandbox; None: read off the runtime."""
     reads_cgroups: bool = True
 
+    @lazy
+    def restarting(self) -> bool:
+        """All containers of the pod are being restarted."""
+        return restart_wanted(self.pod, self.runtime, self.old)
+
     @property
     def old(self) -> PodStatus:
         """The status to go on from."""
@@ -58,8 +73,9 @@ def generate(case: StatusCase) -> PodStatus:
     """The pod's status; the times of conditions are left open. Source: kubelet_pods.go: generateAPIPodStatus"""
     pod, runtime, old = case.pod, case.runtime, case.old
     regular_created = any(runtime.containers.get(each.name) for each in pod.spec.containers)
-    inits = _statuses(case, pod.spec.init_containers, old.init_container_statuses, True, regular_created)
-    regular = _statuses(case, pod.spec.containers, old.container_statuses, False, regular_created)
+    inits = _statuses(case, pod.spec.init_containers, old.init_container_statuses, "init", regular_created)
+    regular = _statuses(case, pod.spec.containers, old.container_statuses, "regular", regular_created)
+    debuggers = _statuses(case, pod.spec.ephemeral_containers, old.ephemeral_container_statuses, "ephemeral", False)
     by_name = {status.name: status for status in (*inits, *regular)}
     active = regular_created and runtime.sandbox is not None if case.active is None else case.active
     computed = phase_of(pod.spec, _as_started_before(by_name, old), over=case.over, active=active)
@@ -75,6 +91,7 @@ def generate(case: StatusCase) -> PodStatus:
         host_ips=case.host_ips,
         init_container_statuses=inits,
         container_statuses=tuple(sorted(regular, key=_name)) if len(regular) > 1 else regular,
+        ephemeral_container_statuses=tuple(sorted(debuggers, key=_name)),
         pod_ip=ip,
         pod_ips=(PodIP(ip=ip),) if ip else (),
         start_time=old.start_time,
@@ -105,7 +122,7 @@ def _name(status: ContainerStatus) -> str:
 
 
 def _statuses(
-    case: StatusCase, containers: Sequence[Container], old: Sequence[ContainerStatus], is_init: bool, created: bool
+    case: StatusCase, containers: Sequence[Container], old: Sequence[ContainerStatus], place: Place, created: bool
 ) -> tuple[ContainerStatus, ...]:
     if not containers:
         return ()
@@ -117,12 +134,13 @@ def _statuses(
             ContainerCase(
                 case.pod,
                 container,
-                kind_of(container, is_init),
+                kind_of(container, place),
                 runs.get(container.name, ()),
                 known.get(container.name),
                 case.start_errors.get(container.name),
                 created,
                 None if case.trusted is None else case.trusted.get(container.name),
+                restarting=case.restarting,
             ),
             first,
         )
@@ -135,8 +153,14 @@ def _resources(case: StatusCase) -> ResourceRequirements:
     pod = case.pod
     verdict = law.decide("pod_resources", case).outputs["resources"]
     requests = pod_requests(pod, overhead=False)
-    if verdict == "memory":
-        return ResourceRequirements(requests={name: each for name, each in requests.items() if name == "memory"})
+    return {"memory": _memory_alone, "spec": _as_asked}[verdict](pod, requests)
+
+
+def _memory_alone(pod: Pod, requests: Mapping[str, Quantity]) -> ResourceRequirements:
+    return ResourceRequirements(requests={name: each for name, each in requests.items() if name == "memory"})
+
+
+def _as_asked(pod: Pod, requests: Mapping[str, Quantity]) -> ResourceRequirements:
     return ResourceRequirements(requests=requests, limits=pod_limits(pod, overhead=False))
 
 
@@ -158,11 +182,13 @@ def _final_phase(case: StatusCase, computed: str) -> tuple[str, str, str]:
     verdict = law.decide("final_phase", FinalPhaseCase(computed, stored.phase, reported.phase, past_deadline(case)))
     chosen = {"computed": computed, "stored": stored.phase, "reported": reported.phase, "failed": "Failed"}
     phase = chosen[verdict.outputs["phase"]]
-    if verdict.outputs["reason"] == "deadline":
-        return phase, "DeadlineExceeded", "Pod was active on the node longer than the specified deadline"
-    if phase != reported.phase or verdict.outputs["reason"] == "dropped":
-        return phase, "", ""
-    return phase, reported.reason or stored.reason, reported.message or stored.message
+    kept = (reported.reason or stored.reason, reported.message or stored.message)
+    reason, message = {
+        "deadline": ("DeadlineExceeded", "Pod was active on the node longer than the specified deadline"),
+        "dropped": ("", ""),
+        "carried": kept if phase == reported.phase else ("", ""),
+    }[verdict.outputs["reason"]]
+    return phase, reason, message
 
 
 def past_deadline(case: StatusCase) -> bool:
@@ -175,7 +201,14 @@ def _conditions(case: StatusCase, statuses: Mapping[str, ContainerStatus], phase
     stored = case.pod.status.conditions
     sandbox = case.runtime.sandbox
     facts = ConditionCase(
-        case.pod, phase, statuses, stored, sandbox=sandbox is not None and sandbox.ready and bool(sandbox.ip)
+        case.pod,
+        phase,
+        statuses,
+        stored,
+        sandbox=sandbox is not None and sandbox.ready and bool(sandbox.ip),
+        before=case.old.conditions,
+        restarting=case.restarting,
+        removed=case.restarting and all_removed(case.pod, case.runtime),
     )
     others = [each for each in stored if each.type not in OWNED]
     shared = condition_of(case.old.conditions, SHARED)
@@ -246,8 +279,9 @@ def merged(case: ReportCase, now: int) -> PodStatus:
     if not verdict["disruption"]:
         held = condition_of(stored.conditions, SHARED)
         conditions = conditions if held is None else (held, *conditions)
-    if verdict["phase"] == "stored":
-        status = evolve(status, phase=stored.phase, reason=stored.reason, message=stored.message)
+    source = {"stored": stored, "new": status}[verdict["phase"]]
+    if source is not status:
+        status = evolve(status, phase=source.phase, reason=source.reason, message=source.message)
     if status.phase in TERMINAL:
         conditions = _unready(case.pod, status.phase, conditions, now)
     return evolve(status, conditions=conditions)

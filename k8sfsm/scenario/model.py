@@ -136,6 +136,18 @@ class PatchVerb:
 
 
 @frozen(kw_only=True)
+class DebugVerb:
+    """`kubectl debug`: an ephemeral `container` in a Pod; `sees`: the container (--target) whose processes it sees."""
+
+    object: str
+    image: str
+    container: str = "debugger"
+    sees: str = ""
+    namespace: str = ""
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
 class NodeVerb:
     """`kubectl cordon` and `uncordon`."""
 
@@ -184,6 +196,7 @@ class Action:
     label: MarkVerb | None = None
     annotate: MarkVerb | None = None
     patch: PatchVerb | None = None
+    debug: DebugVerb | None = None
     cordon: NodeVerb | None = None
     uncordon: NodeVerb | None = None
     drain: DrainVerb | None = None
@@ -235,6 +248,7 @@ VERBS: tuple[str, ...] = (
     "label",
     "annotate",
     "patch",
+    "debug",
     "cordon",
     "uncordon",
     "drain",

@@ -113,6 +113,10 @@ class User:
         """`kubectl patch`."""
         return self.run(lambda store: verbs.patch(store, self._key(target), body, type, subresource))
 
+    def debug(self, target: str, image: str, container: str = "debugger", sees: str = "") -> Reply:
+        """`kubectl debug`: add an ephemeral container, which sees the processes of the container `sees`."""
+        return self.run(lambda store: verbs.debug(store, self._key(target), image, container, sees))
+
     def label(self, target: str, marks: Mapping[str, str | None], overwrite: bool = False) -> Reply:
         """`kubectl label`; None takes a label away."""
         return self.run(lambda store: verbs.label(store, self._key(target), marks, overwrite))

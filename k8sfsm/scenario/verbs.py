@@ -232,6 +232,20 @@ def patch(store: Store, key: Key, body: Any, type: PatchType = "strategic", subr
     return Order(writes=(Patch(key=key, body=body, type=type, subresource=subresource),), says=says)
 
 
+def debug(store: Store, key: Key, image: str, container: str = "debugger", target: str = "") -> Order:
+    """`kubectl debug POD --image`, with --container and --target.
+
+    Source: staging/src/k8s.io/kubectl/pkg/cmd/debug/debug.go: debugByEphemeralContainer
+    """
+    found(store, key)
+    made: dict[str, Any] = {"name": container, "image": image, "stdin": True, "tty": True}
+    if target:
+        made["targetContainerName"] = target
+    body = {"spec": {"ephemeralContainers": [made]}}
+    write = Patch(key=key, body=body, type="strategic", subresource="ephemeralcontainers")
+    return Order(writes=(write,), says=f"{called(key)} debugged by {container}")
+
+
 def delete(
     store: Store, key: Key, propagation: Propagation = "Background", grace: int | None = None, force: bool = False
 ) -> Order:

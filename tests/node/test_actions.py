@@ -93,3 +93,8 @@ def test_lost_sandbox():
     assert not needs([], {"app": run("exited", 1)}, policy="Never", sandbox=gone).create_sandbox
     assert not needs([], {"app": run("exited", 0)}, policy="OnFailure", sandbox=gone).create_sandbox
     assert needs([PLAIN], {}, sandbox=None).init_starts == ("s",)
+
+
+def test_sidecar_that_is_gone_starts_no_other_init_container():
+    later = Container(name="later", image="sim/ok:1")
+    assert needs([SIDECAR, later], {"app": run("running")}).init_starts == ("s",)

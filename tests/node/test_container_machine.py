@@ -25,6 +25,12 @@ TERMINATED = evolve(RUNNING, state=ENDED)
 LOOPING = evolve(
     TERMINATED, state=ContainerState(waiting=ContainerStateWaiting(reason="CrashLoopBackOff")), last_state=ENDED
 )
+RESET = ContainerStatus(
+    name="app",
+    restart_count=1,
+    state=ContainerState(waiting=ContainerStateWaiting(reason="RestartingAllContainers")),
+    last_state=ENDED,
+)
 STATES = {"Running": RUNNING, "Terminated": TERMINATED, "BackingOff": LOOPING, "Waiting": WAITING}
 
 
@@ -56,8 +62,27 @@ def test_states(name, status):
         (TERMINATED, WAITING, True),
         (LOOPING, WAITING, True),
         (RUNNING, WAITING, True),
+        (RUNNING, RESET, True),
+        (TERMINATED, RESET, True),
+        (RESET, AGAIN, True),
     ],
 )
 def test_transitions(old, new, legal):
     assert MACHINES.check_part("Container", old, new, "kubelet", 0).legal is legal
     assert not MACHINES.check_part("Container", old, new, "apiserver", 0).legal
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "rule"),
+    [
+        (RUNNING, RESET, "reset"),
+        (TERMINATED, RESET, "reset"),
+        (LOOPING, RESET, "cannot-start"),
+        (RUNNING, evolve(RESET, restart_count=0), "cannot-start"),
+        (RUNNING, evolve(WAITING, restart_count=1), "cannot-start"),
+    ],
+)
+def test_what_makes_a_container_wait_again(old, new, rule):
+    """With all containers of its pod, counted as a restart; or because it cannot be started."""
+    moves = MACHINES.check_part("Container", old, new, "kubelet", 0).moves
+    assert [move.rule for move in moves] == [f"Container/run/{rule}"]

@@ -413,3 +413,13 @@ def test_scripts():
     assert place.history[-1].status.container_statuses[0].state.terminated.exit_code == 3
     assert place.history[-1].status.container_statuses[0].image == "docker.io/library/nginx:latest"
     assert isinstance(place.memory, Map)
+
+
+def test_what_others_say_of_a_disruption_stands_while_the_pod_goes_on():
+    theirs = PodCondition(type="DisruptionTarget", status="True", reason="EvictionByEvictionAPI")
+    own = PodCondition(type="DisruptionTarget", status="True", reason="TerminationByKubelet")
+    pod = pod_named("a", [OK])
+    stored = evolve(pod, status=evolve(pod.status, phase="Running", conditions=(theirs,)))
+    status = evolve(pod.status, phase="Running", conditions=(own,))
+    sent = merged(ReportCase(stored, status, True), 0)
+    assert [each.reason for each in sent.conditions] == ["EvictionByEvictionAPI"]

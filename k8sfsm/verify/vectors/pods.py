@@ -39,7 +39,9 @@ def pod_conditions(given: dict[str, Any]) -> Any:
     """The conditions Initialized, ContainersReady and Ready."""
     pod = _pod(given)
     statuses = {} if given["containerStatusesNil"] else phase_counts_for(pod)
-    case = ConditionCase(pod, pod.status.phase, statuses, pod.status.conditions, missing=given["containerStatusesNil"])
+    known = pod.status.conditions
+    missing = given["containerStatusesNil"]
+    case = ConditionCase(pod, pod.status.phase, statuses, known, missing=missing, before=known)
     containers = containers_ready_condition(case)
     found = (initialized_condition(case), containers, ready_condition(case, containers))
     return {each.type: _condition(each) for each in found}

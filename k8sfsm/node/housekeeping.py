@@ -1,0 +1,104 @@
+"""Pods that only the runtime knows: their containers are stopped, and they are forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from attrs import frozen
+
+from k8sfsm.law import Decision, Law
+from k8sfsm.node.runtime import NODE, Instance, PodRuntime
+from k8sfsm.objects import Container
+from k8sfsm.request import Call, Step
+from k8sfsm.view import View
+
+law = Law("kubelet")
+
+
+@frozen
+class Orphan:
+    """A pod in the runtime of `node` that the kubelet does not work on."""
+
+    node: str
+    uid: str
+    runtime: PodRuntime
+
+    @property
+    def runs(self) -> list[tuple[str, Instance]]:
+        """Its containers that run."""
+        newest = ((name, runs[-1]) for name, runs in sorted(self.runtime.containers.items()))
+        return [(name, run) for name, run in newest if run.state == "running"]
+
+    def call(self, verb: str, container: str = "", **arguments: object) -> Call:
+        """An order to the runtime."""
+        return Call(
+            node=self.node, verb=verb, pod=self.runtime.key, uid=self.uid, container=container, arguments=arguments
+        )
+
+
+@law.fact
+def orphan_running(orphan: Orphan) -> bool:
+    """A container of it runs."""
+    return bool(orphan.runs)
+
+
+@law.fact
+def orphan_told(orphan: Orphan) -> bool:
+    """All that run were told to stop."""
+    return all(run.stopped for _, run in orphan.runs)
+
+
+@law.fact
+def orphan_sandbox_up(orphan: Orphan) -> bool:
+    """Its sandbox is ready."""
+    return orphan.runtime.sandbox is not None and orphan.runtime.sandbox.ready
+
+
+@law.action
+def stop_orphan(orphan: Orphan, decision: Decision) -> Iterable[Step]:
+    """Stop its containers, with hardly any grace."""
+    grace = int(law.constant("orphan_grace"))
+    return [
+        orphan.call(
+            "stop-container",
+            name,
+            grace=grace,
+            attempt=run.attempt,
+            spec=Container(name=name, image=run.wanted_image),
+            pre_stop=None,
+        )
+        for name, run in orphan.runs
+        if not run.stopped
+    ]
+
+
+@law.action
+def stop_orphan_sandbox(orphan: Orphan, decision: Decision) -> Iterable[Step]:
+    """Stop its sandbox."""
+    return (orphan.call("stop-sandbox"),)
+
+
+@law.action
+def remove_orphan(orphan: Orphan, decision: Decision) -> Iterable[Step]:
+    """Have the runtime forget it."""
+    return (orphan.call("remove-pod"),)
+
+
+def orphans(view: View, node: str) -> tuple[Orphan, ...]:
+    """The pods of the runtime that are not in the API and that no worker has. Those in the API are about to get one."""
+    if not view.runtime:
+        return ()
+    known = {NODE, *(pod.metadata.uid for pod in view.on_node(node)), *_workers(view)}
+    return tuple(Orphan(node, uid, view.runtime[uid]) for uid in sorted(view.runtime) if uid not in known)
+
+
+def _workers(view: View) -> Iterator[str]:
+    """The uids of the pods that have a worker."""
+    for entries in view.memory.values():
+        for entry in entries if isinstance(entries, tuple) else ():
+            yield entry.pod.metadata.uid
+
+
+def keep_house(view: View, node: str) -> list[Step]:
+    """What to do about orphans now. Source: pkg/kubelet/kubelet_pods.go: HandlePodCleanups"""
+    return [step for each in orphans(view, node) for step in law.perform(law.decide("orphan", each), each)]  # type: ignore[misc]
