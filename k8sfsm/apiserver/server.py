@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import define, field
 
-from k8sfsm.apiserver.addresses import with_addresses, with_kept_addresses
+from k8sfsm.apiserver.addresses import with_allocations
 from k8sfsm.apiserver.admission import admit, refuse_deletion
 from k8sfsm.apiserver.answer import Answer, Refusal, Sender, conflict, not_found
 from k8sfsm.apiserver.binding import bound
@@ -93,12 +93,12 @@ class ApiServer:
         taken = request.store.snapshot.get(key)
         uid = request.chance.uid(key) if taken is None else ""
         obj = admit(defaulted(obj), request.store, self.options, request.chance)
+        if isinstance(obj, Service):
+            obj = self._allocated(request, None, evolve(obj, metadata=evolve(obj.metadata, name=name)))
         obj = prepared_for_create(obj, name, uid, request.second)
         self._refuse_invalid(None, obj)
         if taken is not None:
             raise _already_exists(taken)
-        if isinstance(obj, Service):
-            obj = with_addresses(obj, request.store, self.options, request.chance)
         return 201, self._put(request, None, obj)
 
     def _update(self, request: Request, write: Update) -> tuple[int, Any]:
@@ -150,16 +150,20 @@ class ApiServer:
     def _replace(self, request: Request, old: Any, new: Any, subresource: str) -> Any:
         """What a PUT or PATCH of an object, or of one of its subresources, makes of the stored one."""
         if not subresource:
-            new = defaulted(with_kept_addresses(old, new) if isinstance(new, Service) else new)
+            new = defaulted(new)
+            if isinstance(new, Service):
+                new = self._allocated(request, old, new)
         new = prepared_for_update(old, new, subresource)
         if new == old:
             return old
         self._refuse_invalid(old, new)
-        if isinstance(new, Service) and not subresource:
-            new = with_addresses(new, request.store, self.options, request.chance)
         if finished(new):
             return self._remove(request, old, None)
         return self._put(request, old, new)
+
+    def _allocated(self, request: Request, old: Service | None, new: Service) -> Service:
+        """The Service with what is allocated to it, before anything else looks at it: BeginCreate, BeginUpdate."""
+        return with_allocations(old, new, request.store, self.options, request.chance)
 
     def _carry_out(self, request: Request, old: Any, deletion: Deletion) -> Any:
         if deletion.verdict == "keep" or (deletion.verdict == "mark" and deletion.object == old):

@@ -240,7 +240,7 @@ def _final(folder: Path) -> dict[Key, Document] | None:
 
 
 def lists_by_resource(place: Line, value: Json) -> dict[Key, Document]:
-    """Objects given as lists by resource (`{"pods": [...]}`), whose items need not say their kind. Raises TraceError."""
+    """Objects given as lists by resource (`{"pods": [...]}`); items need not say their kind. Raises TraceError."""
     objects: dict[Key, Document] = {}
     for resource in value:
         for item in optional(place, value, resource, list, []):

@@ -89,6 +89,16 @@ _VERBS: Final[dict[type[Any], str]] = {
 }
 
 
+def _allocated(spec: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What the API server chose for a Service, by purpose."""
+    yield "clusterIP", spec.get("clusterIP")
+    yield "healthCheckNodePort", spec.get("healthCheckNodePort")
+    for place, address in enumerate(spec.get("clusterIPs") or ()):
+        yield f"clusterIPs/{place}", address
+    for port in spec.get("ports") or ():
+        yield f"nodePort/{port['port']}", port.get("nodePort")
+
+
 class RecordedChoices:
     """Chooses what the recorded cluster chose where that is one of the possible choices, else by a seed.
 
@@ -129,10 +139,9 @@ class RecordedChoices:
                 if volume.get("name", "").startswith(_TOKEN_VOLUME):
                     self._volumes[key] = volume["name"][len(_TOKEN_VOLUME) :]
         if key[0] == "Service":
-            spec = obj.get("spec", {})
-            self._addresses.setdefault(("clusterIP", key), spec.get("clusterIP", ""))
-            for port in spec.get("ports") or ():
-                self._addresses.setdefault((f"nodePort/{port['port']}", key), str(port.get("nodePort", "")))
+            for purpose, chosen in _allocated(obj.get("spec", {})):
+                if chosen:
+                    self._addresses.setdefault((purpose, key), str(chosen))
         if verb == "bind":
             self.nodes.setdefault(key, obj.get("spec", {}).get("nodeName", ""))
 
