@@ -39,6 +39,7 @@ from k8sfsm.request import (
 from k8sfsm.store import Change, Store
 
 SECOND = 1_000_000_000
+_SERVER = "apiserver"
 
 
 @define
@@ -184,7 +185,18 @@ class ApiServer:
         self._check(request, old, None)
         request.store, change = request.store.remove(key_of(old), request.now)
         request.changes.append(change)
+        self._remove_along(request, old)
         return change.new
+
+    def _remove_along(self, request: Request, removed: Any) -> None:
+        """Delete what goes with an object that was removed (table `removed-along`): the server itself does that."""
+        kind = law.decide("removed-along", StrategyCase(removed.kind)).outputs["along"]
+        obj = None if kind is None else request.store.get(kind, removed.metadata.namespace, removed.metadata.name)
+        if obj is None:
+            return
+        own = evolve(request, sender=Sender(_SERVER))
+        self._carry_out(own, obj, deletion_of(obj, Delete(key=key_of(obj)), request.second))
+        request.store = own.store
 
     def _check(self, request: Request, old: Any, new: Any) -> None:
         """The machine check: is this a transition that this actor may make now?"""

@@ -12,7 +12,7 @@ from k8sfsm.apiserver import Options
 from k8sfsm.apiserver.addresses import with_allocations
 from k8sfsm.apiserver.strategy import prepared_for_update
 from k8sfsm.objects import from_json, to_json
-from k8sfsm.request import Create, Patch, Update
+from k8sfsm.request import Create, Delete, Patch, Update
 
 DUAL = Options(service_cidr="10.0.0.0/24,fd00::/112", node_ports=(30000, 2768))
 KEY = ("Service", "a", "s")
@@ -394,3 +394,33 @@ def test_nothing_is_worked_out_from_what_contradicts_itself(wish: dict[str, Any]
     found = with_allocations(None, asked, world.store, Options(), world.chance)
     assert found.spec.ports == asked.spec.ports
     assert found.spec.ip_family_policy == asked.spec.ip_family_policy
+
+
+# -- deletion --------------------------------------------------------------------------------------------------------
+
+
+def test_the_endpoints_go_with_their_service() -> None:
+    world = World()
+    endpoints = {"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "s", "namespace": "a"}}
+    for name in ("s", "t"):
+        world.make(service(name))
+        world.make({**endpoints, "metadata": {"name": name, "namespace": "a"}})
+    world.done(Delete(key=KEY))
+    assert [(change.type, change.key) for change in world.changes] == [
+        ("DELETED", KEY),
+        ("DELETED", ("Endpoints", "a", "s")),
+    ]
+    assert world.get("Endpoints", "s") is None
+    assert world.get("Endpoints", "t") is not None
+    world.done(Delete(key=("Endpoints", "a", "t")))
+    world.done(Delete(key=("Service", "a", "t")))
+    assert [change.key[0] for change in world.changes] == ["Service"]
+
+
+def test_endpoints_with_finalizers_wait_for_these() -> None:
+    world = World()
+    world.make(service())
+    meta = {"name": "s", "namespace": "a", "finalizers": ["x.org/y"]}
+    world.make({"apiVersion": "v1", "kind": "Endpoints", "metadata": meta})
+    world.done(Delete(key=KEY))
+    assert world.get("Endpoints", "s").metadata.deletion_timestamp is not None
