@@ -60,6 +60,7 @@ _READ: Final = (
     "image_pull_policy",
     "termination_message_path",
     "termination_message_policy",
+    "name",
     "protocol",
     "timeout_seconds",
     "period_seconds",

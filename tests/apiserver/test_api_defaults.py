@@ -314,6 +314,17 @@ def test_types_of_services_have_traffic_policies(kind: str) -> None:
     assert defaults_of(service(type=kind))["spec"]["internalTrafficPolicy"] == "Cluster"
 
 
+def test_ports_of_endpoints_and_slices_are_tcp() -> None:
+    meta = {"name": "s", "namespace": "a"}
+    ports = [{"port": 80}, {"name": "dns", "port": 53, "protocol": "UDP"}]
+    endpoints = {"apiVersion": "v1", "kind": "Endpoints", "metadata": meta, "subsets": [{"ports": ports}]}
+    (subset,) = defaults_of(endpoints)["subsets"]
+    assert subset["ports"] == [{"port": 80, "protocol": "TCP"}, ports[1]]
+    cut = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": meta, "addressType": "IPv4"}
+    found = defaults_of({**cut, "endpoints": [], "ports": ports})["ports"]
+    assert found == [{"name": "", "port": 80, "protocol": "TCP"}, ports[1]]
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_defaulting_again_changes_nothing(name: str) -> None:
     once = defaulted(from_json(CASES[name][0]))

@@ -50,6 +50,13 @@ _OWNERS: Final[dict[str, str]] = {
 """Controllers that write objects which their keys own."""
 
 
+_SLICERS: Final[dict[str, str]] = {
+    "endpointslice-controller": "Service",
+    "endpointslicemirroring-controller": "Endpoints",
+}
+"""Controllers that write EndpointSlices, and the kind of their keys."""
+
+
 def _reconciled(write: RecordedWrite) -> Key:
     """The key that an actor was working on when it sent a request."""
     kind, namespace, name = write.key
@@ -60,8 +67,8 @@ def _reconciled(write: RecordedWrite) -> Key:
     if document is None or wanted == kind:
         return write.key
     meta = document.json.get("metadata", {})
-    if write.actor == "endpointslice-controller":
-        return ("Service", namespace, (meta.get("labels") or {}).get("kubernetes.io/service-name", name))
+    if write.actor in _SLICERS:
+        return (_SLICERS[write.actor], namespace, (meta.get("labels") or {}).get("kubernetes.io/service-name", name))
     owners = (owner for owner in meta.get("ownerReferences") or () if owner.get("kind") == wanted)
     owner = next(owners, None)
     return (owner["kind"], namespace, owner["name"]) if owner is not None else write.key
