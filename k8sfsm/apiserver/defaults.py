@@ -14,7 +14,7 @@ from attrs import fields, frozen
 
 from k8sfsm.apiserver.deletion import law
 from k8sfsm.apiserver.memo import Memo
-from k8sfsm.apiserver.service_revision import is_accessible
+from k8sfsm.kinds.service import is_accessible
 from k8sfsm.objects import (
     KINDS,
     ClientIPConfig,

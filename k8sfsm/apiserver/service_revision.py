@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from k8sfsm.kinds.service import law
+from k8sfsm.kinds.service import is_accessible, law, needs_health_checks
 from k8sfsm.objects import LoadBalancerStatus, Service, ServicePort, ServiceSpec, evolve
 from k8sfsm.value import value
-
-PORT_TYPES: Final = ("NodePort", "LoadBalancer")
 
 
 @value
@@ -103,11 +101,6 @@ def _node_ports(spec: ServiceSpec) -> frozenset[int]:
     return frozenset(port.node_port for port in spec.ports if port.node_port)
 
 
-def needs_health_checks(spec: ServiceSpec) -> bool:
-    """Is there a load balancer that asks nodes for their health?"""
-    return spec.type == "LoadBalancer" and spec.external_traffic_policy == "Local"
-
-
 @law.fact
 def health_checked_before(case: Revision) -> bool:
     """The stored Service has a load balancer that asks nodes for their health."""
@@ -142,11 +135,6 @@ def same_port_allocation(case: Revision) -> bool:
 def same_class(case: Revision) -> bool:
     """The write names the stored class of load balancers."""
     return case.now.load_balancer_class == case.before.load_balancer_class
-
-
-def is_accessible(spec: ServiceSpec) -> bool:
-    """Can the Service be reached from outside? Source: pkg/api/service/util.go: ExternallyAccessible."""
-    return spec.type in PORT_TYPES or (spec.type in ("", "ClusterIP") and bool(spec.external_ips))
 
 
 @law.fact

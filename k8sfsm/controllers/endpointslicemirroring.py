@@ -60,6 +60,13 @@ class ServiceEvent:
     change: Change
 
 
+def mirrored(view: View, namespace: str, name: str) -> bool:
+    """Are the Endpoints of that name to be copied?"""
+    service: Service | None = view.get("Service", namespace, name)
+    wanted = service is not None and not service.spec.selector
+    return wanted and _mirrorable(view.get("Endpoints", namespace, name))
+
+
 # -- facts -----------------------------------------------------------------------------------------------------------
 
 

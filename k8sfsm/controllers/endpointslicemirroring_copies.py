@@ -62,14 +62,14 @@ class Group:
     endpoints: Endpoints = field(factory=Endpoints)
 
 
-def _parsed(text: str) -> IPv4Address | IPv6Address | None:
+def parsed(text: str) -> IPv4Address | IPv6Address | None:
     """The address of a text; leading zeros are allowed, IPv4 in IPv6 is IPv4. Source: netutils.ParseIPSloppy."""
     plain = text if ":" in text else ".".join(part.lstrip("0") or part[:1] for part in text.split("."))
     try:
-        parsed = ip_address(plain)
+        found = ip_address(plain)
     except ValueError:
         return None
-    return (parsed.ipv4_mapped or parsed) if isinstance(parsed, IPv6Address) else parsed
+    return (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found
 
 
 # -- facts -----------------------------------------------------------------------------------------------------------
@@ -84,7 +84,7 @@ def room_left(candidate: Candidate) -> bool:
 @law.fact
 def address_valid(candidate: Candidate) -> bool:
     """The address is an IP address."""
-    return _parsed(candidate.address.ip) is not None
+    return parsed(candidate.address.ip) is not None
 
 
 @law.fact
@@ -253,16 +253,16 @@ def _ports_of(subset: EndpointSubset) -> Ports:
 
 def _endpoint_of(address: EndpointAddress, ready: bool) -> tuple[AddressType, Endpoint]:
     """Source: pkg/controller/endpointslicemirroring/utils.go: addressToEndpoint."""
-    parsed = _parsed(address.ip)
-    assert parsed is not None
+    ip = parsed(address.ip)
+    assert ip is not None
     endpoint = Endpoint(
-        addresses=(str(parsed),),
+        addresses=(str(ip),),
         conditions=EndpointConditions(ready=ready),
         target_ref=address.target_ref,
         node_name=address.node_name,
         hostname=address.hostname or None,
     )
-    return ("IPv4" if parsed.version == 4 else "IPv6"), endpoint
+    return ("IPv4" if ip.version == 4 else "IPv6"), endpoint
 
 
 def _slice(group: Group, name: str, limit: int) -> EndpointSlice:
