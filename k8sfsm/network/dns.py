@@ -5,7 +5,7 @@ Source: Kubernetes DNS-Based Service Discovery (github.com/kubernetes/dns, docs/
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Final, Literal
 
@@ -216,11 +216,11 @@ def _with_address(service: Service, name: str, rule: str) -> Iterator[Record]:
             yield Record(_port_name(port, name), "SRV", f"0 {_PREFERENCE} {port.port} {name}", decision.rule)
 
 
-def _label(case: Published, decision_name: str) -> str:
-    """The first label of an endpoint's name."""
-    if decision_name == "hostname":
-        return str(case.endpoint.hostname)
-    return case.endpoint.addresses[0].replace(".", "-").replace(":", "-")
+_LABELS: Final[dict[str, Callable[[Endpoint], str]]] = {
+    "hostname": lambda endpoint: str(endpoint.hostname),
+    "address": lambda endpoint: endpoint.addresses[0].replace(".", "-").replace(":", "-"),
+}
+"""The first label of an endpoint's name, by what the table `endpoint-name` says."""
 
 
 def _of_endpoints(service: Service, slices: Iterable[EndpointSlice], name: str) -> Iterator[Record]:
@@ -232,7 +232,7 @@ def _of_endpoints(service: Service, slices: Iterable[EndpointSlice], name: str) 
             decision = law.decide("endpoint", case)
             if not decision.outputs["published"] or not endpoint.addresses:
                 continue
-            own = f"{_label(case, law.decide('endpoint-name', case).outputs['name'])}.{name}"
+            own = f"{_LABELS[law.decide('endpoint-name', case).outputs['name']](endpoint)}.{name}"
             for owner in (name, own):
                 yield from _addresses(owner, endpoint.addresses, found.address_type, decision.rule)
             yield from _pointers(endpoint.addresses, found.address_type, own, decision.rule)
@@ -245,17 +245,17 @@ def _of_endpoints(service: Service, slices: Iterable[EndpointSlice], name: str) 
         yield from (Record(port_name, "SRV", f"0 {weight} {target}", rule) for target, rule in targets.items())
 
 
-def _of_service(service: Service, slices: Iterable[EndpointSlice], zone: str) -> Iterator[Record]:
+def _of_service(service: Service, slices: Iterable[EndpointSlice], zone: str) -> Iterable[Record]:
     """All records of one Service."""
     name = f"{service.metadata.name}.{service.metadata.namespace}.svc.{zone}."
     decision = law.decide("service", service)
-    stands_for = decision.outputs["stands_for"]
-    if stands_for == "alias":
-        yield Record(name, "CNAME", f"{service.spec.external_name.rstrip('.')}.", decision.rule)
-    elif stands_for == "address":
-        yield from _with_address(service, name, decision.rule)
-    elif stands_for == "endpoints":
-        yield from _of_endpoints(service, slices, name)
+    stands_for: dict[str, Callable[[], Iterable[Record]]] = {
+        "alias": lambda: (Record(name, "CNAME", f"{service.spec.external_name.rstrip('.')}.", decision.rule),),
+        "address": lambda: _with_address(service, name, decision.rule),
+        "endpoints": lambda: _of_endpoints(service, slices, name),
+        "nothing": lambda: (),
+    }
+    return stands_for[decision.outputs["stands_for"]]()
 
 
 # -- the zone --------------------------------------------------------------------------------------------------------

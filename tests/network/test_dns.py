@@ -184,6 +184,11 @@ def test_an_external_name_is_an_alias() -> None:
     followed = ["CNAME web.default.svc.cluster.local.", "A 10.96.0.7"]
     assert of(found, "shop") == of(found, "shop", "A") == followed
     assert of(found, "shop", "CNAME") == followed[:1]
+    answers = [found.ask(f"{name}.default.svc.cluster.local") for name in ("docs", "web")]
+    assert [(answer.status, answer.rule) for answer in answers] == [
+        ("NOERROR", "DNS/answer/alias"),
+        ("NOERROR", "DNS/answer/found"),
+    ]
     assert of(found, "shop", "AAAA") == followed[:1]
 
 
