@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final
 
-from attrs import define
+from attrs import define, field
 
 from k8sfsm.apiserver.answer import Refusal
 from k8sfsm.apiserver.names import Chance
@@ -191,12 +191,13 @@ def _dynamic_first(size: int, static: int, chance: Chance) -> Iterable[int]:
 
 @define
 class Allocator:
-    """Gives a Service what it needs, and knows what the others (and itself) have."""
+    """Gives a Service what it needs, and knows what the others have, and what itself has been given already."""
 
     case: Revision
     store: Store
     options: Options
     chance: Chance
+    _given: set[int] = field(factory=set)
 
     def _others(self) -> list[Service]:
         """The stored Services, with the one that is replaced: what it gives up is free only afterwards."""
@@ -253,7 +254,7 @@ class Allocator:
 
     def _taken_ports(self) -> frozenset[int]:
         """Node ports that are not free, whatever their protocol."""
-        found: set[int] = set()
+        found = set(self._given)
         for service in self._others():
             found.update(port.node_port for port in service.spec.ports if port.node_port)
             if needs_health_checks(service.spec) and service.spec.health_check_node_port:
@@ -265,26 +266,26 @@ class Allocator:
         own = frozenset(port.node_port for port in case.before.ports if port.node_port)
         shares: dict[int, int] = {}
         ports: list[ServicePort] = []
-        taken = self._taken_ports()
         for place, port in enumerate(case.now.ports):
             take = law.decide("node-port", found := NodePort(case, port, shares, own)).outputs["take"]
-            number = self._node_port(found, take, place, taken)
+            number = self._node_port(found, take, place)
             if take in ("wished", "reserved", "free"):
-                taken, own = taken | {number}, own | {number}
+                self._given.add(number)
+                own |= {number}
             if number:
                 shares.setdefault(port.port, number)
             ports.append(port if number == port.node_port else evolve(port, node_port=number))
         return case.with_spec(ports=tuple(ports)) if tuple(ports) != case.now.ports else case
 
-    def _node_port(self, found: NodePort, take: str, place: int, taken: frozenset[int]) -> int:
+    def _node_port(self, found: NodePort, take: str, place: int) -> int:
         if take == "given":
             return found.port.node_port
         if take == "shared":
             return found.shares[found.port.port]
         if take == "free":
-            return self._free_port(f"nodePort/{found.port.port}", taken, "a nodePort")
+            return self._free_port(f"nodePort/{found.port.port}", "a nodePort")
         number = _wished(found) if take == "wished" else found.port.node_port
-        why = self._refusal(number, taken)
+        why = self._refusal(number)
         if why:
             raise invalid(self.case.new, [f"spec.ports[{place}].nodePort: Invalid value: {number}: {why}"])
         return number
@@ -294,24 +295,25 @@ class Allocator:
         take = law.decide("health-port", case).outputs["take"]
         if take == "given":
             return case.new
-        mine = frozenset(port.node_port for port in case.now.ports if port.node_port)
-        taken, asked = self._taken_ports() | mine, case.now.health_check_node_port
         if take == "free":
-            number = self._free_port("healthCheckNodePort", taken, "a HealthCheck NodePort 0")
+            number = self._free_port("healthCheckNodePort", "a HealthCheck NodePort 0")
             return case.with_spec(health_check_node_port=number).new
-        why = self._refusal(asked, taken)
+        asked = case.now.health_check_node_port
+        why = self._refusal(asked)
         if why:
             text = f"failed to allocate requested HealthCheck NodePort {asked}: {why}"
             raise Refusal(500, "InternalError", f"{_INTERNAL}{text}")
         return case.new
 
-    def _refusal(self, number: int, taken: frozenset[int]) -> str:
+    def _refusal(self, number: int) -> str:
         """Why a node port is not to be had; "" where it is."""
         first, size = self.options.node_ports
-        why = law.decide("port-refusal", PortWish(number, range(first, first + size), taken)).outputs["why"]
+        wish = PortWish(number, range(first, first + size), self._taken_ports())
+        why = law.decide("port-refusal", wish).outputs["why"]
         return "" if why is None else str(why.format(first=first, last=first + size - 1))
 
-    def _free_port(self, purpose: str, taken: frozenset[int], what: str) -> int:
+    def _free_port(self, purpose: str, what: str) -> int:
+        taken = self._taken_ports()
         wanted = self.chance.recorded(purpose, key_of(self.case.new))
         if wanted and int(wanted) not in taken:
             return int(wanted)

@@ -314,7 +314,7 @@ class Zone:
             return
         case = PodName(_spelled(labels[0]), self._has_namespace(labels[1]))
         decision = law.decide("pod", case)
-        if decision.outputs["answered"] and case.address is not None:
+        if decision.outputs["answered"]:
             address = str(case.address)
             yield from _addresses(name, (address,), _family_of(address), decision.rule)
 

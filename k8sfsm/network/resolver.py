@@ -90,7 +90,7 @@ def resolver_of(pod: Pod, domain: str) -> Resolver:
     asks: Asks = law.decide("policy", pod).outputs["asks"]
     outputs = law.decide("resolver", asks).outputs
     within = (f"{pod.metadata.namespace}.svc.{domain}", f"svc.{domain}", domain)
-    searches = within if outputs["searches"] == "cluster" else ()
+    searches = {"cluster": within, "node": (), "none": ()}[outputs["searches"]]
     config: Mapping[str, Any] = pod.spec.dns_config or {}
     options = {option.get("name"): option.get("value") for option in config.get("options") or ()}
     dots = options.get("ndots", outputs["dots"])
