@@ -15,9 +15,9 @@ from attrs import define, field
 from k8sfsm.apiserver.answer import Refusal
 from k8sfsm.apiserver.names import Chance
 from k8sfsm.apiserver.options import Options
-from k8sfsm.apiserver.service_families import HEADLESS, invalid, is_sound, listed, with_families
+from k8sfsm.apiserver.service_families import invalid, is_sound, listed, with_families
 from k8sfsm.apiserver.service_revision import Revision, completed
-from k8sfsm.kinds.service import PORT_TYPES, law, needs_health_checks
+from k8sfsm.kinds.service import HEADLESS, PORT_TYPES, law, needs_health_checks
 from k8sfsm.law import constant
 from k8sfsm.objects import Service, ServicePort, evolve, key_of
 from k8sfsm.store import Store

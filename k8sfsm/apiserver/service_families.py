@@ -11,11 +11,10 @@ from typing import Any, Final
 
 from k8sfsm.apiserver.answer import Refusal
 from k8sfsm.apiserver.service_revision import Revision
-from k8sfsm.kinds.service import law
+from k8sfsm.kinds.service import HEADLESS, law
 from k8sfsm.objects import Service
 from k8sfsm.objects.gotext import quote
 
-HEADLESS: Final = "None"
 FAMILIES: Final = ("IPv4", "IPv6")
 _POLICIES: Final = ("SingleStack", "PreferDualStack", "RequireDualStack")
 

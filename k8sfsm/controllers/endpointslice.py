@@ -16,7 +16,7 @@ from k8sfsm.controllers.endpoints_service import ask_about_services
 from k8sfsm.controllers.endpoints_trigger import ReadinessTimes, annotated, trigger_time
 from k8sfsm.controllers.endpointslice_hints import Hinted, Hinting, give_hints
 from k8sfsm.controllers.endpointslice_members import AddressType, Members, Wanted, Zones, address_types, law
-from k8sfsm.controllers.endpointslice_packing import SERVICE_NAME, Draft, Drafts, Known, Packing, reuse
+from k8sfsm.controllers.endpointslice_packing import Draft, Drafts, Known, Packing, reuse
 from k8sfsm.controllers.endpointslice_tracker import (
     cache_is_stale,
     hints_key,
@@ -28,6 +28,7 @@ from k8sfsm.controllers.endpointslice_tracker import (
 )
 from k8sfsm.controllers.endpointslice_writes import Pass, Progress, SliceWrite, next_plan
 from k8sfsm.controllers.endpointslice_zones import Ratios
+from k8sfsm.kinds.endpointslice import SERVICE_NAME
 from k8sfsm.law import Decision
 from k8sfsm.objects import EndpointSlice, Service, evolve
 from k8sfsm.request import DONE, Key, Plan, Remember, Step

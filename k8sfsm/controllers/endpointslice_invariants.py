@@ -15,8 +15,8 @@ from k8sfsm.controllers.endpointslice_members import (
     member_of,
     same_beyond_identity,
 )
-from k8sfsm.controllers.endpointslice_packing import SERVICE_NAME
 from k8sfsm.controllers.endpointslice_tracker import is_managed
+from k8sfsm.kinds.endpointslice import SERVICE_NAME
 from k8sfsm.objects import Endpoint, EndpointSlice, Pod, Service, controller_of
 from k8sfsm.view import View
 

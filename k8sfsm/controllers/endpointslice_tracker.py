@@ -11,8 +11,9 @@ from typing import Any, Final, Literal
 
 from k8sfsm.controllers.endpointslice_hints import Hinted
 from k8sfsm.controllers.endpointslice_members import ZONE, law
-from k8sfsm.controllers.endpointslice_packing import MANAGED_BY, MANAGER, SERVICE_NAME
+from k8sfsm.controllers.endpointslice_packing import MANAGER
 from k8sfsm.controllers.endpointslice_zones import Ratios, node_ready, overloaded
+from k8sfsm.kinds.endpointslice import MANAGED_BY, SERVICE_NAME
 from k8sfsm.objects import EndpointSlice, Node
 from k8sfsm.objects.times import SECOND
 from k8sfsm.request import Key, Remember

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from k8sfsm.controllers.endpoints_service import selecting, service_exists
-from k8sfsm.controllers.endpointslice_packing import SERVICE_NAME
 from k8sfsm.controllers.endpointslice_tracker import (
     cache_is_stale,
     changed_services,
@@ -21,6 +20,7 @@ from k8sfsm.controllers.endpointslice_tracker import (
 )
 from k8sfsm.controllers.endpointslicemirroring_copies import MANAGER, Copying
 from k8sfsm.controllers.endpointslicemirroring_writes import Progress, SliceWrite, law, next_plan
+from k8sfsm.kinds.endpointslice import SERVICE_NAME
 from k8sfsm.law import Decision
 from k8sfsm.objects import Endpoints, EndpointSlice, Service
 from k8sfsm.request import Key, Plan, Remember, Step

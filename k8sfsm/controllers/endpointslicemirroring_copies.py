@@ -20,8 +20,8 @@ from k8sfsm.controllers.endpointslice_members import (
     port_group,
     same_beyond_identity,
 )
-from k8sfsm.controllers.endpointslice_packing import MANAGED_BY, SERVICE_NAME
 from k8sfsm.controllers.endpointslicemirroring_writes import SliceWrite, law
+from k8sfsm.kinds.endpointslice import MANAGED_BY, SERVICE_NAME
 from k8sfsm.law import Decision
 from k8sfsm.objects import (
     Endpoint,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from k8sfsm.controllers.endpoints_invariants import addresses_of
-from k8sfsm.controllers.endpointslice_packing import SERVICE_NAME
 from k8sfsm.controllers.endpointslice_tracker import is_managed
 from k8sfsm.controllers.endpointslicemirroring import mirrored
 from k8sfsm.controllers.endpointslicemirroring_copies import MANAGER, parsed
 from k8sfsm.controllers.endpointslicemirroring_writes import law
+from k8sfsm.kinds.endpointslice import SERVICE_NAME
 from k8sfsm.objects import EndpointSlice
 from k8sfsm.view import View
 

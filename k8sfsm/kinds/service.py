@@ -11,6 +11,8 @@ from k8sfsm.view import View
 
 law = Law("service")
 
+HEADLESS: Final = "None"
+"""The cluster IP of a Service without one, whose clients find its pods themselves."""
 PORT_TYPES: Final = ("NodePort", "LoadBalancer")
 """Types whose ports are open on every node."""
 
@@ -57,7 +59,7 @@ def addresses_unique(view: View) -> Iterator[str]:
     for service in view.list("Service"):
         name = f"{service.metadata.namespace}/{service.metadata.name}"
         for address in service.spec.cluster_ips or (service.spec.cluster_ip,):
-            if address in ("", "None"):
+            if address in ("", HEADLESS):
                 continue
             if address in owners:
                 yield f"Services {owners[address]} and {name} have the address {address}"

@@ -11,6 +11,9 @@ from typing import Any, Final, Literal
 
 from attrs import field, frozen
 
+from k8sfsm.apiserver.service_families import family_of
+from k8sfsm.kinds.endpointslice import SERVICE_NAME
+from k8sfsm.kinds.service import HEADLESS
 from k8sfsm.law import Law, constant
 from k8sfsm.objects import Endpoint, EndpointSlice, EndpointSlicePort, Service
 from k8sfsm.value import value
@@ -19,8 +22,6 @@ from k8sfsm.view import View
 law = Law("dns")
 
 Status = Literal["NOERROR", "NODATA", "NXDOMAIN", "FORWARDED"]
-HEADLESS: Final = "None"
-SERVICE_NAME: Final = "kubernetes.io/service-name"
 _REVERSE: Final = (".in-addr.arpa", ".ip6.arpa")
 _PREFERENCE: Final = 100
 
@@ -183,10 +184,6 @@ def reverse_name(address: str) -> str:
     return f"{ip_address(address).reverse_pointer}."
 
 
-def _family_of(address: str) -> str:
-    return f"IPv{ip_address(address).version}"
-
-
 def _addresses(name: str, addresses: Iterable[str], address_type: str, rule: str) -> Iterator[Record]:
     """The records of a name with addresses of one family."""
     kind = law.decide("address", address_type).outputs["type"]
@@ -207,8 +204,8 @@ def _port_name(port: EndpointSlicePort, name: str) -> str:
 def _with_address(service: Service, name: str, rule: str) -> Iterator[Record]:
     """The records of a Service with cluster IPs."""
     for address in service.spec.cluster_ips or (service.spec.cluster_ip,):
-        yield from _addresses(name, (address,), _family_of(address), rule)
-        yield from _pointers((address,), _family_of(address), name, rule)
+        yield from _addresses(name, (address,), family_of(address), rule)
+        yield from _pointers((address,), family_of(address), name, rule)
     for given in service.spec.ports:
         port = EndpointSlicePort(name=given.name, protocol=given.protocol, port=given.port)
         decision = law.decide("port", port)
@@ -316,7 +313,7 @@ class Zone:
         decision = law.decide("pod", case)
         if decision.outputs["answered"]:
             address = str(case.address)
-            yield from _addresses(name, (address,), _family_of(address), decision.rule)
+            yield from _addresses(name, (address,), family_of(address), decision.rule)
 
     def _has_namespace(self, namespace: str) -> bool:
         """Is there such a namespace? A dump need not show it: what is in it tells."""
