@@ -201,7 +201,7 @@ class CompiledTable:
         """The decisions of all rows that hold, in the order of the table; they share their facts."""
         facts: dict[str, Any] = {}
         rows = self.graph.walk(case, facts)
-        return tuple(Decision(row.rule, facts, row.actions, row.outputs) for row in rows)
+        return tuple([Decision(row.rule, facts, row.actions, row.outputs) for row in rows]) if rows else ()
 
     def _undecided(self, rows: tuple[Row, ...], facts: Mapping[str, Any]) -> LawError:
         values = ", ".join(f"{name}={value!r}" for name, value in facts.items()) or "no facts"

@@ -7,6 +7,8 @@ Source: staging/src/k8s.io/client-go/tools/record/events_cache.go.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from immutables import Map
@@ -28,6 +30,9 @@ _PER_REASON: Final = ("kubelet",)
 """Components whose spam filter counts the reasons of an object's Events apart; seen in recording 13b."""
 
 
+_NOTHING: Final[Mapping[Any, Any]] = {}
+
+
 @value
 class Similar:
     """Events that differ in their message only: the messages of late, and when the last one came (ns)."""
@@ -47,44 +52,54 @@ class Budget:
 def event_write(
     memory: Memory, record: Record, source: EventSource, store: Store, now: int
 ) -> tuple[Memory, Create | Update | None]:
-    """The recorder's new memory, and the write that the record leads to (None: dropped as spam)."""
+    """The recorder's new memory, and the write that the record leads to (None: dropped as spam).
+
+    The memory has an entry per object: its budgets by reason ("" where the reasons share one), its similar Events by
+    (field path, type, reason), and by these and the message under which one was sent, its namespace and name.
+    """
     regarding = record.regarding
-    about = (regarding.kind, regarding.metadata.uid, record.field_path)
-    memory, allowed = _spend(memory, (*about[:2], record.reason if source.component in _PER_REASON else ""), now)
-    memory, message = _combined(memory, (*about, record.type, record.reason), record.message, now)
-    same = COMBINED if message.startswith(COMBINED) else message
-    identity = ("sent", *about, record.type, record.reason, same)
-    known = memory.get(identity)
+    about = (regarding.kind, regarding.metadata.uid)
+    told = dict(memory.get(about, _NOTHING))
+    reason = record.reason if source.component in _PER_REASON else ""
+    told[reason], allowed = _spent(told.get(reason), now)
+    kind = (record.field_path, record.type, record.reason)
+    told[kind], message = _combined(told.get(kind), record.message, now)
+    identity = (*kind, COMBINED if message is not record.message else message)
+    known = told.get(identity)
     stored = store.get("Event", *known) if known is not None else None
+    write: Create | Update
     if stored is not None and stored.count:
         again = evolve(stored, count=stored.count + 1, last_timestamp=now - now % SECOND, message=message)
-        return memory, Update(object=again, why=record.why) if allowed else None
-    event = _event(record, message, source, now, store)
-    memory = memory.set(identity, (event.metadata.namespace, event.metadata.name))
-    return memory, Create(object=event, why=record.why) if allowed else None
+        write = Update(object=again, why=record.why)
+    else:
+        event = _event(record, message, source, now, store)
+        write = Create(object=event, why=record.why)
+        told[identity] = (event.metadata.namespace, event.metadata.name)
+    return memory.set(about, told), write if allowed else None
 
 
-def _spend(memory: Memory, about: tuple[str, ...], now: int) -> tuple[Memory, bool]:
-    """Take a token of the spam filter. Source: events_cache.go: EventSourceObjectSpamFilter.Filter."""
-    burst, refill = constant("event_spam_burst"), constant("event_spam_refill")
-    key = ("budget", *about)
-    budget = memory.get(key, Budget(burst, now))
-    tokens = min(burst, budget.tokens + (now - budget.at) / (refill * SECOND))
-    if tokens < 1:
-        return memory, False
-    return memory.set(key, Budget(tokens - 1, now)), True
+def _spent(budget: Budget | None, now: int) -> tuple[Budget, bool]:
+    """The budget after one Event more, and whether it allows that one.
+
+    Source: events_cache.go: EventSourceObjectSpamFilter.Filter.
+    """
+    burst = constant("event_spam_burst")
+    if budget is None:
+        return Budget(burst - 1, now), True
+    tokens = min(burst, budget.tokens + (now - budget.at) / (constant("event_spam_refill") * SECOND))
+    return (budget, False) if tokens < 1 else (Budget(tokens - 1, now), True)
 
 
-def _combined(memory: Memory, kind: tuple[str, ...], message: str, now: int) -> tuple[Memory, str]:
-    """The message under which an Event is sent. Source: events_cache.go: EventAggregator.EventAggregate."""
-    key = ("similar", *kind)
-    similar = memory.get(key)
+def _combined(similar: Similar | None, message: str, now: int) -> tuple[Similar, str]:
+    """What is kept of similar Events, and the message under which this one is sent.
+
+    Source: events_cache.go: EventAggregator.EventAggregate.
+    """
     if similar is None or now - similar.at > constant("event_similar_interval") * SECOND:
-        similar = Similar((), now)
+        return Similar((message,), now), message
     messages = similar.messages if message in similar.messages else (*similar.messages, message)
     limit = constant("event_similar_max")
-    memory = memory.set(key, Similar(messages[-limit:], now))
-    return memory, message if len(messages) < limit else COMBINED + message
+    return Similar(messages[-limit:], now), message if len(messages) < limit else COMBINED + message
 
 
 def _event(record: Record, message: str, source: EventSource, now: int, store: Store) -> Event:
@@ -109,7 +124,7 @@ def _event(record: Record, message: str, source: EventSource, now: int, store: S
         type=record.type,
         reason=record.reason,
         message=message,
-        source=Source() if new_api else Source(component=source.component, host=source.host),
+        source=Source() if new_api else _source(source.component, source.host),
         first_timestamp=None if new_api else second,
         last_timestamp=None if new_api else second,
         count=0 if new_api else 1,
@@ -118,3 +133,8 @@ def _event(record: Record, message: str, source: EventSource, now: int, store: S
         reporting_component=source.component,
         reporting_instance=f"{source.component}-{source.host}".rstrip("-") if new_api else source.host,
     )
+
+
+@lru_cache(maxsize=16384)
+def _source(component: str, host: str) -> Source:
+    return Source(component=component, host=host)

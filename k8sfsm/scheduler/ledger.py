@@ -13,12 +13,13 @@ import numpy as np
 from attrs import define
 from numpy.typing import NDArray
 
+from k8sfsm.index import Series
 from k8sfsm.kinds.pod_resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS, PodRequest, scheduler_request
 from k8sfsm.objects import Node, Pod
 from k8sfsm.scheduler.cluster import ASSUMED, allocatable, assumed_in, has_pod_affinity, in_zone_order, is_terminal
 from k8sfsm.scheduler.inter_pod import Terms
 from k8sfsm.scheduler.selectors import Selector
-from k8sfsm.store import Change, Series
+from k8sfsm.store import Change
 from k8sfsm.value import value
 from k8sfsm.view import View
 

@@ -7,8 +7,9 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
+from k8sfsm.index import GONE, Series
 from k8sfsm.objects import ObjectMeta, OwnerReference, Pod, PodSpec
-from k8sfsm.store import Series, Store
+from k8sfsm.store import Store
 from k8sfsm.view import View
 
 
@@ -17,26 +18,26 @@ def pod(name: str, node: str = "", owner: str = "") -> Pod:
     return Pod(metadata=ObjectMeta(name=name, namespace="a", owner_references=owners), spec=PodSpec(node_name=node))
 
 
-@given(st.lists(st.tuples(st.integers(0, 400), st.booleans()), max_size=600))
-def test_series_is_a_sorted_map(operations: list[tuple[int, bool]]) -> None:
+@given(st.lists(st.dictionaries(st.integers(0, 400), st.booleans(), max_size=200), max_size=8))
+def test_series_is_a_sorted_map(batches: list[dict[int, bool]]) -> None:
     series, model = Series(), {}
-    for ordinal, keep in operations:
-        if keep:
-            series, model[ordinal] = series.put(ordinal, f"v{ordinal}"), f"v{ordinal}"
-        elif ordinal in model:
-            series = series.drop(ordinal)
-            del model[ordinal]
-        assert len(series) == len(model)
-    assert list(series) == [model[ordinal] for ordinal in sorted(model)]
+    for number, batch in enumerate(batches):
+        series = series.updated({ordinal: f"v{ordinal}-{number}" if keep else GONE for ordinal, keep in batch.items()})
+        for ordinal, keep in batch.items():
+            if keep:
+                model[ordinal] = f"v{ordinal}-{number}"
+            else:
+                model.pop(ordinal, None)
+        assert len(series) == len(model) and bool(series) == bool(model)
+        assert list(series) == [model[ordinal] for ordinal in sorted(model)]
+        assert all(series.blocks) and [each[0] for each in series.ordinals] == list(series.firsts)
 
 
-def test_series_of_many_appends_keeps_order() -> None:
-    series = Series()
-    for ordinal in range(1000):
-        series = series.put(ordinal, ordinal)
-    for ordinal in range(0, 1000, 3):
-        series = series.drop(ordinal)
-    assert list(series) == [ordinal for ordinal in range(1000) if ordinal % 3]
+def test_a_block_that_did_not_change_is_the_same() -> None:
+    series = Series().updated({ordinal: ordinal for ordinal in range(1000)})
+    changed = series.updated({5: "five", 1000: 1000})
+    same = [one is two for one, two in zip(series.blocks, changed.blocks, strict=True)]
+    assert same == [False, *[True] * (len(same) - 2), False]
 
 
 def test_each_write_gets_the_next_revision_and_its_watch_event() -> None:

@@ -1,0 +1,189 @@
+"""Indexes over the objects of a snapshot: lists by namespace, owner and node, in order of creation.
+
+A write costs one link in a chain; what the chain says is worked into the lists when somebody asks for one. So the many
+writes that nobody looks for one by one are taken in together.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from typing import Any, Final, TypeAlias
+
+from attrs import field
+from immutables import Map
+
+from k8sfsm.objects import controller_of
+from k8sfsm.request import Key
+from k8sfsm.value import value
+
+IndexKey: TypeAlias = tuple[str, str, str]
+"""(index, kind, value)."""
+_BLOCK: Final = 128
+_LONGEST: Final = 1024
+"""Links that a chain may have before it is worked in anyhow."""
+GONE: Final = object()
+"""In place of an object that is in a list no longer."""
+
+
+@value
+class Series:
+    """Objects in order of creation: a persistent sorted map from ordinal to object, in blocks.
+
+    A block that did not change is the same tuple as before; iterating is a chain over tuples.
+    """
+
+    firsts: tuple[int, ...] = ()
+    ordinals: tuple[tuple[int, ...], ...] = ()
+    blocks: tuple[tuple[Any, ...], ...] = ()
+
+    def __iter__(self) -> Iterator[Any]:
+        return chain.from_iterable(self.blocks)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.blocks))
+
+    def __bool__(self) -> bool:
+        return bool(self.blocks)
+
+    def updated(self, changes: Mapping[int, Any]) -> Series:
+        """The series with objects set (or, where the value is GONE, removed) at their ordinals."""
+        ordinals, blocks = list(self.ordinals), list(self.blocks)
+        touched: dict[int, dict[int, Any]] = {}
+        last = ordinals[-1][-1] if ordinals else -1
+        new: dict[int, Any] = {}
+        for ordinal in sorted(changes):
+            if ordinal > last:
+                new[ordinal] = changes[ordinal]
+            else:
+                at = max(bisect_right(self.firsts, ordinal) - 1, 0)
+                touched.setdefault(at, {})[ordinal] = changes[ordinal]
+        for at, found in touched.items():
+            ordinals[at], blocks[at] = _merged(ordinals[at], blocks[at], found)
+        _append(ordinals, blocks, {ordinal: obj for ordinal, obj in new.items() if obj is not GONE})
+        if any(not block for block in blocks):
+            ordinals, blocks = [each for each in ordinals if each], [each for each in blocks if each]
+        return Series(tuple([each[0] for each in ordinals]), tuple(ordinals), tuple(blocks))
+
+
+NO_SERIES: Final = Series()
+
+
+def _merged(
+    ordinals: tuple[int, ...], block: tuple[Any, ...], changes: Mapping[int, Any]
+) -> tuple[tuple[int, ...], tuple[Any, ...]]:
+    """A block with objects set or removed."""
+    if len(changes) == 1:
+        [(ordinal, obj)] = changes.items()
+        at = bisect_right(ordinals, ordinal) - 1
+        if obj is not GONE and at >= 0 and ordinals[at] == ordinal:
+            return ordinals, (*block[:at], obj, *block[at + 1 :])
+    found = dict(zip(ordinals, block, strict=True))
+    known = len(found)
+    found.update(changes)
+    inserted = len(found) > known
+    kept = {ordinal: obj for ordinal, obj in found.items() if obj is not GONE}
+    order = tuple(sorted(kept)) if inserted else tuple(kept)
+    return order, tuple([kept[ordinal] for ordinal in order])
+
+
+def _append(ordinals: list[tuple[int, ...]], blocks: list[tuple[Any, ...]], new: Mapping[int, Any]) -> None:
+    """Put new objects, in order, behind the last ones."""
+    if not new:
+        return
+    numbers, values = list(new), list(new.values())
+    if blocks and len(blocks[-1]) < _BLOCK:
+        numbers, values = [*ordinals.pop(), *numbers], [*blocks.pop(), *values]
+    for start in range(0, len(numbers), _BLOCK):
+        ordinals.append(tuple(numbers[start : start + _BLOCK]))
+        blocks.append(tuple(values[start : start + _BLOCK]))
+
+
+@value
+class Lists:
+    """All lists at one revision. `namespaces`: those in which there is, or was, an object of a kind, sorted."""
+
+    series: Map[IndexKey, Series] = field(factory=Map)
+    namespaces: Map[str, tuple[str, ...]] = field(factory=Map)
+
+
+class Index:
+    """The lists of a snapshot: those of an earlier one, and what was written since."""
+
+    __slots__ = ("_before", "_depth", "_lists", "_write")
+
+    def __init__(self) -> None:
+        self._lists: Lists | None = Lists()
+        self._before: Index | None = None
+        self._write: tuple[Key, int, Any, Any] | None = None
+        self._depth = 0
+
+    def after(self, key: Key, ordinal: int, old: Any, new: Any) -> Index:
+        """The index after a write; `old` None: the object is new, `new` None: it is gone."""
+        following = Index.__new__(Index)
+        following._lists, following._before, following._write = None, self, (key, ordinal, old, new)
+        following._depth = self._depth + 1 if self._lists is None else 1
+        if following._depth >= _LONGEST:
+            following.lists()
+        return following
+
+    def lists(self) -> Lists:
+        """The lists, with everything worked in."""
+        if self._lists is None:
+            writes = []
+            link = self
+            while link._lists is None:
+                assert link._write is not None and link._before is not None
+                writes.append(link._write)
+                link = link._before
+            self._lists = _advanced(link._lists, reversed(writes))
+            self._before = self._write = None
+        return self._lists
+
+
+def _advanced(lists: Lists, writes: Iterator[tuple[Key, int, Any, Any]]) -> Lists:
+    changes: dict[IndexKey, dict[int, Any]] = {}
+    namespaces = lists.namespaces
+    for key, ordinal, old, new in writes:
+        if old is not None and (new is None or not _listed_alike(old, new)):
+            for entry in _entries(key, old):
+                changes.setdefault(entry, {})[ordinal] = GONE
+        if new is not None:
+            for entry in _entries(key, new):
+                changes.setdefault(entry, {})[ordinal] = new
+        known = namespaces.get(key[0], ())
+        if key[1] not in known:
+            namespaces = namespaces.set(key[0], tuple(sorted((*known, key[1]))))
+    found = lists.series.mutate()
+    for entry, each in changes.items():
+        series = found.get(entry, NO_SERIES).updated(each)
+        if series:
+            found[entry] = series
+        else:
+            found.pop(entry, None)
+    return Lists(found.finish(), namespaces)
+
+
+def _listed_alike(old: Any, new: Any) -> bool:
+    """Two versions of an object share what their entries are made of, and so these."""
+    if old.metadata.owner_references is not new.metadata.owner_references:
+        return False
+    return new.kind != "Pod" or old.spec is new.spec
+
+
+def _entries(key: Key, obj: Any) -> tuple[IndexKey, ...]:
+    """The lists in which an object is."""
+    kind, namespace, _ = key
+    if kind == "Event":
+        return (("in", kind, namespace),)
+    owner = controller_of(obj)
+    by_owner = ("owned", kind, owner.uid) if owner is not None else ("orphans", kind, namespace)
+    entries: tuple[IndexKey, ...] = (("in", kind, namespace), by_owner)
+    if kind == "Pod" and obj.spec.node_name:
+        entries = (*entries, ("node", kind, obj.spec.node_name))
+    references = obj.metadata.owner_references
+    if len(references) > (owner is not None):
+        others = dict.fromkeys(each.uid for each in references if owner is None or each.uid != owner.uid)
+        entries = (*entries, *(("co-owned", kind, uid) for uid in others))
+    return entries
