@@ -36,6 +36,7 @@ PAGES = (
     ("Stories", "stories.md"),
     ("What pause is for", "pause.md"),
     ("CPU: request and limit", "cpu.md"),
+    ("DNS", "dns.md"),
     ("From Python", "python-api.md"),
 )
 

@@ -14,6 +14,7 @@ from k8sfsm import __version__
 COMMANDS = {
     "run": ("k8sfsm_cli.run", "run"),
     "replay": ("k8sfsm_cli.replay", "replay"),
+    "dns": ("k8sfsm_cli.dns", "dns"),
     "vectors": ("k8sfsm_cli.vectors", "vectors"),
     "spec": ("k8sfsm_cli.spec", "spec"),
     "trace": ("k8sfsm_cli.trace", "trace"),

@@ -12,7 +12,7 @@ import click
 from attrs import evolve
 from rich.table import Table
 
-from k8sfsm.objects import KINDS, ManifestError, format_duration, parse_duration, to_json
+from k8sfsm.objects import KINDS, ManifestError, format_duration, to_json
 from k8sfsm.objects.yamltext import write_documents
 from k8sfsm.printer import printed
 from k8sfsm.scenario.cluster import START
@@ -23,6 +23,7 @@ from k8sfsm.scenario.output import final_objects, write_story_trace
 from k8sfsm.scenario.play import Play
 from k8sfsm.scenario.user import User
 from k8sfsm.spec import SpecError
+from k8sfsm_cli.durations import duration
 from k8sfsm_cli.errors import BadInput
 from k8sfsm_cli.printing import print_table
 from k8sfsm_cli.timeline import timeline_rows
@@ -39,22 +40,9 @@ _ENDINGS: Final = {
 }
 
 
-def _duration(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
-    """Nanoseconds of `90s`, `1m30s`."""
-    if value is None:
-        return None
-    try:
-        found = parse_duration(value)
-    except ValueError:
-        found = -1
-    if found < 0:
-        raise click.BadParameter(f"'{value}' is no duration, expected one such as 30s or 1m30s")
-    return found
-
-
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@click.option("--until", callback=_duration, metavar="DURATION", help="Stop so long after the start (30s, 1m30s).")
+@click.option("--until", callback=duration, metavar="DURATION", help="Stop so long after the start (30s, 1m30s).")
 @click.option("--seed", type=int, help="What chance decides: names, scheduler ties. The same seed, the same run.")
 @click.option("--nodes", type=click.IntRange(0, MOST_NODES), metavar="N", help="The number of nodes; else 3.")
 @click.option(

@@ -14,6 +14,7 @@ from attrs import fields, frozen
 
 from k8sfsm.apiserver.deletion import law
 from k8sfsm.apiserver.memo import Memo
+from k8sfsm.kinds.service import is_accessible
 from k8sfsm.objects import (
     KINDS,
     ClientIPConfig,
@@ -59,6 +60,7 @@ _READ: Final = (
     "image_pull_policy",
     "termination_message_path",
     "termination_message_policy",
+    "name",
     "protocol",
     "timeout_seconds",
     "period_seconds",
@@ -75,7 +77,6 @@ _READ: Final = (
     "max_surge",
     "session_affinity",
     "internal_traffic_policy",
-    "ip_family_policy",
     "external_traffic_policy",
     "target_port",
     "allocate_load_balancer_node_ports",
@@ -117,22 +118,9 @@ def limits_without_requests(part: Part) -> bool:
 
 
 @law.fact
-def ip_families(part: Part) -> int:
-    """How many IP families the Service names."""
-    return len(part.value.ip_families)
-
-
-@law.fact
-def without_address_and_selector(part: Part) -> bool:
-    """Whether the Service is headless and selects no pods: somebody else says where it leads, of whatever family."""
-    return part.value.cluster_ip == "None" and not part.value.selector
-
-
-@law.fact
 def externally_accessible(part: Part) -> bool:
-    """Whether the Service can be reached from outside. Source: pkg/api/service/util.go: ExternallyAccessible."""
-    spec = part.value
-    return spec.type in ("NodePort", "LoadBalancer") or (spec.type in ("", "ClusterIP") and bool(spec.external_ips))
+    """Whether the Service can be reached from outside."""
+    return is_accessible(part.value)
 
 
 @law.fact
@@ -248,8 +236,6 @@ _COMPUTED: Final[dict[str, Callable[[Any], Any]]] = {
     "limits-as-requests": _limits_as_requests,
     "service-account-name": lambda spec: spec.service_account_name,
     "three-hours": lambda _: SessionAffinityConfig(client_ip=ClientIPConfig(timeout_seconds=10800)),
-    "ipv4": lambda _: ("IPv4",),
-    "ipv4-and-ipv6": lambda _: ("IPv4", "IPv6"),
     "port": lambda port: port.port,
     "name-label": _with_name_label,
     "containers-with-host-ports": _host_ports("containers"),

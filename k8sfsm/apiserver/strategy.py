@@ -12,8 +12,9 @@ from typing import Any, Final, Literal
 from k8sfsm.apiserver.deletion import law
 from k8sfsm.apiserver.job import template_labels, with_selector
 from k8sfsm.apiserver.memo import Memo
+from k8sfsm.apiserver.service_revision import without_needless
 from k8sfsm.kinds.pod_qos import qos_class
-from k8sfsm.objects import Event, NamespaceStatus, PodCondition, PodStatus, Unmodelled, evolve
+from k8sfsm.objects import Event, NamespaceStatus, PodCondition, PodStatus, Service, Unmodelled, evolve
 from k8sfsm.value import value
 
 _STRATEGIES: Final = Memo()
@@ -126,7 +127,7 @@ def prepared_for_update(old: Any, new: Any, subresource_name: str) -> Any:
         extra=new.metadata.extra,
     )
     if isinstance(new, Unmodelled):
-        result = _merged_extra(old, new, part, metadata)
+        result: Any = _merged_extra(old, new, part, metadata)
     else:
         kept = {name: getattr(old, name) for name in ("spec", "status") if hasattr(old, name) and not part[name]}
         if part["replicas"] and not part["spec"]:
@@ -134,6 +135,8 @@ def prepared_for_update(old: Any, new: Any, subresource_name: str) -> Any:
         if part["debuggers"]:
             kept["spec"] = evolve(old.spec, ephemeral_containers=new.spec.ephemeral_containers)
         result = evolve(new, metadata=metadata, **kept)
+        if isinstance(result, Service) and part["spec"]:
+            result = without_needless(old, result)
     if not part["generation"]:
         return result
     if _GROWS[_strategy(old.kind)["grows_with"]](old, result) and old.metadata.generation:

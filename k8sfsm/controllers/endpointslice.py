@@ -12,10 +12,11 @@ from attrs import define, field
 
 from k8sfsm.controllers.endpoints_memo import Block, Memo, blocks_of
 from k8sfsm.controllers.endpoints_pods import services_of_pod
+from k8sfsm.controllers.endpoints_service import ask_about_services
 from k8sfsm.controllers.endpoints_trigger import ReadinessTimes, annotated, trigger_time
 from k8sfsm.controllers.endpointslice_hints import Hinted, Hinting, give_hints
 from k8sfsm.controllers.endpointslice_members import AddressType, Members, Wanted, Zones, address_types, law
-from k8sfsm.controllers.endpointslice_packing import SERVICE_NAME, Draft, Drafts, Known, Packing, reuse
+from k8sfsm.controllers.endpointslice_packing import Draft, Drafts, Known, Packing, reuse
 from k8sfsm.controllers.endpointslice_tracker import (
     cache_is_stale,
     hints_key,
@@ -27,6 +28,7 @@ from k8sfsm.controllers.endpointslice_tracker import (
 )
 from k8sfsm.controllers.endpointslice_writes import Pass, Progress, SliceWrite, next_plan
 from k8sfsm.controllers.endpointslice_zones import Ratios
+from k8sfsm.kinds.endpointslice import SERVICE_NAME
 from k8sfsm.law import Decision
 from k8sfsm.objects import EndpointSlice, Service, evolve
 from k8sfsm.request import DONE, Key, Plan, Remember, Step
@@ -36,6 +38,7 @@ from k8sfsm.view import Change, View
 NAME: Final = "endpointslice-controller"
 
 law.key(services_of_pod)
+ask_about_services(law)
 
 
 @value
@@ -68,24 +71,6 @@ class Computing:
 
 
 # -- facts and actions -----------------------------------------------------------------------------------------------
-
-
-@law.fact
-def service_exists(sync: Sync) -> bool:
-    """There is a Service of that name."""
-    return sync.service is not None
-
-
-@law.fact
-def external(sync: Sync) -> bool:
-    """The Service is of type ExternalName."""
-    return sync.service is not None and sync.service.spec.type == "ExternalName"
-
-
-@law.fact
-def selecting(sync: Sync) -> bool:
-    """The Service has a selector."""
-    return sync.service is not None and bool(sync.service.spec.selector)
 
 
 @law.fact

@@ -15,9 +15,9 @@ from k8sfsm.controllers.endpointslice_members import (
     member_of,
     same_beyond_identity,
 )
-from k8sfsm.controllers.endpointslice_packing import SERVICE_NAME
 from k8sfsm.controllers.endpointslice_tracker import is_managed
-from k8sfsm.objects import Endpoint, EndpointSlice, Pod, Service
+from k8sfsm.kinds.endpointslice import SERVICE_NAME
+from k8sfsm.objects import Endpoint, EndpointSlice, Pod, Service, controller_of
 from k8sfsm.view import View
 
 
@@ -80,6 +80,18 @@ def _agrees(member: Member | None, endpoint: Endpoint) -> bool:
     if member is None or member.endpoint is None:
         return False
     return member.endpoint.addresses == endpoint.addresses and same_beyond_identity(member.endpoint, endpoint)
+
+
+@law.invariant
+def of_a_service(view: View) -> Iterator[str]:
+    """Each slice of the controller is owned by the Service that its label names."""
+    for stored in view.list("EndpointSlice"):
+        if not is_managed(stored):
+            continue
+        service = view.get("Service", stored.metadata.namespace, stored.metadata.labels.get(SERVICE_NAME, ""))
+        owner = controller_of(stored)
+        if service is None or owner is None or owner.uid != service.metadata.uid:
+            yield f"{_name(stored)} has no Service"
 
 
 @law.invariant

@@ -23,12 +23,11 @@ from k8sfsm.controllers.endpointslice_members import (
     port_group,
     same_beyond_identity,
 )
+from k8sfsm.kinds.endpointslice import MANAGED_BY, SERVICE_NAME
 from k8sfsm.objects import Endpoint, EndpointSlice, ObjectMeta, OwnerReference, Service, evolve
 from k8sfsm.request import Why
 from k8sfsm.value import value
 
-SERVICE_NAME: Final = "kubernetes.io/service-name"
-MANAGED_BY: Final = "endpointslice.kubernetes.io/managed-by"
 HEADLESS: Final = "service.kubernetes.io/headless"
 MANAGER: Final = "endpointslice-controller.k8s.io"
 _RESERVED: Final = (SERVICE_NAME, MANAGED_BY, HEADLESS)

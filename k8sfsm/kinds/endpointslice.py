@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from k8sfsm.law import Law
 from k8sfsm.objects import EndpointSlice
 
 law = Law("endpointslice")
+
+SERVICE_NAME: Final = "kubernetes.io/service-name"
+"""The label that names the Service of a slice."""
+MANAGED_BY: Final = "endpointslice.kubernetes.io/managed-by"
+"""The label that names who keeps a slice."""
 
 
 @law.fact
@@ -23,4 +30,4 @@ def unready_endpoints(obj: EndpointSlice) -> int:
 @law.fact
 def manager(obj: EndpointSlice) -> str:
     """Who keeps the slice, as its label says; "" where it does not."""
-    return obj.metadata.labels.get("endpointslice.kubernetes.io/managed-by", "")
+    return obj.metadata.labels.get(MANAGED_BY, "")

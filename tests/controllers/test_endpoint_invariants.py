@@ -22,6 +22,8 @@ ROOMS = ("service", "endpoints", "endpointslice")
 NAMED = ServicePort(name="http", port=80, target_port="http", protocol="TCP")
 DECLARED = {
     "address-unique": ("safety", "addresses_unique"),
+    "node-port-unique": ("safety", "node_ports_unique"),
+    "allocated": ("safety", "allocated"),
     "within-capacity": ("safety", "within_capacity"),
     "addresses-of-pods": ("convergence", "addresses_of_pods"),
     "within-limit": ("safety", "within_limit"),
@@ -29,6 +31,7 @@ DECLARED = {
     "endpoints-of-pods": ("convergence", "endpoints_of_pods"),
     "placed-once": ("convergence", "placed_once"),
     "agrees-with-endpoints": ("convergence", "agrees_with_endpoints"),
+    "of-a-service": ("convergence", "of_a_service"),
 }
 
 

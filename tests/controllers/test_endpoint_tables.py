@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import product
 from typing import Any
 
 import pytest
+from table_oracles import BOTH, Oracles, yes
 
 import k8sfsm.controllers.endpoints_invariants
 import k8sfsm.controllers.endpointslice
@@ -15,43 +14,12 @@ import k8sfsm.kinds.endpoints
 import k8sfsm.kinds.endpointslice
 import k8sfsm.kinds.service  # noqa: F401
 from k8sfsm.law import Law
-from k8sfsm.table import CompiledTable
+from k8sfsm.spec.loader import load_tables
 
-BOTH = (False, True)
 CODES = (200, 404, 409)
 EVENTS = ("ADDED", "MODIFIED", "DELETED")
 CHANGES = ("create", "update", "delete")
-Facts = dict[str, Any]
-Oracle = Callable[..., Any]
-
-
-def by_facts(room: str, name: str) -> CompiledTable:
-    """The table of the law, asked about a mapping of its facts."""
-    table = Law(room).table(name)
-    facts = {column.name: (lambda case, name=column.name: case[name]) for column in table.graph.columns}
-    return CompiledTable(table.path, table.hit, facts, table.graph.rows)
-
-
-def every_case(domains: dict[str, tuple[Any, ...]]) -> Iterator[Facts]:
-    for values in product(*domains.values()):
-        yield dict(zip(domains, values, strict=True))
-
-
-ORACLES: dict[tuple[str, str], tuple[dict[str, tuple[Any, ...]], Oracle]] = {}
-
-
-def oracle(room: str, name: str, **domains: tuple[Any, ...]) -> Callable[[Oracle], Oracle]:
-    """The function gives (outputs in order, *actions) for one combination of facts."""
-
-    def register(function: Oracle) -> Oracle:
-        ORACLES[room, name] = (domains, function)
-        return function
-
-    return register
-
-
-def yes(*names: str) -> dict[str, tuple[Any, ...]]:
-    return dict.fromkeys(names, BOTH)
+oracle = Oracles()
 
 
 # -- what both controllers share -------------------------------------------------------------------------------------
@@ -307,20 +275,17 @@ def distribution_hint(ready: bool, has_zone: bool, has_node: bool, prefers_node:
 # -- the tests -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("room", "name"), ORACLES)
+@pytest.mark.parametrize(("room", "name"), oracle.known)
 def test_table(room: str, name: str) -> None:
-    domains, expected = ORACLES[room, name]
-    table = by_facts(room, name)
-    assert {column.name for column in table.graph.columns} == set(domains)
-    for facts in every_case(domains):
-        decision = table.decide(facts)
-        assert [*decision.outputs.values(), *decision.actions] == expected(**facts), facts
+    oracle.check(room, name)
 
 
-@pytest.mark.parametrize("room", ["service", "endpoints", "endpointslice"])
-def test_no_table_is_forgotten(room: str) -> None:
-    known = {name for controller in Law(room).controllers() for name in controller.tables}
-    assert known == {name for oracle_room, name in ORACLES if oracle_room == room}
+@pytest.mark.parametrize(
+    ("room", "file"),
+    [("service", "selection.yaml"), ("endpoints", "controller.yaml"), ("endpointslice", "controller.yaml")],
+)
+def test_no_table_is_forgotten(room: str, file: str) -> None:
+    assert set(load_tables(room)[file].tables) == oracle.tables(room)
 
 
 QUEUES = {"endpoints": (5, 5, 1000, 15), "endpointslice": (5, 1000, 1000, 15)}

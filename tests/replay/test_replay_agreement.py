@@ -20,6 +20,8 @@ ROOT = Path(__file__).parents[2]
 RECORDINGS = (
     "tests/data/recordings/01-deploy-create",
     "tests/data/recordings/02-scale",
+    "tests/data/recordings/15a-services",
+    "tests/data/recordings/15b-headless-manual",
     "examples/recordings/03-rolling-default",
 )
 EXTRACT = "tests/data/replay/audit-01.jsonl.zst"
