@@ -5,6 +5,7 @@ Every write goes through the API server, which refuses what the machine of the P
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -13,12 +14,14 @@ from attrs import frozen
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from k8sfsm.engine.action import Start, Stop, Submit
 from k8sfsm.engine.line import Line
 from k8sfsm.engine.standard import standard_engine
 from k8sfsm.machine import Machines
 from k8sfsm.node.scripted import ScriptedRuntime
 from k8sfsm.objects import Container, ExecAction, Namespace, ObjectMeta, Pod, Probe, evolve
-from k8sfsm.request import Create, Delete
+from k8sfsm.objects.container import ContainerRestartRule, ContainerRestartRuleOnExitCodes
+from k8sfsm.request import Create, Delete, Patch
 from tests.node.harness import pod_named
 
 SECOND = 1_000_000_000
@@ -39,13 +42,22 @@ LIVENESS = st.sampled_from([None, Probe(exec=ExecAction(command=("probe", "live"
 STARTUP = st.sampled_from([None, Probe(exec=ExecAction(command=("probe", "startup")), period_seconds=1)])
 
 
+OWN_RULES = st.sampled_from([(), (), ("Restart", 3), ("RestartAllContainers", 3), ("RestartAllContainers", 1)])
+WHEN = st.sampled_from([0.05, 0.3, 0.5, 1.1, 3.0, 20.0, 100.0])
+
+
 @frozen
 class Life:
-    """A pod, how its containers behave, and when (s) its deletion is asked for with how much time."""
+    """A pod, how its containers behave, and when (s) its deletion is asked for with how much time.
+
+    `restarted`: when (s) its kubelet stops, and for how long; `debugged`: when an ephemeral container is added.
+    """
 
     pod: Pod
     scripts: tuple[tuple[str, str, str], ...]
     deleted: tuple[float, int] | None
+    restarted: tuple[float, float] | None = None
+    debugged: float | None = None
 
 
 @st.composite
@@ -59,20 +71,32 @@ def containers(draw: Any, prefix: str, policies: tuple[str | None, ...], most: i
             if plain_init
             else {"readiness_probe": draw(PROBE), "liveness_probe": draw(LIVENESS), "startup_probe": draw(STARTUP)}
         )
-        found.append(Container(name=f"{prefix}{number}", image="img:1", restart_policy=policy, **probes))
+        rules = draw(OWN_RULES) if policy is not None else ()
+        own = tuple(rule_of(*each) for each in ([rules] if rules else []))
+        found.append(
+            Container(
+                name=f"{prefix}{number}", image="img:1", restart_policy=policy, restart_policy_rules=own, **probes
+            )
+        )
     return found
+
+
+def rule_of(action: str, code: int) -> ContainerRestartRule:
+    codes = ContainerRestartRuleOnExitCodes(operator="In", values=(code,))
+    return ContainerRestartRule(action=action, exit_codes=codes)
 
 
 @st.composite
 def lives(draw: Any) -> Life:
-    inits = draw(containers("i", (None, None, "Always"), 2))
-    regular = draw(containers("c", (None,), 2, 1))
+    inits = draw(containers("i", (None, None, "Always", "Never"), 2))
+    regular = draw(containers("c", (None, None, "Always", "OnFailure", "Never"), 2, 1))
     policy = draw(st.sampled_from(["Always", "OnFailure", "Never"]))
     grace = draw(st.sampled_from([0, 1, 5]))
     pod = pod_named("a", regular, inits, restart_policy=policy, termination_grace_period_seconds=grace)
     scripts = tuple(("a", each.name, draw(PHRASES)) for each in (*inits, *regular))
-    deleted = draw(st.none() | st.tuples(st.sampled_from([0.05, 0.3, 0.5, 1.1, 3.0, 20.0, 100.0]), st.integers(0, 5)))
-    return Life(pod, scripts, deleted)
+    deleted = draw(st.none() | st.tuples(WHEN, st.integers(0, 5)))
+    restarted = draw(st.none() | st.tuples(WHEN, st.sampled_from([0.1, 2.0, 30.0])))
+    return Life(pod, scripts, deleted, restarted, draw(st.none() | WHEN))
 
 
 def lived(life: Life) -> tuple[list[Pod], list[Line], Pod | None]:
@@ -84,12 +108,24 @@ def lived(life: Life) -> tuple[list[Pod], list[Line], Pod | None]:
     meta = evolve(life.pod.metadata, namespace="default", uid="")
     engine.submit(Create(object=evolve(life.pod, metadata=meta)))
     begun = engine.now
-    if life.deleted is not None:
-        engine.run(until=begun + int(life.deleted[0] * SECOND))
-        engine.submit(Delete(key=KEY, grace_seconds=life.deleted[1]))
+    for after, action in _plan(life):
+        engine.schedule(action, begun + int(after * SECOND))
     engine.run(until=begun + MINUTES * 60 * SECOND)
     versions = [line.after for line in lines if line.key == KEY and line.change in ("ADDED", "MODIFIED")]
     return versions, lines, engine.store.get(*KEY)
+
+
+def _plan(life: Life) -> Iterator[tuple[float, Any]]:
+    """What is done to the pod and its kubelet, and when (s)."""
+    if life.deleted is not None:
+        yield life.deleted[0], Submit(Delete(key=KEY, grace_seconds=life.deleted[1]))
+    if life.restarted is not None:
+        at, down = life.restarted
+        yield at, Stop("kubelet/node-1")
+        yield at + down, Start("kubelet/node-1")
+    if life.debugged is not None:
+        body = {"spec": {"ephemeralContainers": [{"name": "debugger", "image": "img:1"}]}}
+        yield life.debugged, Submit(Patch(key=KEY, body=body, type="strategic", subresource="ephemeralcontainers"))
 
 
 def statuses(pod: Pod) -> dict[str, Any]:
@@ -153,9 +189,17 @@ def comes_to_rest(life: Life, left: Pod | None) -> None:
     if left.status.phase in TERMINAL:
         return
     assert left.status.phase in ("Running", "Pending")
-    policy = left.spec.restart_policy
-    if policy == "Never" and left.status.phase == "Running":
+    policies = {each.restart_policy or left.spec.restart_policy for each in left.spec.containers}
+    ruled = any(each.restart_policy_rules for each in (*left.spec.init_containers, *left.spec.containers))
+    if policies == {"Never"} and not ruled and left.status.phase == "Running":
         assert any(each.state.running is not None for each in statuses(left).values())
+
+
+def debugger_runs_once(versions: list[Pod]) -> None:
+    shown = [each for pod in versions for each in pod.status.ephemeral_container_statuses]
+    assert all(each.restart_count == 0 and not each.ready and each.started is None for each in shown)
+    ended = [each.state.terminated is not None for each in shown]
+    assert ended == sorted(ended)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -168,6 +212,7 @@ def test_any_script_leads_to_a_legal_end(life):
     ready_implies_running(versions)
     terminal_phase_is_final(versions)
     sidecar_decides_nothing(versions)
+    debugger_runs_once(versions)
     comes_to_rest(life, left)
 
 
