@@ -122,19 +122,22 @@ class Recipe:
 _RECIPES: Final = Memo()
 
 
-def admit(obj: Any, store: Store, options: Options, chance: Chance) -> Any:
-    """The object as the plugins leave it. Raises Refusal where one of them refuses it."""
+def admit(obj: Any, store: Store, options: Options, chance: Chance) -> tuple[Any, Any]:
+    """The object as the plugins leave it. Raises Refusal where one of them refuses it.
+
+    The second part stands for its spec: what has the same one differs in the name of its token volume at most.
+    """
     if not options.admission:
-        return obj
+        return obj, None
     case = Admission(obj, store, options, chance)
     if isinstance(obj, Pod):
         return _admit_pod(case)
     for decision in law.collect("create", case):
         obj = _PLUGINS[decision.outputs["plugin"]](Admission(obj, store, options, chance))
-    return obj
+    return obj, None
 
 
-def _admit_pod(case: Admission) -> Pod:
+def _admit_pod(case: Admission) -> tuple[Pod, Recipe]:
     """A Pod as the plugins leave it.
 
     Those that look at its spec and account alone are asked once for all Pods of a template; they change other fields
@@ -152,7 +155,7 @@ def _admit_pod(case: Admission) -> Pod:
     if recipe.token:
         spec = _with_token(case, spec)
     pod = evolve(pod, spec=spec)
-    return _with_topology_labels(case, pod) if recipe.topology and spec.node_name else pod
+    return (_with_topology_labels(case, pod) if recipe.topology and spec.node_name else pod), recipe
 
 
 def _recipe(case: Admission) -> Recipe:

@@ -92,13 +92,13 @@ class ApiServer:
         key = (kind, namespace, name)
         taken = request.store.snapshot.get(key)
         uid = request.chance.uid(key) if taken is None else ""
-        obj = admit(defaulted(obj), request.store, self.options, request.chance)
+        obj, basis = admit(defaulted(obj), request.store, self.options, request.chance)
         obj = prepared_for_create(obj, name, uid, request.second)
-        self._refuse_invalid(None, obj)
+        if isinstance(obj, Service) and taken is None:
+            obj = with_addresses(obj, request.store, self.options, request.chance)
+        self._refuse_invalid(None, obj, basis)
         if taken is not None:
             raise _already_exists(taken)
-        if isinstance(obj, Service):
-            obj = with_addresses(obj, request.store, self.options, request.chance)
         return 201, self._put(request, None, obj)
 
     def _update(self, request: Request, write: Update) -> tuple[int, Any]:
@@ -190,10 +190,9 @@ class ApiServer:
             raise Refusal(422, "IllegalTransition", texts)
         request.moves.extend(checked.moves)
 
-    def _refuse_invalid(self, old: Any, new: Any) -> None:
-        errors = invalid(old, new)
-        if errors:
-            text = errors[0] if len(errors) == 1 else f"[{', '.join(errors)}]"
+    def _refuse_invalid(self, old: Any, new: Any, basis: Any = None) -> None:
+        text = invalid(old, new, basis)
+        if text:
             raise Refusal(422, "Invalid", f'{_qualified(new.kind)} "{new.metadata.name}" is invalid: {text}')
 
     @staticmethod

@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 from k8sfsm.apiserver.deletion import law
 from k8sfsm.apiserver.job import template_labels, with_selector
+from k8sfsm.apiserver.servicefields import without_old_fields
 from k8sfsm.kinds.pod_qos import qos_class
-from k8sfsm.objects import NamespaceStatus, PodCondition, PodStatus, Unmodelled, evolve
+from k8sfsm.objects import NamespaceStatus, PodCondition, PodStatus, Service, Unmodelled, evolve
 from k8sfsm.value import value
 
 GrowsWith = Literal["spec", "spec-or-annotations", "content-or-labels", "nothing"]
@@ -115,6 +116,8 @@ def prepared_for_update(old: Any, new: Any, subresource_name: str) -> Any:
         if part["replicas"] and not part["spec"]:
             kept["spec"] = evolve(old.spec, replicas=new.spec.replicas)
         result = evolve(new, metadata=metadata, **kept)
+        if isinstance(result, Service):
+            result = without_old_fields(old, result)
     if not part["generation"]:
         return result
     if _GROWS[_strategy(old.kind)["grows_with"]](old, result) and old.metadata.generation:
