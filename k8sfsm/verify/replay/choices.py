@@ -26,7 +26,7 @@ def _route(actor: str, node: str, verb: str, subresource: str, key: Key) -> Rout
     return (actor, node if actor == "kubelet" else "", verb, subresource, key)
 
 
-def _requests(recording: Recording) -> Iterator[RecordedWrite]:
+def requests_of(recording: Recording) -> Iterator[RecordedWrite]:
     """One write per request, Events aside."""
     seen: set[int] = set()
     for write in recording.writes:
@@ -35,7 +35,7 @@ def _requests(recording: Recording) -> Iterator[RecordedWrite]:
             yield write
 
 
-def _named(write: RecordedWrite) -> Key:
+def named(write: RecordedWrite) -> Key:
     """The object's key; for one with a generated name, that with the base of the name."""
     kind, namespace, _ = write.key
     base = write.new.json.get("metadata", {}).get("generateName", "") if write.new is not None else ""
@@ -50,7 +50,7 @@ _OWNERS: Final[dict[str, str]] = {
 """Controllers that write objects which their keys own."""
 
 
-def _reconciled(write: RecordedWrite) -> Key:
+def reconciled(write: RecordedWrite) -> Key:
     """The key that an actor was working on when it sent a request."""
     kind, namespace, name = write.key
     wanted = _OWNERS.get(write.actor)
@@ -67,7 +67,7 @@ def _reconciled(write: RecordedWrite) -> Key:
     return (owner["kind"], namespace, owner["name"]) if owner is not None else write.key
 
 
-def _address(write: Write) -> tuple[str, str, Key]:
+def address_of(write: Write) -> tuple[str, str, Key]:
     """(verb, subresource, object) of a write that is about to be sent."""
     if isinstance(write, Create):
         kind, namespace, name = key_of(write.object)
@@ -93,7 +93,8 @@ class RecordedChoices:
     """Chooses what the recorded cluster chose where that is one of the possible choices, else by a seed.
 
     Only chance is taken from the recording: a name's random suffix, a uid, one of several equally good nodes, and how
-    fast a component was. `nodes`: the node to which each pod was bound; `deleted`: when a controller deleted a pod.
+    fast a component was. `nodes`: the node to which each pod was bound; `deleted`: when a controller deleted a pod;
+    `paired`: numbers of recorded requests that a predicted write has been paired with.
     """
 
     def __init__(self, recording: Recording) -> None:
@@ -102,21 +103,22 @@ class RecordedChoices:
         self._names: dict[tuple[str, str, str], deque[str]] = defaultdict(deque)
         self.nodes: dict[Key, str] = {}
         self._volumes: dict[Key, str] = {}
-        self._starts: dict[tuple[str, Key], deque[int]] = defaultdict(deque)
+        self._starts: dict[tuple[str, Key], deque[tuple[int, int]]] = defaultdict(deque)
         self.deleted: dict[Key, int] = {}
-        self._arrivals: dict[Route, deque[int]] = defaultdict(deque)
+        self._arrivals: dict[Route, deque[tuple[int, int]]] = defaultdict(deque)
+        self.paired: set[int] = set()
         self._addresses: dict[tuple[str, Key], str] = {}
         self._subject: Key = ("", "", "")
         for write in recording.changes():
             if write.new is not None:
                 self._learn(write.key, write.type or "", write.new.json, write.verb)
-        for write in sorted(_requests(recording), key=lambda entry: entry.time):
-            route = _route(write.actor, write.node, write.verb, write.subresource, _named(write))
-            self._arrivals[route].append(write.time)
+        for write in sorted(requests_of(recording), key=lambda entry: entry.time):
+            route = _route(write.actor, write.node, write.verb, write.subresource, named(write))
+            self._arrivals[route].append((write.time, write.request))
             if write.verb == "delete" and write.actor in _OWNERS:
                 self.deleted.setdefault(write.key, write.time)
-        for write in sorted(_requests(recording), key=lambda entry: entry.received or entry.time):
-            self._starts[write.actor, _reconciled(write)].append(write.received or write.time)
+        for write in sorted(requests_of(recording), key=lambda entry: entry.received or entry.time):
+            self._starts[write.actor, reconciled(write)].append((write.received or write.time, write.request))
 
     def _learn(self, key: Key, change: str, obj: Mapping[str, Any], verb: str) -> None:
         meta = obj.get("metadata", {})
@@ -171,26 +173,28 @@ class RecordedChoices:
             return now
         waiting = self._starts.get((sender.actor, key))
         late = constant("replay_latency_late") * MILLISECOND
-        while waiting and waiting[0] < now - late:
+        while waiting and (waiting[0][0] < now - late or waiting[0][1] in self.paired):
             waiting.popleft()
-        if not waiting or waiting[0] > now + constant("replay_latency_window") * MILLISECOND:
+        if not waiting or waiting[0][0] > now + constant("replay_latency_window") * MILLISECOND:
             return now
-        return max(waiting.popleft(), now)
+        return max(waiting.popleft()[0], now)
 
     def arrival(self, write: Write, sender: Sender, now: int, base: int) -> int:
         """The recorded time of the actor's next write of this kind to this object, where that is near; else as usual.
 
         How fast a component is at a moment is chance. What it writes is not taken from the recording.
         """
-        waiting = self._arrivals.get(_route(sender.actor, sender.node, *_address(write)))
+        waiting = self._arrivals.get(_route(sender.actor, sender.node, *address_of(write)))
         window: int = constant("replay_latency_window") * MILLISECOND
-        while waiting and waiting[0] < now - window:
+        while waiting and waiting[0][0] < now - window:
             waiting.popleft()
         if isinstance(write, Bind) and write.key not in self.nodes:
             return now + window  # the recorded scheduler was slower than what made the pod go
-        if not waiting or waiting[0] > now + window:
+        if not waiting or waiting[0][0] > now + window:
             return now + base
-        return max(waiting.popleft(), now + min(base, MILLISECOND))
+        time, request = waiting.popleft()
+        self.paired.add(request)
+        return max(time, now + min(base, MILLISECOND))
 
     def index(self, count: int) -> int:
         """Any."""

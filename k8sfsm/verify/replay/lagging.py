@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from k8sfsm.controllers.deployment.controller import DeploymentController
 from k8sfsm.controllers.replicaset import ReplicaSetController
-from k8sfsm.objects import Pod, controller_of, evolve
+from k8sfsm.objects import Pod, controller_of, evolve, key_of
 from k8sfsm.request import Delete, Key, Parallel, Plan
 from k8sfsm.scheduler.plain import decide
 from k8sfsm.scheduler.scheduler import Attempt, Scheduler
 from k8sfsm.store import Snapshot
+from k8sfsm.verify.replay.told import Told
 from k8sfsm.view import View
 
 _ABOUT_NOW: Final = 1_000_000_000
@@ -49,27 +51,52 @@ class RecordedScheduler(Scheduler):
 class RecordedReplicaSetController(ReplicaSetController):
     """Decides like the ReplicaSet controller. `deleted`: when (ns) the recorded one deleted a pod."""
 
-    def __init__(self, deleted: Mapping[Key, int]) -> None:
+    def __init__(self, deleted: Mapping[Key, int], told: Told) -> None:
         super().__init__()
         self._recorded_deletions = deleted
+        self._told = told
 
     def reconcile(self, view: View, key: Key) -> Plan:
-        """The plan of one sync, on the view that the recorded victims tell of."""
+        """The plan of one sync, on the view that the recorded victims or status tell of."""
         plan = super().reconcile(view, key)
+        owners = {"ReplicaSet": view.snapshot("ReplicaSet")}
         victims = _victims(plan)
-        if not victims or self._recorded(victims, view.now):
+        if not victims:
+            older = ((each, super(RecordedReplicaSetController, self).reconcile) for each in _older_pods(view, owners))
+            return self._told.likeliest(plan, self.name, key, view.now, (of(each, key) for each, of in older))
+        wanted = self._recorded(view, key, len(victims))
+        if victims == wanted:
             return plan
-        for older in _older_pods(view, {"ReplicaSet": view.snapshot("ReplicaSet")}):
-            other = super().reconcile(older, key)
-            if len(_victims(other)) == len(victims) and self._recorded(_victims(other), view.now):
+        for each in _older_pods(view, owners):
+            other = super().reconcile(each, key)
+            if _victims(other) == wanted:
                 return other
         return plan
 
-    def _recorded(self, victims: frozenset[Key], now: int) -> bool:
-        """Whether the recorded controller deleted these pods about now."""
-        times = [self._recorded_deletions.get(victim) for victim in victims]
-        known = [time for time in times if time is not None]
-        return len(known) == len(times) and all(abs(time - now) < _ABOUT_NOW for time in known)
+    def _recorded(self, view: View, key: Key, count: int) -> frozenset[Key]:
+        """The pods that the recorded controller deleted first, about now, of those that are left."""
+        assert view.store is not None
+        owner = view.get(*key)
+        uid = "" if owner is None else owner.metadata.uid
+        pods = view.store.snapshot.series("owned", "Pod", uid)
+        left = [key_of(pod) for pod in pods if pod.metadata.deletion_timestamp is None]
+        times = {pod: self._recorded_deletions[pod] for pod in left if pod in self._recorded_deletions}
+        near = sorted((at, pod) for pod, at in times.items() if abs(at - view.now) < _ABOUT_NOW)
+        return frozenset(pod for _, pod in near[:count])
+
+
+class RecordedDeploymentController(DeploymentController):
+    """Decides like the Deployment controller."""
+
+    def __init__(self, told: Told) -> None:
+        super().__init__()
+        self._told = told
+
+    def reconcile(self, view: View, key: Key) -> Plan:
+        """The plan of one sync, on the view that the recorded one's next write tells of."""
+        plan = super().reconcile(view, key)
+        older = ((each, super(RecordedDeploymentController, self).reconcile) for each in _older_sets(view))
+        return self._told.likeliest(plan, self.name, key, view.now, (of(each, key) for each, of in older))
 
 
 def _victims(plan: Plan) -> frozenset[Key]:
@@ -102,6 +129,17 @@ def _older_pods(view: View, snapshots: Mapping[str, Snapshot]) -> Iterator[View]
     changes = [c.revision for c in view.store.changes(_base(view), "Pod") if c.revision <= view.revision("Pod")]
     for revision in reversed(changes[-_LOOK_BACK:]):
         yield evolve(view, snapshots={**snapshots, "Pod": view.store.at(revision - 1)})
+
+
+def _older_sets(view: View) -> Iterator[View]:
+    """The view with ReplicaSets and pods as they were one change of a ReplicaSet ago, two changes ago..."""
+    assert view.store is not None
+    seen = view.revision("ReplicaSet")
+    changes = [c.revision for c in view.store.changes(_base(view), "ReplicaSet") if c.revision <= seen]
+    current = {kind: view.snapshot(kind) for kind in ("Deployment", "ReplicaSet", "Pod")}
+    for revision in reversed(changes[-_LOOK_BACK:]):
+        older = view.store.at(revision - 1)
+        yield evolve(view, snapshots={**current, "ReplicaSet": older, "Pod": older})
 
 
 def _base(view: View) -> int:

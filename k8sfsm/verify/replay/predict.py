@@ -19,7 +19,12 @@ from k8sfsm.verify.replay.choices import RecordedChoices
 from k8sfsm.verify.replay.environment import recorded_runtime
 from k8sfsm.verify.replay.inputs import inputs_of
 from k8sfsm.verify.replay.kubelets import reads_cgroups, tries
-from k8sfsm.verify.replay.lagging import RecordedReplicaSetController, RecordedScheduler
+from k8sfsm.verify.replay.lagging import (
+    RecordedDeploymentController,
+    RecordedReplicaSetController,
+    RecordedScheduler,
+)
+from k8sfsm.verify.replay.told import Told
 from k8sfsm.verify.replay.tracks import Version
 
 Progress = Callable[[int, int], None]
@@ -82,7 +87,7 @@ def predict(recording: Recording, progress: Progress | None = None) -> Predictio
     lines: list[Line] = []
     choices = RecordedChoices(recording)
     start, end = recording.start or 0, recording.end or 0
-    scheduler = RecordedScheduler(choices.nodes)
+    scheduler, told = RecordedScheduler(choices.nodes), Told(recording, choices.paired)
     engine = standard_engine(
         _nodes(recording),
         recorded_runtime(recording),
@@ -91,7 +96,7 @@ def predict(recording: Recording, progress: Progress | None = None) -> Predictio
         choices=choices,
         tracer=lines.append,
         scheduler=scheduler,
-        instead=(RecordedReplicaSetController(choices.deleted),),
+        instead=(RecordedReplicaSetController(choices.deleted, told), RecordedDeploymentController(told)),
         kubelets=_kubelet_settings(recording),
         options=Options(extra_root_bundles=_extra_bundles(recording)),
     )
