@@ -60,18 +60,6 @@ def limits_without_requests(part: Part) -> bool:
 
 
 @law.fact
-def ip_families(part: Part) -> int:
-    """How many IP families the Service names."""
-    return len(part.value.ip_families)
-
-
-@law.fact
-def without_address_and_selector(part: Part) -> bool:
-    """Whether the Service is headless and selects no pods: somebody else says where it leads, of whatever family."""
-    return part.value.cluster_ip == "None" and not part.value.selector
-
-
-@law.fact
 def externally_accessible(part: Part) -> bool:
     """Whether the Service can be reached from outside. Source: pkg/api/service/util.go: ExternallyAccessible."""
     kind = field_of(part, "type") or "ClusterIP"
@@ -211,8 +199,6 @@ _COMPUTED: Final[dict[str, Callable[[Any], Any]]] = {
     "limits-as-requests": _limits_as_requests,
     "service-account-name": lambda spec: spec.service_account_name,
     "three-hours": lambda _: SessionAffinityConfig(client_ip=ClientIPConfig(timeout_seconds=10800)),
-    "ipv4": lambda _: ("IPv4",),
-    "ipv4-and-ipv6": lambda _: ("IPv4", "IPv6"),
     "port": lambda port: port.port,
     "name-label": _with_name_label,
     "containers-with-host-ports": _host_ports("containers"),

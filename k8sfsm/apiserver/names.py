@@ -28,7 +28,10 @@ class Chance(Protocol):
         """A number from 0 to `count` - 1."""
 
     def recorded(self, purpose: str, key: Key) -> str:
-        """What a recorded cluster chose for an object ("clusterIP", "nodePort/80"); "" where there is none."""
+        """What a recorded cluster chose for a Service; "" where it chose nothing.
+
+        `purpose`: "clusterIP", "clusterIPs/1", "nodePort/80" or "healthCheckNodePort".
+        """
 
 
 def generated_name(store: Store, kind: str, namespace: str, base: str, chance: Chance) -> str:

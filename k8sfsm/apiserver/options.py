@@ -9,7 +9,8 @@ from attrs import frozen
 class Options:
     """`extra_root_bundles`: (ConfigMap, key) pairs that a distribution adds to the service account's volume.
 
-    `service_cidr`: where cluster IPs come from. `node_ports`: the first node port, and how many there are.
+    `service_cidr`: where cluster IPs come from; with two ranges, of both IP families, written with a comma between
+    them, the cluster has two stacks. `node_ports`: the first node port, and how many there are.
     `admission`: whether admission plugins run (a replay of a cluster without them, and unit tests, turn them off).
     """
 

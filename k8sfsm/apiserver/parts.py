@@ -96,7 +96,6 @@ READ: Final = (
     "host_port",
     "image_pull_policy",
     "internal_traffic_policy",
-    "ip_family_policy",
     "key",
     "label_selector",
     "load_balancer_class",

@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import define, field
 
-from k8sfsm.apiserver.addresses import with_addresses, with_kept_addresses
+from k8sfsm.apiserver.addresses import with_allocations
 from k8sfsm.apiserver.admission import admit, admitted_unchanged, refuse_deletion
 from k8sfsm.apiserver.answer import Answer, Refusal, Sender, conflict, not_found
 from k8sfsm.apiserver.binding import bound
@@ -39,6 +39,7 @@ from k8sfsm.request import (
 from k8sfsm.store import Change, Store
 
 SECOND = 1_000_000_000
+_SERVER = "apiserver"
 
 
 @define
@@ -109,9 +110,9 @@ class ApiServer:
         taken = request.store.snapshot.get(key)
         uid = request.chance.uid(key) if taken is None else ""
         obj, basis = admit(defaulted(obj), request.store, self.options, request.chance)
+        if isinstance(obj, Service):
+            obj = self._allocated(request, None, evolve(obj, metadata=evolve(obj.metadata, name=name)))
         obj = prepared_for_create(obj, name, uid, request.second, request.store.next_version)
-        if isinstance(obj, Service) and taken is None:
-            obj = with_addresses(obj, request.store, self.options, request.chance)
         self._refuse_invalid(None, obj, basis)
         if taken is not None:
             raise _already_exists(taken)
@@ -167,16 +168,20 @@ class ApiServer:
     def _replace(self, request: Request, old: Any, new: Any, subresource: str) -> Any:
         """What a PUT or PATCH of an object, or of one of its subresources, makes of the stored one."""
         if not subresource:
-            new = defaulted(with_kept_addresses(old, new) if isinstance(new, Service) else new)
+            new = defaulted(new)
+            if isinstance(new, Service):
+                new = self._allocated(request, old, new)
         new = prepared_for_update(old, new, subresource)
         if new == old:
             return old
         self._refuse_invalid(old, new)
-        if isinstance(new, Service) and not subresource:
-            new = with_addresses(new, request.store, self.options, request.chance)
         if finished(new):
             return self._remove(request, old, None)
         return self._put(request, old, new)
+
+    def _allocated(self, request: Request, old: Service | None, new: Service) -> Service:
+        """The Service with what is allocated to it, before anything else looks at it: BeginCreate, BeginUpdate."""
+        return with_allocations(old, new, request.store, self.options, request.chance)
 
     def _carry_out(self, request: Request, old: Any, deletion: Deletion) -> Any:
         if deletion.verdict == "keep" or (deletion.verdict == "mark" and deletion.object == old):
@@ -197,7 +202,18 @@ class ApiServer:
         self._check(request, old, None)
         request.store, change = request.store.remove(key_of(old), request.now)
         request.changes.append(change)
+        self._remove_along(request, old)
         return change.new
+
+    def _remove_along(self, request: Request, removed: Any) -> None:
+        """Delete what goes with an object that was removed (table `removed-along`): the server itself does that."""
+        kind = law.decide("removed-along", StrategyCase(removed.kind)).outputs["along"]
+        obj = None if kind is None else request.store.get(kind, removed.metadata.namespace, removed.metadata.name)
+        if obj is None:
+            return
+        own = evolve(request, sender=Sender(_SERVER))
+        self._carry_out(own, obj, deletion_of(obj, Delete(key=key_of(obj)), request.second))
+        request.store = own.store
 
     def _check(self, request: Request, old: Any, new: Any) -> None:
         """The machine check: is this a transition that this actor may make now?"""

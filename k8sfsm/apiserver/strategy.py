@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 from k8sfsm.apiserver.deletion import law
 from k8sfsm.apiserver.job import template_labels, with_selector
 from k8sfsm.apiserver.memo import Memo
-from k8sfsm.apiserver.servicefields import without_old_fields
+from k8sfsm.apiserver.service_revision import without_needless
 from k8sfsm.kinds.pod_qos import qos_class
 from k8sfsm.objects import NamespaceStatus, PodCondition, PodStatus, Service, Unmodelled, evolve
 from k8sfsm.value import value
@@ -120,14 +120,14 @@ def prepared_for_update(old: Any, new: Any, subresource_name: str) -> Any:
         extra=new.metadata.extra,
     )
     if isinstance(new, Unmodelled):
-        result = _merged_extra(old, new, part, metadata)
+        result: Any = _merged_extra(old, new, part, metadata)
     else:
         kept = {name: getattr(old, name) for name in ("spec", "status") if hasattr(old, name) and not part[name]}
         if part["replicas"] and not part["spec"]:
             kept["spec"] = evolve(old.spec, replicas=new.spec.replicas)
         result = evolve(new, metadata=metadata, **kept)
-        if isinstance(result, Service):
-            result = without_old_fields(old, result)
+        if isinstance(result, Service) and part["spec"]:
+            result = without_needless(old, result)
     if not part["generation"]:
         return result
     if _GROWS[_strategy(old.kind)["grows_with"]](old, result) and old.metadata.generation:

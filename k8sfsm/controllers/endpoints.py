@@ -14,6 +14,7 @@ from attrs import frozen
 from k8sfsm.controllers.endpoints_members import Members
 from k8sfsm.controllers.endpoints_memo import Block, Memo, blocks_of
 from k8sfsm.controllers.endpoints_pods import is_headless, services_of_pod
+from k8sfsm.controllers.endpoints_service import ask_about_services
 from k8sfsm.controllers.endpoints_subsets import Load, law, repack, truncate
 from k8sfsm.controllers.endpoints_trigger import ReadinessTimes, Seen, annotated, trigger_time
 from k8sfsm.law import Decision
@@ -29,6 +30,7 @@ LEADER: Final = "control-plane.alpha.kubernetes.io/leader"
 NAME: Final = "endpoint-controller"
 
 law.key(services_of_pod)
+ask_about_services(law)
 
 
 @value
@@ -95,27 +97,6 @@ def _seen_key(key: Key) -> tuple[str, str, str]:
 
 def _replaced_key(key: Key) -> tuple[str, str, str]:
     return ("replaced", key[1], key[2])
-
-
-# -- facts: sync -----------------------------------------------------------------------------------------------------
-
-
-@law.fact
-def service_exists(sync: Sync) -> bool:
-    """There is a Service of that name."""
-    return sync.service is not None
-
-
-@law.fact
-def external(sync: Sync) -> bool:
-    """The Service is of type ExternalName."""
-    return sync.service is not None and sync.service.spec.type == "ExternalName"
-
-
-@law.fact
-def selecting(sync: Sync) -> bool:
-    """The Service has a selector."""
-    return sync.service is not None and bool(sync.service.spec.selector)
 
 
 # -- facts: write ----------------------------------------------------------------------------------------------------

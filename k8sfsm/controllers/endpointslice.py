@@ -12,6 +12,7 @@ from attrs import define, field
 
 from k8sfsm.controllers.endpoints_memo import Block, Memo, blocks_of
 from k8sfsm.controllers.endpoints_pods import services_of_pod
+from k8sfsm.controllers.endpoints_service import ask_about_services
 from k8sfsm.controllers.endpoints_trigger import ReadinessTimes, annotated, trigger_time
 from k8sfsm.controllers.endpointslice_hints import Hinted, Hinting, give_hints
 from k8sfsm.controllers.endpointslice_members import AddressType, Members, Wanted, Zones, address_types, law
@@ -36,6 +37,7 @@ from k8sfsm.view import Change, View
 NAME: Final = "endpointslice-controller"
 
 law.key(services_of_pod)
+ask_about_services(law)
 
 
 @value
@@ -68,24 +70,6 @@ class Computing:
 
 
 # -- facts and actions -----------------------------------------------------------------------------------------------
-
-
-@law.fact
-def service_exists(sync: Sync) -> bool:
-    """There is a Service of that name."""
-    return sync.service is not None
-
-
-@law.fact
-def external(sync: Sync) -> bool:
-    """The Service is of type ExternalName."""
-    return sync.service is not None and sync.service.spec.type == "ExternalName"
-
-
-@law.fact
-def selecting(sync: Sync) -> bool:
-    """The Service has a selector."""
-    return sync.service is not None and bool(sync.service.spec.selector)
 
 
 @law.fact

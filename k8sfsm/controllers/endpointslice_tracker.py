@@ -1,4 +1,4 @@
-"""What the EndpointSlice controller remembers of its own writes, to know an old cache and foreign changes by it.
+"""What a controller of EndpointSlices remembers of its own writes, to know an old cache and foreign changes by it.
 
 Memory: ("slices", namespace, service) lists the uids of the slices that it wrote for a Service; ("slice", uid) holds
 the generation that it made, or `DELETED`. Source: staging/src/k8s.io/endpointslice/util/endpointslice_tracker.go.
@@ -34,10 +34,14 @@ class CachedSlice:
 
 @value
 class SliceEvent:
-    """The case of `slice-event` and `slice-expectation`: a change of a slice, and what the controller did to it."""
+    """The case of `slice-event` and `slice-expectation`: a change of a slice, and what the controller did to it.
+
+    `manager`: the name by which slices say that they are the controller's.
+    """
 
     change: Change
     made: int | None
+    manager: str = MANAGER
 
 
 @value
@@ -111,9 +115,9 @@ def _service_of(stored: EndpointSlice) -> str:
     return stored.metadata.labels.get(SERVICE_NAME, "")
 
 
-def is_managed(stored: EndpointSlice) -> bool:
-    """Does the slice say that this controller manages it?"""
-    return stored.metadata.labels.get(MANAGED_BY) == MANAGER
+def is_managed(stored: EndpointSlice, manager: str = MANAGER) -> bool:
+    """Does the slice say that the controller of that name manages it?"""
+    return stored.metadata.labels.get(MANAGED_BY) == manager
 
 
 @law.fact
@@ -133,13 +137,13 @@ def moved(case: SliceEvent) -> bool:
 def manager_changed(case: SliceEvent) -> bool:
     """The slice came to be managed by this controller, or ceased to be."""
     old = case.change.old
-    return old is not None and is_managed(old) != is_managed(case.change.new)
+    return old is not None and is_managed(old, case.manager) != is_managed(case.change.new, case.manager)
 
 
 @law.fact
 def managed(case: SliceEvent) -> bool:
     """The slice says that this controller manages it."""
-    return is_managed(case.change.new)
+    return is_managed(case.change.new, case.manager)
 
 
 @law.fact
@@ -184,14 +188,19 @@ def zone_changed(case: NodeEvent) -> bool:
 @law.key
 def services_of_slice(change: Change, view: View) -> tuple[tuple[Key, int], ...]:
     """The Service of a slice, or both where it was moved, a second later (table `slice-event`)."""
-    case = SliceEvent(change, view.memory.get(slice_key(change.new.metadata.uid)))
+    delay = int(law.constant("endpoint_slice_change_delay")) * SECOND
+    return tuple((("Service", namespace, name), delay) for namespace, name in changed_services(change, view, MANAGER))
+
+
+def changed_services(change: Change, view: View, manager: str) -> tuple[tuple[str, str], ...]:
+    """Namespaces and names of the Services whose slices somebody else than the controller changed."""
+    case = SliceEvent(change, view.memory.get(slice_key(change.new.metadata.uid)), manager)
     services = law.decide("slice-event", case).outputs["services"]
     if services == "none":
         return ()
     states = (change.new, change.old) if services == "both" else (change.new,)
-    delay = int(law.constant("endpoint_slice_change_delay")) * SECOND
     named = ((stored.metadata.namespace, _service_of(stored)) for stored in states)
-    return tuple((("Service", namespace, name), delay) for namespace, name in named if name)
+    return tuple((namespace, name) for namespace, name in named if name)
 
 
 @law.key
@@ -211,11 +220,11 @@ def services_of_node(change: Change, view: View) -> tuple[Key, ...]:
     )
 
 
-def observe(change: Change, view: View) -> tuple[Remember, ...]:
+def observe(change: Change, view: View, manager: str = MANAGER) -> tuple[Remember, ...]:
     """A slice that is gone is not remembered any longer."""
     if change.key[0] != "EndpointSlice" or change.type != "DELETED":
         return ()
     key = slice_key(change.new.metadata.uid)
-    if key not in view.memory or not is_managed(change.new):
+    if key not in view.memory or not is_managed(change.new, manager):
         return ()
     return (Remember(key=key, value=None),)

@@ -8,6 +8,7 @@ from k8sfsm.apiserver import ApiServer, Options
 from k8sfsm.controllers.deployment import DeploymentController
 from k8sfsm.controllers.endpoints import EndpointController
 from k8sfsm.controllers.endpointslice import EndpointSliceController
+from k8sfsm.controllers.endpointslicemirroring import EndpointSliceMirroringController
 from k8sfsm.controllers.garbagecollector import GarbageCollector
 from k8sfsm.controllers.namespace import NamespaceController
 from k8sfsm.controllers.replicaset import ReplicaSetController
@@ -34,6 +35,7 @@ def manager_controllers() -> tuple[Controller, ...]:
         ReplicationController(),
         EndpointController(),
         EndpointSliceController(),
+        EndpointSliceMirroringController(),
         ServiceAccountController(),
         NamespaceController(),
         GarbageCollector(),

@@ -79,6 +79,7 @@ def event_component(actor: str) -> str:
 EVENT_COMPONENTS: Final = {
     "kube-scheduler": "default-scheduler",
     "endpointslice-controller": "endpoint-slice-controller",
+    "endpointslicemirroring-controller": "endpoint-slice-mirroring-controller",
     "garbage-collector": "garbage-collector-controller",
 }
 """Actor -> the component that its Events name, where that is another word."""

@@ -29,7 +29,7 @@ def test_addresses_come_from_the_upper_band_first_and_then_from_the_lower_one() 
     lower = [world.make(service(f"t{number}")).spec.cluster_ip for number in range(16)]
     assert lower == [f"10.0.0.{number}" for number in range(1, 17)]
     code, _, text = world.refused(Create(object=from_json(service("last"))))
-    assert code == 500 and "range is full" in text
+    assert (code, text) == (500, "Internal error occurred: failed to allocate a serviceIP: range is full")
     world.done(Delete(key=("Service", "a", "s3")))
     assert world.make(service("last")).spec.cluster_ip == upper[3]
 
@@ -41,7 +41,7 @@ def test_an_address_may_be_asked_for() -> None:
     taken = world.refused(Create(object=from_json(service("t", clusterIP="10.0.0.5"))))
     assert taken[0] == 422 and "provided IP is already allocated" in taken[2]
     outside = world.refused(Create(object=from_json(service("t", clusterIP="10.0.1.5"))))
-    assert outside[0] == 422 and "the provided IP is not in the valid range" in outside[2]
+    assert outside[0] == 422 and "the provided network does not match the current range" in outside[2]
 
 
 def test_headless_and_external_services_have_no_address() -> None:
@@ -57,7 +57,8 @@ ANY_FAMILY = [
     ({"selector": {"a": "b"}}, "SingleStack", ("IPv4",)),
     ({"ipFamilyPolicy": "SingleStack"}, "SingleStack", ("IPv4",)),
     ({"ipFamilyPolicy": "PreferDualStack"}, "PreferDualStack", ("IPv4", "IPv6")),
-    ({"ipFamilies": ["IPv6"]}, "RequireDualStack", ("IPv6",)),
+    ({"ipFamilies": ["IPv6"]}, "RequireDualStack", ("IPv6", "IPv4")),
+    ({"ipFamilies": ["IPv6"], "ipFamilyPolicy": "SingleStack"}, "SingleStack", ("IPv6",)),
 ]
 
 

@@ -50,6 +50,13 @@ _OWNERS: Final[dict[str, str]] = {
 """Controllers that write objects which their keys own."""
 
 
+_SLICERS: Final[dict[str, str]] = {
+    "endpointslice-controller": "Service",
+    "endpointslicemirroring-controller": "Endpoints",
+}
+"""Controllers that write EndpointSlices, and the kind of their keys."""
+
+
 def reconciled(write: RecordedWrite) -> Key:
     """The key that an actor was working on when it sent a request."""
     kind, namespace, name = write.key
@@ -60,8 +67,8 @@ def reconciled(write: RecordedWrite) -> Key:
     if document is None or wanted == kind:
         return write.key
     meta = document.json.get("metadata", {})
-    if write.actor == "endpointslice-controller":
-        return ("Service", namespace, (meta.get("labels") or {}).get("kubernetes.io/service-name", name))
+    if write.actor in _SLICERS:
+        return (_SLICERS[write.actor], namespace, (meta.get("labels") or {}).get("kubernetes.io/service-name", name))
     owners = (owner for owner in meta.get("ownerReferences") or () if owner.get("kind") == wanted)
     owner = next(owners, None)
     return (owner["kind"], namespace, owner["name"]) if owner is not None else write.key
@@ -87,6 +94,16 @@ _VERBS: Final[dict[type[Any], str]] = {
     Bind: "bind",
     Evict: "evict",
 }
+
+
+def _allocated(spec: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What the API server chose for a Service, by purpose."""
+    yield "clusterIP", spec.get("clusterIP")
+    yield "healthCheckNodePort", spec.get("healthCheckNodePort")
+    for place, address in enumerate(spec.get("clusterIPs") or ()):
+        yield f"clusterIPs/{place}", address
+    for port in spec.get("ports") or ():
+        yield f"nodePort/{port['port']}", port.get("nodePort")
 
 
 class RecordedChoices:
@@ -131,10 +148,9 @@ class RecordedChoices:
                 if volume.get("name", "").startswith(_TOKEN_VOLUME):
                     self._volumes[key] = volume["name"][len(_TOKEN_VOLUME) :]
         if key[0] == "Service":
-            spec = obj.get("spec", {})
-            self._addresses.setdefault(("clusterIP", key), spec.get("clusterIP", ""))
-            for port in spec.get("ports") or ():
-                self._addresses.setdefault((f"nodePort/{port['port']}", key), str(port.get("nodePort", "")))
+            for purpose, chosen in _allocated(obj.get("spec", {})):
+                if chosen:
+                    self._addresses.setdefault((purpose, key), str(chosen))
         if verb == "bind":
             self.nodes.setdefault(key, obj.get("spec", {}).get("nodeName", ""))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from k8sfsm.apiserver.defaults import converted, scheme_defaulted
-from k8sfsm.apiserver.servicefields import without_old_fields
+from k8sfsm.apiserver.service_revision import without_needless
 from k8sfsm.apiserver.strategy import prepared_for_create, prepared_for_update
 from k8sfsm.apiserver.valid import Fault
 from k8sfsm.apiserver.validation import faults, warnings
@@ -32,7 +32,7 @@ def _created(given: dict[str, Any]) -> dict[str, Any]:
 
 def _updated(given: dict[str, Any]) -> tuple[Any, Any, tuple[Fault, ...]]:
     old, new = converted(from_json(given["old"])), converted(from_json(given["new"]))
-    judged = without_old_fields(old, new) if isinstance(new, Service) else new
+    judged = without_needless(old, new) if isinstance(new, Service) else new
     found = faults(old, judged, allow_privileged=False)
     return old, prepared_for_update(old, new, ""), found
 
