@@ -194,6 +194,7 @@ def _with_name_label(namespace: Any) -> Any:
 
 
 _COMPUTED: Final[dict[str, Callable[[Any], Any]]] = {
+    "nothing": lambda _: None,
     "empty-json": lambda _: {},
     "empty-rolling-update": lambda _: RollingUpdateDeployment(),
     "limits-as-requests": _limits_as_requests,
@@ -222,17 +223,22 @@ def defaulted(obj: Any) -> Any:
 
     An object that needs none is returned as it is.
     """
-    return _filled(obj, obj.kind, None, _STORED) if isinstance(obj, Struct) else obj
+    return _whole(obj, _STORED)
 
 
 def scheme_defaulted(obj: Any) -> Any:
     """The object with the defaults of the API alone, as a decoder leaves it."""
-    return _filled(obj, obj.kind, None, ()) if isinstance(obj, Struct) else obj
+    return _whole(obj, ())
 
 
 def converted(obj: Any) -> Any:
     """The object with the defaults of the API, and what its conversion to the server's own version changes."""
-    return _filled(obj, obj.kind, None, _CONVERTED) if isinstance(obj, Struct) else obj
+    return _whole(obj, _CONVERTED)
+
+
+def _whole(obj: Any, stages: Stages) -> Any:
+    kind: str = obj.kind
+    return _filled(obj, kind, None, stages) if isinstance(obj, Struct) else obj
 
 
 def _filled(part: Any, root: str, parent: Any, stages: Stages) -> Any:

@@ -47,7 +47,7 @@ _METADATA: Final = Memo()
 
 
 def faults(old: Any, new: Any, *, allow_privileged: bool = True) -> tuple[Fault, ...]:
-    """The errors of an object, in the order of the tables. `old`: the stored one that it replaces, None for a new one."""
+    """The errors of an object, in the order of the tables. `old`: the stored one that it replaces, or None."""
     kind = new.kind
     table = _table(law.table("judge"), kind, "create" if old is None else "update")
     part = Part(_document(new), kind, table=table, old=None if old is None else _document(old))
@@ -113,7 +113,7 @@ def _name_format(judge: CompiledTable, kind: str, namespace: str, generate_name:
     if any(judged(part)):
         return ""
     rows = [row.outputs for row in law.collect("NewMeta", part)]
-    return next((str(row["of"]) for row in rows if row["at"] == "name" and row["must"] == "format"), "")
+    return next((str(row.get("of")) for row in rows if row.get("at") == "name" and row.get("must") == "format"), "")
 
 
 @lru_cache(maxsize=256)

@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from attrs import evolve
 
+from k8sfsm.apiserver.parts import Part
 from k8sfsm.apiserver.valid.faults import Fault
 from k8sfsm.apiserver.valid.formats import format_errors
 from k8sfsm.apiserver.valid.judge import Row, Spot, constraint, judged
-from k8sfsm.apiserver.parts import Part
 
 _ANNOTATIONS_MAX: Final = 256 * 1024
 _PORTS: Final = range(1, 65536)
@@ -32,14 +32,14 @@ def never(spot: Spot, row: Row) -> Iterator[Fault]:
 def given(spot: Spot, row: Row) -> Iterator[Fault]:
     """The field is there and not empty."""
     if spot.value is None or spot.value == "" or spot.value == 0 or spot.value == [] or spot.value == {}:
-        yield evolve(spot.fault(row), error=row["error"] or "Required value")
+        yield evolve(spot.fault(row), error=row.error or "Required value")
 
 
 @constraint("absent")
 def absent(spot: Spot, row: Row) -> Iterator[Fault]:
     """The field is not there."""
     if spot.value is not None and spot.value != [] and spot.value != "":
-        yield evolve(spot.fault(row), error=row["error"] or "Forbidden")
+        yield evolve(spot.fault(row), error=row.error or "Forbidden")
 
 
 @constraint("unchanged")
@@ -70,14 +70,14 @@ def strict_format(spot: Spot, row: Row) -> Iterator[Fault]:
     if not isinstance(text, str):
         yield spot.fault(row, "must be text")
         return
-    for error in format_errors(row["of"], text):
+    for error in format_errors(row.of, text):
         yield spot.fault(row, error, text)
 
 
 @constraint("joined-format")
 def joined_format(spot: Spot, row: Row) -> Iterator[Fault]:
     """Text of a format; all that is wrong is said in one error."""
-    errors = format_errors(row["of"], spot.value or "")
+    errors = format_errors(row.of, spot.value or "")
     if errors:
         yield spot.fault(row, ";".join(errors), spot.value or "")
 
@@ -85,24 +85,24 @@ def joined_format(spot: Spot, row: Row) -> Iterator[Fault]:
 @constraint("one-of")
 def one_of(spot: Spot, row: Row) -> Iterator[Fault]:
     """One of a few values."""
-    if spot.value is not None and spot.value not in row["of"]:
-        choices = ", ".join(f'"{choice}"' for choice in row["of"])
+    if spot.value is not None and spot.value not in row.of:
+        choices = ", ".join(f'"{choice}"' for choice in row.of)
         yield evolve(spot.fault(row, f"supported values: {choices}"), error="Unsupported value")
 
 
 @constraint("at-least")
 def at_least(spot: Spot, row: Row) -> Iterator[Fault]:
     """A number that is not below a bound."""
-    if isinstance(spot.value, int) and spot.value < row["of"]:
+    if isinstance(spot.value, int) and spot.value < row.of:
         yield spot.fault(row)
 
 
 @constraint("between")
 def between(spot: Spot, row: Row) -> Iterator[Fault]:
     """A number within two bounds, both allowed."""
-    low, high = row["of"]
+    low, high = row.of
     if isinstance(spot.value, int) and not low <= spot.value <= high:
-        yield spot.fault(row, row["detail"] or _RANGE.format(low, high))
+        yield spot.fault(row, row.detail or _RANGE.format(low, high))
 
 
 @constraint("port")
@@ -126,7 +126,7 @@ def number_or_percent(spot: Spot, row: Row) -> Iterator[Fault]:
 
 
 @constraint("labels")
-def labels(spot: Spot, row: Row) -> Iterator[Fault]:
+def label_map(spot: Spot, row: Row) -> Iterator[Fault]:
     """A map of label keys to label values. Source: ValidateLabels."""
     for key, text in _entries(spot.value):
         for error in format_errors("label-key", key):
@@ -136,8 +136,8 @@ def labels(spot: Spot, row: Row) -> Iterator[Fault]:
 
 
 @constraint("annotations")
-def annotations(spot: Spot, row: Row) -> Iterator[Fault]:
-    """A map whose keys are like label keys, capitals allowed, and that is not too large. Source: ValidateAnnotations."""
+def annotation_map(spot: Spot, row: Row) -> Iterator[Fault]:
+    """A map of keys like those of labels, capitals allowed, that is not too large. Source: ValidateAnnotations."""
     for key, _ in _entries(spot.value):
         for error in format_errors("annotation-key", key):
             yield spot.fault(row, error, key)
@@ -151,11 +151,11 @@ def _entries(found: Any) -> list[tuple[str, Any]]:
 
 @constraint("unique")
 def unique(spot: Spot, row: Row) -> Iterator[Fault]:
-    """A list in which no two entries have the same value of a field; `of`: that field (\"\": the entries themselves).
+    """A list in which no two entries have the same value of a field; `of`: that field (empty: the entries themselves).
 
     With a second word in `of`, only values of that format are compared.
     """
-    name, form = (row["of"] + " ").split(" ", 1)
+    name, form = (row.of + " ").split(" ", 1)
     seen: list[Any] = []
     for index, item in enumerate(spot.value or ()):
         found = item.get(name) if name and isinstance(item, Mapping) else item
@@ -163,7 +163,7 @@ def unique(spot: Spot, row: Row) -> Iterator[Fault]:
             continue
         if found in seen:
             under = f"[{index}].{name}" if name else f"[{index}]"
-            yield evolve(spot.fault(row, "", found, under), error=row["error"] or "Duplicate value")
+            yield evolve(spot.fault(row, "", found, under), error=row.error or "Duplicate value")
         seen.append(found)
 
 
@@ -174,8 +174,8 @@ def be(spot: Spot, row: Row) -> Iterable[Fault]:
         return ()
     whole = spot.whole
     if spot.value is whole.value:
-        return judged(Part(whole.value, whole.root, whole.parent, whole.path, row["of"], whole.old, whole.notes))
-    return judged(Part(spot.value, whole.root, whole, spot.path, row["of"], spot.old))
+        return judged(Part(whole.value, whole.root, whole.parent, whole.path, row.of, whole.old, whole.notes))
+    return judged(Part(spot.value, whole.root, whole, spot.path, row.of, spot.old))
 
 
 @constraint("each")
@@ -185,7 +185,7 @@ def each(spot: Spot, row: Row) -> Iterator[Fault]:
     olds = spot.old if isinstance(spot.old, list | tuple) else ()
     for index, item in enumerate(entries):
         old = olds[index] if index < len(olds) else None
-        yield from judged(Part(item, spot.whole.root, spot.whole, f"{spot.path}[{index}]", row["of"], old))
+        yield from judged(Part(item, spot.whole.root, spot.whole, f"{spot.path}[{index}]", row.of, old))
 
 
 @constraint("no-backsteps")
@@ -266,7 +266,7 @@ def known_of(spot: Spot, row: Row) -> Iterable[Fault]:
 def present(spot: Spot, row: Row) -> Iterator[Fault]:
     """The field is there, even if it is empty."""
     if spot.value is None:
-        yield evolve(spot.fault(row), error=row["error"] or "Required value")
+        yield evolve(spot.fault(row), error=row.error or "Required value")
 
 
 @constraint("empty")
@@ -299,15 +299,15 @@ def strict_optional(spot: Spot, row: Row) -> Iterable[Fault]:
 def at_most(spot: Spot, row: Row) -> Iterator[Fault]:
     """A number, or a number of entries, that is not above a bound; `{0}` is the bound."""
     found = spot.value if isinstance(spot.value, int) else len(spot.value or ())
-    if found > row["of"]:
-        yield spot.fault(row, row["detail"].format(row["of"]))
+    if found > row.of:
+        yield spot.fault(row, row.detail.format(row.of))
 
 
 @constraint("joined-length")
 def joined_length(spot: Spot, row: Row) -> Iterator[Fault]:
     """A list of words that are not too long together, with a space between them."""
-    if len(" ".join(map(str, spot.value or ())).encode()) > row["of"]:
-        yield spot.fault(row, row["detail"].format(row["of"]))
+    if len(" ".join(map(str, spot.value or ())).encode()) > row.of:
+        yield spot.fault(row, row.detail.format(row.of))
 
 
 @constraint("named")
@@ -320,12 +320,12 @@ def named(spot: Spot, row: Row) -> Iterator[Fault]:
 @constraint("say")
 def say(spot: Spot, row: Row) -> Iterator[Fault]:
     """The row's conditions are the error; `{0}` is the field that `of` names."""
-    yield spot.fault(row, row["detail"].format(spot.whole.get(row["of"])))
+    yield spot.fault(row, row.detail.format(spot.whole.get(row.of)))
 
 
 @constraint("one-part")
 def one_part(spot: Spot, row: Row) -> Iterator[Fault]:
     """Of several parts (`of`) only one is given; each further one is an error of its own."""
-    found = [name for name in row["of"] if isinstance(spot.value, Mapping) and spot.value.get(name) is not None]
+    found = [name for name in row.of if isinstance(spot.value, Mapping) and spot.value.get(name) is not None]
     for name in found[1:]:
         yield spot.fault(row, under=f".{name}")

@@ -135,7 +135,7 @@ def source_count(spot: Spot, row: Row) -> Iterator[Fault]:
     """Sources of variables that name a map or a secret: not none (`of` none), not both."""
     for each in spot.value or ():
         number = sum(each.get(name) is not None for name in ("configMapRef", "secretRef"))
-        if number == (0 if row["of"] == "none" else 2):
+        if number == (0 if row.of == "none" else 2):
             yield spot.fault(row)
 
 
@@ -145,14 +145,14 @@ def within_grace(spot: Spot, row: Row) -> Iterator[Fault]:
     pod = spot.whole.within("PodFields")
     grace = None if pod is None else pod.get("terminationGracePeriodSeconds")
     if grace is not None and not 0 <= (spot.value or 0) <= grace:
-        yield spot.fault(row, row["detail"].format(grace), spot.value or 0)
+        yield spot.fault(row, row.detail.format(grace), spot.value or 0)
 
 
 @constraint("subscript")
 def subscript(spot: Spot, row: Row) -> Iterator[Fault]:
     """A field path whose key is of the format `of`."""
     entry = _SUBSCRIPT.fullmatch(str(spot.value))
-    for error in format_errors(row["of"], entry[2]) if entry is not None else ():
+    for error in format_errors(row.of, entry[2]) if entry is not None else ():
         yield spot.fault(row, error, entry[2] if entry is not None else "")
 
 
@@ -163,7 +163,7 @@ def divisor(spot: Spot, row: Row) -> Iterator[Fault]:
         found = Quantity.parse(str(spot.value or "0"))
     except QuantityError:
         found = Quantity.parse("-1")
-    if found and str(found) not in row["of"]:
+    if found and str(found) not in row.of:
         yield spot.fault(row)
 
 

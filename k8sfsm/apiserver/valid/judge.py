@@ -17,14 +17,34 @@ from functools import cache
 from typing import Any, Final, TypeAlias
 
 from k8sfsm.apiserver.deletion import law
+from k8sfsm.apiserver.parts import Part
 from k8sfsm.apiserver.valid.faults import Fault, shown
 from k8sfsm.apiserver.valid.gotypes import GO_TYPES, as_go
-from k8sfsm.apiserver.parts import Part
 from k8sfsm.value import value
 
-Row: TypeAlias = Mapping[str, Any]
 ABSENT: Final = object()
 """The value to show where the field's own is meant."""
+
+
+@value
+class Row:
+    """A row of such a table. `named`: the column `as`."""
+
+    at: str = ""
+    must: str = ""
+    of: Any = None
+    error: str = ""
+    detail: str = ""
+    named: str | None = None
+    show: str = ""
+
+    @classmethod
+    def read(cls, cells: Mapping[str, Any]) -> Row:
+        """A row from its outputs; absent cells are empty."""
+        found = {name: cell for name, cell in cells.items() if cell is not None}
+        if "as" in found:
+            found["named"] = found.pop("as")
+        return cls(**found)
 
 
 @value
@@ -39,12 +59,12 @@ class Spot:
     def fault(self, row: Row, detail: str = "", found: Any = ABSENT, under: str = "") -> Fault:
         """The error of a row. `found`: the value to show, if not the field's; `under`: where below the field."""
         path = self.path + under
-        if row["as"] is not None:
-            path = _joined(self.whole.path, row["as"])
-        return Fault(path, row["error"] or "Invalid value", shown(self._shown(row, found)), detail or row["detail"])
+        if row.named is not None:
+            path = _joined(self.whole.path, row.named)
+        return Fault(path, row.error or "Invalid value", shown(self._shown(row, found)), detail or row.detail)
 
     def _shown(self, row: Row, found: Any) -> Any:
-        show = row["show"]
+        show = row.show
         if found is not ABSENT or not show:
             return self.value if found is ABSENT else found
         if show == "nothing":
@@ -75,10 +95,21 @@ def judged(part: Part) -> Iterator[Fault]:
         yield Fault(part.path, "Invalid value", shown(part.value), "must be an object")
         return
     for decision in law.collect(part.table, part):
-        row = decision.outputs
-        check = CONSTRAINTS[row["must"] or "never"]
-        for spot in spots(part, row["at"] or ""):
+        row = _row(decision.outputs)
+        check = CONSTRAINTS[row.must or "never"]
+        for spot in spots(part, row.at):
             yield from check(spot, row)
+
+
+_ROWS: Final[dict[int, tuple[Mapping[str, Any], Row]]] = {}
+"""Rows by the identity of their outputs, which a table keeps as long as it lives."""
+
+
+def _row(cells: Mapping[str, Any]) -> Row:
+    known = _ROWS.get(id(cells))
+    if known is None or known[0] is not cells:
+        known = _ROWS[id(cells)] = (cells, Row.read(cells))
+    return known[1]
 
 
 def spots(part: Part, at: str) -> Iterator[Spot]:
@@ -95,7 +126,7 @@ def _below(part: Part, path: str, found: Any, old: Any, steps: tuple[str, ...]) 
         for index, item in enumerate(found if isinstance(found, list | tuple) else ()):
             yield from _below(part, f"{path}[{index}]", item, _entry(old, index), rest)
     elif step == "{}":
-        for name, item in (found.items() if isinstance(found, Mapping) else ()):
+        for name, item in found.items() if isinstance(found, Mapping) else ():
             yield from _below(part, f"{path}[{name}]", item, _entry(old, name), rest)
     elif isinstance(found, Mapping) and (not rest or found.get(step) is not None):
         yield from _below(part, _joined(path, step), found.get(step), _entry(old, step), rest)

@@ -70,20 +70,20 @@ def one_controller(spot: Spot, row: Row) -> Iterator[Fault]:
     """Owners of which one at most is the controller; `{0}` and `{1}` are the first and each further one."""
     found = [f"{owner.get('kind')}/{owner.get('name')}" for owner in spot.value or () if owner.get("controller")]
     for other in found[1:]:
-        yield spot.fault(row, row["detail"].format(found[0], other))
+        yield spot.fault(row, row.detail.format(found[0], other))
 
 
 @constraint("not-both")
 def not_both(spot: Spot, row: Row) -> Iterator[Fault]:
     """A list that does not have both of two entries (`of`)."""
-    if all(name in (spot.value or ()) for name in row["of"]):
-        yield spot.fault(row, row["detail"].format(*row["of"]))
+    if all(name in (spot.value or ()) for name in row.of):
+        yield spot.fault(row, row.detail.format(*row.of))
 
 
 @constraint("qualified-or")
 def qualified_or(spot: Spot, row: Row) -> Iterator[Fault]:
     """A name with a domain, or one of a few."""
-    if "/" not in str(spot.value) and spot.value not in row["of"]:
+    if "/" not in str(spot.value) and spot.value not in row.of:
         yield spot.fault(row)
 
 
@@ -92,7 +92,7 @@ def nothing_new(spot: Spot, row: Row) -> Iterator[Fault]:
     """A list without entries that it had not before; `{0}` are those, sorted."""
     new = sorted(set(spot.value or ()) - set(spot.old or ()))
     if new:
-        yield spot.fault(row, row["detail"].format(", ".join(map(quote, new))))
+        yield spot.fault(row, row.detail.format(", ".join(map(quote, new))))
 
 
 _INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
@@ -101,6 +101,6 @@ _INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
 @constraint("number-entry")
 def number_entry(spot: Spot, row: Row) -> Iterator[Fault]:
     """A map whose entry `of`, if there is one, is a 32 bit number. Source: validatePodDeletionCost."""
-    found: Any = (spot.value or {}).get(row["of"])
+    found: Any = (spot.value or {}).get(row.of)
     if found is not None and (_INTEGER.fullmatch(str(found)) is None or int(found) not in _INT32):
-        yield spot.fault(row, "", found, f"[{row['of']}]")
+        yield spot.fault(row, "", found, f"[{row.of}]")

@@ -12,16 +12,43 @@ from attrs import evolve
 
 from k8sfsm.apiserver.deletion import law
 from k8sfsm.apiserver.parts import Part
-from k8sfsm.apiserver.valid.constraints import local_path, strict_format
+from k8sfsm.apiserver.valid.constraints import strict_format
 from k8sfsm.apiserver.valid.faults import Fault
 from k8sfsm.apiserver.valid.judge import Row, Spot, constraint, judged
 from k8sfsm.objects import Quantity, QuantityError
 
 _SOURCES: Final = (
-    "emptyDir hostPath gitRepo gcePersistentDisk awsElasticBlockStore secret nfs iscsi glusterfs flocker "
-    "persistentVolumeClaim rbd cinder cephfs quobyte downwardAPI fc flexVolume configMap azureFile vsphereVolume "
-    "photonPersistentDisk portworxVolume azureDisk storageos projected scaleIO csi ephemeral image"
-).split()
+    "emptyDir",
+    "hostPath",
+    "gitRepo",
+    "gcePersistentDisk",
+    "awsElasticBlockStore",
+    "secret",
+    "nfs",
+    "iscsi",
+    "glusterfs",
+    "flocker",
+    "persistentVolumeClaim",
+    "rbd",
+    "cinder",
+    "cephfs",
+    "quobyte",
+    "downwardAPI",
+    "fc",
+    "flexVolume",
+    "configMap",
+    "azureFile",
+    "vsphereVolume",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "azureDisk",
+    "storageos",
+    "projected",
+    "scaleIO",
+    "csi",
+    "ephemeral",
+    "image",
+)
 
 
 @law.fact
@@ -107,19 +134,19 @@ def unique_sound(spot: Spot, row: Row) -> Iterator[Fault]:
         name = volume.get("name") if isinstance(volume, Mapping) else None
         if name in seen:
             yield evolve(spot.fault(row, "", name, f"[{index}].name"), error="Duplicate value")
-        elif not any(judged(Part(volume, spot.whole.root, spot.whole, table=row["of"]))):
+        elif not any(judged(Part(volume, spot.whole.root, spot.whole, table=row.of))):
             seen.add(str(name))
 
 
 @constraint("unique-name")
 def unique_name(spot: Spot, row: Row) -> Iterator[Fault]:
     """Containers of different names, that no container of the list `of` has either."""
-    seen = [each.get("name") or "" for each in (spot.whole.get(row["of"]) or ())] if row["of"] else []
+    seen = [each.get("name") or "" for each in (spot.whole.get(row.of) or ())] if row.of else []
     for index, container in enumerate(spot.value or ()):
         name = container.get("name") or ""
         if name in seen:
             yield evolve(spot.fault(row, "", name, f"[{index}].name"), error="Duplicate value")
-        elif name or not row["of"]:
+        elif name or not row.of:
             seen.append(name)
 
 
@@ -128,8 +155,8 @@ def own_host_ports(spot: Spot, row: Row) -> Iterator[Fault]:
     """Containers that want different ports of their node; `of` each: containers that run one after the other."""
     seen: list[str] = []
     for index, container in enumerate(spot.value or ()):
-        shown_index = 0 if row["of"] == "each" else index
-        seen = [] if row["of"] == "each" else seen
+        shown_index = 0 if row.of == "each" else index
+        seen = [] if row.of == "each" else seen
         for number, port in enumerate(container.get("ports") or ()):
             if not port.get("hostPort"):
                 continue
@@ -144,7 +171,7 @@ def own_host_ports(spot: Spot, row: Row) -> Iterator[Fault]:
 def same_host_port(spot: Spot, row: Row) -> Iterator[Fault]:
     """A container's port that is the same on the node; `of` or-none: it may be left to be set."""
     ours, theirs = spot.value.get("hostPort") or 0, spot.value.get("containerPort") or 0
-    if ours != theirs and (ours or row["of"] != "or-none"):
+    if ours != theirs and (ours or row.of != "or-none"):
         yield spot.fault(row, "", ours, ".hostPort")
 
 
@@ -152,7 +179,7 @@ def same_host_port(spot: Spot, row: Row) -> Iterator[Fault]:
 def gate_name(spot: Spot, row: Row) -> Iterator[Fault]:
     """A scheduling gate with a qualified name. The error is the gate's, not its name's."""
     name = spot.value.get("name") or ""
-    for fault in strict_format(Spot(spot.whole, spot.path, name), {**row, "of": "label-key"}):
+    for fault in strict_format(Spot(spot.whole, spot.path, name), evolve(row, of="label-key")):
         yield spot.fault(row, fault.detail, name)
 
 
@@ -173,7 +200,7 @@ def new_gates(spot: Spot, row: Row) -> Iterator[Fault]:
     old = {gate.get("name") for gate in spot.old or ()}
     added = {gate.get("name"): index for index, gate in enumerate(spot.value or ()) if gate.get("name") not in old}
     for name, index in added.items():
-        yield spot.fault(row, row["detail"].format(name), under=f"[{index}].name")
+        yield spot.fault(row, row.detail.format(name), under=f"[{index}].name")
 
 
 @constraint("unique-spread")
@@ -190,13 +217,13 @@ def unique_spread(spot: Spot, row: Row) -> Iterator[Fault]:
 def domains_only(spot: Spot, row: Row) -> Iterator[Fault]:
     """A field that is absent; `{0}` is what the constraint does if it cannot be met."""
     if spot.value is not None:
-        yield spot.fault(row, row["detail"].format(spot.whole.get("whenUnsatisfiable") or ""))
+        yield spot.fault(row, row.detail.format(spot.whole.get("whenUnsatisfiable") or ""))
 
 
 @constraint("none-of")
 def none_of(spot: Spot, row: Row) -> Iterator[Fault]:
     """A list with no entry that the list `of` has."""
-    others = spot.whole.get(row["of"]) or ()
+    others = spot.whole.get(row.of) or ()
     for index, item in enumerate(spot.value or ()):
         if item in others:
             yield spot.fault(row, "", item, f"[{index}]")
@@ -206,7 +233,10 @@ def none_of(spot: Spot, row: Row) -> Iterator[Fault]:
 def not_selected(spot: Spot, row: Row) -> Iterator[Fault]:
     """Label keys that the label selector beside them does not name."""
     selector = spot.whole.get("labelSelector") or {}
-    named = [*(selector.get("matchLabels") or {}), *(each.get("key") for each in selector.get("matchExpressions") or ())]
+    named = [
+        *(selector.get("matchLabels") or {}),
+        *(each.get("key") for each in selector.get("matchExpressions") or ()),
+    ]
     for index, key in enumerate(spot.value or ()):
         if key in named:
             yield spot.fault(row, "", key, f"[{index}]")
@@ -216,10 +246,10 @@ def not_selected(spot: Spot, row: Row) -> Iterator[Fault]:
 def search_domain(spot: Spot, row: Row) -> Iterable[Fault]:
     """A domain of a format, with or without a dot at its end; `.` alone is the root."""
     text = spot.value
-    if not isinstance(text, str) or text in (".", "") and row["of"] == "dns-search":
+    if not isinstance(text, str) or (text in (".", "") and row.of == "dns-search"):
         return ()
     cut = text.removesuffix(".")
-    return strict_format(Spot(spot.whole, spot.path, cut), row) if cut or row["of"] == "dns-search" else ()
+    return strict_format(Spot(spot.whole, spot.path, cut), row) if cut or row.of == "dns-search" else ()
 
 
 @constraint("padded")
@@ -260,6 +290,3 @@ def not_negative(spot: Spot, row: Row) -> Iterator[Fault]:
 def say_resource(spot: Spot, row: Row) -> Iterator[Fault]:
     """The row's conditions are the error, and the word `resource` is shown as the bad value."""
     yield spot.fault(row, "", "resource")
-
-
-__all__ = ["local_path", "sound_volumes"]

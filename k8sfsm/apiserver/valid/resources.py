@@ -18,18 +18,19 @@ from k8sfsm.apiserver.valid.judge import Row, Spot, constraint, judged
 from k8sfsm.objects import Quantity, QuantityError
 
 _CONTAINER: Final = ("cpu", "memory", "ephemeral-storage")
-_STANDARD: Final = frozenset(
-    (
-        *_CONTAINER,
-        *(f"{kind}.{name}" for kind in ("requests", "limits") for name in _CONTAINER),
-        *"pods persistentvolumeclaims services replicationcontrollers secrets configmaps resourcequotas storage".split(),
-        *"requests.storage services.nodeports services.loadbalancers".split(),
-    )
+_PIECES: Final = (
+    "pods",
+    "services",
+    "replicationcontrollers",
+    "secrets",
+    "configmaps",
+    "resourcequotas",
+    "persistentvolumeclaims",
+    "services.nodeports",
+    "services.loadbalancers",
 )
-_WHOLE: Final = frozenset(
-    "pods services replicationcontrollers secrets configmaps resourcequotas persistentvolumeclaims "
-    "services.nodeports services.loadbalancers".split()
-)
+_BOUNDED: Final = tuple(f"{kind}.{name}" for kind in ("requests", "limits") for name in _CONTAINER)
+_STANDARD: Final = frozenset((*_CONTAINER, *_BOUNDED, *_PIECES, "storage", "requests.storage"))
 _ZERO: Final = Quantity.parse("0")
 _PAGES: Final = "hugepages-"
 
@@ -84,7 +85,7 @@ def amount_negative(part: Part) -> bool:
 def amount_broken(part: Part) -> bool:
     """Whether the amount of something that comes in whole pieces is no whole number. Source: IsIntegerResourceName."""
     name = str(part.get("name"))
-    return (name in _WHOLE or is_extended(name)) and not amount_of(part.get("amount")).round_up(0)[1]
+    return (name in _PIECES or is_extended(name)) and not amount_of(part.get("amount")).round_up(0)[1]
 
 
 @law.fact
@@ -122,7 +123,7 @@ def amounts(spot: Spot, row: Row) -> Iterator[Fault]:
     limits = spot.whole.get("limits") or {}
     for name, amount in (spot.value or {}).items():
         entry = {"name": name, "amount": amount, "limit": limits.get(name)}
-        yield from judged(Part(entry, spot.whole.root, spot.whole, f"{spot.path}[{name}]", row["of"]))
+        yield from judged(Part(entry, spot.whole.root, spot.whole, f"{spot.path}[{name}]", row.of))
 
 
 @constraint("beside-limit")
@@ -131,14 +132,14 @@ def beside_limit(spot: Spot, row: Row) -> Iterator[Fault]:
     entry, around = spot.whole, spot.whole.parent
     name, limit = entry.get("name"), amount_of(entry.get("limit") or "0")
     shown = str(amount_of(entry.get("amount")))
-    yield evolve(spot.fault(row, row["detail"].format(name, limit), shown), field=f"{around.path}.{row['of']}")
+    yield evolve(spot.fault(row, row.detail.format(name, limit), shown), field=f"{around.path}.{row.of}")
 
 
 @constraint("say-name")
 def say_name(spot: Spot, row: Row) -> Iterator[Fault]:
     """The row's conditions are the error; `{0}` is the amount, `{1}` the resource."""
     amount = str(amount_of(spot.whole.get("amount")))
-    yield spot.fault(row, row["detail"].format(amount, spot.whole.get("name")), amount)
+    yield spot.fault(row, row.detail.format(amount, spot.whole.get("name")), amount)
 
 
 @constraint("unique-claim")
@@ -163,4 +164,4 @@ def known_claim(spot: Spot, row: Row) -> Iterator[Fault]:
     name = spot.value.get("name") if isinstance(spot.value, Mapping) else None
     if name and name not in names:
         known = f": {', '.join(names)}" if names else " which is empty"
-        yield spot.fault(row, row["detail"].format(known), name)
+        yield spot.fault(row, row.detail.format(known), name)

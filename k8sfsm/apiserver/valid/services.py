@@ -24,7 +24,7 @@ _HEADLESS: Final = ["None"]
 @law.fact
 def headless(part: Part) -> bool:
     """Whether the Service is to have no address of its own."""
-    return part.get("clusterIPs") == _HEADLESS
+    return bool(part.get("clusterIPs") == _HEADLESS)
 
 
 @law.fact
@@ -120,7 +120,7 @@ def same_entries(spot: Spot, row: Row) -> Iterator[Fault]:
     """Lists of one length with the same entries; each that differs is an error. `of` first: always of the first."""
     for index, (old, new) in enumerate(zip(spot.old or (), spot.value or (), strict=False)):
         if old != new:
-            yield spot.fault(row, under="[0]" if row["of"] == "first" else f"[{index}]")
+            yield spot.fault(row, under="[0]" if row.of == "first" else f"[{index}]")
 
 
 @constraint("single-stack")
@@ -136,7 +136,7 @@ def class_again(spot: Spot, row: Row) -> Iterator[Fault]:
     if spot.value is None:
         return
     if (spot.whole.get("spec") or {}).get("type") == "LoadBalancer":
-        yield from strict_format(spot, {**row, "detail": None})
+        yield from strict_format(spot, evolve(row, detail=""))
     else:
         yield evolve(spot.fault(row), error="Forbidden")
 
@@ -153,9 +153,9 @@ def unique_given(spot: Spot, row: Row) -> Iterator[Fault]:
     """A list in which no two entries have the same value of a field that is not empty."""
     seen: list[Any] = []
     for index, item in enumerate(spot.value or ()):
-        found = item.get(row["of"])
+        found = item.get(row.of)
         if found and found in seen:
-            yield evolve(spot.fault(row, "", found, f"[{index}].{row['of']}"), error="Duplicate value")
+            yield evolve(spot.fault(row, "", found, f"[{index}].{row.of}"), error="Duplicate value")
         seen.append(found)
 
 
@@ -215,4 +215,4 @@ def of_families(spot: Spot, row: Row) -> Iterator[Fault]:
     for index, (item, family) in enumerate(zip(spot.value or (), spot.whole.get("ipFamilies") or (), strict=False)):
         found = parsed_ip(item)
         if family in ("IPv4", "IPv6") and found is not None and f"IPv{found.version}" != family:
-            yield spot.fault(row, row["detail"].format(family, index), item, f"[{index}]")
+            yield spot.fault(row, row.detail.format(family, index), item, f"[{index}]")

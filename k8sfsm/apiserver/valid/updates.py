@@ -133,7 +133,7 @@ def frozen_change(part: Part) -> bool:
     for name in free:
         old.pop(name, None)
         new.pop(name, None)
-    return _bare(old) != _bare(new)
+    return bool(_bare(old) != _bare(new))
 
 
 def _without_node(spec: Mapping[str, Any]) -> Any:

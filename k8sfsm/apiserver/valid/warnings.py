@@ -44,7 +44,7 @@ def current_label(spot: Spot, row: Row) -> Iterator[Fault]:
     """A label's key that is not outdated; `{0}` is the key, `{1}` what is to be said of it."""
     said = _outdated(str(spot.value))
     if said:
-        yield spot.fault(row, row["detail"].format(spot.value, said))
+        yield spot.fault(row, row.detail.format(spot.value, said))
 
 
 @constraint("current-labels")
@@ -53,22 +53,22 @@ def current_labels(spot: Spot, row: Row) -> Iterator[Fault]:
     for key in spot.value or ():
         said = _outdated(key)
         if said:
-            yield spot.fault(row, row["detail"].format(key, said), under=f"[{key}]")
+            yield spot.fault(row, row.detail.format(key, said), under=f"[{key}]")
 
 
 @constraint("recommended-format")
 def recommended_format(spot: Spot, row: Row) -> Iterator[Fault]:
     """Text of a format; `{0}` is all that is wrong with it."""
-    errors = format_errors(row["of"], spot.value or "")
+    errors = format_errors(row.of, spot.value or "")
     if errors:
-        yield spot.fault(row, row["detail"].format(" ".join(errors)))
+        yield spot.fault(row, row.detail.format(" ".join(errors)))
 
 
 @constraint("no-entry")
 def no_entry(spot: Spot, row: Row) -> Iterator[Fault]:
     """A map without the entry `of`."""
-    if row["of"] in (spot.value or {}):
-        yield spot.fault(row, under=f"[{row['of']}]")
+    if row.of in (spot.value or {}):
+        yield spot.fault(row, under=f"[{row.of}]")
 
 
 @constraint("said-once")
@@ -76,9 +76,9 @@ def said_once(spot: Spot, row: Row) -> Iterator[Fault]:
     """A list in which no two entries have the same value of the field `of`; `{0}` is that value."""
     seen: set[str] = set()
     for index, item in enumerate(spot.value or ()):
-        text = str(item.get(row["of"]) or "")
+        text = str(item.get(row.of) or "")
         if text in seen:
-            yield spot.fault(row, row["detail"].format(quote(text)), under=f"[{index}].{row['of']}")
+            yield spot.fault(row, row.detail.format(quote(text)), under=f"[{index}].{row.of}")
         seen.add(text)
 
 
@@ -88,7 +88,7 @@ def whole_bytes(spot: Spot, row: Row) -> Iterator[Fault]:
     for name in _BYTES:
         amount = (spot.value or {}).get(name)
         if amount is not None and not amount_of(amount).round_up(0)[1]:
-            yield spot.fault(row, row["detail"].format(quote(str(amount_of(amount)))), under=f"[{name}]")
+            yield spot.fault(row, row.detail.format(quote(str(amount_of(amount)))), under=f"[{name}]")
 
 
 @constraint("hides-nothing")
@@ -99,7 +99,7 @@ def hides_nothing(spot: Spot, row: Row) -> Iterator[Fault]:
         name, text = str(item.get("name") or ""), str(item.get("value") or "")
         refers = f"$({name})"
         if name in seen and (item.get("valueFrom") is not None or text == refers or refers not in text):
-            yield spot.fault(row, row["detail"].format(quote(name)), under=f"[{index}]")
+            yield spot.fault(row, row.detail.format(quote(name)), under=f"[{index}]")
         seen.add(name)
 
 
@@ -120,7 +120,7 @@ def no_bare_host_ip(spot: Spot, row: Row) -> Iterator[Fault]:
                 f"{{Name:{port.get('name', '')} HostPort:0 ContainerPort:{port.get('containerPort', 0)} "
                 f"Protocol:{port.get('protocol', '')} HostIP:{port['hostIP']}}}"
             )
-            yield spot.fault(row, row["detail"].format(text), under=path)
+            yield spot.fault(row, row.detail.format(text), under=path)
 
 
 def _clash(port: Port, other: Port) -> str:
@@ -144,8 +144,8 @@ def other_port(spot: Spot, row: Row) -> Iterator[Fault]:
     for path, port in _ports(spot.value):
         for earlier, other in seen:
             same = all(port.get(name) == other.get(name) for name in ("containerPort", "protocol"))
-            if same and _clash(port, other) == row["of"]:
-                yield spot.fault(row, row["detail"].format(spot.path + earlier), under=path)
+            if same and _clash(port, other) == row.of:
+                yield spot.fault(row, row.detail.format(spot.path + earlier), under=path)
         seen.append((path, port))
 
 
@@ -156,6 +156,6 @@ def other_port_name(spot: Spot, row: Row) -> Iterator[Fault]:
     for path, port in _ports(spot.value):
         name = port.get("name")
         if name and name in seen:
-            yield spot.fault(row, row["detail"].format(quote(name), spot.path + seen[name]), under=path)
+            yield spot.fault(row, row.detail.format(quote(name), spot.path + seen[name]), under=path)
         elif name:
             seen[name] = path

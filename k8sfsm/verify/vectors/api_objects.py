@@ -14,7 +14,9 @@ from k8sfsm.verify.vectors import same, target
 
 
 def _told(found: tuple[Fault, ...]) -> list[dict[str, str]]:
-    told = [{"type": each.type, "field": each.field, "detail": each.detail or "", "message": str(each)} for each in found]
+    told = [
+        {"type": each.type, "field": each.field, "detail": each.detail or "", "message": str(each)} for each in found
+    ]
     return sorted(told, key=lambda each: each["message"])
 
 
@@ -104,5 +106,3 @@ def api_update_pod(given: dict[str, Any]) -> Any:
 def api_update_service(given: dict[str, Any]) -> Any:
     """A changed Service: its errors."""
     return {"errors": _told(_updated(given)[2])}
-
-
