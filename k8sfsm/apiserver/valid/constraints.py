@@ -50,13 +50,6 @@ def unchanged(spot: Spot, row: Row) -> Iterator[Fault]:
         yield spot.fault(row, "", blank if spot.value is None else spot.value)
 
 
-@constraint("kept")
-def kept(spot: Spot, row: Row) -> Iterator[Fault]:
-    """An update leaves the field as it was, once it is set."""
-    if spot.old and spot.value != spot.old:
-        yield spot.fault(row)
-
-
 @constraint("format")
 def has_format(spot: Spot, row: Row) -> Iterable[Fault]:
     """Text of a format; nothing is said of an empty one."""
@@ -229,7 +222,6 @@ def ip(spot: Spot, row: Row) -> Iterator[Fault]:
         yield spot.fault(row, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)", spot.value or "")
 
 
-@constraint("cidr")
 def cidr(spot: Spot, row: Row) -> Iterator[Fault]:
     """A range of IP addresses, space around it allowed."""
     text = spot.value.strip() if isinstance(spot.value, str) else ""

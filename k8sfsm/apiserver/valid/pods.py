@@ -140,8 +140,8 @@ def unique_sound(spot: Spot, row: Row) -> Iterator[Fault]:
 
 @constraint("unique-name")
 def unique_name(spot: Spot, row: Row) -> Iterator[Fault]:
-    """Containers of different names, that no container of the list `of` has either."""
-    seen = [each.get("name") or "" for each in (spot.whole.get(row.of) or ())] if row.of else []
+    """Containers of different names, that no container of the lists `of` has either."""
+    seen = [each.get("name") or "" for name in row.of or () for each in spot.whole.get(name) or ()]
     for index, container in enumerate(spot.value or ()):
         name = container.get("name") or ""
         if name in seen:

@@ -141,13 +141,6 @@ def class_again(spot: Spot, row: Row) -> Iterator[Fault]:
         yield evolve(spot.fault(row), error="Forbidden")
 
 
-@constraint("given-or-empty")
-def given_or_empty(spot: Spot, row: Row) -> Iterator[Fault]:
-    """The field is there."""
-    if spot.value is None:
-        yield evolve(spot.fault(row), error="Required value")
-
-
 @constraint("unique-given")
 def unique_given(spot: Spot, row: Row) -> Iterator[Fault]:
     """A list in which no two entries have the same value of a field that is not empty."""

@@ -40,9 +40,9 @@ def selector_state(part: Part) -> Literal["missing", "empty", "unreadable", "mis
 
 @law.fact
 def plain_selector_state(part: Part) -> Literal["empty", "mismatch", "good"]:
-    """What is wrong with a selector that is a map of labels."""
+    """What is wrong with a selector that is a map of labels, if there is a template to select."""
     given: Mapping[str, str] = part.get("selector") or {}
-    if not given:
+    if not given or part.get("template") is None:
         return "empty"
     labels = _labels(part)
     return "good" if all(labels.get(name) == value for name, value in given.items()) else "mismatch"
