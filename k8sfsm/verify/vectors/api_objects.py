@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from k8sfsm.apiserver.defaults import converted, scheme_defaulted
+from k8sfsm.apiserver.limits import limit_errors, with_limits
 from k8sfsm.apiserver.service_revision import without_needless
 from k8sfsm.apiserver.strategy import prepared_for_create, prepared_for_update
 from k8sfsm.apiserver.valid import Fault
 from k8sfsm.apiserver.validation import faults, warnings
-from k8sfsm.objects import Pod, Service, from_json, to_json
+from k8sfsm.objects import Pod, Service, evolve, from_json, to_json
 from k8sfsm.verify.vectors import same, target
 
 
@@ -106,3 +107,13 @@ def api_update_pod(given: dict[str, Any]) -> Any:
 def api_update_service(given: dict[str, Any]) -> Any:
     """A changed Service: its errors."""
     return {"errors": _told(_updated(given)[2])}
+
+
+@target("limitrange_pod")
+def limitrange_pod(given: dict[str, Any]) -> Any:
+    """What a LimitRange makes of a pod, and what it refuses."""
+    pod, limits = from_json(given["pod"]), (from_json(given["limitRange"]),)
+    spec, said = with_limits(pod.spec, limits)
+    resources = {each.name: to_json(each.resources) for each in (*spec.containers, *spec.init_containers)}
+    out = {"resources": resources, "errors": sorted(limit_errors(evolve(pod, spec=spec), limits))}
+    return {**out, "annotationPresent": True} if said else out
