@@ -14,6 +14,7 @@ from attrs import frozen
 from k8sfsm.apiserver.answer import Refusal
 from k8sfsm.apiserver.binding import topology_labels
 from k8sfsm.apiserver.deletion import law
+from k8sfsm.apiserver.limits import ANNOTATION, limit_errors, with_limits
 from k8sfsm.apiserver.memo import Memo
 from k8sfsm.apiserver.names import Chance
 from k8sfsm.apiserver.options import Options
@@ -35,6 +36,11 @@ class Admission:
     store: Store
     options: Options
     chance: Chance
+
+    @property
+    def limit_ranges(self) -> Any:
+        """The LimitRanges of the object's namespace."""
+        return self.store.snapshot.series("in", "LimitRange", self.object.metadata.namespace)
 
     @property
     def account(self) -> Any:
@@ -77,6 +83,12 @@ def namespace_state(case: Admission) -> Literal["active", "missing", "terminatin
 
 
 @law.fact
+def limited(case: Admission) -> bool:
+    """Whether LimitRanges bound pods in the namespace."""
+    return any(True for _ in case.limit_ranges)
+
+
+@law.fact
 def service_account_found(case: Admission) -> bool:
     """Whether the Pod's ServiceAccount exists (true for other kinds)."""
     return case.object.kind != "Pod" or case.account is not None
@@ -111,12 +123,14 @@ def tolerated_already(case: Tolerated) -> bool:
 class Recipe:
     """What admission makes of every Pod with one spec.
 
+    `limits_said`: the annotation of what LimitRanges added.
     `token`, `topology`: whether each Pod is to get a token volume, and its node's topology labels.
     """
 
     spec: PodSpec
     token: bool
     topology: bool
+    limits_said: str = ""
 
 
 _RECIPES: Final = Memo()
@@ -161,7 +175,7 @@ def _admit_pod(case: Admission) -> tuple[Pod, Recipe]:
     pod: Pod = case.object
     namespace = case.store.get("Namespace", "", pod.metadata.namespace)
     classes = case.store.snapshot.series("in", "PriorityClass", "")
-    parts = (pod.spec, case.account, namespace, classes, law.table("create"))
+    parts = (pod.spec, case.account, namespace, classes, case.limit_ranges, law.table("create"))
     recipe: Recipe | None = _RECIPES.get(parts)
     if recipe is None:
         recipe = _recipe(case)
@@ -170,6 +184,9 @@ def _admit_pod(case: Admission) -> tuple[Pod, Recipe]:
     if recipe.token:
         spec = _with_token(case, spec)
     pod = evolve(pod, spec=spec)
+    if recipe.limits_said:
+        noted = {**pod.metadata.annotations, ANNOTATION: recipe.limits_said}
+        pod = evolve(pod, metadata=evolve(pod.metadata, annotations=noted))
     return (_with_topology_labels(case, pod) if recipe.topology and spec.node_name else pod), recipe
 
 
@@ -181,7 +198,8 @@ def _recipe(case: Admission) -> Recipe:
             spec = _SPEC_PLUGINS[plugin](case, spec)
         elif plugin in _PLUGINS:
             _PLUGINS[plugin](case)
-    return Recipe(spec, "token-volume" in plugins, "topology-labels" in plugins)
+    said = with_limits(case.object.spec, case.limit_ranges)[1] if "limits" in plugins else ""
+    return Recipe(spec, "token-volume" in plugins, "topology-labels" in plugins, said)
 
 
 @law.fact
@@ -226,6 +244,17 @@ def _refuse_missing_account(case: Admission) -> Any:
         f'pods "{meta.name or meta.generate_name}" is forbidden: error looking up service account '
         f'{meta.namespace}/{name}: serviceaccount "{name}" not found',
     )
+
+
+def _limits(case: Admission, spec: PodSpec) -> PodSpec:
+    """Source: plugin/pkg/admission/limitranger/admission.go: runLimitFunc."""
+    filled, _ = with_limits(spec, case.limit_ranges)
+    errors = limit_errors(evolve(case.object, spec=filled), case.limit_ranges)
+    if errors:
+        meta = case.object.metadata
+        text = errors[0] if len(errors) == 1 else f"[{', '.join(errors)}]"
+        raise Refusal(403, "Forbidden", f'pods "{meta.name or meta.generate_name}" is forbidden: {text}')
+    return filled
 
 
 def _service_account(case: Admission, spec: PodSpec) -> PodSpec:
@@ -348,6 +377,7 @@ def _with_topology_labels(case: Admission, pod: Pod) -> Pod:
 
 
 _SPEC_PLUGINS: Final[dict[str, Callable[[Admission, PodSpec], PodSpec]]] = {
+    "limits": _limits,
     "service-account": _service_account,
     "priority": _priority,
     "default-tolerations": _default_tolerations,
