@@ -16,6 +16,8 @@ SAMPLES = {
     "api_update_deployment": 131,
     "api_update_pod": 171,
     "api_update_service": 77,
+    "limitrange_pod": 300,
+    "quota_pod_usage": 200,
 }
 
 

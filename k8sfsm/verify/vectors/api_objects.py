@@ -6,11 +6,12 @@ from typing import Any
 
 from k8sfsm.apiserver.defaults import converted, scheme_defaulted
 from k8sfsm.apiserver.limits import limit_errors, with_limits
+from k8sfsm.apiserver.quota import pod_usage
 from k8sfsm.apiserver.service_revision import without_needless
 from k8sfsm.apiserver.strategy import prepared_for_create, prepared_for_update
 from k8sfsm.apiserver.valid import Fault
 from k8sfsm.apiserver.validation import faults, warnings
-from k8sfsm.objects import Pod, Service, evolve, from_json, to_json
+from k8sfsm.objects import Pod, Service, evolve, from_json, parse_time, to_json
 from k8sfsm.verify.vectors import same, target
 
 
@@ -117,3 +118,10 @@ def limitrange_pod(given: dict[str, Any]) -> Any:
     resources = {each.name: to_json(each.resources) for each in (*spec.containers, *spec.init_containers)}
     out = {"resources": resources, "errors": sorted(limit_errors(evolve(pod, spec=spec), limits))}
     return {**out, "annotationPresent": True} if said else out
+
+
+@target("quota_pod_usage")
+def quota_pod_usage(given: dict[str, Any]) -> Any:
+    """What a pod counts against a ResourceQuota."""
+    usage = pod_usage(from_json(given["pod"]), parse_time(given["now"]))
+    return {"error": None, "usage": {name: str(amount) for name, amount in usage.items()}}
