@@ -14,6 +14,7 @@ from attrs import frozen
 from k8sfsm.apiserver.answer import Refusal
 from k8sfsm.apiserver.binding import topology_labels
 from k8sfsm.apiserver.deletion import law
+from k8sfsm.apiserver.limits import ANNOTATION, limit_errors, with_limits
 from k8sfsm.apiserver.memo import Memo
 from k8sfsm.apiserver.names import Chance
 from k8sfsm.apiserver.options import Options
@@ -35,6 +36,11 @@ class Admission:
     store: Store
     options: Options
     chance: Chance
+
+    @property
+    def limit_ranges(self) -> Any:
+        """The LimitRanges of the object's namespace."""
+        return self.store.snapshot.series("in", "LimitRange", self.object.metadata.namespace)
 
     @property
     def account(self) -> Any:
@@ -77,6 +83,12 @@ def namespace_state(case: Admission) -> Literal["active", "missing", "terminatin
 
 
 @law.fact
+def limited(case: Admission) -> bool:
+    """Whether LimitRanges bound pods in the namespace."""
+    return any(True for _ in case.limit_ranges)
+
+
+@law.fact
 def service_account_found(case: Admission) -> bool:
     """Whether the Pod's ServiceAccount exists (true for other kinds)."""
     return case.object.kind != "Pod" or case.account is not None
@@ -111,27 +123,32 @@ def tolerated_already(case: Tolerated) -> bool:
 class Recipe:
     """What admission makes of every Pod with one spec.
 
+    `limits_said`: the annotation of what LimitRanges added.
     `token`, `topology`: whether each Pod is to get a token volume, and its node's topology labels.
     """
 
     spec: PodSpec
     token: bool
     topology: bool
+    limits_said: str = ""
 
 
 _RECIPES: Final = Memo()
 
 
-def admit(obj: Any, store: Store, options: Options, chance: Chance) -> Any:
-    """The object as the plugins leave it. Raises Refusal where one of them refuses it."""
+def admit(obj: Any, store: Store, options: Options, chance: Chance) -> tuple[Any, Any]:
+    """The object as the plugins leave it. Raises Refusal where one of them refuses it.
+
+    The second part stands for its spec: what has the same one differs in the name of its token volume at most.
+    """
     if not options.admission:
-        return obj
+        return obj, None
     case = Admission(obj, store, options, chance)
     if isinstance(obj, Pod):
         return _admit_pod(case)
     for decision in law.collect("create", case):
         obj = _PLUGINS[decision.outputs["plugin"]](Admission(obj, store, options, chance))
-    return obj
+    return obj, None
 
 
 _UNCHANGED: Final = Memo()
@@ -149,7 +166,7 @@ def admitted_unchanged(event: Event, store: Store, options: Options, chance: Cha
     return known
 
 
-def _admit_pod(case: Admission) -> Pod:
+def _admit_pod(case: Admission) -> tuple[Pod, Recipe]:
     """A Pod as the plugins leave it.
 
     Those that look at its spec and account alone are asked once for all Pods of a template; they change other fields
@@ -158,7 +175,7 @@ def _admit_pod(case: Admission) -> Pod:
     pod: Pod = case.object
     namespace = case.store.get("Namespace", "", pod.metadata.namespace)
     classes = case.store.snapshot.series("in", "PriorityClass", "")
-    parts = (pod.spec, case.account, namespace, classes, law.table("create"))
+    parts = (pod.spec, case.account, namespace, classes, case.limit_ranges, law.table("create"))
     recipe: Recipe | None = _RECIPES.get(parts)
     if recipe is None:
         recipe = _recipe(case)
@@ -167,7 +184,10 @@ def _admit_pod(case: Admission) -> Pod:
     if recipe.token:
         spec = _with_token(case, spec)
     pod = evolve(pod, spec=spec)
-    return _with_topology_labels(case, pod) if recipe.topology and spec.node_name else pod
+    if recipe.limits_said:
+        noted = {**pod.metadata.annotations, ANNOTATION: recipe.limits_said}
+        pod = evolve(pod, metadata=evolve(pod.metadata, annotations=noted))
+    return (_with_topology_labels(case, pod) if recipe.topology and spec.node_name else pod), recipe
 
 
 def _recipe(case: Admission) -> Recipe:
@@ -178,7 +198,8 @@ def _recipe(case: Admission) -> Recipe:
             spec = _SPEC_PLUGINS[plugin](case, spec)
         elif plugin in _PLUGINS:
             _PLUGINS[plugin](case)
-    return Recipe(spec, "token-volume" in plugins, "topology-labels" in plugins)
+    said = with_limits(case.object.spec, case.limit_ranges)[1] if "limits" in plugins else ""
+    return Recipe(spec, "token-volume" in plugins, "topology-labels" in plugins, said)
 
 
 @law.fact
@@ -223,6 +244,17 @@ def _refuse_missing_account(case: Admission) -> Any:
         f'pods "{meta.name or meta.generate_name}" is forbidden: error looking up service account '
         f'{meta.namespace}/{name}: serviceaccount "{name}" not found',
     )
+
+
+def _limits(case: Admission, spec: PodSpec) -> PodSpec:
+    """Source: plugin/pkg/admission/limitranger/admission.go: runLimitFunc."""
+    filled, _ = with_limits(spec, case.limit_ranges)
+    errors = limit_errors(evolve(case.object, spec=filled), case.limit_ranges)
+    if errors:
+        meta = case.object.metadata
+        text = errors[0] if len(errors) == 1 else f"[{', '.join(errors)}]"
+        raise Refusal(403, "Forbidden", f'pods "{meta.name or meta.generate_name}" is forbidden: {text}')
+    return filled
 
 
 def _service_account(case: Admission, spec: PodSpec) -> PodSpec:
@@ -345,6 +377,7 @@ def _with_topology_labels(case: Admission, pod: Pod) -> Pod:
 
 
 _SPEC_PLUGINS: Final[dict[str, Callable[[Admission, PodSpec], PodSpec]]] = {
+    "limits": _limits,
     "service-account": _service_account,
     "priority": _priority,
     "default-tolerations": _default_tolerations,

@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from typing import Any, Final, get_args, get_type_hints
+from typing import Any, Final, Literal, TypeAlias, get_args, get_type_hints
 
-from attrs import fields, frozen
+from attrs import fields
 
 from k8sfsm.apiserver.deletion import law
 from k8sfsm.apiserver.memo import Memo
-from k8sfsm.kinds.service import is_accessible
+from k8sfsm.apiserver.parts import Part, field_of
 from k8sfsm.objects import (
     KINDS,
     ClientIPConfig,
@@ -26,64 +26,6 @@ from k8sfsm.objects import (
 )
 
 NAME_LABEL: Final = "kubernetes.io/metadata.name"
-
-
-@frozen
-class Part:
-    """A part of an object that may need defaults. `root`: the kind of the whole object; `parent`: what it is in."""
-
-    value: Any
-    root: str
-    parent: Any = None
-
-
-def _read(attribute: str) -> None:
-    """Register the fact of that name: what the part has in that field, "" / 0 / None where it is unset."""
-
-    def fact(part: Part) -> Any:
-        value = getattr(part.value, attribute)
-        return value if value is None or isinstance(value, str | int) else "given"
-
-    fact.__name__ = attribute
-    fact.__doc__ = f"`{attribute}` of the part; its zero value where it is not set, `given` where it has parts."
-    law.fact(fact)
-
-
-_READ: Final = (
-    "restart_policy",
-    "dns_policy",
-    "termination_grace_period_seconds",
-    "scheduler_name",
-    "security_context",
-    "enable_service_links",
-    "service_account_name",
-    "image_pull_policy",
-    "termination_message_path",
-    "termination_message_policy",
-    "name",
-    "protocol",
-    "timeout_seconds",
-    "period_seconds",
-    "success_threshold",
-    "failure_threshold",
-    "path",
-    "scheme",
-    "replicas",
-    "revision_history_limit",
-    "progress_deadline_seconds",
-    "type",
-    "rolling_update",
-    "max_unavailable",
-    "max_surge",
-    "session_affinity",
-    "internal_traffic_policy",
-    "external_traffic_policy",
-    "target_port",
-    "allocate_load_balancer_node_ports",
-    "service",
-)
-for _attribute in _READ:
-    _read(_attribute)
 
 
 @law.fact
@@ -119,8 +61,9 @@ def limits_without_requests(part: Part) -> bool:
 
 @law.fact
 def externally_accessible(part: Part) -> bool:
-    """Whether the Service can be reached from outside."""
-    return is_accessible(part.value)
+    """Whether the Service can be reached from outside. Source: pkg/api/service/util.go: ExternallyAccessible."""
+    kind = field_of(part, "type") or "ClusterIP"
+    return kind in ("NodePort", "LoadBalancer") or (kind == "ClusterIP" and bool(field_of(part, "external_ips")))
 
 
 @law.fact
@@ -167,8 +110,8 @@ def finer_than_milli(part: Part) -> bool:
 
 @law.fact
 def volume_source(part: Part) -> str:
-    """Where a volume comes from: the name of its source, "" where it names none."""
-    return next((name for name in part.value if name != "name"), "")
+    """Where a volume comes from: the name of a source, "" where it names none. Each source is a part of its own."""
+    return part.path
 
 
 @law.fact
@@ -185,11 +128,31 @@ def source_type(part: Part) -> str | None:
     return found.get("type") if isinstance(found, Mapping) else None
 
 
+def _reference(part: Part, name: str) -> Mapping[str, Any] | None:
+    source = part.value.get("valueFrom")
+    found = source.get(name) if isinstance(source, Mapping) else None
+    return found if isinstance(found, Mapping) else None
+
+
 @law.fact
 def field_version(part: Part) -> str | None:
     """The API version by which a variable refers to a field; None where it has no such reference."""
-    reference = (part.value.get("valueFrom") or {}).get("fieldRef")
-    return None if reference is None else reference.get("apiVersion", "")
+    reference = _reference(part, "fieldRef")
+    return None if reference is None else reference.get("apiVersion") or ""
+
+
+@law.fact
+def keyless_reference(part: Part) -> Literal["none", "secret", "config-map"]:
+    """Whether a variable refers to a Secret or ConfigMap without saying to which key."""
+    kinds: tuple[tuple[str, Literal["secret", "config-map"]], ...] = (
+        ("secretKeyRef", "secret"),
+        ("configMapKeyRef", "config-map"),
+    )
+    for name, kind in kinds:
+        reference = _reference(part, name)
+        if reference is not None and reference.get("key") is None:
+            return kind
+    return "none"
 
 
 def _milli(amount: Quantity) -> Quantity:
@@ -231,6 +194,7 @@ def _with_name_label(namespace: Any) -> Any:
 
 
 _COMPUTED: Final[dict[str, Callable[[Any], Any]]] = {
+    "nothing": lambda _: None,
     "empty-json": lambda _: {},
     "empty-rolling-update": lambda _: RollingUpdateDeployment(),
     "limits-as-requests": _limits_as_requests,
@@ -248,34 +212,56 @@ _COMPUTED: Final[dict[str, Callable[[Any], Any]]] = {
 _MEMO: Final = Memo()
 
 
+Stages: TypeAlias = tuple[str, ...]
+_CONVERTED: Final[Stages] = (".converted",)
+_STORED: Final[Stages] = (*_CONVERTED, ".stored")
+"""Endings of the names of tables that are asked after a type's own one."""
+
+
 def defaulted(obj: Any) -> Any:
-    """The object with every default that applies. An object that needs none is returned as it is."""
+    """The object with every default, and what the server adds before it stores it.
+
+    An object that needs none is returned as it is.
+    """
+    return _whole(obj, _STORED)
+
+
+def scheme_defaulted(obj: Any) -> Any:
+    """The object with the defaults of the API alone, as a decoder leaves it."""
+    return _whole(obj, ())
+
+
+def converted(obj: Any) -> Any:
+    """The object with the defaults of the API, and what its conversion to the server's own version changes."""
+    return _whole(obj, _CONVERTED)
+
+
+def _whole(obj: Any, stages: Stages) -> Any:
     kind: str = obj.kind
-    return _filled(obj, kind) if isinstance(obj, Struct) else obj
+    return _filled(obj, kind, None, stages) if isinstance(obj, Struct) else obj
 
 
-def _filled(part: Any, root: str, parent: Any = None) -> Any:
-    """A part with its own defaults, then its parts' defaults.
+def _filled(part: Any, root: str, parent: Any, stages: Stages) -> Any:
+    """A part with its own defaults, then its parts' defaults. `stages`: and with what the server adds to them.
 
     Pod specs are remembered by identity: thousands of Pods share the one of their template.
     """
     if type(part).__name__ != "PodSpec":
-        return _fill(part, root, parent)
-    parts = (part, KINDS.get(root), law.table("PodSpec"))
+        return _fill(part, root, parent, stages)
+    parts = (part, KINDS.get(root), law.table("PodSpec"), stages)
     known = _MEMO.get(parts)
     if known is not None:
         return known
-    result = _fill(part, root, parent)
+    result = _fill(part, root, parent, stages)
     _MEMO.put(parts, result)
     # Defaulting again changes nothing: what came out of it may come in.
     _MEMO.put((result, *parts[1:]), result)
     return result
 
 
-def _fill(part: Any, root: str, parent: Any) -> Any:
+def _fill(part: Any, root: str, parent: Any, stages: Stages) -> Any:
     cls: Any = type(part)
-    table = _table_of(cls)
-    if table:
+    for table in _tables_of(cls, stages):
         changes = {
             row.outputs["field"]: _value(row.outputs["value"], part)
             for row in law.collect(table, Part(part, root, parent))
@@ -287,11 +273,9 @@ def _fill(part: Any, root: str, parent: Any) -> Any:
     for attribute in _worth_a_look(cls):
         value = getattr(part, attribute)
         if isinstance(value, Struct):
-            new = _filled(value, root, part)
+            new = _filled(value, root, part, stages)
         elif type(value) is tuple and value:
-            fill = _json_filler(attribute) if isinstance(value[0], Mapping) else _filled
-            filled = tuple(fill(item, root, part) for item in value)
-            new = value if all(a is b for a, b in zip(filled, value, strict=True)) else filled
+            new = _filled_list(attribute, value, root, part, stages)
         else:
             continue
         if new is not value:
@@ -299,30 +283,54 @@ def _fill(part: Any, root: str, parent: Any) -> Any:
     return evolve(part, **changed) if changed else part
 
 
-_JSON_TABLES: Final = {"volumes": "Volume", "env": "EnvVar"}
+def _filled_list(attribute: str, items: tuple[Any, ...], root: str, parent: Any, stages: Stages) -> tuple[Any, ...]:
+    if attribute in _JSON_TABLES:
+        filled = tuple(_fill_json(_JSON_TABLES[attribute], item, root) for item in items)
+    else:
+        filled = tuple(_filled(item, root, parent, stages) for item in items)
+    return items if all(a is b for a, b in zip(filled, items, strict=True)) else filled
+
+
+_JSON_TABLES: Final = {"volumes": "Volume", "env": "EnvVar", "image_pull_secrets": "LocalObjectReference"}
 """Lists whose items have no type of their own, and the tables of their defaults; fields are paths of names."""
 
 
-def _json_filler(attribute: str) -> Callable[[Any, str, Any], Any]:
-    table = _JSON_TABLES[attribute]
-
-    def fill(item: Mapping[str, Any], root: str, parent: Any) -> Mapping[str, Any]:
-        for row in law.collect(table, Part(item, root, parent)):
-            item = _with_member(item, row.outputs["field"].split("."), _value(row.outputs["value"], item))
+def _fill_json(table: str, item: Any, root: str) -> Any:
+    if not isinstance(item, Mapping):
         return item
+    sources = [name for name in item if name != "name"] if table == "Volume" else []
+    for source in sources or [""]:
+        for row in law.collect(table, Part(item, root, path=source)):
+            path = row.outputs["field"].split(".")
+            item = _with_member(item, path, _value(row.outputs["value"], item))
+    return item
 
-    return fill
 
+def _with_member(item: Any, path: list[str], value: Any) -> Any:
+    """The item with a value where the path leads, unless it has one there; None takes the field out.
 
-def _with_member(item: Mapping[str, Any], path: list[str], value: Any) -> Mapping[str, Any]:
-    name, *rest = path
-    return {**item, name: _with_member(item.get(name) or {}, rest, value) if rest else value}
+    `name[]` leads to each entry of a list. What is not there is not made, but for the field itself.
+    """
+    if not isinstance(item, Mapping):
+        return item
+    name, rest = path[0].removesuffix("[]"), path[1:]
+    found = item.get(name)
+    if path[0].endswith("[]"):
+        new = [_with_member(entry, rest, value) for entry in found] if isinstance(found, list | tuple) else found
+        return item if new == found else {**item, name: new}
+    if rest:
+        new = _with_member(found, rest, value)
+        return item if new is found else {**item, name: new}
+    if value is None:
+        return {key: entry for key, entry in item.items() if key != name}
+    return item if found not in (None, "") or found == value else {**item, name: value}
 
 
 @cache
-def _table_of(kind: Any) -> str:
-    """The name of the table of a type's defaults (or of the type that it extends); "" where there is none."""
-    return next((cls.__name__ for cls in kind.__mro__ if law.has_table(cls.__name__)), "")
+def _tables_of(kind: Any, stages: Stages) -> tuple[str, ...]:
+    """The tables of a type's defaults (or of the type that it extends), and of what the server adds."""
+    found = ([cls.__name__ + end for cls in kind.__mro__ if law.has_table(cls.__name__ + end)] for end in ("", *stages))
+    return tuple(name for names in found for name in names[:1])
 
 
 @cache
@@ -338,7 +346,7 @@ def _worth_a_look(kind: Any) -> tuple[str, ...]:
 
 @cache
 def _has_defaults(kind: Any) -> bool:
-    return bool(_table_of(kind)) or bool(_worth_a_look(kind))
+    return bool(_tables_of(kind, _STORED)) or bool(_worth_a_look(kind))
 
 
 def _structs_in(hint: Any) -> Iterator[Any]:

@@ -110,11 +110,11 @@ class ApiServer:
         key = (kind, namespace, name)
         taken = request.store.snapshot.get(key)
         uid = request.chance.uid(key) if taken is None else ""
-        obj = admit(defaulted(obj), request.store, self.options, request.chance)
+        obj, basis = admit(defaulted(obj), request.store, self.options, request.chance)
         if isinstance(obj, Service):
             obj = self._allocated(request, None, evolve(obj, metadata=evolve(obj.metadata, name=name)))
         obj = prepared_for_create(obj, name, uid, request.second, request.store.next_version)
-        self._refuse_invalid(None, obj)
+        self._refuse_invalid(None, obj, basis)
         if taken is not None:
             raise _already_exists(taken)
         return 201, self._put(request, None, obj)
@@ -175,7 +175,7 @@ class ApiServer:
         new = prepared_for_update(old, new, subresource)
         if new == old:
             return old
-        self._refuse_invalid(old, new, subresource)
+        self._refuse_invalid(old, new, subresource=subresource)
         if finished(new):
             return self._remove(request, old, None)
         return self._put(request, old, new)
@@ -224,10 +224,9 @@ class ApiServer:
             raise Refusal(422, "IllegalTransition", texts)
         request.moves.extend(checked.moves)
 
-    def _refuse_invalid(self, old: Any, new: Any, subresource: str = "") -> None:
-        errors = invalid(old, new, subresource)
-        if errors:
-            text = errors[0] if len(errors) == 1 else f"[{', '.join(errors)}]"
+    def _refuse_invalid(self, old: Any, new: Any, basis: Any = None, subresource: str = "") -> None:
+        text = invalid(old, new, basis, subresource)
+        if text:
             raise Refusal(422, "Invalid", f'{_qualified(new.kind)} "{new.metadata.name}" is invalid: {text}')
 
     @staticmethod

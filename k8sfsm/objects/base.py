@@ -90,7 +90,12 @@ def json_name(attribute: Attribute[Any]) -> str:
     given: str = attribute.metadata.get(_NAME, "")
     if given:
         return given
-    first, *rest = attribute.name.split("_")
+    return camel_case(attribute.name)
+
+
+def camel_case(name: str) -> str:
+    """A name in snake case as JSON has it: `pod_ips` is `podIPs`."""
+    first, *rest = name.split("_")
     return first + "".join(_CAPITALS.get(word, word.capitalize()) for word in rest)
 
 

@@ -71,8 +71,10 @@ def test_a_pod_gets_its_accounts_token() -> None:
     world = World(Options(extra_root_bundles=(("extra", "ca.crt"),)))
     mounted = {"name": "x", "image": "x:1", "volumeMounts": [{"name": "own", "mountPath": TOKEN}]}
     spec = {"containers": [{"name": "app", "image": "x:1"}, mounted], "initContainers": [{"name": "i", "image": "x:1"}]}
-    made = to_json(world.make(pod(**spec)))["spec"]
-    (volume,) = made["volumes"]
+    own = {"name": "own", "emptyDir": {}}
+    made = to_json(world.make(pod(**spec, volumes=[own])))["spec"]
+    first, volume = made["volumes"]
+    assert first == own
     assert volume["name"].startswith("kube-api-access-") and len(volume["name"]) == 21
     mount = {"name": volume["name"], "readOnly": True, "mountPath": TOKEN}
     assert made["containers"][0]["volumeMounts"] == made["initContainers"][0]["volumeMounts"] == [mount]
@@ -81,7 +83,7 @@ def test_a_pod_gets_its_accounts_token() -> None:
     assert volume["projected"]["defaultMode"] == 420
     assert sources[0] == {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}}
     assert [source["configMap"]["name"] for source in sources if "configMap" in source] == ["kube-root-ca.crt", "extra"]
-    assert "volumes" not in to_json(world.make(pod("q", containers=[mounted])))["spec"]
+    assert to_json(world.make(pod("q", containers=[mounted], volumes=[own])))["spec"]["volumes"] == [own]
 
 
 @pytest.mark.parametrize(

@@ -154,7 +154,9 @@ ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
 def test_propagation(kind: str, has: list[str], asked: Any, gets: list[str]) -> None:
     world = World()
     meta = {"name": "x", "namespace": "a", "finalizers": has}
-    made = world.make({"apiVersion": "v1", "kind": kind, "metadata": meta, "spec": {}})
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "app", "image": "x:1"}]}}
+    spec = {"selector": {"a": "b"}, "template": template} if kind == "ReplicationController" else {}
+    made = world.make({"apiVersion": "v1", "kind": kind, "metadata": meta, "spec": spec})
     held = made
     world.done(Delete(key=(kind, "a", "x"), propagation=asked))
     held = world.get(kind, "x")

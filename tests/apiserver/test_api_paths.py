@@ -8,7 +8,7 @@ import pytest
 from api_world import NOW, SECOND, World, config_map, dig, pod, service, workload
 from attrs import evolve
 
-from k8sfsm.objects import from_json, to_json
+from k8sfsm.objects import KINDS, from_json, to_json
 from k8sfsm.request import Bind, Create, Delete, DeleteCollection, Evict, Patch, PatchStatus, Update
 
 KEY = ("Pod", "a", "p")
@@ -127,7 +127,9 @@ def test_the_first_status_and_generation(manifest: dict[str, Any], generation: i
 )
 def test_generations_of_other_workloads(kind: str) -> None:
     world = World()
-    manifest = {"apiVersion": "v1", "kind": kind, "metadata": {"name": "x", "namespace": "a"}, "spec": {"replicas": 1}}
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "app", "image": "x:1"}]}}
+    spec = {"replicas": 1, "selector": {"a": "b"}, "template": template}
+    manifest = {"apiVersion": "v1", "kind": kind, "metadata": {"name": "x", "namespace": "a"}, "spec": spec}
     made = world.make({**manifest, "status": {"replicas": 3}})
     assert made.metadata.generation == 1 and not dig(to_json(made), "status.replicas")
     changed = world.done(Patch(key=(kind, "a", "x"), body={"spec": {"replicas": 2}}))
@@ -185,7 +187,8 @@ def test_an_update_of_another_object_of_that_name_is_refused() -> None:
 )  # fmt: skip
 def test_some_kinds_are_only_updated_from_a_known_revision(kind: str) -> None:
     world = World()
-    made = world.make({"apiVersion": "x/v1", "kind": kind, "metadata": {"name": "x", "namespace": "a"}})
+    place = {"namespace": "a"} if kind in KINDS and KINDS[kind].namespaced else {}
+    made = world.make({"apiVersion": "x/v1", "kind": kind, "metadata": {"name": "x", **place}})
     blind = evolve(made, metadata=evolve(made.metadata, resource_version="", labels={"a": "b"}))
     code, _, text = world.refused(Update(object=blind))
     assert code == 422 and text.endswith("must be specified for an update")

@@ -126,7 +126,7 @@ def test_negative_replicas(file: Path) -> None:
     result = k8sfsm("run", file)
     assert result.exit_code == 2
     assert "Traceback" not in result.output
-    assert "spec.replicas: Invalid value: must be greater than or equal to 0" in result.stderr
+    assert "spec.replicas: Invalid value: -1: must be greater than or equal to 0" in result.stderr
 
 
 def test_binary_manifest(file: Path) -> None:
