@@ -185,6 +185,8 @@ def _is_grown(obj: Json) -> bool:
     if obj.get("kind") == "Node":
         ready = any(c.get("type") == "Ready" and c.get("status") == "True" for c in status.get("conditions") or ())
         return ready or bool((obj.get("spec") or {}).get("podCIDR"))
+    if obj.get("kind") == "PriorityClass":  # the API server makes its own before it serves anybody
+        return str(metadata(obj).get("name")).startswith("system-")
     if obj.get("kind") in _GROWING:
         return bool(status.get("observedGeneration") or status.get("conditions") or is_deleting(obj))
     return False

@@ -53,8 +53,7 @@ def played_actors(engine: Engine) -> frozenset[str]:
 def _requests(recording: Recording, played: Collection[str]) -> Iterator[Input]:
     seen: set[int] = set()
     for write in recording.writes:
-        bootstraps = write.actor == "apiserver" and write.verb == "create"
-        predicted = write.actor in played and write.key[0] not in _HEARTBEATS and not bootstraps
+        predicted = write.actor in played and write.key[0] not in _HEARTBEATS
         if write.request in seen or predicted or write.key[0] == "Event":
             continue
         seen.add(write.request)
