@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from k8sfsm.engine.cluster import Latencies
+from k8sfsm.engine.collecting import seldom_collected
 from k8sfsm.engine.queue import MILLISECOND
 from k8sfsm.engine.standard import standard_engine
 from k8sfsm.node.scripted import ScriptedRuntime
@@ -102,8 +103,9 @@ def measure(nodes: int, pods: int) -> dict[str, float]:
         deployment = engine.store.get("Deployment", "bench", "web")
         return int(deployment.status.ready_replicas)
 
-    while ready() < pods:
-        engine.run(until=engine.now + 250_000_000)
+    with seldom_collected():
+        while ready() < pods:
+            engine.run(until=engine.now + 250_000_000)
     seconds, busy = time.perf_counter() - started, time.process_time() - busy
     return {
         "nodes": nodes,

@@ -120,6 +120,13 @@ def _indexes_of(key: Key, obj: Any) -> tuple[IndexKey, ...]:
     return entries
 
 
+def _listed_alike(old: Any, new: Any) -> bool:
+    """Two versions of an object share what their index entries are made of, and so these."""
+    if old.metadata.owner_references is not new.metadata.owner_references:
+        return False
+    return new.kind != "Pod" or old.spec is new.spec
+
+
 @value
 class Snapshot:
     """All objects at one revision."""
@@ -146,7 +153,7 @@ class Snapshot:
         ordinal = revision if found is None else found[0]
         new_entries = _indexes_of(key, obj)
         indexes = self.indexes
-        if found is not None:
+        if found is not None and not _listed_alike(found[1], obj):
             for entry in _indexes_of(key, found[1]):
                 if entry not in new_entries:
                     indexes = indexes.set(entry, indexes[entry].drop(ordinal))
@@ -212,6 +219,11 @@ class Store:
         """The revision of the last write; 0 at the start."""
         return self.snapshot.revision
 
+    @property
+    def next_version(self) -> str:
+        """The resourceVersion that the next write gets; `put` makes no copy of an object that has it already."""
+        return str(self.snapshot.revision + 1)
+
     def get(self, kind: str, namespace: str, name: str) -> Any | None:
         """The object of that name, or None."""
         return self.snapshot.get((kind, namespace, name))
@@ -221,7 +233,9 @@ class Store:
         revision = self.revision + 1
         key = key_of(obj)
         old = self.snapshot.get(key)
-        stored = evolve(obj, metadata=evolve(obj.metadata, resource_version=str(revision)))
+        version, stored = str(revision), obj
+        if obj.metadata.resource_version != version:
+            stored = evolve(obj, metadata=evolve(obj.metadata, resource_version=version))
         change = Change(revision, "ADDED" if old is None else "MODIFIED", key, old, stored, at)
         return Store(self.snapshot.put(revision, key, stored), self.history.append(change)), change
 

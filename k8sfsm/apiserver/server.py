@@ -11,7 +11,7 @@ from typing import Any
 from attrs import define, field
 
 from k8sfsm.apiserver.addresses import with_addresses, with_kept_addresses
-from k8sfsm.apiserver.admission import admit, refuse_deletion
+from k8sfsm.apiserver.admission import admit, admitted_unchanged, refuse_deletion
 from k8sfsm.apiserver.answer import Answer, Refusal, Sender, conflict, not_found
 from k8sfsm.apiserver.binding import bound
 from k8sfsm.apiserver.defaults import defaulted
@@ -22,7 +22,7 @@ from k8sfsm.apiserver.patch import patched
 from k8sfsm.apiserver.strategy import StrategyCase, prepared_for_create, prepared_for_update
 from k8sfsm.apiserver.validation import invalid
 from k8sfsm.machine import Machines, Move
-from k8sfsm.objects import KINDS, Service, evolve, key_of
+from k8sfsm.objects import KINDS, Event, Service, evolve, key_of
 from k8sfsm.request import (
     Bind,
     Create,
@@ -80,6 +80,22 @@ class ApiServer:
         outcome = Outcome(request=write, code=code, object=obj)
         return Answer(request.store, outcome, tuple(request.changes), tuple(request.moves))
 
+    def record(self, store: Store, write: Create, sender: Sender, now: int, chance: Chance) -> Answer:
+        """Create an Event that a recorder made: the same answer as from `handle`, on a shorter way.
+
+        It is well-formed and complete; what may refuse it is its namespace, its name, and admission that asks more.
+        """
+        event: Event = write.object
+        meta = event.metadata
+        key = ("Event", meta.namespace, meta.name)
+        plain = store.snapshot.get(key) is None and admitted_unchanged(event, store, self.options, chance)
+        if not plain or invalid(None, event):
+            return self.handle(store, write, sender, now, chance)
+        second = now - now % SECOND
+        stored = prepared_for_create(event, meta.name, chance.uid(key), second, store.next_version)
+        store, change = store.put(stored, now)
+        return Answer(store, Outcome(request=write, code=201, object=stored), (change,))
+
     # -- verbs --------------------------------------------------------------------------------------------------
 
     def _create(self, request: Request, write: Create) -> tuple[int, Any]:
@@ -93,7 +109,7 @@ class ApiServer:
         taken = request.store.snapshot.get(key)
         uid = request.chance.uid(key) if taken is None else ""
         obj = admit(defaulted(obj), request.store, self.options, request.chance)
-        obj = prepared_for_create(obj, name, uid, request.second)
+        obj = prepared_for_create(obj, name, uid, request.second, request.store.next_version)
         self._refuse_invalid(None, obj)
         if taken is not None:
             raise _already_exists(taken)
@@ -119,7 +135,8 @@ class ApiServer:
         _refuse_other_uid(old, write.uid)
         if write.status == old.status:
             return 200, old
-        return 200, self._put(request, old, evolve(old, status=write.status))
+        metadata = evolve(old.metadata, resource_version=request.store.next_version)
+        return 200, self._put(request, old, evolve(old, status=write.status, metadata=metadata))
 
     def _bind(self, request: Request, write: Bind) -> tuple[int, Any]:
         old = self._stored(request.store, write.key)

@@ -7,14 +7,16 @@ strategy.go files.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from k8sfsm.apiserver.deletion import law
 from k8sfsm.apiserver.job import template_labels, with_selector
+from k8sfsm.apiserver.memo import Memo
 from k8sfsm.kinds.pod_qos import qos_class
 from k8sfsm.objects import NamespaceStatus, PodCondition, PodStatus, Unmodelled, evolve
 from k8sfsm.value import value
 
+_STRATEGIES: Final = Memo()
 GrowsWith = Literal["spec", "spec-or-annotations", "content-or-labels", "nothing"]
 
 
@@ -40,7 +42,12 @@ def subresource(case: StrategyCase) -> str:
 
 def _strategy(kind_name: str) -> Mapping[str, Any]:
     """The outputs of the strategy table for a kind, which never change while the specs do not."""
-    return law.decide("strategy", StrategyCase(kind_name)).outputs
+    parts = (kind_name, law.table("strategy"))
+    known: Mapping[str, Any] | None = _STRATEGIES.get(parts)
+    if known is None:
+        known = law.decide("strategy", StrategyCase(kind_name)).outputs
+        _STRATEGIES.put(parts, known)
+    return known
 
 
 def _empty(obj: Any) -> Any:
@@ -69,8 +76,11 @@ _INITIAL: dict[str, Callable[[Any, int], Any]] = {
 """The status of a new object, by the name that the strategy table gives it."""
 
 
-def prepared_for_create(obj: Any, name: str, uid: str, second: int) -> Any:
-    """A new object with the fields that only the server sets; `second`: now (ns, a whole second)."""
+def prepared_for_create(obj: Any, name: str, uid: str, second: int, version: str = "") -> Any:
+    """A new object with the fields that only the server sets.
+
+    `second`: now (ns, a whole second); `version`: the resourceVersion that it will get, where that is known.
+    """
     strategy = _strategy(obj.kind)
     metadata = evolve(
         obj.metadata,
@@ -78,7 +88,7 @@ def prepared_for_create(obj: Any, name: str, uid: str, second: int) -> Any:
         uid=uid,
         creation_timestamp=second,
         generation=strategy["generation"],
-        resource_version="",
+        resource_version=version,
         deletion_timestamp=None,
         deletion_grace_period_seconds=None,
     )

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from ipaddress import IPv6Address
-from typing import Literal
+from typing import Final, Literal
 
+from k8sfsm.apiserver.memo import Memo
 from k8sfsm.kinds.pod_readiness import is_pod_ready
 from k8sfsm.law import Law
 from k8sfsm.objects import Container, Pod, Service, ServicePort
@@ -248,8 +249,21 @@ def relabelled(change: PodChange) -> bool:
 def services_of_pod(change: Change, view: View) -> tuple[Key, ...]:
     """The Services whose endpoints a change of a pod may change.
 
+    Both controllers ask about every change; what is found is kept for the second one.
     Source: staging/src/k8s.io/endpointslice/util/controller_utils.go: GetServicesToUpdate.
     """
+    parts = (change, view.snapshot("Service"), law.table("pod-change"), law.table("pod-endpoint-change"))
+    known: tuple[Key, ...] | None = _FOUND.get(parts)
+    if known is None:
+        known = _services_of_pod(change, view)
+        _FOUND.put(parts, known)
+    return known
+
+
+_FOUND: Final = Memo()
+
+
+def _services_of_pod(change: Change, view: View) -> tuple[Key, ...]:
     case = PodChange(change.old, change.new, change.type == "DELETED")
     wanted = law.decide("pod-change", case).outputs["services"]
     if wanted == "none":

@@ -23,7 +23,7 @@ from k8sfsm.engine.line import Line, line_of
 from k8sfsm.engine.perform import perform
 from k8sfsm.engine.wiring import wire
 from k8sfsm.objects import evolve
-from k8sfsm.request import Outcome, Write
+from k8sfsm.request import Create, Outcome, Update, Write
 from k8sfsm.store import Store
 from k8sfsm.view import View
 
@@ -186,7 +186,15 @@ class Engine:
 
     def send(self, write: Write, sender: Sender, cause: int = 0) -> Outcome:
         """One write goes through the API server, and what it changed on its way to all who watch."""
-        answer = self.api.handle(self.store, write, sender, self.now, self.choices)
+        return self._take(self.api.handle(self.store, write, sender, self.now, self.choices), write, sender, cause)
+
+    def record(self, write: Create | Update, sender: Sender, cause: int = 0) -> Outcome:
+        """The write of a recorder goes through the API server: a new Event on the way that is made for it."""
+        if isinstance(write, Update):
+            return self.send(write, sender, cause)
+        return self._take(self.api.record(self.store, write, sender, self.now, self.choices), write, sender, cause)
+
+    def _take(self, answer: Answer, write: Write, sender: Sender, cause: int) -> Outcome:
         self.store = answer.store
         for change in answer.changes:
             for component, kind in self.informers.publish(change):

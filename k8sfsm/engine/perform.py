@@ -13,7 +13,7 @@ from k8sfsm.engine.actor import Actor
 from k8sfsm.engine.line import environment_line, fault_line
 from k8sfsm.engine.recorder import event_write
 from k8sfsm.engine.run import Batch, Run
-from k8sfsm.node.runtime import apply
+from k8sfsm.node.runtime import OWN_ORDERS, apply
 from k8sfsm.objects import evolve
 from k8sfsm.request import DONE, Call, Look, Outcome, Parallel, Record, Remember
 from k8sfsm.store import Change
@@ -135,7 +135,7 @@ def _do(engine: Engine, actor: Actor, step: Any, cause: int) -> None:
     elif isinstance(step, Record):
         actor.recorder, write = event_write(actor.recorder, step, actor.wiring.source, engine.store, engine.now)
         if write is not None:
-            engine.send(write, actor.wiring.sender, cause)
+            engine.record(write, actor.wiring.sender, cause)
     elif isinstance(step, Look):
         actor.queue.add(step.key, cause)
     else:
@@ -190,7 +190,7 @@ def _happen(engine: Engine, action: Happen) -> None:
     if engine.tracer is not None:
         engine.emit(environment_line(event, engine.now))
     name = engine.informers.component_of(event.node)
-    if name is None or name in engine.stopped:
+    if name is None or name in engine.stopped or event.kind in OWN_ORDERS:
         return
     for wiring in engine.informers.wirings(name):
         actor = engine.own(wiring.actor)

@@ -7,6 +7,7 @@ Source: staging/src/k8s.io/client-go/tools/record/events_cache.go.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from immutables import Map
@@ -44,47 +45,70 @@ class Budget:
     at: int
 
 
+@value
+class Told:
+    """What a recorder keeps about one object.
+
+    `budgets` by reason ("" where the reasons share one); `similar` by (field path, type, reason); `sent`: namespace and
+    name of the Event, by the same and the message under which it was sent.
+    """
+
+    budgets: Mapping[str, Budget]
+    similar: Mapping[tuple[str, ...], Similar]
+    sent: Mapping[tuple[str, ...], tuple[str, str]]
+
+
+_NOTHING_TOLD: Final = Told({}, {}, {})
+
+
 def event_write(
     memory: Memory, record: Record, source: EventSource, store: Store, now: int
 ) -> tuple[Memory, Create | Update | None]:
     """The recorder's new memory, and the write that the record leads to (None: dropped as spam)."""
     regarding = record.regarding
-    about = (regarding.kind, regarding.metadata.uid, record.field_path)
-    memory, allowed = _spend(memory, (*about[:2], record.reason if source.component in _PER_REASON else ""), now)
-    memory, message = _combined(memory, (*about, record.type, record.reason), record.message, now)
-    same = COMBINED if message.startswith(COMBINED) else message
-    identity = ("sent", *about, record.type, record.reason, same)
-    known = memory.get(identity)
+    about = (regarding.kind, regarding.metadata.uid)
+    told = memory.get(about, _NOTHING_TOLD)
+    reason = record.reason if source.component in _PER_REASON else ""
+    budget, allowed = _spent(told.budgets.get(reason), now)
+    kind = (record.field_path, record.type, record.reason)
+    similar, message = _combined(told.similar.get(kind), record.message, now)
+    identity = (*kind, COMBINED if message is not record.message else message)
+    known = told.sent.get(identity)
     stored = store.get("Event", *known) if known is not None else None
+    write: Create | Update
     if stored is not None and stored.count:
         again = evolve(stored, count=stored.count + 1, last_timestamp=now - now % SECOND, message=message)
-        return memory, Update(object=again, why=record.why) if allowed else None
-    event = _event(record, message, source, now, store)
-    memory = memory.set(identity, (event.metadata.namespace, event.metadata.name))
-    return memory, Create(object=event, why=record.why) if allowed else None
+        write, sent = Update(object=again, why=record.why), told.sent
+    else:
+        event = _event(record, message, source, now, store)
+        write = Create(object=event, why=record.why)
+        sent = {**told.sent, identity: (event.metadata.namespace, event.metadata.name)}
+    told = Told({**told.budgets, reason: budget}, {**told.similar, kind: similar}, sent)
+    return memory.set(about, told), write if allowed else None
 
 
-def _spend(memory: Memory, about: tuple[str, ...], now: int) -> tuple[Memory, bool]:
-    """Take a token of the spam filter. Source: events_cache.go: EventSourceObjectSpamFilter.Filter."""
-    burst, refill = constant("event_spam_burst"), constant("event_spam_refill")
-    key = ("budget", *about)
-    budget = memory.get(key, Budget(burst, now))
-    tokens = min(burst, budget.tokens + (now - budget.at) / (refill * SECOND))
-    if tokens < 1:
-        return memory, False
-    return memory.set(key, Budget(tokens - 1, now)), True
+def _spent(budget: Budget | None, now: int) -> tuple[Budget, bool]:
+    """The budget after one Event more, and whether it allows that one.
+
+    Source: events_cache.go: EventSourceObjectSpamFilter.Filter.
+    """
+    burst = constant("event_spam_burst")
+    if budget is None:
+        return Budget(burst - 1, now), True
+    tokens = min(burst, budget.tokens + (now - budget.at) / (constant("event_spam_refill") * SECOND))
+    return (budget, False) if tokens < 1 else (Budget(tokens - 1, now), True)
 
 
-def _combined(memory: Memory, kind: tuple[str, ...], message: str, now: int) -> tuple[Memory, str]:
-    """The message under which an Event is sent. Source: events_cache.go: EventAggregator.EventAggregate."""
-    key = ("similar", *kind)
-    similar = memory.get(key)
+def _combined(similar: Similar | None, message: str, now: int) -> tuple[Similar, str]:
+    """What is kept of similar Events, and the message under which this one is sent.
+
+    Source: events_cache.go: EventAggregator.EventAggregate.
+    """
     if similar is None or now - similar.at > constant("event_similar_interval") * SECOND:
-        similar = Similar((), now)
+        return Similar((message,), now), message
     messages = similar.messages if message in similar.messages else (*similar.messages, message)
     limit = constant("event_similar_max")
-    memory = memory.set(key, Similar(messages[-limit:], now))
-    return memory, message if len(messages) < limit else COMBINED + message
+    return Similar(messages[-limit:], now), message if len(messages) < limit else COMBINED + message
 
 
 def _event(record: Record, message: str, source: EventSource, now: int, store: Store) -> Event:

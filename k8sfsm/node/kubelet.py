@@ -26,9 +26,18 @@ TURNS: Final = 64
 
 @law.key
 def pods_of_node(change: Change, view: View) -> tuple[Key, ...]:
-    """The pod itself, once it is bound to a node. The engine hands a kubelet the pods of its own node only."""
-    bound = change.new.spec.node_name or (change.old is not None and change.old.spec.node_name)
-    return (change.key,) if bound else ()
+    """The pod itself, once it is bound to a node, unless all that is new is the status that this kubelet wrote.
+
+    The engine hands a kubelet the pods of its own node only. Source: pkg/kubelet/config/config.go: checkAndUpdatePod
+    """
+    old, new = change.old, change.new
+    if not new.spec.node_name and (old is None or not old.spec.node_name):
+        return ()
+    if old is not None and old.status is not new.status:
+        known: tuple[PodMemory, ...] = view.memory.get(change.key, ())
+        if known and known[-1].sent is new.status:
+            return ()
+    return (change.key,)
 
 
 @law.key

@@ -23,6 +23,7 @@ _LISTS: Final = ("initContainerStatuses", "containerStatuses", "ephemeralContain
 _START_ERRORS: Final = frozenset({"StartError", "ContainerCannotRun"})
 _PULL_ERRORS: Final = frozenset({"ErrImagePull", "RegistryUnavailable", "SignatureValidationFailed"})
 _BEFORE: Final = Line("")
+_SECOND: Final = 1_000_000_000
 _NANOSECONDS: Final = range(10**17, 10**19)  # 1973 to 2286: what a name's hexadecimal ending may mean
 
 
@@ -63,6 +64,7 @@ class _Reader:
         self.silent: dict[str, None] = {}
         self.heard: dict[str, int] = {}
         self.pulls_told: dict[str, None] = {}
+        self.killed: dict[tuple[str, str], list[int]] = {}
 
     # -- pods -------------------------------------------------------------------------------------------------------
 
@@ -145,6 +147,8 @@ class _Reader:
             self._add(write, pod, "container-start-error", code=code, reason=reason, **values)
             return
         self._started(write, pod, identity, ended, values, known)
+        if metadata(pod).get("deletionTimestamp"):
+            self.killed.setdefault((write.uid, values["container"]), []).append(write.time)
         self._add(write, pod, "container-exit", code=code, reason=reason, more=_times(ended), **values)
 
     def _pull_failure(
@@ -177,6 +181,19 @@ class _Reader:
         if not ready and (told := self.unhealthy.pop((write.uid, name), None)):
             values |= {"time": min(told[-1].time, write.time), "source": "event", "line": told[-1].line}
         self._add(write, pod, "probe", **values)
+
+    def with_orders(self) -> Iterator[EnvironmentFact]:
+        """All facts; a container's end that its kubelet had ordered says so."""
+        begun = {
+            (fact.uid, fact.container, fact.attempt): fact.time
+            for fact in self.facts
+            if fact.event == "container-start"
+        }
+        for fact in self.facts:
+            since = begun.get((fact.uid, fact.container, fact.attempt), 0)
+            told = self.killed.get((fact.uid, fact.container), ())
+            ordered = fact.event == "container-exit" and any(since <= at <= fact.time + _SECOND for at in told)
+            yield evolve(fact, more={**fact.more, "why": "sigterm"}) if ordered else fact
 
     # -- Events -----------------------------------------------------------------------------------------------------
 
@@ -215,6 +232,7 @@ class _Reader:
         elif reason == "Failed" and message.startswith("Failed to pull image"):
             self.facts.append(evolve(fact, event="pull-failed", image=image))
         elif reason == "Killing":
+            self.killed.setdefault((fact.uid, fact.container), []).append(fact.time)
             self.facts.append(evolve(fact, event="stop-signal"))
         elif reason == "Unhealthy":
             self._failed_probe(message, fact)
@@ -320,7 +338,7 @@ def facts_from_statuses(
             reader.event(write, write.new.json)
         elif kind == "Node":
             reader.node(write, write.new.json)
-    return tuple(sorted(reader.facts, key=lambda fact: fact.time))
+    return tuple(sorted(reader.with_orders(), key=lambda fact: fact.time))
 
 
 def _prime(reader: _Reader, initial: Iterable[Document]) -> None:

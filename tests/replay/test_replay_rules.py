@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from k8sfsm.verify.replay.compare import MILLISECOND, EventSeen, FieldPair, MissingState, law
+from k8sfsm.verify.replay.compare import MILLISECOND, EventSeen, FieldPair, MissingState, Record, law
 
 LATE = 5_000 * MILLISECOND
 SOON = 50 * MILLISECOND
@@ -15,8 +15,10 @@ COUNTS = ("replicas", "ready_replicas", "available_replicas", "updated_replicas"
 COUNTED = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas")
 
 
-def state(aspect: str, writer: str, held: int | None) -> MissingState:
-    return MissingState(aspect, writer, held)
+def state(
+    aspect: str, writer: str, held: int | None, kind: str = "Pod", slim: bool = False, exact: bool = True
+) -> MissingState:
+    return MissingState(kind, aspect, writer, held, Record(slim=slim, exact=exact))
 
 
 def pair(path: str, recorded: Any = "a", predicted: Any = "b", kind: str = "Pod") -> FieldPair:
@@ -42,6 +44,13 @@ CASES: list[tuple[str, Any, str, str]] = [
     ("missing-state", state("availability", "replicaset-controller", 100 * MILLISECOND), "level-triggered", "merged"),
     ("missing-state", state("availability", "replicaset-controller", 101 * MILLISECOND), "other", "divergence"),
     ("missing-state", state("availability", "replicaset-controller", None), "other", "divergence"),
+    ("missing-state", state("readiness", "endpoint-controller", None, "Endpoints", slim=True), "left-out", "merged"),
+    ("missing-state", state("readiness", "endpoint-controller", None, "Endpoints"), "other", "divergence"),
+    ("missing-state", state("readiness", "endpoint-controller", None, "Service", slim=True), "other", "divergence"),
+    ("missing-state", state("availability", "user", LATE, exact=False), "whole-seconds", "merged"),
+    ("missing-state", state("availability", "user", None, exact=False), "other", "divergence"),
+    ("missing-state", state("availability", "user", LATE), "other", "divergence"),
+    ("missing-state", state("spec.replicas", "user", 0, exact=False), "exact", "divergence"),
     *(
         ("value", pair(f"status.{name}", kind=kind), "counts", "ignored")
         for name in (*COUNTED, "terminatingReplicas", "fullyLabeledReplicas")
@@ -73,6 +82,14 @@ CASES: list[tuple[str, Any, str, str]] = [
     ),
     ("field", pair("status.conditions[].lastHeartbeatTime", EARLY, LATER), "heartbeat", "ignored"),
     ("field", pair("status.images"), "images", "ignored"),
+    *(
+        ("field", pair(f"status.nodeInfo.{name}", kind="Node"), "node-info", "ignored")
+        for name in (
+            *("architecture", "bootID", "containerRuntimeVersion", "kernelVersion", "kubeletVersion", "machineID"),
+            *("operatingSystem", "osImage", "systemUUID"),
+        )
+    ),
+    ("field", pair("status.nodeInfo.machineID"), "other", "equal"),
     ("field", pair("status.startTime", EARLY, LATER), "time", "close"),
     ("field", pair("status.startTime", EARLY, None), "other", "equal"),
     ("field", pair("status.phase"), "other", "equal"),

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import Any, Final, Literal, TypeAlias
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
 
 from attrs import field, frozen
 
@@ -20,7 +20,6 @@ from k8sfsm.verify.replay.tracks import Stay, Track, TrackKey, Version, unmatche
 
 law = Law("replay")
 
-Verdict: TypeAlias = Literal["merged", "divergence"]
 SECOND: Final = 1_000_000_000
 MILLISECOND: Final = 1_000_000
 
@@ -51,12 +50,25 @@ class Divergence:
 
 
 @frozen
+class Record:
+    """How a recording was made. `slim`: changes of Endpoints are left out; `exact`: times are finer than seconds;
+    `probes`: every answer of a probe is in it.
+    """
+
+    slim: bool = False
+    exact: bool = True
+    probes: bool = True
+
+
+@frozen
 class MissingState:
     """A value that one of two tracks lacks. `held_ns` None: it stayed to the end."""
 
+    kind: str
     track_aspect: str
     actor: str
     held_ns: int | None
+    record: Record
 
 
 @frozen
@@ -116,13 +128,25 @@ def writer(case: MissingState) -> str:
 
 
 @law.fact
+def slim(case: MissingState) -> bool:
+    """Whether the recording leaves changes of Endpoints out."""
+    return case.record.slim
+
+
+@law.fact
+def exact_times(case: MissingState) -> bool:
+    """Whether the recording's times are finer than whole seconds."""
+    return case.record.exact
+
+
+@law.fact
 def held(case: MissingState) -> float | None:
     """How long the value stood, in milliseconds; None: to the end."""
     return None if case.held_ns is None else case.held_ns / MILLISECOND
 
 
 @law.fact
-def object_kind(case: FieldPair) -> str:
+def object_kind(case: FieldPair | MissingState) -> str:
     """The kind of the object."""
     return case.kind
 
@@ -152,20 +176,26 @@ def time_of(value: Any) -> int | None:
 # -- tracks ---------------------------------------------------------------------------------------------------------
 
 
-def compare_tracks(recorded: Mapping[TrackKey, Track], predicted: Mapping[TrackKey, Track]) -> Iterator[Divergence]:
+def compare_tracks(
+    recorded: Mapping[TrackKey, Track], predicted: Mapping[TrackKey, Track], record: Record
+) -> Iterator[Divergence]:
     """Divergences of all tracks of objects that both histories have, in no particular order."""
     for key, track in recorded.items():
         other = predicted.get(key)
         if other is not None:
-            yield from _compare_track(key, track, other)
+            yield from _compare_track(key, track, other, record)
 
 
-def _compare_track(key: TrackKey, recorded: Track, predicted: Track) -> Iterator[Divergence]:
-    recorded, predicted = _without_blips(key[2], recorded), _without_blips(key[2], predicted)
+def _compare_track(key: TrackKey, recorded: Track, predicted: Track, record: Record) -> Iterator[Divergence]:
+    def merged(stay: Stay) -> bool:
+        case = MissingState(key[0][0], key[2], stay.version.actor, stay.held, record)
+        return bool(law.decide("missing-state", case).outputs["verdict"] == "merged")
+
+    recorded, predicted = _without_blips(recorded, merged), _without_blips(predicted, merged)
     while True:
         only_recorded, only_predicted = unmatched(recorded, predicted)
-        skipped_recorded = [at for at in only_recorded if _verdict(key[2], recorded[at]) == "merged"]
-        skipped_predicted = [at for at in only_predicted if _verdict(key[2], predicted[at]) == "merged"]
+        skipped_recorded = [at for at in only_recorded if merged(recorded[at])]
+        skipped_predicted = [at for at in only_predicted if merged(predicted[at])]
         if not skipped_recorded and not skipped_predicted:
             break
         recorded, predicted = without(recorded, skipped_recorded), without(predicted, skipped_predicted)
@@ -177,19 +207,13 @@ def _compare_track(key: TrackKey, recorded: Track, predicted: Track) -> Iterator
         yield _divergence(key, stay, _around(recorded, stay.version.at), stay)
 
 
-def _without_blips(name: str, track: Track) -> Track:
+def _without_blips(track: Track, merged: Callable[[Stay], bool]) -> Track:
     """The track without values that were there briefly, between two stays of one other value."""
     for position in range(1, len(track) - 1):
         before, stay, after = track[position - 1 : position + 2]
-        if before.value == after.value and _verdict(name, stay) == "merged":
-            return _without_blips(name, without(track, (position,)))
+        if before.value == after.value and merged(stay):
+            return _without_blips(without(track, (position,)), merged)
     return track
-
-
-def _verdict(name: str, stay: Stay) -> Verdict:
-    case = MissingState(name, stay.version.actor, stay.held)
-    verdict: Verdict = law.decide("missing-state", case).outputs["verdict"]
-    return verdict
 
 
 def _around(track: Track, at: int) -> Stay | None:
@@ -359,14 +383,16 @@ def _timeless(message: str) -> str:
     )
 
 
-def compare_events(recorded: EventStory, predicted: EventStory, at: int, logged: bool) -> Iterator[Divergence]:
-    """Events that only one of the histories has, or has more often. `logged`: every probe's answer is recorded."""
+def compare_events(recorded: EventStory, predicted: EventStory, at: int, record: Record) -> Iterator[Divergence]:
+    """Events that only one of the histories has, or has more often."""
     entries = recorded.counts.keys() | predicted.counts.keys()
     combined = {entry[:3] for entry in entries if entry[3].startswith(COMBINED)}
     for entry in sorted(entries):
         left, right = recorded.counts.get(entry, 0), predicted.counts.get(entry, 0)
         about, kind, reason, message = entry
-        how = law.decide("event", EventSeen(reason, message, entry[:3] in combined, logged)).outputs["comparison"]
+        how = law.decide("event", EventSeen(reason, message, entry[:3] in combined, record.probes)).outputs[
+            "comparison"
+        ]
         if (how == "counted" and left != right) or (how == "present" and bool(left) != bool(right)):
             yield Divergence(
                 at=at,

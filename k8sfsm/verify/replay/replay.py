@@ -14,6 +14,7 @@ from k8sfsm.trace.history import Recording
 from k8sfsm.trace.integrity import check_integrity
 from k8sfsm.verify.replay.compare import (
     Divergence,
+    Record,
     compare_events,
     compare_existence,
     compare_final,
@@ -83,12 +84,13 @@ def _compared(recording: Recording, findings: tuple[Finding, ...], progress: Pro
     left, right = tracks_of(_states(recorded), machines), tracks_of(_states(predicted), machines)
     end = recording.end or 0
     ours, theirs = _final_predicted(prediction, recording), _final_recorded(recording)
+    record = _record(recording)
     found = [
         *_strays(prediction),
         *compare_existence(recorded, predicted),
-        *compare_tracks(left, right),
+        *compare_tracks(left, right, record),
         *compare_values(_states(recorded), _states(predicted)),
-        *compare_events(events_of(_by(played, recorded)), events_of(predicted), end, _probes_logged(recording)),
+        *compare_events(events_of(_by(played, recorded)), events_of(predicted), end, record),
         *compare_final(theirs, ours, end, prediction.rules),
     ]
     found.sort(key=lambda divergence: (divergence.at, divergence.key, divergence.aspect))
@@ -101,9 +103,13 @@ def _by(actors: Collection[str], versions: tuple[Version, ...]) -> tuple[Version
     return tuple(version for version in versions if version.actor in actors)
 
 
-def _probes_logged(recording: Recording) -> bool:
-    """Whether the recording has a log of the environment, with every answer of every probe."""
-    return any(fact.source == "runtime" for fact in recording.environment)
+def _record(recording: Recording) -> Record:
+    """How the recording was made, as far as it matters for what can be compared."""
+    return Record(
+        slim=bool(recording.about.get("slim")),
+        exact=recording.format != "watch",
+        probes=any(fact.source == "runtime" for fact in recording.environment),
+    )
 
 
 def _states(versions: tuple[Version, ...]) -> tuple[Version, ...]:
