@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from attrs import field, frozen
 
-from k8sfsm.law import Decision, Law, constant
+from k8sfsm.law import Count, Decision, Law, constant
 from k8sfsm.lazy import lazy
 from k8sfsm.objects import Node, ObjectMeta, Pod, Taint, Toleration, evolve, format_time
 from k8sfsm.request import DONE, Delete, Key, Look, Outcome, Patch, Plan, Record, Remember, Step
@@ -139,7 +139,7 @@ def node_gone(case: NodeCase) -> bool:
 
 
 @law.fact
-def execute_taints(case: NodeCase) -> int:
+def execute_taints(case: NodeCase) -> Count:
     """How many NoExecute taints the node has."""
     return len(execute_taints_of(case.node))
 
@@ -157,13 +157,13 @@ def pod_placed(case: PodCase) -> bool:
 
 
 @law.fact
-def taints_kept(case: PodCase) -> int:
+def taints_kept(case: PodCase) -> Count:
     """How many NoExecute taints are kept of its node."""
     return len(case.taints)
 
 
 @law.fact
-def taints_on_node(case: Sentence) -> int:
+def taints_on_node(case: Sentence) -> Count:
     """How many NoExecute taints the node has."""
     return len(case.taints)
 
@@ -212,7 +212,7 @@ def deletion_done(case: Attempt) -> bool:
 
 
 @law.fact
-def deletion_tries(case: Attempt) -> int:
+def deletion_tries(case: Attempt) -> Count:
     """How often it may be tried again."""
     return case.tries
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from attrs import define, frozen
 
@@ -21,7 +21,7 @@ from k8sfsm.objects import (
     Quantity,
     evolve,
 )
-from k8sfsm.request import Create, Key, Outcome, PatchStatus, Plan, Remember, Step, Update
+from k8sfsm.request import Create, Key, PatchStatus, Plan, Record, Remember, Step, Update
 from k8sfsm.view import View
 
 law = Law("kubelet")
@@ -34,6 +34,20 @@ HEALTHY: Final = (
     ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
 )
 """Conditions of a node that is well: type, status, reason, message."""
+ANNOUNCED: Final = {
+    "MemoryPressure": "NodeHasSufficientMemory",
+    "DiskPressure": "NodeHasNoDiskPressure",
+    "PIDPressure": "NodeHasSufficientPID",
+    "Ready": "NodeReady",
+}
+"""Condition -> the reason of the Event that tells that it is well now."""
+STARTED: Final = "started"
+"""What a kubelet remembers that has looked at its Node."""
+_CGROUP_V1: Final = (
+    "cgroup v1 detected. cgroup v1 support is deprecated and will be removed in a future release."
+    " Please migrate to cgroup v2. More information at"
+    " https://git.k8s.io/enhancements/keps/sig-node/5573-remove-cgroup-v1"
+)
 
 
 def own_labels(node: str) -> dict[str, str]:
@@ -109,7 +123,55 @@ def lease_due(case: NodeCase) -> bool:
     return bool(case.view.now - renewed >= law.constant("node_lease_renew_interval") * SECOND)
 
 
+@law.fact
+def cgroups_old(case: NodeCase) -> bool:
+    """The node has cgroups of version 1."""
+    return case.settings.cgroup_version == 1
+
+
+@law.fact
+def kubelet_started(case: NodeCase) -> bool:
+    """The kubelet has looked at its Node before."""
+    return bool(case.view.memory.get(STARTED, False))
+
+
 # -- actions ----------------------------------------------------------------------------------------------------------
+
+
+@law.action
+def announce_start(case: NodeCase, decision: Decision) -> Iterable[Step]:
+    """Tell that the kubelet starts, and of the conditions that it finds."""
+    yield Remember(key=STARTED, value=True)
+    yield _told(case, "Normal", "Starting", "Starting kubelet.")
+    yield from _announced(case, NodeStatus(), _status(case, ready=False))
+
+
+@law.action
+def warn_of_cgroups(case: NodeCase, decision: Decision) -> Iterable[Step]:
+    """Tell that cgroups of version 1 have no future."""
+    yield _told(case, "Warning", "CgroupV1", _CGROUP_V1)
+
+
+def _told(case: NodeCase, kind: Literal["Normal", "Warning"], reason: str, message: str) -> Record:
+    """An Event about the node, which kubelets name without a uid.
+
+    Source: pkg/kubelet/kubelet.go: NewMainKubelet (nodeRef).
+    """
+    return Record(
+        regarding=Node(metadata=ObjectMeta(name=case.settings.node)), type=kind, reason=reason, message=message
+    )
+
+
+def _announced(case: NodeCase, before: NodeStatus, after: NodeStatus) -> Iterable[Step]:
+    """Events of conditions that are well now and were not.
+
+    Source: pkg/kubelet/nodestatus/setters.go: MemoryPressureCondition, ReadyCondition.
+    """
+    known = {each.type: each.status for each in before.conditions}
+    for kind, well, *_ in HEALTHY:
+        now = next((each.status for each in after.conditions if each.type == kind), "")
+        if now == well and known.get(kind) != well:
+            yield _told(case, "Normal", ANNOUNCED[kind], f"Node {case.settings.node} status is now: {ANNOUNCED[kind]}")
 
 
 @law.action
@@ -121,7 +183,8 @@ def register_node(case: NodeCase, decision: Decision) -> Iterable[Step]:
         labels={**own_labels(settings.node), **settings.labels},
         annotations={"volumes.kubernetes.io/controller-managed-attach-detach": "true"},
     )
-    return (Create(object=Node(metadata=meta, status=_status(case, ready=False))),)
+    status = _status(case, ready=False)
+    return (*_announced(case, NodeStatus(), status), Create(object=Node(metadata=meta, status=status)))
 
 
 @law.action
@@ -130,7 +193,8 @@ def report_node(case: NodeCase, decision: Decision) -> Iterable[Step]:
     assert case.node is not None
     status = _status(case, ready=True)
     remember = Remember(key=case.key, value=NodeMemory(case.view.now))
-    return (remember, PatchStatus(key=case.key, uid=case.node.metadata.uid, status=status))
+    told = _announced(case, case.node.status, status)
+    return (*told, remember, PatchStatus(key=case.key, uid=case.node.metadata.uid, status=status))
 
 
 def _status(case: NodeCase, *, ready: bool) -> NodeStatus:
@@ -205,13 +269,19 @@ def reconcile_node(settings: Settings, view: View, key: Key) -> Plan:
     steps: list[Any] = []
     if case.node is not None and case.memory is None:
         steps.append(Remember(key=key, value=NodeMemory(view.now)))
-    for table in ("node_status", "node_lease"):
-        steps.extend(law.perform(law.decide(table, case), case))
+    for decision in law.collect("node_start", case):
+        steps.extend(law.perform(decision, case))
+    status = law.perform(law.decide("node_status", case), case)
+    steps.extend(each for each in status if settings.reports_node or isinstance(each, Record | Remember))
+    steps.extend(law.perform(law.decide("node_lease", case), case))
+    soon = not registered_before(case) or not ready_reported(case)
+    return Plan(steps=tuple(steps), then=lambda _: _next_look(settings, view.now, soon))
+
+
+def _next_look(settings: Settings, now: int, soon: bool) -> Plan:
+    """When to look again: a node turns ready a moment after it is registered."""
+    if soon:
+        return Plan(requeue_after=SECOND // 4)
     interval = int(law.constant("node_lease_renew_interval")) * SECOND
-
-    def answered(outcomes: tuple[Outcome, ...]) -> Plan:
-        """A new node turns ready a moment after it is registered."""
-        soon = any(isinstance(each.request, Create) and isinstance(each.request.object, Node) for each in outcomes)
-        return Plan(requeue_after=SECOND // 4 if soon else interval, periodic=not soon)
-
-    return Plan(steps=tuple(steps), then=answered)
+    rhythm = interval if settings.renews_at is None else (settings.renews_at - now) % interval or interval
+    return Plan(requeue_after=rhythm, periodic=True)

@@ -7,7 +7,7 @@ Source: pkg/controller/nodelifecycle/node_lifecycle_controller.go: Run, monitorN
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from k8sfsm.controllers.nodelifecycle.health import (
@@ -45,6 +45,14 @@ TAINTING: Final[Key] = ("NodeLifecycle", "", "tainting")
 KNOWN, HEALTH, ZONES, SEEN, RETRY, TAINTING_DUE = "known", "health", "zones", "seen", "retry", "tainting-due"
 """What the controller remembers: name -> uid, name -> Health, key -> Zone, what the last check saw, ..."""
 NOTHING: Final[Mapping[str, Any]] = {}
+
+
+def known_nodes(nodes: Iterable[Node]) -> Iterable[Remember]:
+    """What the controller remembers that has seen these nodes come, in zones without disruption."""
+    rate = constant("node_eviction_rate")
+    listed = tuple(nodes)
+    yield Remember(key=KNOWN, value={node.metadata.name: node.metadata.uid for node in listed})
+    yield Remember(key=ZONES, value={zone_of(node): Zone(state="Normal", rate=rate) for node in listed})
 
 
 @law.key
