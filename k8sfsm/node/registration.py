@@ -118,9 +118,12 @@ def lease_exists(case: NodeCase) -> bool:
 
 @law.fact
 def lease_due(case: NodeCase) -> bool:
-    """The Lease was renewed a renew interval ago."""
+    """The Lease was renewed a renew interval ago, or before the last beat of the rhythm."""
     renewed = (case.lease.spec.renew_time if case.lease is not None else None) or 0
-    return bool(case.view.now - renewed >= law.constant("node_lease_renew_interval") * SECOND)
+    interval, rhythm = law.constant("node_lease_renew_interval") * SECOND, case.settings.renews_at
+    if rhythm is None:
+        return bool(case.view.now - renewed >= interval)
+    return bool(renewed < case.view.now - (case.view.now - rhythm) % interval)
 
 
 @law.fact

@@ -35,7 +35,7 @@ from k8sfsm.controllers.nodelifecycle.taints import condition_swap, goes_on, lab
 from k8sfsm.controllers.nodelifecycle.zones import EXCLUDED, Census, Zone, state_of, zone_of
 from k8sfsm.law import constant
 from k8sfsm.node.registration import LEASES
-from k8sfsm.objects import Lease, Node, ObjectMeta, Pod, evolve
+from k8sfsm.objects import Lease, Node, ObjectMeta, Pod, evolve, key_of
 from k8sfsm.request import DONE, Key, Look, Outcome, Parallel, Plan, Record, Remember, Update, Write
 from k8sfsm.view import Change, View
 
@@ -155,9 +155,11 @@ class NodeLifecycleController:
         round = Round(view, self.settings, zones, censuses=censuses, healths=view.memory.get(HEALTH, NOTHING))
         retry: Mapping[str, Any] = view.memory.get(RETRY, NOTHING)
         records: list[Any] = []
-        for each in seen:
-            if each.well and each.node.metadata.name not in zones[zone_of(each.node)].members:
-                continue  # nothing to take away, and no Pods to mark
+        # Nothing is to be taken away from nodes that are well, and no Pods of theirs are to be marked.
+        unwell = [
+            each for each in seen if not each.well or each.node.metadata.name in zones[zone_of(each.node)].members
+        ]
+        for each in _by_chance(view, unwell):
             case = NodeCase(seen=evolve(each, retry=each.node.metadata.name in retry), round=round)
             law.perform(law.decide("no-execute", case), case)
             records.extend(law.perform(law.decide("turned", case), case))
@@ -210,6 +212,12 @@ class NodeLifecycleController:
         case = Placed(pod, health, round)
         law.perform(law.decide("placed-pod", case), case)
         return _mark(round.marks, by_round=False)
+
+
+def _by_chance(view: View, seen: list[Seen]) -> list[Seen]:
+    """Nodes in the order in which eight workers come to them, which is any."""
+    order = view.tie_break
+    return seen if order is None else sorted(seen, key=lambda each: order(key_of(each.node)))
 
 
 def _members(nodes: tuple[Node, ...], known: Mapping[str, str], round: Round) -> tuple[list[Any], Mapping[str, str]]:
