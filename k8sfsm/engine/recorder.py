@@ -66,7 +66,8 @@ def event_write(
 ) -> tuple[Memory, Create | Update | None]:
     """The recorder's new memory, and the write that the record leads to (None: dropped as spam)."""
     regarding = record.regarding
-    about = (regarding.kind, regarding.metadata.uid)
+    meta = regarding.metadata
+    about = (regarding.kind, meta.uid or (meta.namespace, meta.name))  # some name objects without their uid
     told = memory.get(about, _NOTHING_TOLD)
     reason = record.reason if source.component in _PER_REASON else ""
     budget, allowed = _spent(told.budgets.get(reason), now)
