@@ -15,6 +15,14 @@ from k8sfsm.value import value
 
 TEMPLATE_GENERATION: Final = "deprecated.daemonset.template.generation"
 
+NO_STATUS: Final[Mapping[str, Any]] = {
+    "currentNumberScheduled": 0,
+    "numberMisscheduled": 0,
+    "desiredNumberScheduled": 0,
+    "numberReady": 0,
+}
+"""The status of a new DaemonSet: the numbers that are written even where they are 0."""
+
 
 @value
 class TemplateCase:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
-from k8sfsm.apiserver.daemonset import with_template_generation
+from k8sfsm.apiserver.daemonset import NO_STATUS, with_template_generation
 from k8sfsm.apiserver.deletion import law
 from k8sfsm.apiserver.job import template_labels, with_selector
 from k8sfsm.apiserver.memo import Memo
@@ -103,6 +103,7 @@ def prepared_for_create(obj: Any, name: str, uid: str, second: int, version: str
             changes["metadata"] = evolve(metadata, labels=metadata.labels or template_labels(changes["extra"]))
         if obj.kind == "DaemonSet":
             changes["metadata"] = with_template_generation(metadata, None, obj)
+            changes["extra"] = {**changes.get("extra", obj.extra), "status": NO_STATUS}
     elif hasattr(obj, "status"):
         changes["status"] = initial(obj, second)
     if strategy["own_finalizer"] and strategy["own_finalizer"] not in obj.spec.finalizers:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from k8sfsm.apiserver import ApiServer, Options
 from k8sfsm.controllers.deployment import DeploymentController
+from k8sfsm.controllers.disruption import DisruptionController
 from k8sfsm.controllers.endpoints import EndpointController
 from k8sfsm.controllers.endpointslice import EndpointSliceController
 from k8sfsm.controllers.garbagecollector import GarbageCollector
@@ -45,6 +46,7 @@ def manager_controllers() -> tuple[Controller, ...]:
         NodeLifecycleController(),
         TaintEvictionController(),
         PodGarbageCollector(),
+        DisruptionController(),
     )
 
 

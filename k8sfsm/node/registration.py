@@ -43,6 +43,8 @@ ANNOUNCED: Final = {
 """Condition -> the reason of the Event that tells that it is well now."""
 STARTED: Final = "started"
 """What a kubelet remembers that has looked at its Node."""
+CORDONED: Final = "cordoned"
+"""What it remembers that has told that the Node is cordoned."""
 _CGROUP_V1: Final = (
     "cgroup v1 detected. cgroup v1 support is deprecated and will be removed in a future release."
     " Please migrate to cgroup v2. More information at"
@@ -138,6 +140,18 @@ def kubelet_started(case: NodeCase) -> bool:
     return bool(case.view.memory.get(STARTED, False))
 
 
+@law.fact
+def cordoned(case: NodeCase) -> bool:
+    """The Node's spec.unschedulable."""
+    return case.node is not None and case.node.spec.unschedulable
+
+
+@law.fact
+def cordon_told(case: NodeCase) -> bool:
+    """The kubelet last told that the node was cordoned."""
+    return bool(case.view.memory.get(CORDONED, False))
+
+
 # -- actions ----------------------------------------------------------------------------------------------------------
 
 
@@ -175,6 +189,21 @@ def _announced(case: NodeCase, before: NodeStatus, after: NodeStatus) -> Iterabl
         now = next((each.status for each in after.conditions if each.type == kind), "")
         if now == well and known.get(kind) != well:
             yield _told(case, "Normal", ANNOUNCED[kind], f"Node {case.settings.node} status is now: {ANNOUNCED[kind]}")
+
+
+@law.action
+def announce_cordoned(case: NodeCase, decision: Decision) -> Iterable[Step]:
+    """Tell that the node takes no new Pods."""
+    yield Remember(key=CORDONED, value=True)
+    message = f"Node {case.settings.node} status is now: NodeNotSchedulable"
+    yield _told(case, "Normal", "NodeNotSchedulable", message)
+
+
+@law.action
+def announce_uncordoned(case: NodeCase, decision: Decision) -> Iterable[Step]:
+    """Tell that the node takes Pods again."""
+    yield Remember(key=CORDONED, value=None)
+    yield _told(case, "Normal", "NodeSchedulable", f"Node {case.settings.node} status is now: NodeSchedulable")
 
 
 @law.action
@@ -274,6 +303,7 @@ def reconcile_node(settings: Settings, view: View, key: Key) -> Plan:
         steps.append(Remember(key=key, value=NodeMemory(view.now)))
     for decision in law.collect("node_start", case):
         steps.extend(law.perform(decision, case))
+    steps.extend(law.perform(law.decide("node_cordon", case), case))
     status = law.perform(law.decide("node_status", case), case)
     steps.extend(each for each in status if settings.reports_node or isinstance(each, Record | Remember))
     steps.extend(law.perform(law.decide("node_lease", case), case))

@@ -30,7 +30,6 @@ Part = Literal[
 ]
 _COMPONENTS: Final[dict[str, str]] = {
     **{component: actor for actor, component in EVENT_COMPONENTS.items()},
-    "controllermanager": "disruption-controller",
     "cidrAllocator": "node-ipam-controller",
 }
 _COLLECTOR_FINALIZERS: Final = frozenset({"foregroundDeletion", "orphan"})
