@@ -14,7 +14,7 @@ from k8sfsm.engine.engine import Engine
 from k8sfsm.engine.line import Line
 from k8sfsm.engine.standard import kubelet_of, standard_engine
 from k8sfsm.node.session import Settings
-from k8sfsm.objects import Namespace, NamespaceSpec, NamespaceStatus, ObjectMeta
+from k8sfsm.objects import Namespace, NamespaceSpec, NamespaceStatus, ObjectMeta, ServiceAccount
 from k8sfsm.request import Key
 from k8sfsm.store import Store
 from k8sfsm.trace.history import Recording
@@ -150,6 +150,7 @@ def _initial_store(recording: Recording, heartbeats: Heartbeats) -> Store:
         store, _ = store.put(document.typed)
     for namespace in assumed_namespaces(recording):
         store, _ = store.put(_namespace(namespace))
+        store, _ = store.put(ServiceAccount(metadata=ObjectMeta(name="default", namespace=namespace)))
     nodes = tuple(document.key[2] for document in recording.initial if document.key[0] == "Node")
     for lease in heartbeats.leases(nodes, recording.start or 0):
         store, _ = store.put(lease)
