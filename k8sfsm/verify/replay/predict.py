@@ -152,9 +152,14 @@ def _initial_store(recording: Recording, heartbeats: Heartbeats) -> Store:
         store, _ = store.put(_namespace(namespace))
         store, _ = store.put(ServiceAccount(metadata=ObjectMeta(name="default", namespace=namespace)))
     nodes = tuple(document.key[2] for document in recording.initial if document.key[0] == "Node")
-    for lease in heartbeats.leases(nodes, recording.start or 0):
+    for lease in () if _shows_leases(recording) else heartbeats.leases(nodes, recording.start or 0):
         store, _ = store.put(lease)
     return Store(store.snapshot, Store.starting_at(store.revision).history)
+
+
+def _shows_leases(recording: Recording) -> bool:
+    """Whether heartbeats are recorded: then they come from outside."""
+    return any(write.key[0] == "Lease" for write in recording.changes())
 
 
 def _kubelets(recording: Recording, heartbeats: Heartbeats) -> tuple[Component, ...]:
@@ -163,6 +168,7 @@ def _kubelets(recording: Recording, heartbeats: Heartbeats) -> tuple[Component, 
     pattern = Settings(
         node="",
         probing=False,
+        heartbeats=not _shows_leases(recording),
         reports_node=False,
         reads_cgroups=reads_cgroups(recording),
         cgroup_version=cgroup_version(recording),
