@@ -16,6 +16,7 @@ from k8sfsm.apiserver.answer import Answer, Refusal, Sender, conflict, not_found
 from k8sfsm.apiserver.binding import bound
 from k8sfsm.apiserver.defaults import defaulted
 from k8sfsm.apiserver.deletion import Deletion, deletion_of, finished, law
+from k8sfsm.apiserver.eviction import eviction_case, granted, marked
 from k8sfsm.apiserver.names import Chance, generated_name
 from k8sfsm.apiserver.options import Options
 from k8sfsm.apiserver.patch import patched
@@ -162,6 +163,14 @@ class ApiServer:
         return 200, tuple(request.store.snapshot.series("in", write.kind, write.namespace))
 
     def _evict(self, request: Request, write: Evict) -> tuple[int, Any]:
+        pod = self._stored(request.store, write.key)
+        case = eviction_case(request.store, pod, request.second)
+        budget = granted(case)
+        if budget is not None:
+            self._put(request, case.budget, budget)
+        noted = marked(case)
+        if noted != pod:
+            self._put(request, pod, noted)
         return self._delete(request, Delete(key=write.key))
 
     # -- shared parts -------------------------------------------------------------------------------------------

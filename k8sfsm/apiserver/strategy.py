@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
+from k8sfsm.apiserver.daemonset import NO_STATUS, with_template_generation
 from k8sfsm.apiserver.deletion import law
 from k8sfsm.apiserver.job import template_labels, with_selector
 from k8sfsm.apiserver.memo import Memo
@@ -101,6 +102,9 @@ def prepared_for_create(obj: Any, name: str, uid: str, second: int, version: str
         if obj.kind == "Job":
             changes["extra"] = with_selector(changes.get("extra", obj.extra), name, uid)
             changes["metadata"] = evolve(metadata, labels=metadata.labels or template_labels(changes["extra"]))
+        if obj.kind == "DaemonSet":
+            changes["metadata"] = with_template_generation(metadata, None, obj)
+            changes["extra"] = {**changes.get("extra", obj.extra), "status": NO_STATUS}
     elif hasattr(obj, "status"):
         changes["status"] = initial(obj, second)
     if strategy["own_finalizer"] and strategy["own_finalizer"] not in obj.spec.finalizers:
@@ -139,6 +143,9 @@ def prepared_for_update(old: Any, new: Any, subresource_name: str) -> Any:
             result = without_needless(old, result)
     if not part["generation"]:
         return result
+    if old.kind == "DaemonSet":
+        metadata = with_template_generation(metadata, old, result)
+        result = evolve(result, metadata=metadata)
     if _GROWS[_strategy(old.kind)["grows_with"]](old, result) and old.metadata.generation:
         return evolve(result, metadata=evolve(metadata, generation=old.metadata.generation + 1))
     return result

@@ -58,7 +58,8 @@ def event_write(
     (field path, type, reason), and by these and the message under which one was sent, its namespace and name.
     """
     regarding = record.regarding
-    about = (regarding.kind, regarding.metadata.uid)
+    meta = regarding.metadata
+    about = (regarding.kind, meta.uid or (meta.namespace, meta.name))  # some name objects without their uid
     told = dict(memory.get(about, _NOTHING))
     reason = record.reason if source.component in _PER_REASON else ""
     told[reason], allowed = _spent(told.get(reason), now)

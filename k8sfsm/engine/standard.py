@@ -6,23 +6,29 @@ from collections.abc import Iterable
 
 from k8sfsm.apiserver import ApiServer, Options
 from k8sfsm.controllers.deployment import DeploymentController
+from k8sfsm.controllers.disruption import DisruptionController
 from k8sfsm.controllers.endpoints import EndpointController
 from k8sfsm.controllers.endpointslice import EndpointSliceController
 from k8sfsm.controllers.endpointslicemirroring import EndpointSliceMirroringController
 from k8sfsm.controllers.garbagecollector import GarbageCollector
 from k8sfsm.controllers.namespace import NamespaceController
+from k8sfsm.controllers.nodelifecycle import NodeLifecycleController, known_nodes
+from k8sfsm.controllers.podgc import PodGarbageCollector
 from k8sfsm.controllers.replicaset import ReplicaSetController
 from k8sfsm.controllers.replicationcontroller import ReplicationController
 from k8sfsm.controllers.serviceaccount import ServiceAccountController
+from k8sfsm.controllers.tainteviction import TaintEvictionController
 from k8sfsm.engine.choices import Choices
 from k8sfsm.engine.cluster import MANAGER, SCHEDULER, Cluster, Component, Controller, Latencies
 from k8sfsm.engine.engine import Engine, Tracer
 from k8sfsm.law import constant
 from k8sfsm.machine import Machines
 from k8sfsm.node.kubelet import Kubelet
+from k8sfsm.node.registration import STARTED
 from k8sfsm.node.runtime import Runtime
 from k8sfsm.node.session import Settings
-from k8sfsm.objects import evolve
+from k8sfsm.objects import Node, evolve
+from k8sfsm.request import Remember
 from k8sfsm.scheduler.scheduler import Scheduler
 from k8sfsm.store import Store
 
@@ -39,6 +45,10 @@ def manager_controllers() -> tuple[Controller, ...]:
         ServiceAccountController(),
         NamespaceController(),
         GarbageCollector(),
+        NodeLifecycleController(),
+        TaintEvictionController(),
+        PodGarbageCollector(),
+        DisruptionController(),
     )
 
 
@@ -91,16 +101,19 @@ def standard_engine(
     kubelets: Settings | None = None,
     scheduler: Scheduler | None = None,
     instead: tuple[Controller, ...] = (),
+    others: tuple[Component, ...] = (),
 ) -> Engine:
     """An engine with a control plane and a kubelet for each of `nodes`. `now`: ns; `store`: what exists at the start.
 
-    `kubelets`: the pattern of the kubelets' settings. `scheduler`, `instead`: see `control_plane`.
+    `kubelets`: the pattern of the kubelets' settings. `scheduler`, `instead`: see `control_plane`. `others`: further
+    components. Nodes that exist at the start are nothing new to anybody.
     """
     components = (
         *control_plane(limited=limited, scheduler=scheduler, instead=instead),
         *(kubelet_of(node, kubelets) for node in nodes),
+        *others,
     )
-    return Engine(
+    engine = Engine(
         Cluster(components=components, latencies=latencies or Latencies()),
         ApiServer(Machines.load(), options),
         runtime,
@@ -109,3 +122,18 @@ def standard_engine(
         choices=choices,
         tracer=tracer,
     )
+    _settle(engine)
+    return engine
+
+
+def _settle(engine: Engine) -> None:
+    """Let controllers and kubelets know the nodes that exist: they have seen them come."""
+    nodes: tuple[Node, ...] = tuple(engine.store.snapshot.series("in", "Node", ""))
+    if not nodes:
+        return
+    for step in known_nodes(nodes):
+        engine.own(NodeLifecycleController.name).remember(step)
+    for node in nodes:
+        kubelet = f"{Kubelet.name}/{node.metadata.name}"
+        if kubelet in engine.actors:
+            engine.own(kubelet).remember(Remember(key=STARTED, value=True))

@@ -77,6 +77,7 @@ def event_component(actor: str) -> str:
 
 
 EVENT_COMPONENTS: Final = {
+    "disruption-controller": "controllermanager",
     "kube-scheduler": "default-scheduler",
     "endpointslice-controller": "endpoint-slice-controller",
     "endpointslicemirroring-controller": "endpoint-slice-mirroring-controller",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, Literal
 
 from attrs import define, frozen
 
@@ -23,7 +23,7 @@ from k8sfsm.objects import (
     Quantity,
     evolve,
 )
-from k8sfsm.request import DONE, Create, Key, Outcome, PatchStatus, Plan, Remember, Step, Update
+from k8sfsm.request import DONE, Create, Key, PatchStatus, Plan, Record, Remember, Step, Update
 from k8sfsm.view import View
 
 law = Law("kubelet")
@@ -38,6 +38,22 @@ HEALTHY: Final = (
     ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
 )
 """Conditions of a node that is well: type, status, reason, message."""
+ANNOUNCED: Final = {
+    "MemoryPressure": "NodeHasSufficientMemory",
+    "DiskPressure": "NodeHasNoDiskPressure",
+    "PIDPressure": "NodeHasSufficientPID",
+    "Ready": "NodeReady",
+}
+"""Condition -> the reason of the Event that tells that it is well now."""
+STARTED: Final = "started"
+"""What a kubelet remembers that has looked at its Node."""
+CORDONED: Final = "cordoned"
+"""What it remembers that has told that the Node is cordoned."""
+_CGROUP_V1: Final = (
+    "cgroup v1 detected. cgroup v1 support is deprecated and will be removed in a future release."
+    " Please migrate to cgroup v2. More information at"
+    " https://git.k8s.io/enhancements/keps/sig-node/5573-remove-cgroup-v1"
+)
 
 
 def own_labels(node: str) -> dict[str, str]:
@@ -117,12 +133,90 @@ def lease_exists(case: NodeCase) -> bool:
 
 @law.fact
 def lease_due(case: NodeCase) -> bool:
-    """The Lease was renewed a renew interval ago."""
+    """The Lease was renewed a renew interval ago, or before the last beat of the rhythm."""
     renewed = (case.lease.spec.renew_time if case.lease is not None else None) or 0
-    return bool(case.view.now - renewed >= law.constant("node_lease_renew_interval") * SECOND)
+    interval, rhythm = law.constant("node_lease_renew_interval") * SECOND, case.settings.renews_at
+    if rhythm is None:
+        return bool(case.view.now - renewed >= interval)
+    return bool(renewed < case.view.now - (case.view.now - rhythm) % interval)
+
+
+@law.fact
+def cgroups_old(case: NodeCase) -> bool:
+    """The node has cgroups of version 1."""
+    return case.settings.cgroup_version == 1
+
+
+@law.fact
+def kubelet_started(case: NodeCase) -> bool:
+    """The kubelet has looked at its Node before."""
+    return bool(case.view.memory.get(STARTED, False))
+
+
+@law.fact
+def cordoned(case: NodeCase) -> bool:
+    """The Node's spec.unschedulable."""
+    return case.node is not None and case.node.spec.unschedulable
+
+
+@law.fact
+def cordon_told(case: NodeCase) -> bool:
+    """The kubelet last told that the node was cordoned."""
+    return bool(case.view.memory.get(CORDONED, False))
 
 
 # -- actions ----------------------------------------------------------------------------------------------------------
+
+
+@law.action
+def announce_start(case: NodeCase, decision: Decision) -> Iterable[Step]:
+    """Tell that the kubelet starts, and of the conditions that it finds."""
+    yield Remember(key=STARTED, value=True)
+    yield _told(case, "Normal", "Starting", "Starting kubelet.")
+    yield from _announced(case, NodeStatus(), _status(case, ready=False))
+
+
+@law.action
+def warn_of_cgroups(case: NodeCase, decision: Decision) -> Iterable[Step]:
+    """Tell that cgroups of version 1 have no future."""
+    yield _told(case, "Warning", "CgroupV1", _CGROUP_V1)
+
+
+def _told(case: NodeCase, kind: Literal["Normal", "Warning"], reason: str, message: str) -> Record:
+    """An Event about the node, which kubelets name without a uid.
+
+    Source: pkg/kubelet/kubelet.go: NewMainKubelet (nodeRef).
+    """
+    return Record(
+        regarding=Node(metadata=ObjectMeta(name=case.settings.node)), type=kind, reason=reason, message=message
+    )
+
+
+def _announced(case: NodeCase, before: NodeStatus, after: NodeStatus) -> Iterable[Step]:
+    """Events of conditions that are well now and were not.
+
+    Source: pkg/kubelet/nodestatus/setters.go: MemoryPressureCondition, ReadyCondition.
+    """
+    known = {each.type: each.status for each in before.conditions}
+    for kind, well, *_ in HEALTHY:
+        now = next((each.status for each in after.conditions if each.type == kind), "")
+        if now == well and known.get(kind) != well:
+            yield _told(case, "Normal", ANNOUNCED[kind], f"Node {case.settings.node} status is now: {ANNOUNCED[kind]}")
+
+
+@law.action
+def announce_cordoned(case: NodeCase, decision: Decision) -> Iterable[Step]:
+    """Tell that the node takes no new Pods."""
+    yield Remember(key=CORDONED, value=True)
+    message = f"Node {case.settings.node} status is now: NodeNotSchedulable"
+    yield _told(case, "Normal", "NodeNotSchedulable", message)
+
+
+@law.action
+def announce_uncordoned(case: NodeCase, decision: Decision) -> Iterable[Step]:
+    """Tell that the node takes Pods again."""
+    yield Remember(key=CORDONED, value=None)
+    yield _told(case, "Normal", "NodeSchedulable", f"Node {case.settings.node} status is now: NodeSchedulable")
 
 
 @law.action
@@ -134,7 +228,8 @@ def register_node(case: NodeCase, decision: Decision) -> Iterable[Step]:
         labels={**own_labels(settings.node), **settings.labels},
         annotations={"volumes.kubernetes.io/controller-managed-attach-detach": "true"},
     )
-    return (Create(object=Node(metadata=meta, status=_status(case, ready=False))),)
+    status = _status(case, ready=False)
+    return (*_announced(case, NodeStatus(), status), Create(object=Node(metadata=meta, status=status)))
 
 
 @law.action
@@ -143,7 +238,8 @@ def report_node(case: NodeCase, decision: Decision) -> Iterable[Step]:
     assert case.node is not None
     status = _status(case, ready=True)
     remember = Remember(key=case.key, value=NodeMemory(case.view.now))
-    return (remember, PatchStatus(key=case.key, uid=case.node.metadata.uid, status=status))
+    told = _announced(case, case.node.status, status)
+    return (*told, remember, PatchStatus(key=case.key, uid=case.node.metadata.uid, status=status))
 
 
 def _status(case: NodeCase, *, ready: bool) -> NodeStatus:
@@ -219,25 +315,29 @@ def reconcile_node(settings: Settings, view: View, key: Key) -> Plan:
     case.round, steps = look_at_memory(view, case.node)
     if case.node is not None and case.memory is None:
         steps.append(Remember(key=key, value=NodeMemory(view.now)))
-    for table in ("node_status", "node_lease"):
-        steps.extend(law.perform(law.decide(table, case), case))
+    for decision in law.collect("node_start", case):
+        steps.extend(law.perform(decision, case))
+    steps.extend(law.perform(law.decide("node_cordon", case), case))
+    status = law.perform(law.decide("node_status", case), case)
+    steps.extend(each for each in status if settings.reports_node or isinstance(each, Record | Remember))
+    steps.extend(law.perform(law.decide("node_lease", case), case))
     left_over = keep_house(view, settings.node)
-    steps.extend(left_over)
+    waits = [int(law.constant("housekeeping_period")) * SECOND] if left_over else []
+    if case.round is not None and case.round.wait is not None:
+        waits.append(case.round.wait)
+    soon = not registered_before(case) or not ready_reported(case)
+    return Plan(steps=(*steps, *left_over), then=lambda _: _next_look(settings, view, soon, waits))
+
+
+def _next_look(settings: Settings, view: View, soon: bool, waits: Sequence[int]) -> Plan:
+    """When to look again: a node turns ready a moment after it is registered; `waits` (ns): what cannot wait long."""
+    if soon:
+        return Plan(requeue_after=SECOND // 4)
+    if waits:
+        return Plan(requeue_after=min(waits))
+    if view.now < view.memory.get(_BEAT, 0):
+        return DONE
     interval = int(law.constant("node_lease_renew_interval")) * SECOND
-    housekeeping = int(law.constant("housekeeping_period")) * SECOND
-
-    def answered(outcomes: tuple[Outcome, ...]) -> Plan:
-        """A new node turns ready a moment after it is registered; what cannot wait for the heartbeat comes first."""
-        if any(isinstance(each.request, Create) and isinstance(each.request.object, Node) for each in outcomes):
-            return Plan(requeue_after=SECOND // 4)
-        waits = [housekeeping] if left_over else []
-        if case.round is not None and case.round.wait is not None:
-            waits.append(case.round.wait)
-        if waits:
-            return Plan(requeue_after=min(waits))
-        if view.now < view.memory.get(_BEAT, 0):
-            return DONE
-        beat = Remember(key=_BEAT, value=view.now + interval)
-        return Plan(steps=(beat,), requeue_after=interval, periodic=True)
-
-    return Plan(steps=tuple(steps), then=answered)
+    rhythm = interval if settings.renews_at is None else (settings.renews_at - view.now) % interval or interval
+    beat = Remember(key=_BEAT, value=view.now + rhythm)
+    return Plan(steps=(beat,), requeue_after=rhythm, periodic=True)

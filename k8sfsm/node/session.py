@@ -32,7 +32,8 @@ class Settings:
 
     `probing` False: answers of probes come from outside (a recording). `jitter`: the part of a retry delay by which
     it is stretched (0 to 0.5 in a real kubelet, at random). `reads_cgroups`: off where cgroupsPerQOS is off.
-    `labels`, `capacity`: of the Node that it registers. `heartbeats` False: its Node and Lease come from outside.
+    `labels`, `capacity`: of the Node that it registers. `heartbeats` False: its Node and Lease come from outside;
+    `reports_node` False: its Node alone does. `renews_at`: a moment (ns) at which it renews its Lease, its rhythm.
     `tries`: when (ns) a recorded kubelet tried again to start what it could not, by pod uid: its jitter is chance.
     """
 
@@ -43,6 +44,9 @@ class Settings:
     jitter: float = 0.0
     reads_cgroups: bool = True
     heartbeats: bool = True
+    reports_node: bool = True
+    renews_at: int | None = None
+    cgroup_version: int = 2
     labels: Mapping[str, str] = field(factory=dict)
     capacity: Mapping[str, str] = field(factory=lambda: {"cpu": "2", "memory": "8Gi", "pods": "110"})
     tries: Mapping[str, tuple[int, ...]] = field(factory=dict)

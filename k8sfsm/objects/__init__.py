@@ -92,6 +92,7 @@ from k8sfsm.objects.pod import (
     PodStatus,
     PodTemplateSpec,
 )
+from k8sfsm.objects.policy import PodDisruptionBudget, PodDisruptionBudgetSpec, PodDisruptionBudgetStatus
 from k8sfsm.objects.quantity import ZERO, Quantity, QuantityError
 from k8sfsm.objects.reading import ObjectError
 from k8sfsm.objects.requirement import Requirement, Selector, SelectorError, format_label_selector
@@ -220,6 +221,9 @@ __all__ = [
     "PodAffinityTerm",
     "PodAntiAffinity",
     "PodCondition",
+    "PodDisruptionBudget",
+    "PodDisruptionBudgetSpec",
+    "PodDisruptionBudgetStatus",
     "PodIP",
     "PodReadinessGate",
     "PodSchedulingGate",

@@ -10,6 +10,7 @@ from k8sfsm.objects.base import Struct
 from k8sfsm.objects.core import Binding, Event, Eviction, Lease, Namespace, ServiceAccount
 from k8sfsm.objects.node import Node
 from k8sfsm.objects.pod import Pod
+from k8sfsm.objects.policy import PodDisruptionBudget
 from k8sfsm.objects.service import Endpoints, EndpointSlice, Service
 from k8sfsm.objects.workload import Deployment, ReplicaSet, ReplicationController
 
@@ -46,6 +47,7 @@ _MODELLED: Final = (
     Kind("Lease", "leases", "coordination.k8s.io", "v1", True, Lease),
     Kind("Binding", "bindings", "", "v1", True, Binding),
     Kind("Eviction", "evictions", "policy", "v1", True, Eviction),
+    Kind("PodDisruptionBudget", "poddisruptionbudgets", "policy", "v1", True, PodDisruptionBudget),
 )
 _UNMODELLED: Final = (
     Kind("StatefulSet", "statefulsets", "apps", "v1", True),
@@ -61,7 +63,6 @@ _UNMODELLED: Final = (
     Kind("PersistentVolumeClaim", "persistentvolumeclaims", "", "v1", True),
     Kind("PersistentVolume", "persistentvolumes", "", "v1", False),
     Kind("ComponentStatus", "componentstatuses", "", "v1", False),
-    Kind("PodDisruptionBudget", "poddisruptionbudgets", "policy", "v1", True),
     Kind("PriorityClass", "priorityclasses", "scheduling.k8s.io", "v1", False),
     Kind("HorizontalPodAutoscaler", "horizontalpodautoscalers", "autoscaling", "v2", True),
     Kind("Scale", "scales", "autoscaling", "v1", True),

@@ -27,6 +27,10 @@ def _write_quantities(value: Mapping[str, Quantity]) -> dict[str, str]:
     return {name: str(quantity) for name, quantity in value.items()}
 
 
+def _write_times(value: Mapping[str, int]) -> dict[str, str]:
+    return {name: format_time(time) for name, time in value.items()}
+
+
 def _same(value: Any) -> Any:
     return value
 
@@ -84,7 +88,12 @@ def _struct_writer(cls: type[Struct]) -> Writer:
 
 
 _WRITERS: Final[dict[Any, Writer]] = {Time: format_time, MicroTime: format_micro_time, Quantity: str}
-_MAP_WRITERS: Final[dict[Any, Writer]] = {str: _write_map, Any: copy_json, Quantity: _write_quantities}
+_MAP_WRITERS: Final[dict[Any, Writer]] = {
+    str: _write_map,
+    Any: copy_json,
+    Quantity: _write_quantities,
+    Time: _write_times,
+}
 
 
 def _writer(type_: Any, nil: bool = False) -> Writer:

@@ -14,6 +14,7 @@ _NAMES: Final[dict[str, str]] = {
     "system:kube-proxy": "kube-proxy",
     "system:apiserver": "apiserver",
 }
+_CIDR_REASONS: Final = frozenset({"CIDRAssignmentFailed", "CIDRNotAvailable"})
 _EVICTION_REASONS: Final = frozenset({"DeletionByTaintManager", "TaintManagerEviction"})
 
 
@@ -32,13 +33,18 @@ def actor_of(account: str) -> tuple[str, str]:
 
 
 def sharing_actor(actor: str, verb: str, kind: str, body: Any) -> str:
-    """The actor behind an account that several share: the taint eviction controller writes as the node controller.
+    """The actor behind an account that several share: two more controllers write as the node controller.
 
-    It deletes pods, announces that by a DisruptionTarget condition, and records the eviction.
-    Source: pkg/controller/tainteviction/taint_eviction.go: addConditionAndDeletePod.
+    The taint eviction controller deletes pods, announces that by a DisruptionTarget condition, and records the
+    eviction; the node IPAM controller gives nodes their pod CIDRs.
+    Source: pkg/controller/tainteviction/taint_eviction.go: addConditionAndDeletePod;
+    pkg/controller/nodeipam/ipam/range_allocator.go: updateCIDRsAllocation.
     """
     if actor != "node-controller" or not isinstance(body, dict):
         return "taint-eviction-controller" if (actor, verb, kind) == ("node-controller", "delete", "Pod") else actor
+    spec = body.get("spec")
+    if (isinstance(spec, dict) and "podCIDR" in spec) or body.get("reason") in _CIDR_REASONS:
+        return "node-ipam-controller"
     evicts = kind == "Pod" and verb == "delete"
     announces = any(condition.get("reason") in _EVICTION_REASONS for condition in _conditions(body))
     records = kind == "Event" and body.get("reason") in _EVICTION_REASONS

@@ -30,8 +30,7 @@ Part = Literal[
 ]
 _COMPONENTS: Final[dict[str, str]] = {
     **{component: actor for actor, component in EVENT_COMPONENTS.items()},
-    "controllermanager": "disruption-controller",
-    "cidrAllocator": "node-controller",
+    "cidrAllocator": "node-ipam-controller",
 }
 _COLLECTOR_FINALIZERS: Final = frozenset({"foregroundDeletion", "orphan"})
 
@@ -292,9 +291,9 @@ def _node_writer(case: Unexplained) -> str:
         return "ttl-controller" if old.get(_TTL) != new.get(_TTL) else ""
     if what == "spec":
         old, new = _spec(case.before), _spec(case.obj)
-        return (
-            "node-controller" if old.get("unschedulable") == new.get("unschedulable") and _own_taints(old, new) else ""
-        )
+        if not _own_taints(old, new):
+            return ""
+        return "node-ipam-controller" if old.get("podCIDR") != new.get("podCIDR") else "node-controller"
     if what == "status":
         now, before = _conditions(case.obj), _conditions(case.before)
         turned = [t for t, c in now.items() if c.get("status") == "Unknown" != before.get(t, {}).get("status")]

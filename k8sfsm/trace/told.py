@@ -82,6 +82,7 @@ def writer_fits(case: Written) -> str:
 
 _SHARED: Final = (
     {"node-controller", "taint-eviction-controller"},
+    {"node-controller", "node-ipam-controller"},
     {"apiserver", "kube-controller-manager"},  # both make accounts when a cluster starts
 )
 

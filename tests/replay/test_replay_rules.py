@@ -30,6 +30,10 @@ def seen(reason: str, message: str = "", combined: bool = False, logged: bool = 
 
 
 CASES: list[tuple[str, Any, str, str]] = [
+    ("event", seen("NodeHasSufficientMemory"), "kubelet-start", "present"),
+    ("event", seen("NodeHasNoDiskPressure"), "kubelet-start", "present"),
+    ("event", seen("NodeHasSufficientPID"), "kubelet-start", "present"),
+    ("event", seen("NodeReady"), "kubelet-start", "present"),
     ("missing-state", state("spec.replicas", "deployment-controller", 1), "exact", "divergence"),
     ("missing-state", state("lifecycle", "kubelet", 2_999 * MILLISECOND), "kubelet-merges", "merged"),
     ("missing-state", state("readiness", "kubelet", 200 * MILLISECOND), "kubelet-merges", "merged"),

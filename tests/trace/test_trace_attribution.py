@@ -70,6 +70,7 @@ STATUS: dict[str, Any] = {"status": {"replicas": 2}}
 # rule, watch type, old, new, objects of the world; kinds that the history shows
 MADE_UP: list[tuple[str, str, Any, Any, list[Any]]] = [
     ("event-expired", "DELETED", thing("Event"), thing("Event"), []),
+    ("node-cidr", "MODIFIED", NODE, thing("Node", "n1", "", spec={"podCIDR": "10.244.1.0/24"}), []),
     ("node-annotations", "MODIFIED", NODE, thing("Node", "n1", "", {"annotations": {"csi": "1"}}), []),
     (
         "namespace-finalized", "MODIFIED",
@@ -120,6 +121,7 @@ def test_made_up_changes(rule: str, kind: str, old: Any, new: Any, world: list[A
 
 OUTCOMES = {
     "event-expired": ("apiserver", "delete", ""),
+    "node-cidr": ("node-ipam-controller", "patch", ""),
     "node-annotations": ("kubelet", "patch", ""),
     "namespace-finalized": ("namespace-controller", "update", "finalize"),
     "endpoints-deleted": ("endpoint-controller", "delete", ""),

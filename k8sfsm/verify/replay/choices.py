@@ -76,6 +76,13 @@ def reconciled(write: RecordedWrite) -> Key:
     return (owner["kind"], namespace, owner["name"]) if owner is not None else write.key
 
 
+def _banishes(write: RecordedWrite) -> bool:
+    """Whether a write adds a NoExecute taint to a node."""
+    sides = [() if side is None else side.json.get("spec", {}).get("taints") or () for side in (write.old, write.new)]
+    before, after = (sum(taint.get("effect") == "NoExecute" for taint in taints) for taints in sides)
+    return bool(after > before)
+
+
 def _orphaned_by(obj: Mapping[str, Any], namespace: str) -> Key | None:
     """The owner for whose sake the garbage collector changes an object's owner references."""
     owners = obj.get("metadata", {}).get("ownerReferences") or ()
@@ -132,6 +139,8 @@ class RecordedChoices:
         self.deleted: dict[Key, int] = {}
         self._arrivals: dict[Route, deque[tuple[int, int]]] = defaultdict(deque)
         self.paired: set[int] = set()
+        self._tainted: dict[Key, list[int]] = defaultdict(list)
+        self._now = 0
         self._addresses: dict[tuple[str, Key], str] = {}
         self._subject: Key = ("", "", "")
         for write in recording.changes():
@@ -142,6 +151,8 @@ class RecordedChoices:
             self._arrivals[route].append((write.time, write.request))
             if write.verb == "delete" and write.actor in _OWNERS:
                 self.deleted.setdefault(write.key, write.time)
+            if write.key[0] == "Node" and _banishes(write):
+                self._tainted[write.key].append(write.time)
         for write in sorted(requests_of(recording), key=lambda entry: entry.received or entry.time):
             self._starts[write.actor, reconciled(write)].append((write.received or write.time, write.request))
 
@@ -185,7 +196,11 @@ class RecordedChoices:
         return base
 
     def tie(self, key: Key) -> int:
-        """Pods in the order in which the recorded controllers deleted them; those that they kept come last."""
+        """Pods in the order in which the recorded controllers deleted them, nodes in that in which they were tainted
+        for eviction next; those that they left alone come last.
+        """
+        if key[0] == "Node":
+            return next((at for at in self._tainted.get(key, ()) if at >= self._now), _NEVER)
         return self.deleted.get(key, _NEVER)
 
     def start(self, sender: Sender, key: Key, now: int) -> int:
@@ -193,6 +208,7 @@ class RecordedChoices:
 
         How long a key waits for a worker is chance. What the actor does with it is not taken from the recording.
         """
+        self._now = now
         if sender.node:  # what a kubelet sees of its runtime has recorded times of its own
             return now
         waiting = self._starts.get((sender.actor, key))

@@ -19,7 +19,7 @@ from k8sfsm.trace.differences import missing
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.trace.lines import Json
 from k8sfsm.verify.replay.faults import fault_of
-from k8sfsm.verify.replay.kubelets import objects_left_out
+from k8sfsm.verify.replay.kubelets import hollow_nodes, objects_left_out
 
 _HEARTBEATS: Final = ("Node", "Lease")
 """What kubelets say of their machines comes from outside."""
@@ -39,7 +39,7 @@ class Input:
 
 def inputs_of(recording: Recording, engine: Engine) -> tuple[Input, ...]:
     """The inputs in order of time: all but what the engine itself predicts."""
-    requests = tuple(_requests(recording, played_actors(engine)))
+    requests = tuple(_requests(recording, played_actors(engine), hollow_nodes(recording)))
     faults = tuple(_faults(recording, engine))
     objects = tuple(Input(at, Submit(Create(object=each), "user", "user")) for at, each in objects_left_out(recording))
     return tuple(sorted((*objects, *requests, *faults), key=lambda entry: entry.at))
@@ -50,10 +50,11 @@ def played_actors(engine: Engine) -> frozenset[str]:
     return frozenset(name.partition("/")[0] for name in engine.actors) | {"apiserver"}
 
 
-def _requests(recording: Recording, played: Collection[str]) -> Iterator[Input]:
+def _requests(recording: Recording, played: Collection[str], hollow: Collection[str]) -> Iterator[Input]:
     seen: set[int] = set()
     for write in recording.writes:
-        predicted = write.actor in played and write.key[0] not in _HEARTBEATS
+        outside = write.actor == "kubelet" and (write.key[0] in _HEARTBEATS or write.node in hollow)
+        predicted = write.actor in played and not outside
         if write.request in seen or predicted or write.key[0] == "Event":
             continue
         seen.add(write.request)

@@ -11,10 +11,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from k8sfsm.kinds.pod_resources import pod_requests
+from k8sfsm.node.kubelet import Kubelet
 from k8sfsm.node.references import environment_references, volume_references
-from k8sfsm.objects import Pod, from_json
-from k8sfsm.request import Key
+from k8sfsm.objects import Pod, evolve, from_json
+from k8sfsm.request import DONE, Key, Plan, Record
 from k8sfsm.trace.history import RecordedWrite, Recording
+from k8sfsm.view import View
 
 MILLISECOND: Final = 1_000_000
 _REPORT: Final = 10 * MILLISECOND
@@ -25,7 +27,44 @@ _BEFORE: Final = {"container-start": 300 * MILLISECOND, "sandbox-run": 500 * MIL
 """How long before a fact that needs an object the object is taken to have been there."""
 _TRIED: Final = ("BackOff", "Failed", "Pulled", "Pulling", "ErrImageNeverPull", "InspectFailed")
 """Reasons of Events that say that a kubelet tried to start a container."""
+STOPS: Final = ("kubelet-killed", "node-down")
+"""Facts that say that a node falls silent."""
 _LEFT_OUT: Final = ("ConfigMap", "Secret")
+
+
+class HollowKubelet(Kubelet):
+    """Says that a node is alive, and nothing else: what a scripted node does with pods comes from outside."""
+
+    def reconcile(self, view: View, key: Key) -> Plan:
+        """Renew the lease."""
+        if key[0] != "Node":
+            return DONE
+        plan = super().reconcile(view, key)
+        return evolve(plan, steps=tuple(step for step in plan.steps if not isinstance(step, Record)))
+
+
+def hollow_nodes(recording: Recording) -> frozenset[str]:
+    """Nodes without a real kubelet."""
+    added = (fact for fact in recording.environment if fact.event == "hollow-add")
+    return frozenset(name for fact in added for name in fact.more.get("names", ()))
+
+
+def stops_of(recording: Recording) -> Mapping[str, tuple[int, ...]]:
+    """When (ns) the kubelet of each node stopped."""
+    found: dict[str, tuple[int, ...]] = {}
+    for fact in recording.environment:
+        if fact.event in STOPS:
+            found[fact.node] = (*found.get(fact.node, ()), fact.time)
+    return found
+
+
+def cgroup_version(recording: Recording) -> int:
+    """The version of the nodes' cgroups, as far as their kubelets told."""
+    told = any(
+        write.key[0] == "Event" and write.new is not None and write.new.json.get("reason") == "CgroupV1"
+        for write in recording.changes()
+    )
+    return 1 if told else 2
 
 
 def noticed_ends(recording: Recording) -> Mapping[str, int]:

@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from k8sfsm.apiserver import Options
+from k8sfsm.controllers.nodelifecycle import NodeLifecycleController
+from k8sfsm.engine.cluster import Component
 from k8sfsm.engine.engine import Engine
 from k8sfsm.engine.line import Line
-from k8sfsm.engine.standard import standard_engine
+from k8sfsm.engine.standard import kubelet_of, standard_engine
 from k8sfsm.node.session import Settings
+from k8sfsm.objects import Namespace, NamespaceSpec, NamespaceStatus, ObjectMeta, ServiceAccount
 from k8sfsm.request import Key
 from k8sfsm.store import Store
-from k8sfsm.trace.history import Document, Recording
+from k8sfsm.trace.history import Recording
 from k8sfsm.verify.replay.choices import RecordedChoices
 from k8sfsm.verify.replay.environment import recorded_runtime
+from k8sfsm.verify.replay.heartbeats import Heartbeats
 from k8sfsm.verify.replay.inputs import inputs_of
-from k8sfsm.verify.replay.kubelets import reads_cgroups, tries
+from k8sfsm.verify.replay.kubelets import HollowKubelet, cgroup_version, hollow_nodes, reads_cgroups, stops_of, tries
 from k8sfsm.verify.replay.lagging import (
     RecordedDeploymentController,
     RecordedReplicaSetController,
@@ -29,6 +33,8 @@ from k8sfsm.verify.replay.tracks import Version
 
 Progress = Callable[[int, int], None]
 _ROOT_CA: Final = "kube-root-ca.crt"
+STANDING: Final = ("default", "kube-node-lease")
+"""Namespaces of every cluster in which components write: Events about nodes, and leases."""
 _SETTLE: Final = 50_000_000
 """Virtual nanoseconds that the prediction goes on after the recording's last line: answers under way."""
 
@@ -88,18 +94,25 @@ def predict(recording: Recording, progress: Progress | None = None) -> Predictio
     choices = RecordedChoices(recording)
     start, end = recording.start or 0, recording.end or 0
     scheduler, told = RecordedScheduler(choices.nodes), Told(recording, choices.paired)
+    heartbeats = Heartbeats.of(recording, stops_of(recording))
     engine = standard_engine(
-        _nodes(recording),
+        (),
         recorded_runtime(recording),
-        store=_initial_store(recording.initial),
+        store=_initial_store(recording, heartbeats),
         now=start,
         choices=choices,
         tracer=lines.append,
         scheduler=scheduler,
-        instead=(RecordedReplicaSetController(choices.deleted, told), RecordedDeploymentController(told)),
-        kubelets=_kubelet_settings(recording),
+        instead=(
+            RecordedReplicaSetController(choices.deleted, told),
+            RecordedDeploymentController(told),
+            *heartbeats.controllers(),
+        ),
+        others=_kubelets(recording, heartbeats),
         options=Options(extra_root_bundles=_extra_bundles(recording)),
     )
+    for step in heartbeats.remembered(engine.store, start):
+        engine.own(NodeLifecycleController.name).remember(step)
     engine.run(until=start)
     for entry in inputs_of(recording, engine):
         engine.schedule(entry.action, entry.at)
@@ -126,22 +139,57 @@ def _nodes(recording: Recording) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _initial_store(documents: tuple[Document, ...]) -> Store:
+def assumed_namespaces(recording: Recording) -> tuple[str, ...]:
+    """Namespaces that every cluster has, where the recording does not show them."""
+    shown = {document.key for document in recording.initial} | {write.key for write in recording.changes()}
+    return tuple(name for name in STANDING if ("Namespace", "", name) not in shown)
+
+
+def _namespace(name: str) -> Namespace:
+    return Namespace(
+        metadata=ObjectMeta(name=name),
+        spec=NamespaceSpec(finalizers=("kubernetes",)),
+        status=NamespaceStatus(phase="Active"),
+    )
+
+
+def _initial_store(recording: Recording, heartbeats: Heartbeats) -> Store:
     store = Store.starting_at(0)
-    for document in documents:
+    for document in recording.initial:
         store, _ = store.put(document.typed)
+    for namespace in assumed_namespaces(recording):
+        store, _ = store.put(_namespace(namespace))
+        store, _ = store.put(ServiceAccount(metadata=ObjectMeta(name="default", namespace=namespace)))
+    nodes = tuple(document.key[2] for document in recording.initial if document.key[0] == "Node")
+    for lease in () if _shows_leases(recording) else heartbeats.leases(nodes, recording.start or 0):
+        store, _ = store.put(lease)
     return Store(store.snapshot, Store.starting_at(store.revision).history)
 
 
-def _kubelet_settings(recording: Recording) -> Settings:
-    """How the recorded kubelets were set up; probes were answered at the times that are recorded."""
-    return Settings(
+def _shows_leases(recording: Recording) -> bool:
+    """Whether heartbeats are recorded: then they come from outside."""
+    return any(write.key[0] == "Lease" for write in recording.changes())
+
+
+def _kubelets(recording: Recording, heartbeats: Heartbeats) -> tuple[Component, ...]:
+    """A kubelet for every node; probes were answered at the times that are recorded."""
+    hollow = hollow_nodes(recording)
+    pattern = Settings(
         node="",
         probing=False,
-        heartbeats=False,
+        heartbeats=not _shows_leases(recording),
+        reports_node=False,
         reads_cgroups=reads_cgroups(recording),
+        cgroup_version=cgroup_version(recording),
         tries=tries(recording),
     )
+    found = []
+    for node in _nodes(recording):
+        settings = evolve(pattern, node=node, renews_at=heartbeats.renewals.get(node))
+        component = kubelet_of(node, settings)
+        scripted = (HollowKubelet(node, settings),)
+        found.append(evolve(component, controllers=scripted) if node in hollow else component)
+    return tuple(found)
 
 
 def _extra_bundles(recording: Recording) -> tuple[tuple[str, str], ...]:

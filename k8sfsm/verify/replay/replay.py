@@ -25,6 +25,7 @@ from k8sfsm.verify.replay.inputs import played_actors
 from k8sfsm.verify.replay.predict import (
     Prediction,
     Progress,
+    assumed_namespaces,
     initial_versions,
     predict,
     recorded_versions,
@@ -125,8 +126,15 @@ def _recorded_kinds(recording: Recording) -> frozenset[str]:
 
 def _comparable(versions: tuple[Version, ...], recording: Recording) -> tuple[Version, ...]:
     """The predicted versions of kinds and namespaces that the recording covers."""
-    kinds, namespaces = _recorded_kinds(recording), recording.namespaces
-    return tuple(version for version in versions if version.key[0] in kinds and _within(version.key, namespaces))
+    kinds, namespaces, assumed = _recorded_kinds(recording), recording.namespaces, assumed_namespaces(recording)
+    told = {write.key[1] for write in recording.changes() if write.key[0] == "Event"}
+
+    def covered(key: Key) -> bool:
+        if _assumed(key, assumed):
+            return key[0] == "Event" and key[1] in told  # Events about nodes
+        return _within(key, namespaces)
+
+    return tuple(version for version in versions if version.key[0] in kinds and covered(version.key))
 
 
 def _within(key: Key, namespaces: tuple[str, ...]) -> bool:
@@ -138,13 +146,18 @@ def _final_recorded(recording: Recording) -> dict[Key, Any]:
     return {key: to_json(document.typed) for key, document in final.items() if key[0] not in ("Event", "Lease")}
 
 
+def _assumed(key: Key, namespaces: tuple[str, ...]) -> bool:
+    """Whether an object is one of the assumed namespaces, or in one."""
+    return (key[2] if key[0] == "Namespace" else key[1]) in namespaces
+
+
 def _final_predicted(prediction: Prediction, recording: Recording) -> dict[Key, Any]:
-    kinds = _recorded_kinds(recording) - {"Event", "Lease"}
+    kinds, assumed = _recorded_kinds(recording) - {"Event", "Lease"}, assumed_namespaces(recording)
     snapshot = prediction.engine.store.snapshot
     return {
         key: to_json(obj)
         for key, (_, obj) in snapshot.objects.items()
-        if key[0] in kinds and _within(key, recording.namespaces)
+        if key[0] in kinds and _within(key, recording.namespaces) and not _assumed(key, assumed)
     }
 
 
