@@ -331,10 +331,10 @@ def reconcile_node(settings: Settings, view: View, key: Key) -> Plan:
 
 def _next_look(settings: Settings, view: View, soon: bool, waits: Sequence[int]) -> Plan:
     """When to look again: a node turns ready a moment after it is registered; `waits` (ns): what cannot wait long."""
-    if soon:
-        return Plan(requeue_after=SECOND // 4)
     if waits:
         return Plan(requeue_after=min(waits))
+    if soon:
+        return Plan(requeue_after=SECOND // 4)
     if view.now < view.memory.get(_BEAT, 0):
         return DONE
     interval = int(law.constant("node_lease_renew_interval")) * SECOND
