@@ -19,7 +19,6 @@ from k8sfsm.objects import Node, Pod, evolve
 from k8sfsm.request import Key
 from k8sfsm.scheduler.cluster import Cluster, NodeInfo, allocatable, counted_resources, is_terminal
 from k8sfsm.scheduler.filters import Candidate, Wanted, cordoned, node_matches, shortages, untolerated_taint
-from k8sfsm.scheduler.plain import priority_of
 from k8sfsm.scheduler.rules import PROFILE, law
 from k8sfsm.view import Change, View
 
@@ -173,12 +172,6 @@ def pods_to_place(change: Change, view: View) -> Iterable[Key]:
 def no_pods(change: Change, view: View) -> Iterable[Key]:
     """None: the kind is only looked at when a pod is placed."""
     return ()
-
-
-@law.fact
-def pod_priority(pod: Pod) -> int:
-    """The pod's priority; 0 where it has none."""
-    return priority_of(pod)
 
 
 @law.fact
