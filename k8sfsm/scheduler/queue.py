@@ -149,12 +149,13 @@ def pods_that_may_fit_now(change: Change, view: View) -> Iterable[Key]:
     happened = event_of(change)
     if happened == "other":
         return
-    for waiting in waiting_in(view.memory):
-        pod = view.get(*waiting.key)
-        if isinstance(pod, Pod) and any(
-            law.decide("wake", Wake(pod, plugin, change, happened, view)).outputs["wake"] for plugin in waiting.plugins
-        ):
-            yield waiting.key
+    known = {waiting.key: waiting for waiting in waiting_in(view.memory)}
+    pods = [pod for pod in (view.get(*key) for key in known) if isinstance(pod, Pod)]
+    for pod in law.order("queue-order", pods, view):
+        key = ("Pod", pod.metadata.namespace, pod.metadata.name)
+        wakes = (Wake(pod, plugin, change, happened, view) for plugin in known[key].plugins)
+        if any(law.decide("wake", wake).outputs["wake"] for wake in wakes):
+            yield key
 
 
 @law.key
