@@ -152,8 +152,9 @@ class Preemption:
 
 def candidates_wanted(nodes: int) -> int:
     """On how many of the nodes that may help preemption is tried out (calculateNumCandidates)."""
-    share = nodes * int(law.constant("scheduler_preemption_candidates_percentage")) // 100
-    return min(max(share, law.constant("scheduler_preemption_candidates_absolute")), nodes)
+    percentage: int = law.constant("scheduler_preemption_candidates_percentage")
+    least: int = law.constant("scheduler_preemption_candidates_absolute")
+    return min(max(nodes * percentage // 100, least), nodes)
 
 
 def _dry_run(preemptor: Preemptor, first: str) -> tuple[list[Candidate], dict[str, Refusal]]:

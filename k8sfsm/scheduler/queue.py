@@ -2,8 +2,8 @@
 
 Memory: (WAITING, pod uid) -> Waiting, and WAITING -> True from the first one on. A pod in it is in Kubernetes'
 unschedulable pool; it is tried again when a change in the cluster may make a plugin that refused it think otherwise.
-The back-off queue holds no pod back in an idle scheduler (SchedulerPopFromBackoffQ), so a pod that is woken is queued
-at once.
+The back-off queue holds no pod back in an idle scheduler (SchedulerPopFromBackoffQ): pods that one change wakes are
+queued at once, those first that do not back off any more.
 Source: pkg/scheduler/backend/queue/scheduling_queue.go: isPodWorthRequeuing; plugins/*: EventsToRegister.
 """
 
@@ -22,6 +22,7 @@ from k8sfsm.scheduler.filters import Candidate, Wanted, cordoned, node_matches, 
 from k8sfsm.scheduler.rules import PROFILE, law
 from k8sfsm.view import Change, View
 
+SECOND: Final = 1_000_000_000
 WAITING: Final = "waiting"
 Event: TypeAlias = Literal[
     "pod-placed", "pod-relabelled", "pod-gone", "node-added", "node-changed", "node-gone", "other"
@@ -173,6 +174,25 @@ def pods_to_place(change: Change, view: View) -> Iterable[Key]:
 def no_pods(change: Change, view: View) -> Iterable[Key]:
     """None: the kind is only looked at when a pod is placed."""
     return ()
+
+
+def backoff(attempts: int) -> int:
+    """How long a pod backs off after so many attempts in vain (ns; backoff_queue.go: calculateBackoffDuration)."""
+    shortest, longest = law.constant("scheduler_backoff_initial"), law.constant("scheduler_backoff_max")
+    return int(min(shortest << min(attempts - 1, 62), longest)) * SECOND
+
+
+@law.fact
+def backoff_ends(pod: Pod, view: View) -> int:
+    """The second in which the pod's back-off ends (ns); 0 where it has ended, or there was none.
+
+    Source: pkg/scheduler/backend/queue/backoff_queue.go: getBackoffTime, isPodBackingoff.
+    """
+    waiting = view.memory.get((WAITING, pod.metadata.uid))
+    if waiting is None:
+        return 0
+    end: int = waiting.since + backoff(waiting.attempts)
+    return 0 if end // SECOND < view.now // SECOND else end - end % SECOND
 
 
 @law.fact
