@@ -35,9 +35,8 @@ def steps_of(plan: Plan, *answers: int) -> list[Any]:
         for step in plan.steps:
             writes = step.writes if isinstance(step, Parallel) else (step,)
             done.extend(writes)
-            for write in writes:
-                if isinstance(write, Patch | Delete):
-                    outcomes.append(Outcome(request=write, code=codes.pop(0) if codes else 200))
+            asked = [write for write in writes if isinstance(write, Patch | Delete)]
+            outcomes.extend(Outcome(request=write, code=codes.pop(0) if codes else 200) for write in asked)
         if plan.then is None:
             assert plan.requeue_after and plan.periodic
             return done
