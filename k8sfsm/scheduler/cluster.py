@@ -25,6 +25,8 @@ from k8sfsm.view import View
 
 ASSUMED: Final = "assumed"
 """Memory: (ASSUMED, pod uid) -> node name, from the decision until the bound pod is seen."""
+NOMINATED: Final = "nominated"
+"""Memory: pod uid -> the node to which preemption has nominated it ("": to none), until its status says the same."""
 _ZONES: Final = ("topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone")
 _REGIONS: Final = ("topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/region")
 ANY_ADDRESS: Final = "0.0.0.0"
@@ -36,6 +38,11 @@ HostPort = tuple[str, str, int]
 def is_terminal(pod: Pod) -> bool:
     """Phase Succeeded or Failed: the scheduler's informer does not show the pod any more."""
     return pod.status.phase in ("Succeeded", "Failed")
+
+
+def priority_of(pod: Pod) -> int:
+    """The pod's priority; 0 where it has none."""
+    return pod.spec.priority or 0
 
 
 def zone_of(node: Node) -> str:
@@ -148,9 +155,14 @@ class NodeInfo:
 class Cluster:
     """The scheduler's snapshot for one decision."""
 
-    def __init__(self, view: View, infos: Sequence[NodeInfo]) -> None:
+    def __init__(self, view: View, infos: Iterable[NodeInfo]) -> None:
         self.view = view
-        self.infos = tuple(infos)
+        self._given = infos
+
+    @cached_property
+    def infos(self) -> tuple[NodeInfo, ...]:
+        """The nodes in the scheduler's order."""
+        return tuple(self._given)
 
     @classmethod
     def of(cls, view: View) -> Cluster:
@@ -184,7 +196,7 @@ class Cluster:
 
     def changed(self, info: NodeInfo) -> Cluster:
         """The same cluster with another content of one node."""
-        return Cluster(self.view, [info if each.name == info.name else each for each in self.infos])
+        return Cluster(self.view, (info if each.name == info.name else each for each in self.infos))
 
 
 def assumed_in(memory: Mapping[Any, Any]) -> dict[str, str]:
@@ -201,6 +213,24 @@ def placed_pods(view: View) -> Iterator[tuple[Pod, str]]:
         node = pod.spec.node_name or assumed.get(pod.metadata.uid, "")
         if node:
             yield pod, node
+
+
+def nomination_of(pod: Pod, memory: Mapping[Any, Any]) -> str:
+    """The node that preemption keeps for the pod; "" where there is none."""
+    known: Mapping[str, str] = memory.get(NOMINATED) or {}
+    return known.get(pod.metadata.uid, pod.status.nominated_node_name)
+
+
+def nominated_pods(view: View, incoming: Pod) -> dict[str, list[Pod]]:
+    """Other pods that are nominated, and neither bound nor assumed, by node."""
+    found: dict[str, list[Pod]] = {}
+    for pod in view.list("Pod"):
+        node = nomination_of(pod, view.memory)
+        if not node or pod.spec.node_name or pod.metadata.uid == incoming.metadata.uid or is_terminal(pod):
+            continue
+        if (ASSUMED, pod.metadata.uid) not in view.memory:
+            found.setdefault(node, []).append(pod)
+    return found
 
 
 def counted_resources(request: PodRequest) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from k8sfsm.kinds.pod_resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS, PodRequest, scheduler_request
 from k8sfsm.objects import Container, Pod, controller_of
-from k8sfsm.scheduler.cluster import Cluster, NodeInfo, has_pod_affinity, host_ports
+from k8sfsm.scheduler.cluster import NOMINATED, Cluster, NodeInfo, has_pod_affinity, host_ports
 from k8sfsm.scheduler.filters import Wanted, judge
 from k8sfsm.scheduler.ledger import Group, IntArray, Ints, Ledger
 from k8sfsm.scheduler.node_selector import names_asked_for, preferred_error
@@ -324,7 +324,7 @@ class Cache:
         """
         self.advance(view)
         ledger = self.ledger
-        if ledger.nominated or not ledger.nodes:
+        if ledger.nominated or NOMINATED in view.memory or not ledger.nodes:
             return None
         signature = self._signature(view, pod)
         if not signature.usable or not signature.untouched_by_others(ledger, view):

@@ -12,8 +12,8 @@ from typing import Final
 from attrs import field
 
 from k8sfsm.objects import Pod
-from k8sfsm.scheduler.cluster import Cluster, NodeInfo
-from k8sfsm.scheduler.filters import UNRESOLVABLE, UNSCHEDULABLE, Refusal, Wanted, judge
+from k8sfsm.scheduler.cluster import Cluster, NodeInfo, nominated_pods, priority_of
+from k8sfsm.scheduler.filters import UNRESOLVABLE, Refusal, Wanted, judge
 from k8sfsm.scheduler.rules import law
 from k8sfsm.scheduler.scores import rate
 from k8sfsm.value import value
@@ -76,11 +76,6 @@ def fit_error(nodes: int, refusals: Iterable[Refusal], prefilter_message: str = 
     return f"{start} {', '.join(lines)}." if lines else start
 
 
-def priority_of(pod: Pod) -> int:
-    """The pod's priority; 0 where it has none."""
-    return pod.spec.priority or 0
-
-
 class Search:
     """The search for nodes that can take one pod."""
 
@@ -89,31 +84,30 @@ class Search:
         self.cluster = cluster
         self.wanted = Wanted(pod, cluster)
         self.refusals: dict[str, Refusal] = {}
-        self.nominated = self._nominated_pods()
-
-    def _nominated_pods(self) -> dict[str, list[Pod]]:
-        """Pods of at least this priority that have room reserved by preemption, by node."""
-        found: dict[str, list[Pod]] = {}
-        for each in self.cluster.view.list("Pod"):
-            node = each.status.nominated_node_name
-            if not node or each.spec.node_name or each.metadata.uid == self.pod.metadata.uid:
-                continue
-            if priority_of(each) >= priority_of(self.pod):
-                found.setdefault(node, []).append(each)
-        return found
+        self.nominated = {
+            node: [each for each in pods if priority_of(each) >= priority_of(pod)]
+            for node, pods in nominated_pods(cluster.view, pod).items()
+        }
 
     def refusal(self, info: NodeInfo) -> Refusal | None:
         """Why the node cannot take the pod: with the pods nominated to it, or without them.
 
         Source: runtime/framework.go: RunFilterPluginsWithNominatedPods.
         """
+        return self._refusal(self.wanted, info)
+
+    def refusal_changed(self, info: NodeInfo) -> Refusal | None:
+        """The same for a node with other pods on it than the cluster shows."""
+        return self._refusal(Wanted(self.pod, self.cluster.changed(info)), info)
+
+    def _refusal(self, wanted: Wanted, info: NodeInfo) -> Refusal | None:
         others = self.nominated.get(info.name, ())
         if others:
             fuller = NodeInfo(info.node, (*info.pods, *others))
             refusal = judge(Wanted(self.pod, self.cluster.changed(fuller)), fuller)
             if refusal is not None:
                 return refusal
-        return judge(self.wanted, info)
+        return judge(wanted, info)
 
     def among(self, infos: Sequence[NodeInfo], start: int) -> list[NodeInfo]:
         """Feasible nodes of `infos`, from `start` on and round, until enough are found."""
@@ -211,8 +205,3 @@ def decide(view: View, pod: Pod, cluster: Cluster | None = None) -> Placement:
         message=placement.message,
         next_start=placement.next_start,
     )
-
-
-def preemption_candidates(placement: Placement) -> tuple[str, ...]:
-    """Nodes where removing pods may help: refused, but not for good."""
-    return tuple(name for name, refusal in placement.refusals.items() if refusal.code == UNSCHEDULABLE)

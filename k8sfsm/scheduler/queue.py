@@ -2,8 +2,8 @@
 
 Memory: (WAITING, pod uid) -> Waiting, and WAITING -> True from the first one on. A pod in it is in Kubernetes'
 unschedulable pool; it is tried again when a change in the cluster may make a plugin that refused it think otherwise.
-The back-off queue holds no pod back in an idle scheduler (SchedulerPopFromBackoffQ), so a pod that is woken is queued
-at once.
+The back-off queue holds no pod back in an idle scheduler (SchedulerPopFromBackoffQ): pods that one change wakes are
+queued at once, those first that do not back off any more.
 Source: pkg/scheduler/backend/queue/scheduling_queue.go: isPodWorthRequeuing; plugins/*: EventsToRegister.
 """
 
@@ -19,10 +19,10 @@ from k8sfsm.objects import Node, Pod, evolve
 from k8sfsm.request import Key
 from k8sfsm.scheduler.cluster import Cluster, NodeInfo, allocatable, counted_resources, is_terminal
 from k8sfsm.scheduler.filters import Candidate, Wanted, cordoned, node_matches, shortages, untolerated_taint
-from k8sfsm.scheduler.plain import priority_of
 from k8sfsm.scheduler.rules import PROFILE, law
 from k8sfsm.view import Change, View
 
+SECOND: Final = 1_000_000_000
 WAITING: Final = "waiting"
 Event: TypeAlias = Literal[
     "pod-placed", "pod-relabelled", "pod-gone", "node-added", "node-changed", "node-gone", "other"
@@ -150,12 +150,13 @@ def pods_that_may_fit_now(change: Change, view: View) -> Iterable[Key]:
     happened = event_of(change)
     if happened == "other":
         return
-    for waiting in waiting_in(view.memory):
-        pod = view.get(*waiting.key)
-        if isinstance(pod, Pod) and any(
-            law.decide("wake", Wake(pod, plugin, change, happened, view)).outputs["wake"] for plugin in waiting.plugins
-        ):
-            yield waiting.key
+    known = {waiting.key: waiting for waiting in waiting_in(view.memory)}
+    pods = [pod for pod in (view.get(*key) for key in known) if isinstance(pod, Pod)]
+    for pod in law.order("queue-order", pods, view):
+        key = ("Pod", pod.metadata.namespace, pod.metadata.name)
+        wakes = (Wake(pod, plugin, change, happened, view) for plugin in known[key].plugins)
+        if any(law.decide("wake", wake).outputs["wake"] for wake in wakes):
+            yield key
 
 
 @law.key
@@ -175,10 +176,23 @@ def no_pods(change: Change, view: View) -> Iterable[Key]:
     return ()
 
 
+def backoff(attempts: int) -> int:
+    """How long a pod backs off after so many attempts in vain (ns; backoff_queue.go: calculateBackoffDuration)."""
+    shortest, longest = law.constant("scheduler_backoff_initial"), law.constant("scheduler_backoff_max")
+    return int(min(shortest << min(attempts - 1, 62), longest)) * SECOND
+
+
 @law.fact
-def pod_priority(pod: Pod) -> int:
-    """The pod's priority; 0 where it has none."""
-    return priority_of(pod)
+def backoff_ends(pod: Pod, view: View) -> int:
+    """The second in which the pod's back-off ends (ns); 0 where it has ended, or there was none.
+
+    Source: pkg/scheduler/backend/queue/backoff_queue.go: getBackoffTime, isPodBackingoff.
+    """
+    waiting = view.memory.get((WAITING, pod.metadata.uid))
+    if waiting is None:
+        return 0
+    end: int = waiting.since + backoff(waiting.attempts)
+    return 0 if end // SECOND < view.now // SECOND else end - end % SECOND
 
 
 @law.fact

@@ -10,14 +10,16 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeAlias
 
 from k8sfsm.lazy import lazy
-from k8sfsm.objects import Pod, PodCondition, to_json
+from k8sfsm.objects import Pod, PodCondition, evolve, to_json
 from k8sfsm.request import Bind, Key, Outcome, Patch, Plan, Record, Remember
-from k8sfsm.scheduler.cluster import ASSUMED, Cluster, is_terminal
+from k8sfsm.scheduler.cluster import ASSUMED, NOMINATED, Cluster, is_terminal
+from k8sfsm.scheduler.eviction import Evictions, is_evicting, key_of_pod
 from k8sfsm.scheduler.fast import Cache
 from k8sfsm.scheduler.plain import NO_NODES, START, Placement, decide
-from k8sfsm.scheduler.preemption import preemption_message
+from k8sfsm.scheduler.preemption import Preemption, Verdict, preempt
 from k8sfsm.scheduler.queue import WAITING, Waiting
 from k8sfsm.scheduler.rules import NAME, PROFILE, law
+from k8sfsm.scheduler.victims import Candidate
 from k8sfsm.table import Decision
 from k8sfsm.value import value
 from k8sfsm.view import Change, View
@@ -76,8 +78,20 @@ def is_assumed(turn: Turn) -> bool:
 
 @law.fact
 def is_gated(turn: Turn) -> bool:
+    """A plugin keeps the pod out of the queue."""
+    return law.decide("pre-enqueue", turn).outputs["gate"] is not None
+
+
+@law.fact
+def has_gates(turn: Turn) -> bool:
     """The pod has scheduling gates."""
     return turn.pod is not None and bool(turn.pod.spec.scheduling_gates)
+
+
+@law.fact
+def eviction_under_way(turn: Turn) -> bool:
+    """The pod is removing others, and the deletion of the last one does not show yet."""
+    return turn.pod is not None and is_evicting(turn.view, turn.pod)
 
 
 @law.fact
@@ -91,6 +105,10 @@ def record_skipped(turn: Turn, _decision: Decision) -> Iterable[Record]:
     """Say that a pod under deletion is not placed."""
     namespace, name = turn.key[1:]
     yield _failure(turn.pod, f"skip schedule deleting pod: {namespace}/{name}")
+
+
+def _first_candidate(best: tuple[Candidate, ...]) -> Candidate:
+    return best[0]
 
 
 class Attempt:
@@ -107,6 +125,8 @@ class Attempt:
         self.host = host
         self.cluster = cluster
         self.answer: Outcome | None = None
+        self.evicts = False
+        self.pick: Callable[[tuple[Candidate, ...]], Candidate] = _first_candidate
 
     @lazy
     def failure(self) -> str:
@@ -116,8 +136,24 @@ class Attempt:
         message = self.placement.message
         if message == NO_NODES:
             return message
-        second = preemption_message(self.pod, self.cluster or Cluster.of(self.view), self.placement)
+        second = self.preemption.message
         return f"{message} {second}" if second else message
+
+    @lazy
+    def preemption(self) -> Preemption:
+        """What preemption finds. Ask only where nodes were found wanting."""
+        return preempt(self.pod, self.cluster or Cluster.of(self.view), self.placement)
+
+    @lazy
+    def nominee(self) -> Candidate:
+        """The node on which pods are removed: one of those where that does the least harm."""
+        return self.pick(self.preemption.best)
+
+    @lazy
+    def nomination(self) -> str | None:
+        """The node that is kept for the pod from now on ("": none); None: as before."""
+        outcome = law.decide("nomination", self).outputs["nomination"]
+        return {"kept": None, "withdrawn": ""}.get(outcome, self.nominee.node if outcome == "given" else None)
 
     @lazy
     def condition(self) -> PodCondition:
@@ -141,9 +177,25 @@ def feasible_nodes(attempt: Attempt) -> int:
 
 
 @law.fact
-def condition_told(attempt: Attempt) -> bool:
-    """The pod's status says all that there is to say already."""
-    return attempt.condition in attempt.pod.status.conditions and not attempt.pod.status.nominated_node_name
+def preemption_verdict(attempt: Attempt) -> Verdict:
+    """How preemption ended."""
+    if attempt.answer is not None:
+        return "error"
+    return "no-nodes" if attempt.placement.message == NO_NODES else attempt.preemption.verdict
+
+
+@law.fact
+def victims_found(attempt: Attempt) -> bool:
+    """Preemption has found pods to remove; not asked where a node is feasible."""
+    return not attempt.placement.feasible and preemption_verdict(attempt) == "found"
+
+
+@law.fact
+def status_told(attempt: Attempt) -> bool:
+    """The pod's status says all that there is to say already; not asked where a node is feasible."""
+    if attempt.placement.feasible or attempt.condition not in attempt.pod.status.conditions:
+        return False
+    return attempt.nomination in (None, attempt.pod.status.nominated_node_name)
 
 
 @law.fact
@@ -156,11 +208,6 @@ def _failure(pod: Any, message: str) -> Record:
     text = message.encode()
     note = message if len(text) <= NOTE_LIMIT else text[: NOTE_LIMIT - 4].decode(errors="ignore") + " ..."
     return Record(regarding=pod, type="Warning", reason="FailedScheduling", message=note)
-
-
-def key_of_pod(pod: Pod) -> Key:
-    """The pod's key."""
-    return ("Pod", pod.metadata.namespace, pod.metadata.name)
 
 
 @law.action
@@ -216,6 +263,22 @@ def wait(attempt: Attempt, _decision: Decision) -> Iterable[Remember]:
 
 
 @law.action
+def nominate(attempt: Attempt, _decision: Decision) -> Iterable[Remember]:
+    """Keep the nominated node for the pod at once, before its status says so."""
+    nomination, uid = attempt.nomination, attempt.pod.metadata.uid
+    known: dict[str, str] = dict(attempt.view.memory.get(NOMINATED) or {})
+    if nomination is not None and nomination != known.get(uid, attempt.pod.status.nominated_node_name):
+        yield Remember(key=NOMINATED, value={**known, uid: nomination})
+
+
+@law.action
+def begin_evictions(attempt: Attempt, _decision: Decision) -> Iterable[Remember]:
+    """Let the removal of the victims go on behind the scheduler's back."""
+    attempt.evicts = True
+    return ()
+
+
+@law.action
 def record_failure(attempt: Attempt, _decision: Decision) -> Iterable[Record]:
     """Say why the pod could not be placed."""
     yield _failure(attempt.pod, attempt.failure)
@@ -225,8 +288,8 @@ def record_failure(attempt: Attempt, _decision: Decision) -> Iterable[Record]:
 def report_failure(attempt: Attempt, _decision: Decision) -> Iterable[Patch]:
     """Write the condition PodScheduled=False, and withdraw a nomination."""
     status: dict[str, Any] = {"conditions": [to_json(attempt.condition)]}
-    if attempt.pod.status.nominated_node_name:
-        status["nominatedNodeName"] = None
+    if attempt.nomination is not None and attempt.nomination != attempt.pod.status.nominated_node_name:
+        status["nominatedNodeName"] = attempt.nomination or None
     pod = attempt.pod
     yield Patch(
         key=key_of_pod(pod),
@@ -235,6 +298,15 @@ def report_failure(attempt: Attempt, _decision: Decision) -> Iterable[Patch]:
         subresource="status",
         body={"metadata": {"uid": pod.metadata.uid}, "status": status},
     )
+
+
+def _nomination_seen(pod: Pod, over: bool, view: View) -> Iterable[Remember]:
+    """Forget a nomination that the pod's status shows now, or that has come to an end."""
+    known: dict[str, str] = dict(view.memory[NOMINATED])
+    uid = pod.metadata.uid
+    if uid in known and (over or known[uid] == pod.status.nominated_node_name):
+        del known[uid]
+        yield Remember(key=NOMINATED, value=known or None)
 
 
 class Scheduler:
@@ -263,13 +335,18 @@ class Scheduler:
             return Plan(steps=law.perform(admission, turn))
         assert turn.pod is not None
         attempt = self._attempt(view, turn.pod)
+        attempt.pick = lambda best: self._sacrificed(view, best, attempt.pod)
         if attempt.host and self.cache is not None:
             self.cache.expect(turn.pod)
         decision = law.decide("outcome", attempt)
         steps = law.perform(decision, attempt)
         if attempt.host:
             return Plan(steps=steps, then=lambda outcomes: self._bound(attempt, outcomes), detached=True)
-        return Plan(steps=steps, requeue_after=law.constant("scheduler_unschedulable_flush") * SECOND, periodic=True)
+        last = Plan(requeue_after=law.constant("scheduler_unschedulable_flush") * SECOND, periodic=True)
+        if not attempt.evicts:
+            return evolve(last, steps=steps)
+        evictions = Evictions(view, turn.pod, attempt.nominee, last)
+        return Plan(steps=steps, then=lambda _: evictions.start(), detached=True)
 
     def _attempt(self, view: View, pod: Pod) -> Attempt:
         if self.cache is not None:
@@ -287,6 +364,11 @@ class Scheduler:
             return view.choose_node(best, key_of_pod(pod))
         return self.choose(best, pod)
 
+    def _sacrificed(self, view: View, best: tuple[Candidate, ...], pod: Pod) -> Candidate:
+        """One of the candidates that do the least harm."""
+        node = self._choice(view, tuple(each.node for each in best), pod)
+        return next(each for each in best if each.node == node)
+
     def _bound(self, attempt: Attempt, outcomes: tuple[Outcome, ...]) -> Plan:
         """How to go on when the API server has answered."""
         attempt.answer = outcomes[-1]
@@ -301,6 +383,8 @@ class Scheduler:
         pod = change.new
         if not isinstance(pod, Pod):
             return
+        if NOMINATED in view.memory:
+            yield from _nomination_seen(pod, change.type == "DELETED" or bool(pod.spec.node_name), view)
         if change.type != "DELETED" and not pod.spec.node_name:
             return
         uid = pod.metadata.uid

@@ -12,7 +12,13 @@ import pytest
 from k8sfsm.kinds.pod_resources import CPU, MEMORY, NON_MISSING, pod_limits, pod_requests, resource_request
 from k8sfsm.objects import from_json
 from k8sfsm.verify.vectors import same
-from k8sfsm.verify.vectors.scheduler import node_affinity, scheduler_decision, scheduler_num_feasible, toleration_taint
+from k8sfsm.verify.vectors.scheduler import (
+    node_affinity,
+    scheduler_decision,
+    scheduler_num_feasible,
+    scheduler_preemption,
+    toleration_taint,
+)
 
 DATA = Path(__file__).parent.parent / "data" / "scheduler"
 
@@ -22,7 +28,9 @@ def cases(name: str) -> list[dict[str, Any]]:
         return [json.loads(line) for line in lines]
 
 
-@pytest.mark.parametrize("adapter", [node_affinity, scheduler_decision, scheduler_num_feasible, toleration_taint])
+@pytest.mark.parametrize(
+    "adapter", [node_affinity, scheduler_decision, scheduler_num_feasible, scheduler_preemption, toleration_taint]
+)
 def test_vectors(adapter: Any) -> None:
     for case in cases(adapter.__name__):
         assert same(case["out"], adapter(case["in"])), case["in"]

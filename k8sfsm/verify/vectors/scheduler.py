@@ -20,14 +20,22 @@ from k8sfsm.objects import (
     part_from_json,
     to_json,
 )
+from k8sfsm.scheduler.cluster import Cluster
 from k8sfsm.scheduler.filters import Refusal
 from k8sfsm.scheduler.node_selector import match_required, preferred_error, preferred_score
 from k8sfsm.scheduler.plain import Placement, decide, num_feasible_to_find
+from k8sfsm.scheduler.preemption import NO_CLAIMS_TO_FREE, potential_nodes, preempt
 from k8sfsm.scheduler.tolerations import first_untolerated, tolerates
 from k8sfsm.verify.vectors import target
 from k8sfsm.view import View
 
-_KINDS = {"nodes": "Node", "pods": "Pod", "services": "Service", "namespaces": "Namespace"}
+_KINDS = {
+    "nodes": "Node",
+    "pods": "Pod",
+    "services": "Service",
+    "namespaces": "Namespace",
+    "podDisruptionBudgets": "PodDisruptionBudget",
+}
 
 
 @target("scheduler_num_feasible")
@@ -134,3 +142,29 @@ def cgroup_cpu(given: dict[str, Any]) -> Any:
     milli = given["milliCPU"]
     period = law.constant("cpu_quota_period")
     return {"shares": cpu_shares(milli), "quotaUs": cpu_quota(milli, period), "periodUs": period}
+
+
+@target("scheduler_preemption")
+def scheduler_preemption(given: dict[str, Any]) -> Any:
+    """default_preemption.go: PodEligibleToPreemptOthers; preemption.go: DryRunPreemption, SelectCandidate."""
+    pod = from_json(given["pod"])
+    view = View.of(cluster_objects(given))
+    cluster = Cluster.of(view)
+    placement = decide(view, pod, cluster)
+    found = preempt(pod, cluster, placement)
+    message = found.message.removeprefix(f"{NO_CLAIMS_TO_FREE}, ")
+    return {
+        "eligible": not found.ineligible,
+        "ineligibleReason": found.ineligible,
+        "fitError": placement.message,
+        "potentialNodes": [] if found.ineligible else sorted(potential_nodes(placement)),
+        "candidates": {
+            each.node: {
+                "victims": [victim.metadata.name for victim in each.victims],
+                "numPDBViolations": each.violations,
+            }
+            for each in found.candidates
+        },
+        "bestNodes": sorted(each.node for each in found.best),
+        "postFilterMessage": None if found.ineligible or found.candidates else message,
+    }
