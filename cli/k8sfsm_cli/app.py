@@ -14,6 +14,8 @@ from k8sfsm import __version__
 COMMANDS = {
     "run": ("k8sfsm_cli.run", "run"),
     "replay": ("k8sfsm_cli.replay", "replay"),
+    "check": ("k8sfsm_cli.check", "check"),
+    "explain": ("k8sfsm_cli.explain", "explain"),
     "vectors": ("k8sfsm_cli.vectors", "vectors"),
     "spec": ("k8sfsm_cli.spec", "spec"),
     "trace": ("k8sfsm_cli.trace", "trace"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final
 
@@ -230,8 +230,7 @@ def _list_all(past: Past, actor: Any) -> None:
             continue
         change = Change(store.revision, "ADDED", key, None, obj, 0)
         for found in watch.keys(change, past.view(actor, past.moments[-1], 0)):
-            past_key = found[0] if len(found) == 2 else found
-            actor.woken.setdefault(past_key, __import__("collections").deque([store.revision], maxlen=64))
+            actor.woken.setdefault(found[0] if len(found) == 2 else found, deque([store.revision], maxlen=64))
 
 
 def _unexplained(write: RecordedWrite, why: Nearest) -> Found:
