@@ -18,7 +18,9 @@ _SHOWN = 3
 
 @click.command()
 @click.argument("paths", type=click.Path(path_type=Path), nargs=-1, required=True)
-@click.option("--format", "form", type=click.Choice(FORMATS), help="Format of the input; told by its content otherwise.")
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), help="Format of the input; told by its content otherwise."
+)
 @click.option("--namespace", "-n", default="", help="Only the part that concerns this namespace.")
 @click.option("--actors", default="", help="Only the writes of these actors, separated by commas, need explanations.")
 @click.option("-o", "output", type=click.Choice(["text", "json"]), default="text", help="Form of the report.")

@@ -21,7 +21,9 @@ from k8sfsm.verify.check.check import Judged, check
 @click.option("--format", "form", type=click.Choice(FORMATS), help="Format of PATH; told by its content otherwise.")
 @click.option("--at", "at", default="", help="As it was at a time (RFC 3339) or resourceVersion; else at the end.")
 @click.option("--field", "field", default="", help="Why this field is as it is: status.readyReplicas.")
-@click.option("-o", "output", type=click.Choice(["text", "json", "mermaid"]), default="text", help="Form of the answer.")
+@click.option(
+    "-o", "output", type=click.Choice(["text", "json", "mermaid"]), default="text", help="Form of the answer."
+)
 def explain(path: Path, obj: str, form: Any, at: str, field: str, output: str) -> None:
     """Explain OBJECT (KIND/NAME or KIND/NAMESPACE/NAME) in PATH: what led to it, and what it caused."""
     chains = Chains(check(read_history(path, format=form)))
@@ -46,7 +48,9 @@ def _key(chains: Chains, obj: str) -> Key:
     if len(parts) == 3:
         found = [key for key in found if key[1] == parts[1]]
     if len(parts) not in (2, 3) or not found:
-        raise click.UsageError(f"no object '{obj}' was written in this history, expected KIND/NAME or KIND/NAMESPACE/NAME")
+        raise click.UsageError(
+            f"no object '{obj}' was written in this history, expected KIND/NAME or KIND/NAMESPACE/NAME"
+        )
     if len(found) > 1:
         raise click.UsageError(f"'{obj}' is in several namespaces, expected KIND/NAMESPACE/NAME")
     return found[0]

@@ -19,7 +19,7 @@ from k8sfsm.store import Change, Store
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.trace.integrity import check_integrity
 from k8sfsm.verify.check.course import Course
-from k8sfsm.verify.check.explaining import Explaining, Explanation, Nearest
+from k8sfsm.verify.check.explaining import Explaining, Explanation, Nearest, apart
 from k8sfsm.verify.check.judging import Request, law
 from k8sfsm.verify.check.past import SECOND, Past
 from k8sfsm.verify.invariants import check_safety, check_transition
@@ -164,7 +164,9 @@ class _Check:
         if write.type == "DELETED" and old is None:
             return
         gone = write.type == "DELETED"
-        checked = self.machines.check(old, None if gone else obj, write.actor, write.time) if not write.trimmed else None
+        checked = (
+            self.machines.check(old, None if gone else obj, write.actor, write.time) if not write.trimmed else None
+        )
         for each in checked.illegal if checked is not None else ():
             what = str(each)
             self.report.illegal.append(
@@ -275,7 +277,7 @@ class _Kubelets:
             return ""
         recorded, ours = (to_json(obj).get("status") for obj in (write.new.typed, line.after))
         for path, left, right in differences("Pod", {"status": recorded}, {"status": ours}, by=law):
-            return f"{path}: recorded {left!r}, the rule orders {right!r}"
+            return apart("Pod", path, left, right)
         return ""
 
 

@@ -182,7 +182,6 @@ class Explaining:
                 cause = next((each for each in reversed(woken) if each <= course.seen), 0)
                 follow = Course(course.key, course.seen, course.run, course.remembered)
                 found = Explanation(why.rule, dict(why.facts), course.key, course.seen, cause, follow)
-                object.__setattr__(found, "facts", dict(why.facts))
                 self._answer = answer.outcome
                 return found
             nearest = Nearest(why.rule, dict(why.facts), differs)
@@ -227,8 +226,15 @@ def _apart(writes: Sequence[RecordedWrite], answer: Any) -> str:
             continue
         recorded, ordered = to_json(write.new.typed), to_json(change.new)
         for path, left, right in differences(write.key[0], recorded, ordered, by=law):
-            return f"{path}: recorded {left!r}, the rule orders {right!r}"
+            return apart(write.key[0], path, left, right)
     return ""
+
+
+def apart(kind: str, path: str, recorded: Any, ordered: Any) -> str:
+    """A difference in words; values that may be secret are not shown."""
+    if kind == "Secret" or ".env" in path or "token" in path.lower():
+        return f"{path}: recorded and ordered values differ (not shown)"
+    return f"{path}: recorded {recorded!r}, the rule orders {ordered!r}"
 
 
 def _nearer(known: Nearest, other: Nearest) -> Nearest:
