@@ -44,7 +44,7 @@ def explain(path: Path, obj: str, form: Any, at: str, field: str, output: str) -
 
 def _key(chains: Chains, obj: str) -> Key:
     parts = obj.split("/")
-    found = [key for key in chains.keys() if key[0].lower() == parts[0].lower() and key[2] == parts[-1]]
+    found = [key for key in chains.objects() if key[0].lower() == parts[0].lower() and key[2] == parts[-1]]
     if len(parts) == 3:
         found = [key for key in found if key[1] == parts[1]]
     if len(parts) not in (2, 3) or not found:

@@ -41,7 +41,7 @@ class Chains:
         """The requests that changed an object, in order."""
         return tuple(each for each in self._judged if each.revisions and each.write.key == key)
 
-    def keys(self) -> tuple[Key, ...]:
+    def objects(self) -> tuple[Key, ...]:
         """All objects that were written, in order of first appearance."""
         return tuple(dict.fromkeys(each.write.key for each in self._judged if each.revisions))
 

@@ -10,7 +10,7 @@ from attrs import define, frozen
 from k8sfsm.apiserver import ApiServer, Sender
 from k8sfsm.law import LawError
 from k8sfsm.objects import to_json
-from k8sfsm.request import Key, Outcome, Why, Write
+from k8sfsm.request import Key, Outcome, Why
 from k8sfsm.store import Change
 from k8sfsm.trace.history import RecordedWrite
 from k8sfsm.verify.check.course import Course

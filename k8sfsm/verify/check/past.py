@@ -91,7 +91,7 @@ class Past:
 
     def view(self, actor: Actor, moment: Moment, now: int, behind: dict[str, Moment] | None = None) -> View:
         """What an actor saw when it had seen all up to a moment; of the kinds in `behind`, up to an earlier one."""
-        snapshots = Map({kind: moment.snapshot for kind in actor.kinds})
+        snapshots = Map(dict.fromkeys(actor.kinds, moment.snapshot))
         for kind, earlier in (behind or {}).items():
             snapshots = snapshots.set(kind, earlier.snapshot)
         memory = actor.memory_at(moment.revision)
