@@ -84,7 +84,7 @@ class Chains:
             if each.revisions and each.write.uid == link.write.uid and each.write.actor != "kubelet"
             and each.write.time <= at and each is not link
         ]  # fmt: skip
-        fact, write = (facts or [None])[-1], (heard or [None])[-1]
+        fact, write = facts[-1] if facts else None, heard[-1] if heard else None
         if fact is None or (write is not None and write.write.time > fact.time):
             return write
         return fact
@@ -98,7 +98,7 @@ class Chains:
             if each.revisions and each.write.uid == fact.uid and each.write.actor != "kubelet"
             and each.write.time < fact.time and fact.uid
         ]  # fmt: skip
-        before, write = (earlier or [None])[-1], (writes or [None])[-1]
+        before, write = earlier[-1] if earlier else None, writes[-1] if writes else None
         if before is None or (write is not None and write.write.time > before.time):
             return write
         return before
