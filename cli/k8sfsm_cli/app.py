@@ -15,6 +15,8 @@ COMMANDS = {
     "run": ("k8sfsm_cli.run", "run"),
     "replay": ("k8sfsm_cli.replay", "replay"),
     "dns": ("k8sfsm_cli.dns", "dns"),
+    "check": ("k8sfsm_cli.check", "check"),
+    "explain": ("k8sfsm_cli.explain", "explain"),
     "vectors": ("k8sfsm_cli.vectors", "vectors"),
     "spec": ("k8sfsm_cli.spec", "spec"),
     "trace": ("k8sfsm_cli.trace", "trace"),

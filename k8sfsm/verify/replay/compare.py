@@ -291,23 +291,26 @@ def compare_final(
 
 
 def differences(
-    kind: str, recorded: Any, predicted: Any, path: str = "", general: str = ""
+    kind: str, recorded: Any, predicted: Any, path: str = "", general: str = "", *, by: Law = law
 ) -> Iterator[tuple[str, Any, Any]]:
-    """The fields in which two objects of a kind differ: (path, recorded, predicted). `general`: without positions."""
+    """The fields in which two objects of a kind differ: (path, recorded, predicted). `general`: without positions.
+
+    `by`: the law whose table `field` says how each field is compared.
+    """
     if isinstance(recorded, Mapping | None) and isinstance(predicted, Mapping | None) and recorded != predicted:
         recorded, predicted = recorded or {}, predicted or {}
         for name in sorted(recorded.keys() | predicted.keys()):
             inner, wide = _joined(path, name), _joined(general, name)
-            yield from differences(kind, recorded.get(name), predicted.get(name), inner, wide)
+            yield from differences(kind, recorded.get(name), predicted.get(name), inner, wide, by=by)
     elif isinstance(recorded, list) and isinstance(predicted, list) and len(recorded) == len(predicted):
-        comparison = _comparison(kind, general)
+        comparison = _comparison(by, kind, general)
         if comparison == "ignored":
             return
         if comparison == "as-a-set":
             recorded, predicted = sorted(recorded, key=_text), sorted(predicted, key=_text)
         for position, (left, right) in enumerate(zip(recorded, predicted, strict=True)):
-            yield from differences(kind, left, right, f"{path}[{position}]", f"{general}[]")
-    elif recorded != predicted and not _empty(recorded, predicted) and _differ(kind, general, recorded, predicted):
+            yield from differences(kind, left, right, f"{path}[{position}]", f"{general}[]", by=by)
+    elif recorded != predicted and not _empty(recorded, predicted) and _differ(by, kind, general, recorded, predicted):
         yield path, recorded, predicted
 
 
@@ -319,9 +322,9 @@ def _empty(*values: Any) -> bool:
     return all(value in (None, "", [], {}) for value in values)
 
 
-def _comparison(kind: str, path: str, recorded: Any = None, predicted: Any = None) -> str:
+def _comparison(by: Law, kind: str, path: str, recorded: Any = None, predicted: Any = None) -> str:
     """How a field is compared: equal, close, ignored or as-a-set."""
-    return str(law.decide("field", FieldPair(kind, path, recorded, predicted)).outputs["comparison"])
+    return str(by.decide("field", FieldPair(kind, path, recorded, predicted)).outputs["comparison"])
 
 
 def _text(value: Any) -> str:
@@ -329,8 +332,8 @@ def _text(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-def _differ(kind: str, path: str, recorded: Any, predicted: Any) -> bool:
-    comparison = _comparison(kind, path, recorded, predicted)
+def _differ(by: Law, kind: str, path: str, recorded: Any, predicted: Any) -> bool:
+    comparison = _comparison(by, kind, path, recorded, predicted)
     if comparison != "close":
         return bool(comparison == "equal")
     apart = abs((time_of(recorded) or 0) - (time_of(predicted) or 0))

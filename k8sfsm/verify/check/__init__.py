@@ -1,0 +1,1 @@
+"""Judges a recorded history write by write: legal, explained by a rule, keeping every invariant."""

@@ -1,0 +1,73 @@
+"""A plan that a component is carrying out, followed along the requests that were recorded."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from attrs import evolve, frozen
+
+from k8sfsm.engine.run import Batch, Run
+from k8sfsm.request import Call, Key, Look, Outcome, Parallel, Plan, Record, Remember, Write
+
+_UNANSWERED: Final = (Remember, Record, Call, Look)
+_PHASES: Final = 400
+"""More continuations than any plan has without a write."""
+
+
+@frozen
+class Course:
+    """A plan on its way, waiting for the answer to its next write. `seen`: the revision of the view it was made of."""
+
+    key: Key
+    seen: int
+    run: Run
+    remembered: tuple[Remember, ...] = ()
+    """What it remembered since its last write."""
+
+    @classmethod
+    def of(cls, key: Key, seen: int, plan: Plan) -> Course | None:
+        """A plan from its start to its first write; None where it has none."""
+        return _advanced(cls(key, seen, Run.of(key, 0, plan)))
+
+    @property
+    def next_writes(self) -> tuple[Write, ...]:
+        """The writes that may be sent next: one, or those of a batch, which go together."""
+        batch = self.run.batch
+        return (self.run.next_write,) if batch is None else batch.waiting[: batch.left]
+
+    def answered(self, outcome: Outcome) -> Course | None:
+        """The course after one of its next writes was answered; None where no write follows."""
+        run = self.run
+        if run.batch is not None:
+            others = list(run.batch.waiting)
+            others.remove(outcome.request)
+            run = evolve(run, batch=evolve(run.batch, waiting=(outcome.request, *others)))
+        run = run.answered(outcome)
+        if run.batch is not None and not run.batch.left:
+            run = evolve(run, batch=None if run.batch.over else run.batch.next())
+        return _advanced(evolve(self, run=run, remembered=()))
+
+
+def _advanced(course: Course) -> Course | None:
+    """Up to the next write. Source of the order: `k8sfsm.engine.perform`."""
+    run, remembered = course.run, list(course.remembered)
+    for _ in range(_PHASES):
+        if run.batch is not None:
+            return evolve(course, run=run, remembered=tuple(remembered))
+        done = 0
+        for step in run.steps:
+            if not isinstance(step, _UNANSWERED):
+                break
+            remembered += [step] if isinstance(step, Remember) else []
+            done += 1
+        left = run.steps[done:]
+        if not left:
+            if run.plan.then is None:
+                return None
+            run = Run.of(run.key, run.cause, run.plan.then(run.outcomes))
+            continue
+        first = left[0]
+        if not isinstance(first, Parallel):
+            return evolve(course, run=evolve(run, steps=left), remembered=tuple(remembered))
+        run = evolve(run, steps=left[1:], batch=Batch.of(first) if first.writes else None)
+    return None

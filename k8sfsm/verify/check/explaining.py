@@ -1,0 +1,244 @@
+"""Is there a rule of its actor that orders exactly this write, on a view that the actor can have had?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from attrs import define, frozen
+
+from k8sfsm.apiserver import ApiServer, Sender
+from k8sfsm.law import LawError
+from k8sfsm.objects import to_json
+from k8sfsm.request import Key, Outcome, Why
+from k8sfsm.store import Change
+from k8sfsm.trace.history import RecordedWrite
+from k8sfsm.verify.check.course import Course
+from k8sfsm.verify.check.judging import law
+from k8sfsm.verify.check.past import Actor, Moment, Past
+from k8sfsm.verify.replay.choices import address_of, named, reconciled
+from k8sfsm.verify.replay.compare import differences
+
+_TRIES: Final = 64
+_IDLE: Final = 16
+_TOKEN: Final = "kube-api-access-"
+
+
+@frozen
+class Told:
+    """What the API server chose for a recorded object: the API server's chance, as it fell."""
+
+    write: RecordedWrite
+
+    def suffix(self, kind: str, namespace: str, base: str) -> str:
+        """The rest of the recorded name, or of its token volume's."""
+        if base == _TOKEN and self.write.new is not None:
+            for volume in (self.write.new.json.get("spec") or {}).get("volumes") or ():
+                if str(volume.get("name", "")).startswith(_TOKEN):
+                    return str(volume["name"])[len(_TOKEN) :]
+        name = self.write.key[2]
+        return name[len(base) :] if name.startswith(base) else name
+
+    def uid(self, key: Key) -> str:
+        """The recorded uid."""
+        return self.write.uid
+
+    def index(self, count: int) -> int:
+        """The first."""
+        return 0
+
+    def recorded(self, purpose: str, key: Key) -> str:
+        """Nothing: Services are the users' own."""
+        return ""
+
+
+@frozen
+class Explanation:
+    """Why a write was made. `cause`: revision of the change that woke the actor; `seen`: that of its view."""
+
+    rule: str
+    facts: dict[str, Any]
+    key: Key
+    seen: int
+    cause: int
+    course: Course | None = None
+
+
+@frozen
+class Nearest:
+    """The order that comes closest to a write that no rule explains."""
+
+    rule: str = ""
+    facts: dict[str, Any] | None = None
+    differs: str = ""
+
+
+@define
+class Explaining:
+    """The search for explanations."""
+
+    past: Past
+    api: ApiServer
+
+    def explain(self, actor: Actor, writes: Sequence[RecordedWrite]) -> Explanation | Nearest:
+        """The rule behind one request, with the changes it made; else the order that comes nearest."""
+        write = writes[0]
+        nearest = Nearest()
+        for course in self._courses(actor, write):
+            for step in self._with_idle(actor, course, write):
+                found = self._fits(actor, step, writes)
+                if isinstance(found, Explanation):
+                    self._follow(actor, found, step)
+                    return found
+                nearest = _nearer(nearest, found)
+        return nearest
+
+    def refused(self, actor: Actor, write: RecordedWrite) -> None:
+        """A request was refused: whoever sent it knows."""
+        for course in self._courses(actor, write):
+            for order in course.next_writes:
+                if address_of(order) == (write.verb, write.subresource, named(write)):
+                    stored = self.past.store.snapshot.get(write.key)
+                    answer = Outcome(
+                        request=order, code=write.code, reason=write.reason, message=write.message, object=stored
+                    )
+                    actor.remember(course.remembered, course.seen)
+                    self._go_on(actor, course, answer)
+                    return
+
+    def _courses(self, actor: Actor, write: RecordedWrite) -> Iterator[Course]:
+        keys = self._keys(actor, write)
+        for key in keys:
+            if key in actor.courses:
+                yield actor.courses[key]
+        for key in keys:
+            yield from self._fresh(actor, key, write)
+
+    def _keys(self, actor: Actor, write: RecordedWrite) -> tuple[Key, ...]:
+        """Keys that the actor can have worked on: those that its watches make of the object, and like ones."""
+        found: list[Key] = [reconciled(write), write.key, ("Namespace", "", write.key[1] or write.key[2])]
+        document = write.new or write.old
+        watch = next((each for each in actor.wiring.watches if each.kind == write.key[0]), None)
+        if document is not None and watch is not None:
+            change = Change(self.past.store.revision, "ADDED", write.key, None, document.typed, write.time)
+            view = self.past.view(actor, self.past.moments[-1], write.time)
+            found = [each[0] if len(each) == 2 else each for each in watch.keys(change, view)] + found
+        return tuple(key for key in dict.fromkeys(found) if key in actor.woken or key in actor.courses)
+
+    def _fresh(self, actor: Actor, key: Key, write: RecordedWrite) -> Iterator[Course]:
+        """New syncs of a key on the views that the actor can have had, the latest first."""
+        moments = list(self.past.earlier(actor.floor.get(key, 0)))
+        relevant = [moments[0]] + [m for m in moments if m.change is not None and m.change.key[0] in actor.kinds]
+        tried = 0
+        for moment, behind in _views(relevant[:_TRIES], actor):
+            for now in (write.received or write.time, moment.at):
+                if now < moment.at and moment is not moments[0]:
+                    continue
+                course = self._sync(actor, key, moment, now, behind)
+                tried += 1
+                if course is not None:
+                    yield course
+                if now == moment.at or tried == 1:
+                    break
+
+    def _sync(
+        self, actor: Actor, key: Key, moment: Moment, now: int, behind: dict[str, Moment] | None
+    ) -> Course | None:
+        view = self.past.view(actor, moment, now, behind)
+        try:
+            return Course.of(key, moment.revision, actor.wiring.controller.reconcile(view, key))
+        except (LawError, ValueError, KeyError, AttributeError):  # such a view cannot have been
+            return None
+
+    def _with_idle(self, actor: Actor, course: Course, write: RecordedWrite) -> Iterator[Course]:
+        """The course, and the same after requests that change nothing: logs need not have them."""
+        for _ in range(_IDLE):
+            yield course
+            order = course.next_writes[0]
+            answer = self.api.handle(self.past.store, order, self._sender(actor), write.time, Told(write))
+            if not answer.outcome.ok or answer.changes:
+                return
+            after = course.answered(answer.outcome)
+            if after is None:
+                return
+            course = Course(after.key, after.seen, after.run, (*course.remembered, *after.remembered))
+
+    def _sender(self, actor: Actor) -> Sender:
+        return actor.wiring.sender
+
+    def _fits(self, actor: Actor, course: Course, writes: Sequence[RecordedWrite]) -> Explanation | Nearest:
+        write = writes[0]
+        nearest = Nearest()
+        for order in course.next_writes:
+            why = order.why or Why(rule=actor.wiring.controller.name)
+            if address_of(order) != (write.verb, write.subresource, named(write)):
+                verb, _, key = address_of(order)
+                nearest = _nearer(nearest, Nearest(why.rule, dict(why.facts), f"it orders {verb} {'/'.join(key)}"))
+                continue
+            answer = self.api.handle(self.past.store, order, self._sender(actor), write.time, Told(write))
+            differs = _apart(writes, answer)
+            if not differs:
+                woken = actor.woken.get(course.key, ())
+                cause = next((each for each in reversed(woken) if each <= course.seen), 0)
+                follow = Course(course.key, course.seen, course.run, course.remembered)
+                found = Explanation(why.rule, dict(why.facts), course.key, course.seen, cause, follow)
+                self._answer = answer.outcome
+                return found
+            nearest = Nearest(why.rule, dict(why.facts), differs)
+        return nearest
+
+    _answer: Any = None
+
+    def _follow(self, actor: Actor, found: Explanation, course: Course) -> None:
+        actor.remember(course.remembered, course.seen)
+        actor.floor[course.key] = max(actor.floor.get(course.key, 0), min(found.seen, course.seen))
+        self._go_on(actor, course, self._answer)
+
+    def _go_on(self, actor: Actor, course: Course, answer: Outcome) -> None:
+        after = course.answered(answer)
+        actor.courses.pop(course.key, None)
+        if after is not None:
+            actor.remember(after.remembered, course.seen)
+            actor.courses[course.key] = Course(after.key, after.seen, after.run)
+
+
+def _views(moments: Sequence[Moment], actor: Actor) -> Iterator[tuple[Moment, dict[str, Moment] | None]]:
+    """All kinds as of one moment; then one kind as of an earlier moment than the others."""
+    for moment in moments:
+        yield moment, None
+    for watch in actor.wiring.watches:
+        for moment in moments[1:]:
+            if moment.change is not None and moments[0] is not moment:
+                yield moments[0], {watch.kind: moment}
+
+
+def _apart(writes: Sequence[RecordedWrite], answer: Any) -> str:
+    """How the answer to an order differs from what was recorded; "" where it does not."""
+    if not answer.outcome.ok:
+        return f"it would be refused: {answer.outcome.message or answer.outcome.reason}"
+    changed = [write for write in writes if write.type is not None]
+    if len(changed) != len(answer.changes):
+        return f"it changes {len(answer.changes)} times, recorded are {len(changed)}"
+    for write, change in zip(changed, answer.changes, strict=True):
+        if (write.key, write.type) != (change.key, change.type):
+            return f"it makes {change.type} {'/'.join(change.key)}"
+        if write.new is None or write.type == "DELETED":
+            continue
+        recorded, ordered = to_json(write.new.typed), to_json(change.new)
+        for path, left, right in differences(write.key[0], recorded, ordered, by=law):
+            return apart(write.key[0], path, left, right)
+    return ""
+
+
+def apart(kind: str, path: str, recorded: Any, ordered: Any) -> str:
+    """A difference in words; values that may be secret are not shown."""
+    if kind == "Secret" or ".env" in path or "token" in path.lower():
+        return f"{path}: recorded and ordered values differ (not shown)"
+    return f"{path}: recorded {recorded!r}, the rule orders {ordered!r}"
+
+
+def _nearer(known: Nearest, other: Nearest) -> Nearest:
+    """The one that says more: an order to the same object says more than one to another."""
+    if not known.rule or (known.differs.startswith("it orders") and not other.differs.startswith("it orders")):
+        return other
+    return known

@@ -1,0 +1,131 @@
+"""The history up to a write, as the components can have seen it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from attrs import define, field, frozen
+from immutables import Map
+
+from k8sfsm.engine.cluster import Component, Wiring
+from k8sfsm.engine.standard import control_plane
+from k8sfsm.engine.wiring import wire
+from k8sfsm.law import constant
+from k8sfsm.request import Key, Remember
+from k8sfsm.scheduler.scheduler import Scheduler
+from k8sfsm.store import Change, Snapshot, Store
+from k8sfsm.verify.check.course import Course
+from k8sfsm.view import View
+
+SECOND: Final = 1_000_000_000
+
+
+@frozen
+class Moment:
+    """The store after a change."""
+
+    revision: int
+    at: int
+    change: Change | None
+    snapshot: Snapshot
+
+
+@define
+class Actor:
+    """What a component's controller can have in mind. `memories`: (revision, memory) within the lag, oldest first."""
+
+    wiring: Wiring
+    kinds: frozenset[str]
+    memories: deque[tuple[int, Map[Any, Any]]] = field(factory=lambda: deque([(0, Map())]))
+    woken: dict[Key, deque[int]] = field(factory=dict)
+    """Key -> revisions of the changes that put it into the queue."""
+    courses: dict[Key, Course] = field(factory=dict)
+    floor: dict[Key, int] = field(factory=dict)
+    """Key -> the revision of the last view that the controller has shown for it."""
+
+    def memory_at(self, revision: int) -> Map[Any, Any]:
+        """The memory when the view was at a revision."""
+        return next((each for seen, each in reversed(self.memories) if seen <= revision), self.memories[0][1])
+
+    def remember(self, steps: tuple[Remember, ...], since: int) -> None:
+        """What a sync on a view of revision `since` noted is known from then on."""
+        if not steps:
+            return
+        at = max((seen for seen, _ in self.memories if seen <= since), default=self.memories[0][0])
+        for position, (seen, memory) in enumerate(self.memories):
+            if seen >= at:
+                self.memories[position] = (seen, _noted(memory, steps))
+
+
+def _noted(memory: Map[Any, Any], steps: tuple[Remember, ...]) -> Map[Any, Any]:
+    for step in steps:
+        if step.value is not None:
+            memory = memory.set(step.key, step.value)
+        elif step.key in memory:
+            memory = memory.delete(step.key)
+    return memory
+
+
+@define
+class Past:
+    """The store, what it was within the lag, and the controllers that watch it."""
+
+    store: Store
+    choose_node: Callable[[tuple[str, ...], Key], str]
+    tie_break: Callable[[Key], int]
+    moments: deque[Moment] = field(factory=deque)
+    actors: dict[str, Actor] = field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.moments.append(Moment(self.store.revision, 0, None, self.store.snapshot))
+        for component in control_plane(scheduler=Scheduler(fast=False)):
+            self._join(component)
+
+    def _join(self, component: Component) -> None:
+        wirings = wire(component)
+        kinds = frozenset(watch.kind for wiring in wirings for watch in wiring.watches)
+        for wiring in wirings:
+            self.actors[wiring.actor] = Actor(wiring, kinds)
+
+    def view(self, actor: Actor, moment: Moment, now: int, behind: dict[str, Moment] | None = None) -> View:
+        """What an actor saw when it had seen all up to a moment; of the kinds in `behind`, up to an earlier one."""
+        snapshots = Map(dict.fromkeys(actor.kinds, moment.snapshot))
+        for kind, earlier in (behind or {}).items():
+            snapshots = snapshots.set(kind, earlier.snapshot)
+        memory = actor.memory_at(moment.revision)
+        return View(now, snapshots, memory, Map(), self.store, self.choose_node, self.tie_break)
+
+    def take(self, store: Store, change: Change) -> None:
+        """A change was committed: everybody hears of it, some time."""
+        self.store = store
+        moment = Moment(change.revision, change.at, change, store.snapshot)
+        self.moments.append(moment)
+        oldest = change.at - constant("check_view_lag") * SECOND
+        while len(self.moments) > 1 and self.moments[1].at < oldest:
+            self.moments.popleft()
+        for actor in self.actors.values():
+            self._notify(actor, change, moment)
+
+    def _notify(self, actor: Actor, change: Change, moment: Moment) -> None:
+        watch = next((each for each in actor.wiring.watches if each.kind == change.key[0]), None)
+        if watch is None:
+            return
+        memory = actor.memories[-1][1]
+        view = View(change.at, moment.snapshot, memory, Map(), self.store, self.choose_node, self.tie_break)
+        if actor.wiring.observe is not None:
+            memory = _noted(memory, tuple(actor.wiring.observe(change, view)))
+        actor.memories.append((change.revision, memory))
+        while len(actor.memories) > 1 and actor.memories[1][0] <= self.moments[0].revision:
+            actor.memories.popleft()
+        for found in watch.keys(change, view):
+            key = found[0] if len(found) == 2 else found
+            actor.woken.setdefault(key, deque(maxlen=64)).append(change.revision)
+
+    def earlier(self, floor: int) -> Iterator[Moment]:
+        """The moments that a view can be of, the latest first."""
+        for moment in reversed(self.moments):
+            if moment.revision < floor:
+                return
+            yield moment
