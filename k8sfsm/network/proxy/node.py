@@ -84,6 +84,12 @@ class Place:
         candidates = (loopback, *self.node.of_family(self.settings.family))
         return tuple(ip for ip in candidates if any(contains(cidr, ip) for cidr in self.port_networks))
 
+    def serves_node_ports(self, ip: str) -> bool:
+        """Whether packets to an address of the node may be for node ports."""
+        if is_loopback(ip) and not self.localhost:
+            return False
+        return ip in self.node_port_ips if self.port_networks else self.node.has(ip)
+
     @lazy
     def localhost(self) -> bool:
         """Whether node ports are served on 127/8 too."""

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 from attrs import frozen
 
+from k8sfsm.law import Count
 from k8sfsm.lazy import lazy
 from k8sfsm.network.proxy.address import Family, family_of, network
 from k8sfsm.network.proxy.rules import law
@@ -136,7 +137,7 @@ def address_family(case: IngressCase) -> bool:
 
 
 @law.fact
-def ranges_given(case: ServiceCase) -> int:
+def ranges_given(case: ServiceCase) -> Count:
     """How many source ranges of the family the Service names."""
     return len(case.ranges)
 
@@ -160,7 +161,7 @@ def service_type(case: ServiceCase) -> str:
 
 
 @law.fact
-def external_addresses(case: ServiceCase) -> int:
+def external_addresses(case: ServiceCase) -> Count:
     """How many externalIPs the Service names, of any family."""
     return len(case.service.spec.external_ips)
 
