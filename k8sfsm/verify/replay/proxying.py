@@ -183,7 +183,9 @@ def _difference(lines: Sequence[str] | None, others: Sequence[str] | None) -> st
     if lines is None:
         return "no such chain"
     only = [line for line in lines if line not in (others or ())]
-    return "; ".join(only) or ("the same rules in another order" if others else "an empty chain")
+    if only or not lines:
+        return "; ".join(only) or "an empty chain"
+    return "the same rules in another order" if sorted(lines) == sorted(others or ()) else "the other rules only"
 
 
 def _chains(tables: Tables, table: str, namespaces: Sequence[str]) -> dict[str, tuple[str, ...]]:
