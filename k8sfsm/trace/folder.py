@@ -236,6 +236,11 @@ def _final(folder: Path) -> dict[Key, Document] | None:
             raise TraceError(place, f"not JSON ({error})", "copy the file again, or delete it") from error
     if not isinstance(value, dict):
         raise TraceError(place, f"expected an object of lists, found {describe(value)}", "copy the file again")
+    return {key: document for key, document in lists_by_resource(place, value).items() if key[0] != "Event"}
+
+
+def lists_by_resource(place: Line, value: Json) -> dict[Key, Document]:
+    """Objects given as lists by resource (`{"pods": [...]}`), whose items need not say their kind. Raises TraceError."""
     objects: dict[Key, Document] = {}
     for resource in value:
         for item in optional(place, value, resource, list, []):
@@ -245,6 +250,5 @@ def _final(folder: Path) -> dict[Key, Document] | None:
             document = Document(
                 {**item, "kind": kind, "apiVersion": item.get("apiVersion") or VERSIONS.get(kind, "v1")}
             )
-            if kind != "Event":
-                objects[json_key(document.json)] = document
+            objects[json_key(document.json)] = document
     return objects
