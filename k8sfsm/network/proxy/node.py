@@ -6,6 +6,7 @@ from typing import Literal
 
 from attrs import frozen
 
+from k8sfsm.law import Count
 from k8sfsm.lazy import lazy
 from k8sfsm.network.proxy.address import Family, contains, family_of, is_loopback, network
 from k8sfsm.network.proxy.rules import law
@@ -178,3 +179,15 @@ def conntrack_liberal(case: Place) -> bool:
 def packets_counted(case: Place) -> bool:
     """Whether the kernel has nfacct, to count packets by name."""
     return case.settings.packets_counted
+
+
+@law.fact
+def masquerades(case: Place) -> Literal["all", "remote", "none"]:
+    """Whose packets to cluster IPs get a new source (table internal-masquerade)."""
+    return case.masquerade_whose  # type: ignore[return-value]
+
+
+@law.fact
+def service_ranges(case: Place) -> Count:
+    """How many ranges of cluster IPs are known."""
+    return len(case.settings.service_cidrs)

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from k8sfsm.network.proxy.iptables.tables import TablesError, words
 
-_VALUED = ("-p", "-s", "-d", "-i", "--dst-type", "--src-type", "--ctstate", "--mark", "--dport")
+_VALUED = ("-p", "-s", "-d", "-i", "--dst-type", "--src-type", "--ctstate", "--mark", "--dport", "--match-set")
 _IGNORED = ("--comment", "--nfacct-name", "--mode", "--seconds", "--mask", "--reject-with", "-m")
 """Options that no packet is held against; `-m` itself only loads a match."""
 _BARE = ("--reap", "--rsource", "--random-fully", "--set")
@@ -63,6 +63,8 @@ def parse(text: str) -> Rule:
             next(tokens)
         elif token not in _BARE:
             value = next(tokens, "")
+            if token == "--match-set":
+                value += " " + next(tokens, "")
             test = Test(token, value, negated)
             if token == "-d":
                 destination = test

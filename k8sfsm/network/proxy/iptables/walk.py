@@ -5,7 +5,7 @@ The rules are read as the kernel would read them; nothing here knows what kube-p
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from fractions import Fraction
 from typing import Final, Literal, TypeAlias
 
@@ -24,7 +24,7 @@ _LOST: Final[dict[End, Literal["drop", "reject"]]] = {"drop": "drop", "reject": 
 
 
 @frozen
-class _State:
+class State:
     """A packet on its way."""
 
     destination: str
@@ -35,20 +35,26 @@ class _State:
     masqueraded: bool = False
 
 
-class _Walker:
-    def __init__(self, tables: Tables, packet: Packet, node: ProxyNode) -> None:
+class Walker:
+    """A packet on its way through `tables` and `sets` (ipsets) of a node; `steps`: the rules that it has passed."""
+
+    def __init__(
+        self, tables: Tables, packet: Packet, node: ProxyNode, sets: Mapping[str, Collection[str]] | None = None
+    ) -> None:
         self.tables = tables
         self.packet = packet
         self.node = node
+        self.sets = sets or {}
         self.steps: list[Step] = []
         self.hook = ""
 
     def run(self) -> Walk:
-        start = _State(self.packet.destination, self.packet.port)
-        outcomes = [self._outcome(state, end) for state, end in self._travel(start)]
+        """The packet's way from its first hook to every end."""
+        start = State(self.packet.destination, self.packet.port)
+        outcomes = [self._outcome(state, end) for state, end in self.travel(start)]
         return Walk(tuple(self.steps), tuple(outcomes))
 
-    def _outcome(self, state: _State, end: End) -> Outcome:
+    def _outcome(self, state: State, end: End) -> Outcome:
         if end in _LOST:
             return Outcome(chance=state.chance, fate=_LOST[end])
         if not state.translated:
@@ -56,23 +62,24 @@ class _Walker:
         text = f"[{state.destination}]:{state.port}" if ":" in state.destination else f"{state.destination}:{state.port}"
         return Outcome(chance=state.chance, fate="endpoint", endpoint=text, masqueraded=state.masqueraded)
 
-    def _travel(self, start: _State) -> Iterator[tuple[_State, End]]:
+    def travel(self, start: State) -> Iterator[tuple[State, End]]:
         """Through the hooks: translation first, then the filters on the way that the destination then demands."""
         first = "OUTPUT" if self.packet.origin == "node" else "PREROUTING"
-        for state, end in self._hooks(start, ((first, "nat"),)):
+        for state, end in self.through(start, ((first, "nat"),)):
             if end != "accept":
                 yield state, end
                 continue
-            yield from self._hooks(state, self._after(state))
+            yield from self.through(state, self._after(state))
 
-    def _after(self, state: _State) -> tuple[tuple[str, str], ...]:
+    def _after(self, state: State) -> tuple[tuple[str, str], ...]:
         here = self.node.has(state.destination)
         if self.packet.origin == "node":
             loop = (("INPUT", "filter"),) if here else ()
             return (("OUTPUT", "filter"), ("POSTROUTING", "nat"), *loop)
         return (("INPUT", "filter"),) if here else (("FORWARD", "filter"), ("POSTROUTING", "nat"))
 
-    def _hooks(self, state: _State, hooks: tuple[tuple[str, str], ...]) -> Iterator[tuple[_State, End]]:
+    def through(self, state: State, hooks: tuple[tuple[str, str], ...]) -> Iterator[tuple[State, End]]:
+        """Through the chains of (hook, table), one after the other; where the packet gets through, the end is `accept`."""
         if not hooks:
             yield state, "accept"
             return
@@ -80,11 +87,11 @@ class _Walker:
         self.hook = chain
         for after, end in list(self._chain(state, table, chain, 0)):
             if end in ("accept", "return"):
-                yield from self._hooks(after, tuple(rest))
+                yield from self.through(after, tuple(rest))
             else:
                 yield after, end
 
-    def _chain(self, state: _State, table: str, chain: str, index: int) -> Iterator[tuple[_State, End]]:
+    def _chain(self, state: State, table: str, chain: str, index: int) -> Iterator[tuple[State, End]]:
         rules = self.tables.tables.get(table, {}).get(chain, [])
         for place in range(index, len(rules)):
             rule = parse(rules[place])
@@ -102,7 +109,7 @@ class _Walker:
             state = evolve(state, chance=state.chance * (1 - chance))
         yield state, "return"
 
-    def _take(self, rule: Rule, state: _State, table: str, chain: str) -> Iterator[tuple[_State, End]]:
+    def _take(self, rule: Rule, state: State, table: str, chain: str) -> Iterator[tuple[State, End]]:
         """What a rule does to a packet that it matches; `on`: go on with the next rule."""
         step = Step(hook=self.hook, table=table, chain=chain, rule=rule.text, effect=rule.target, chance=state.chance)
         if rule.target:
@@ -130,7 +137,7 @@ class _Walker:
 
     # -- matching -----------------------------------------------------------------------------------------------------
 
-    def _matches(self, rule: Rule, state: _State) -> Fraction:
+    def _matches(self, rule: Rule, state: State) -> Fraction:
         """How likely the rule matches: 0, 1, or what its `statistic` says."""
         if rule.port and rule.port != state.port:  # most rules are of other Services
             return Fraction(0)
@@ -141,7 +148,7 @@ class _Walker:
                 return Fraction(0)
         return Fraction(rule.probability).limit_denominator(_DENOMINATOR) if rule.probability else Fraction(1)
 
-    def _holds(self, name: str, value: str, state: _State) -> bool:
+    def _holds(self, name: str, value: str, state: State) -> bool:
         packet = self.packet
         match name:
             case "-p":
@@ -159,9 +166,28 @@ class _Walker:
             case "--mark":
                 bits, _, mask = value.partition("/")
                 return state.mark & int(mask or "0xffffffff", 16) == int(bits, 16)
+            case "--match-set":
+                return self._in_set(value, state)
             case "recent":
                 return bool(packet.seen) and self._endpoint(value) == packet.seen
         raise ValueError(f"no packet can be held against {name} {value}")
+
+    def _in_set(self, value: str, state: State) -> bool:
+        """Whether an ipset holds the packet; `value`: its name, and which parts are looked up (``dst,dst,src``)."""
+        name, _, parts = value.partition(" ")
+        entries = self.sets[name]
+        first, *rest = parts.split(",")
+        ip = state.destination if first == "dst" else self.packet.source
+        if not rest:
+            return ip in entries or str(state.port) in entries
+        known = f"{ip},{self.packet.protocol}:{state.port}"
+        if len(rest) == 1:
+            return known in entries
+        return f"{known},{self.packet.source}" in entries or self._in_range(entries, known)
+
+    def _in_range(self, entries: Collection[str], known: str) -> bool:
+        ranges = [each.rpartition(",")[2] for each in entries if each.startswith(f"{known},")]
+        return any("/" in cidr and contains(cidr, self.packet.source) for cidr in ranges)
 
     def _endpoint(self, chain: str) -> str:
         """The endpoint whose clients a list remembers: the list is named after the endpoint's chain."""
@@ -178,4 +204,4 @@ def _inside(cidr: str, ip: str) -> bool:
 
 def walk(tables: Tables, packet: Packet, node: ProxyNode) -> Walk:
     """The way of a packet through iptables rules on a node. Raises ValueError where a rule has a match that is not known."""
-    return _Walker(tables, packet, node).run()
+    return Walker(tables, packet, node).run()

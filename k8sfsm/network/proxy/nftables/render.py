@@ -8,9 +8,8 @@ from __future__ import annotations
 from base64 import b32encode
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from k8sfsm.law import Count
 from k8sfsm.network.proxy.endpoints import ProxyEndpoint
 from k8sfsm.network.proxy.nftables.ruleset import Base, Ruleset, Set
 from k8sfsm.network.proxy.node import Place
@@ -19,18 +18,6 @@ from k8sfsm.network.proxy.rules import law
 
 _LONGEST: Final = 240
 """Characters of a chain's name without its prefix; longer ones are cut."""
-
-
-@law.fact
-def masquerades(case: Place) -> Literal["all", "remote", "none"]:
-    """Whose packets to cluster IPs get a new source (table internal-masquerade)."""
-    return case.masquerade_whose  # type: ignore[return-value]
-
-
-@law.fact
-def service_ranges(case: Place) -> Count:
-    """How many ranges of cluster IPs are known."""
-    return len(case.settings.service_cidrs)
 
 
 def hashed(name: str) -> str:
