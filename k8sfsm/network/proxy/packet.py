@@ -226,12 +226,17 @@ def decide(case: Visit | None) -> tuple[Outcome, ...]:
     return _internal(case) if case.entrance == "cluster-ip" else _external(case)
 
 
+def marks(case: Visit) -> bool:
+    """Whether the source of a packet that enters is replaced, whichever endpoint it is given to."""
+    table = "masquerade" if case.entrance == "cluster-ip" else "external-source"
+    return bool(law.decide(table, case).outputs["masquerade"])
+
+
 def _internal(case: Visit) -> tuple[Outcome, ...]:
     verdict, which = case.portal.internal
     if verdict != "deliver":
         return (Outcome(chance=Fraction(1), fate=verdict),)
-    marked = bool(law.decide("masquerade", case).outputs["masquerade"])
-    return balanced(case.packet, case.portal.chosen(which), marked)
+    return balanced(case.packet, case.portal.chosen(which), marks(case))
 
 
 def _external(case: Visit) -> tuple[Outcome, ...]:
@@ -240,11 +245,11 @@ def _external(case: Visit) -> tuple[Outcome, ...]:
         return (Outcome(chance=Fraction(1), fate="reject" if refusal == "reject" else "drop"),)
     if not law.decide("firewall", case).outputs["passes"]:
         return (Outcome(chance=Fraction(1), fate="drop"),)
-    outputs = law.decide("external-source", case).outputs
-    which = policy if outputs["endpoints"] == "policy" else outputs["endpoints"]
+    asked = law.decide("external-source", case).outputs["endpoints"]
+    which = policy if asked == "policy" else asked
     if which == "none":
         return (Outcome(chance=Fraction(1), fate="drop"),)
-    return balanced(case.packet, case.portal.chosen(which), bool(outputs["masquerade"]))
+    return balanced(case.packet, case.portal.chosen(which), marks(case))
 
 
 def balanced(packet: Packet, endpoints: Sequence[ProxyEndpoint], marked: bool) -> tuple[Outcome, ...]:

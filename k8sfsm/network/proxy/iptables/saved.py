@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from k8sfsm.network.proxy.address import network
-from k8sfsm.network.proxy.iptables.tables import Tables, words
+from k8sfsm.network.proxy.iptables.tables import BUILT_IN, Tables, words
 
 _HEADER: Final = {"-s": 0, "-d": 1, "-i": 2, "-o": 3, "-p": 4}
 _PLAIN: Final = re.compile(r"[-_0-9A-Za-z]+")
@@ -106,3 +106,16 @@ def _target(target: Sequence[str]) -> list[str]:
     if list(target) == ["-j", "REJECT"]:
         return [*target, "--reject-with", "icmp-port-unreachable"]
     return list(target)
+
+
+def saved_text(tables: Tables) -> str:
+    """Both tables as iptables-save prints them, chains in the order of their names."""
+    parts = []
+    for table in ("filter", "nat"):
+        own = BUILT_IN[table]
+        chains = sorted(tables.tables.get(table, {}), key=lambda chain: (chain not in own, chain))
+        heads = [f":{chain} {'ACCEPT' if chain in own else '-'} [0:0]" for chain in chains]
+        lines = list(saved_lines(tables, table))
+        lines.sort(key=lambda line: chains.index(line.split(" ", 2)[1]))
+        parts += [f"*{table}", *heads, *lines, "COMMIT"]
+    return "\n".join(parts) + "\n"
