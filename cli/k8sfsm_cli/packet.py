@@ -69,7 +69,7 @@ def _print(answer: Answer) -> None:
     where = f"{packet.source} > {packet.destination}:{packet.port}/{packet.protocol}"
     title = f"{where} on {answer.place.node.name} ({answer.rendered.backend})"
     table = Table("hook", "table", "chain", "rule", "effect", "chance", title=title)
-    for step in answer.way.steps:
+    for step in answer.way.passed():
         table.add_row(step.hook, step.table, step.chain, step.rule, step.effect, str(step.chance))
     print_table(table)
     ends = Table("end", "pod", "chance", "source")
@@ -109,7 +109,7 @@ def _as_json(answer: Answer) -> dict[str, Any]:
         "node": answer.place.node.name,
         "backend": answer.rendered.backend,
         "service": answer.service,
-        "steps": [{**asdict(step), "chance": str(step.chance)} for step in answer.way.steps],
+        "steps": [{**asdict(step), "chance": str(step.chance)} for step in answer.way.passed()],
         "outcomes": [
             {
                 "fate": outcome.fate,

@@ -69,8 +69,9 @@ class Expectation:
         return portal.chosen(law.decide("ipvs-endpoints", traffic).outputs["endpoints"])
 
     def _of(self, endpoints: Sequence[ProxyEndpoint]) -> tuple[Outcome, ...]:
-        refused = (Outcome(chance=Fraction(1), fate="reject"),)
-        return balanced(self.packet, endpoints, False) if endpoints else refused
+        if not endpoints or self.visit is None:
+            return (Outcome(chance=Fraction(1), fate="reject"),)
+        return balanced(self.visit, endpoints, False)
 
     def masquerades(self) -> Mapping[str, bool]:
         """By endpoint that all back ends may choose, whether the source is replaced."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Literal, TypeAlias
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from k8sfsm.lazy import lazy
 from k8sfsm.network.proxy.address import contains
@@ -69,6 +69,15 @@ class Walk:
 
     steps: tuple[Step, ...]
     outcomes: tuple[Outcome, ...]
+
+    def passed(self) -> tuple[Step, ...]:
+        """The steps, each once: how likely it is that the packet passes there, whichever endpoint it is given to."""
+        found: dict[tuple[str, str, str, str], Step] = {}
+        for step in self.steps:
+            key = (step.hook, step.table, step.chain, step.rule)
+            before = found[key].chance if key in found else Fraction(0)
+            found[key] = evolve(step, chance=min(Fraction(1), before + step.chance))
+        return tuple(found.values())
 
     def backends(self) -> dict[str, Fraction]:
         """How likely each endpoint is; refusals by their names. In the order of their names."""
@@ -236,7 +245,7 @@ def _internal(case: Visit) -> tuple[Outcome, ...]:
     verdict, which = case.portal.internal
     if verdict != "deliver":
         return (Outcome(chance=Fraction(1), fate=verdict),)
-    return balanced(case.packet, case.portal.chosen(which), marks(case))
+    return balanced(case, case.portal.chosen(which), marks(case))
 
 
 def _external(case: Visit) -> tuple[Outcome, ...]:
@@ -249,12 +258,13 @@ def _external(case: Visit) -> tuple[Outcome, ...]:
     which = policy if asked == "policy" else asked
     if which == "none":
         return (Outcome(chance=Fraction(1), fate="drop"),)
-    return balanced(case.packet, case.portal.chosen(which), marks(case))
+    return balanced(case, case.portal.chosen(which), marks(case))
 
 
-def balanced(packet: Packet, endpoints: Sequence[ProxyEndpoint], marked: bool) -> tuple[Outcome, ...]:
-    """A packet given to one of several endpoints, each as likely as the others; the one that the client knows is kept."""
-    known = [each for each in endpoints if each.text == packet.seen]
+def balanced(case: Visit, endpoints: Sequence[ProxyEndpoint], marked: bool) -> tuple[Outcome, ...]:
+    """A packet given to one of several endpoints, each as likely as the others; with affinity the client's own is kept."""
+    packet = case.packet
+    known = [each for each in endpoints if case.info.sticky_seconds and each.text == packet.seen]
     chosen = known or endpoints
     return tuple(
         Outcome(

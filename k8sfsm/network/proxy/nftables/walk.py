@@ -121,10 +121,10 @@ class _Walker:
             else:
                 yield after, end
 
-    def _on_hook(self, state: _State, hook: str) -> Iterator[tuple[_State, End]]:
+    def _on_hook(self, state: _State, hook: str) -> list[tuple[_State, End]]:
         """Through the base chains of a hook, one after the other."""
         self.hook = hook
-        yield from self._bases(state, self.rules.on_hook(hook))
+        return list(self._bases(state, self.rules.on_hook(hook)))
 
     def _bases(self, state: _State, chains: tuple[str, ...]) -> Iterator[tuple[_State, End]]:
         if not chains:
