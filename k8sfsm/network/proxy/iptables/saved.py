@@ -113,7 +113,8 @@ def saved_text(tables: Tables) -> str:
     parts = []
     for table in ("filter", "nat"):
         own = BUILT_IN[table]
-        chains = sorted(tables.tables.get(table, {}), key=lambda chain: (chain not in own, chain))
+        found = tables.tables.get(table, {})
+        chains = [*(chain for chain in own if chain in found), *sorted(chain for chain in found if chain not in own)]
         heads = [f":{chain} {'ACCEPT' if chain in own else '-'} [0:0]" for chain in chains]
         lines = list(saved_lines(tables, table))
         lines.sort(key=lambda line: chains.index(line.split(" ", 2)[1]))
