@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks.rollout import main
+from benchmarks import proxy_rules, rollout
 
 if __name__ == "__main__":
-    main()
+    rollout.main()
+    proxy_rules.main()

@@ -20,6 +20,8 @@ COMMANDS = {
     "vectors": ("k8sfsm_cli.vectors", "vectors"),
     "spec": ("k8sfsm_cli.spec", "spec"),
     "trace": ("k8sfsm_cli.trace", "trace"),
+    "packet": ("k8sfsm_cli.packet", "packet"),
+    "proxy": ("k8sfsm_cli.packet", "proxy"),
 }
 """Commands and where they are; each is imported when it is asked for, so that help comes at once."""
 INTERRUPTED = 130

@@ -7,6 +7,7 @@ from typing import ClassVar
 import click
 
 from k8sfsm.law import LawError
+from k8sfsm.network.proxy.question import QuestionError
 from k8sfsm.objects import ObjectError
 from k8sfsm.objects.manifest import ManifestError
 from k8sfsm.spec import SpecError
@@ -26,6 +27,7 @@ class BadInput(click.ClickException):
         LawError,
         ObjectError,
         ManifestError,
+        QuestionError,
         UnicodeDecodeError,
         OSError,
     )

@@ -101,7 +101,8 @@ def _list(title: str, entries: Sequence[object]) -> None:
 def _summary(verdict: Verdict) -> str:
     figures = {"writes": len(list(verdict.recording.changes())), "tracks": 0, "objects": 0, **verdict.compared}
     counted = (f"{figures['writes']} recorded writes", f"{figures['tracks']} sequences of states")
-    what = ", ".join((*counted, f"{figures['objects']} final objects"))
+    proxied = [f"{figures['proxy']} dumps of and answers through the proxy"] if "proxy" in figures else []
+    what = ", ".join((*counted, f"{figures['objects']} final objects", *proxied))
     if verdict.agrees:
         return f"agrees: {what}"
     broken, apart = len(verdict.findings), len(verdict.divergences)

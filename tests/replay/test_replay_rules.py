@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from k8sfsm.verify.replay.compare import MILLISECOND, EventSeen, FieldPair, MissingState, Record, law
+from k8sfsm.verify.replay.proxying import Answer
 
 LATE = 5_000 * MILLISECOND
 SOON = 50 * MILLISECOND
@@ -27,6 +28,10 @@ def pair(path: str, recorded: Any = "a", predicted: Any = "b", kind: str = "Pod"
 
 def seen(reason: str, message: str = "", combined: bool = False, logged: bool = True) -> EventSeen:
     return EventSeen(reason, message, combined, logged)
+
+
+def answer(count: int, chance: float, asked: int = 10, kept: bool = False, others: int = 1) -> Answer:
+    return Answer(name="web-1", count=count, asked=asked, chance=chance, kept=kept, others=others)
 
 
 CASES: list[tuple[str, Any, str, str]] = [
@@ -110,6 +115,14 @@ CASES: list[tuple[str, Any, str, str]] = [
     ),
     ("event", seen("Scheduled"), "others", "counted"),
     ("event", seen("Killing", logged=False), "others", "counted"),
+    ("answer", answer(1, 0.0), "impossible", "divergence"),
+    ("answer", answer(1, 0.5), "other", "agreement"),
+    ("answer", answer(3, 0.5, kept=True, others=2), "wandering", "divergence"),
+    ("answer", answer(3, 0.5, kept=True, others=1), "other", "agreement"),
+    ("answer", answer(3, 0.5, others=2), "other", "agreement"),
+    ("answer", answer(0, 0.5, asked=24), "never", "divergence"),
+    ("answer", answer(0, 0.5, asked=22), "other", "agreement"),
+    ("answer", answer(0, 0.5, asked=24, kept=True), "other", "agreement"),
 ]
 
 

@@ -30,6 +30,7 @@ from k8sfsm.verify.replay.predict import (
     predict,
     recorded_versions,
 )
+from k8sfsm.verify.replay.proxying import compare_proxy
 from k8sfsm.verify.replay.tracks import Version, tracks_of
 from k8sfsm.verify.replay.values import compare_values
 
@@ -86,6 +87,7 @@ def _compared(recording: Recording, findings: tuple[Finding, ...], progress: Pro
     end = recording.end or 0
     ours, theirs = _final_predicted(prediction, recording), _final_recorded(recording)
     record = _record(recording)
+    proxied, asked = compare_proxy(recording, predicted)
     found = [
         *_strays(prediction),
         *compare_existence(recorded, predicted),
@@ -93,9 +95,11 @@ def _compared(recording: Recording, findings: tuple[Finding, ...], progress: Pro
         *compare_values(_states(recorded), _states(predicted)),
         *compare_events(events_of(_by(played, recorded)), events_of(predicted), end, record),
         *compare_final(theirs, ours, end, prediction.rules),
+        *proxied,
     ]
     found.sort(key=lambda divergence: (divergence.at, divergence.key, divergence.aspect))
     compared = {"objects": len(theirs), "tracks": len(left), "writes": len(recorded) - len(initial)}
+    compared |= {"proxy": asked} if asked else {}
     return Verdict(recording, prediction, findings, tuple(found), compared)
 
 

@@ -1,0 +1,1 @@
+"""The alternative to rules: maps that a program looks connections up in."""
