@@ -13,6 +13,7 @@ from k8sfsm.network.proxy.backends import BACKENDS
 from k8sfsm.network.proxy.packet import Outcome
 from k8sfsm.network.proxy.question import Answer, Question, ask, rules_on
 from k8sfsm.scenario.state import State, read_state
+from k8sfsm_cli.durations import duration
 from k8sfsm_cli.printing import print_table
 
 _STATE = "STATE: a scenario, recording, history or dump (`kubectl get -o json`); - for standard input."
@@ -35,15 +36,16 @@ _STATE = "STATE: a scenario, recording, history or dump (`kubectl get -o json`);
 @click.option(
     "--cluster-cidr", metavar="CIDR", help='Where pods have their addresses; "" for none. Else told by the nodes.'
 )
+@click.option("--at", callback=duration, metavar="DURATION", help="So long after the start of STATE; else at its end.")
 @click.option("--seen", default="", metavar="IP:PORT", help="The endpoint that served this client lately (affinity).")
 @click.option("-o", "output", type=click.Choice(["table", "json"]), default="table", help="Form of the result.")
-def packet(state: str, output: str, **asked: Any) -> None:
+def packet(state: str, output: str, at: int | None, **asked: Any) -> None:
     """Send a packet through STATE: a scenario (played to its end), a recording, a history, or a dump.
 
     Shows each chain and rule that the first packet of a connection passes on its node, what it is translated to, and
     the backends with their probabilities. Exit code 2 where the question cannot be understood.
     """
-    found = read_state(state)
+    found = read_state(state, at)
     answer = ask(
         found.view,
         Question(
