@@ -37,6 +37,7 @@ PAGES = (
     ("What pause is for", "pause.md"),
     ("CPU: request and limit", "cpu.md"),
     ("DNS", "dns.md"),
+    ("kube-proxy and packets", "proxy.md"),
     ("From Python", "python-api.md"),
 )
 
