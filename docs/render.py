@@ -37,8 +37,8 @@ PAGES = (
     ("What pause is for", "pause.md"),
     ("CPU: request and limit", "cpu.md"),
     ("DNS", "dns.md"),
-    ("From a Service to a packet", "proxy.md"),
     ("Check", "check.md"),
+    ("kube-proxy and packets", "proxy.md"),
     ("From Python", "python-api.md"),
 )
 

@@ -93,6 +93,7 @@ MASQUERADES = {
     "node": (ADDRESSES[0], "node", "Local", {"iptables": True, "nftables": True, "ipvs": False, "ebpf": False}),
     "stranger": (OUTSIDE, "outside", "Local", {"iptables": False, "nftables": False, "ipvs": False, "ebpf": False}),
     "spread": (OUTSIDE, "outside", "Cluster", {"iptables": True, "nftables": True, "ipvs": True, "ebpf": True}),
+    "back-again": (ADDRESSES[1], "outside", "Local", {"iptables": True, "nftables": True, "ipvs": False, "ebpf": True}),
     "spread-pod": ("10.244.1.9", "pod", "Cluster", {"iptables": True, "nftables": True, "ipvs": True, "ebpf": False}),
 }
 

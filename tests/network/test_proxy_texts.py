@@ -17,6 +17,7 @@ from k8sfsm.network.proxy.ipvs.render import ipvs_of
 from k8sfsm.network.proxy.nftables.render import endpoint_base, hashed, port_base, ruleset_of
 from k8sfsm.network.proxy.nftables.ruleset import Ruleset
 from k8sfsm.network.proxy.node import Place, ProxyNode, ProxySettings
+from k8sfsm.network.proxy.packet import Origin, Packet
 from k8sfsm.network.proxy.portal import Portal
 from k8sfsm.network.proxy.tracker import portals_of
 
@@ -140,6 +141,25 @@ def test_names_of_nftables_chains() -> None:
     )
     assert names("ns5", "svc5", "10.180.0.3")[1] == "GTK6MW7G-ns5/svc5/tcp/p80__10.180.0.3/80"
     assert len(hashed("x" * 300)) == 240 and hashed("x" * 300).endswith("...")
+
+
+def test_the_order_of_base_chains() -> None:
+    """Priorities as numbers are those that nft's words stand for."""
+    words = {"dstnat - 10": -110, "dstnat": -100, "filter": 0, "srcnat": 100}
+    bases = ruleset_of((), place()).bases
+    assert len(bases) == 8
+    for base in bases.values():
+        assert base.order == words.get(base.priority, int(base.priority) if base.priority[0] == "-" else None)
+
+
+@pytest.mark.parametrize(
+    ("origin", "hook", "table"),
+    [("node", "cgroup/connect", "socket"), ("pod", "cgroup/connect", "socket"), ("outside", "tc/ingress", "device")],
+)
+def test_where_a_connection_is_looked_up(origin: Origin, hook: str, table: str) -> None:
+    packet = Packet(source="10.244.1.9", destination="10.96.0.10", port=80, origin=origin)
+    (step,) = render("ebpf", portals_of(world(), place()), place()).walk(packet).steps
+    assert (step.hook, step.table) == (hook, table)
 
 
 def test_what_dangles_is_told() -> None:

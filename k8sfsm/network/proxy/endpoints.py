@@ -176,13 +176,13 @@ class Choice:
         takes = law.decide("cluster-endpoints", self).outputs["takes"]
         if takes == "available":
             return tuple(each for each in self.ready if _is_available(each, self))
-        return self.draining if takes == "draining" else ()
+        return {"draining": self.draining, "none": ()}[takes]
 
     @lazy
     def local(self) -> tuple[ProxyEndpoint, ...]:
         """The endpoints for traffic that must stay on this node."""
         takes = law.decide("local-endpoints", self).outputs["takes"]
-        chosen = {"ready": self.ready, "draining": self.draining}.get(takes, ())
+        chosen = {"ready": self.ready, "draining": self.draining, "none": ()}[takes]
         return tuple(each for each in chosen if each.node == self.node.name)
 
     @lazy

@@ -193,12 +193,12 @@ def _render(maps: Maps, portal: Portal, service: int, numbers: dict[tuple[str, s
 def _places(portal: Portal, each: str) -> Sequence[tuple[str, int, bool]]:
     """(ip, port, whether a load balancer's) of the entries of a kind."""
     info = portal.info
-    if each == "cluster-ip":
-        return [(info.cluster_ip, info.port, False)]
-    if each == "node-port":
-        return [(ANY_NODE_ADDRESS, info.node_port, False)]
-    addresses = [(ip, info.port, False) for ip in info.external_ips if ip not in info.balancer_ips]
-    return [*addresses, *((ip, info.port, True) for ip in info.balancer_ips)]
+    external = [(ip, info.port, False) for ip in info.external_ips if ip not in info.balancer_ips]
+    return {
+        "cluster-ip": [(info.cluster_ip, info.port, False)],
+        "node-port": [(ANY_NODE_ADDRESS, info.node_port, False)],
+        "public-ip": [*external, *((ip, info.port, True) for ip in info.balancer_ips)],
+    }[each]
 
 
 def walk(maps: Maps, packet: Packet) -> Walk:

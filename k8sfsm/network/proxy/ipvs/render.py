@@ -20,6 +20,7 @@ from k8sfsm.network.proxy.rules import law
 
 DEVICE = "kube-ipvs0"
 SCHEDULER = "rr"
+_INTERNAL = {"internal": True, "external": False}
 
 
 @frozen
@@ -126,7 +127,7 @@ def _render(found: Ipvs, portal: Portal) -> None:
             found.sets[row["set"]][row["entry"].format(**values, **each)] = None
     for decision in law.collect("ipvs-servers", portal):
         row = decision.outputs
-        which = law.decide("ipvs-endpoints", Traffic(portal, row["traffic"] == "internal")).outputs["endpoints"]
+        which = law.decide("ipvs-endpoints", Traffic(portal, _INTERNAL[row["traffic"]])).outputs["endpoints"]
         real = tuple(each.text for each in portal.chosen(which))
         for each in _places(portal, row["each"]):
             server = VirtualServer(info.protocol, each["address"], values[row["port"]], real, info.sticky_seconds)  # type: ignore[arg-type]
@@ -150,6 +151,7 @@ def _places(portal: Portal, each: str) -> Iterator[Mapping[str, Any]]:
         "once": ("",),
         "cluster-ip": (info.cluster_ip,),
         "external-ip": info.external_ips,
+        "balancer-ip": info.balancer_ips,
         "node-address": own,
     }
-    yield from ({"address": address} for address in addresses.get(each, info.balancer_ips))
+    yield from ({"address": address} for address in addresses[each])

@@ -92,8 +92,13 @@ def _places(portal: Portal, each: str) -> Sequence[tuple[str, int]]:
     if each == "own-endpoint":
         here = portal.place.node.name
         return [(found.ip, found.port) for found in portal.choice.reachable if found.node == here]
-    addresses = {"once": ("",), "cluster-ip": (info.cluster_ip,), "external-ip": info.external_ips}
-    return [(address, 0) for address in addresses.get(each, info.balancer_ips)]
+    addresses = {
+        "once": ("",),
+        "cluster-ip": (info.cluster_ip,),
+        "external-ip": info.external_ips,
+        "balancer-ip": info.balancer_ips,
+    }
+    return [(address, 0) for address in addresses[each]]
 
 
 def _balance(
