@@ -127,20 +127,21 @@ def delete_slice(write: SliceWrite, decision: Decision) -> Iterable[Step]:
 def expect_generation(answer: Answer, decision: Decision) -> Iterable[Step]:
     """Remember the generation that the write made."""
     meta = answer.outcome.object.metadata
-    return _expect(answer, meta.uid, meta.generation)
+    return expect(answer.key, answer.uids, meta.uid, meta.generation)
 
 
 @law.action
 def expect_deletion(answer: Answer, decision: Decision) -> Iterable[Step]:
     """Remember that the slice is deleted."""
-    return _expect(answer, answer.write.slice.metadata.uid, DELETED)
+    return expect(answer.key, answer.uids, answer.write.slice.metadata.uid, DELETED)
 
 
-def _expect(answer: Answer, uid: str, generation: int) -> tuple[Step, ...]:
+def expect(key: Key, uids: tuple[str, ...], uid: str, generation: int) -> tuple[Step, ...]:
+    """Remember the generation that a slice is to show, and that it belongs to `key`, which has `uids` so far."""
     steps: tuple[Step, ...] = (Remember(key=slice_key(uid), value=generation),)
-    if uid in answer.uids:
+    if uid in uids:
         return steps
-    return (*steps, Remember(key=slices_key(answer.key), value=(*answer.uids, uid)))
+    return (*steps, Remember(key=slices_key(key), value=(*uids, uid)))
 
 
 # -- the chain of plans ----------------------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ from functools import partial
 from typing import Literal
 
 from k8sfsm.controllers.endpoints import namespace_is_ending
-from k8sfsm.controllers.endpointslice_tracker import DELETED, slice_key, slices_key
+from k8sfsm.controllers.endpointslice_tracker import DELETED
+from k8sfsm.controllers.endpointslice_writes import expect
 from k8sfsm.law import Decision, Law
 from k8sfsm.objects import Endpoints, EndpointSlice, evolve
 from k8sfsm.request import Create, Delete, Key, Outcome, Parallel, Plan, Remember, Step, Update, Why
@@ -109,20 +110,13 @@ def delete_slice(write: SliceWrite, decision: Decision) -> Iterable[Step]:
 def expect_generation(answer: Answer, decision: Decision) -> Iterable[Step]:
     """Remember the generation that the write made."""
     meta = answer.outcome.object.metadata
-    return _expect(answer.progress, meta.uid, meta.generation)
+    return expect(answer.progress.key, answer.progress.uids, meta.uid, meta.generation)
 
 
 @law.action
 def expect_deletion(answer: Answer, decision: Decision) -> Iterable[Step]:
     """Remember that the slice is deleted."""
-    return _expect(answer.progress, answer.write.slice.metadata.uid, DELETED)
-
-
-def _expect(progress: Progress, uid: str, generation: int) -> tuple[Step, ...]:
-    steps: tuple[Step, ...] = (Remember(key=slice_key(uid), value=generation),)
-    if uid in progress.uids:
-        return steps
-    return (*steps, Remember(key=slices_key(progress.key), value=(*progress.uids, uid)))
+    return expect(answer.progress.key, answer.progress.uids, answer.write.slice.metadata.uid, DELETED)
 
 
 def next_plan(progress: Progress) -> Plan:

@@ -40,6 +40,18 @@ class Packet:
     seen: str = ""
 
 
+@frozen
+class State:
+    """A packet on its way through the rules of a node: where it goes by now, and how likely it came so far."""
+
+    destination: str
+    port: int
+    chance: Fraction = Fraction(1)
+    mark: int = 0
+    translated: bool = False
+    masqueraded: bool = False
+
+
 @frozen(kw_only=True)
 class Outcome:
     """What may become of a packet. `fate` ``passed``: nobody translated or refused it. `endpoint`: where it goes,

@@ -14,7 +14,7 @@ from k8sfsm.network.proxy.node import Place, ProxyNode, ProxySettings
 from k8sfsm.network.proxy.packet import Origin, Packet, Walk
 from k8sfsm.network.proxy.portal import Portal
 from k8sfsm.network.proxy.tracker import portals_of
-from k8sfsm.objects import Pod, Service
+from k8sfsm.objects import Service
 from k8sfsm.spec.mistakes import did_you_mean
 from k8sfsm.view import View
 
@@ -174,7 +174,7 @@ def _sender(view: View, question: Question) -> tuple[str, Origin, str, str]:
     """(source, origin, node, namespace) of the sender."""
     kind, _, name = question.sender.partition("/")
     if kind in ("pod", "pods", "po") and name:
-        pod = _pod(view, name, question.namespace or "default")
+        pod = _named(view, "Pod", name, question.namespace or "default")
         if not pod.spec.node_name or not pod.status.pod_ip:
             raise QuestionError(f"pod {name} has no address yet, expected a pod that runs")
         origin: Origin = "node" if pod.spec.host_network else "pod"
@@ -195,14 +195,15 @@ def _sender(view: View, question: Question) -> tuple[str, Origin, str, str]:
     return question.sender, "outside", "", "default"
 
 
-def _pod(view: View, name: str, namespace: str) -> Pod:
+def _named(view: View, kind: str, name: str, namespace: str) -> Any:
+    """The object that people call NAME or NAMESPACE/NAME. Raises QuestionError where there is none."""
     space, _, own = name.rpartition("/")
-    pod: Pod | None = view.get("Pod", space or namespace, own)
-    if pod is None:
-        known = [f"{each.metadata.namespace}/{each.metadata.name}" for each in view.list("Pod")]
+    found = view.get(kind, space or namespace, own)
+    if found is None:
+        known = [f"{each.metadata.namespace}/{each.metadata.name}" for each in view.list(kind)]
         wanted = f"{space or namespace}/{own}"
-        raise QuestionError(f"no pod {wanted}, {did_you_mean(wanted, known)}")
-    return pod
+        raise QuestionError(f"no {'pod' if kind == 'Pod' else kind} {wanted}, {did_you_mean(wanted, known)}")
+    return found
 
 
 def _destination(view: View, question: Question, namespace: str) -> tuple[str, int, str]:
@@ -221,23 +222,15 @@ def _destination(view: View, question: Question, namespace: str) -> tuple[str, i
             raise QuestionError(f"no node {name} with an address, {did_you_mean(name, nodes)}")
         return nodes[name].addresses[0], _number(port, question.to), protocol
     wanted = name if kind in ("service", "services", "svc") else host
-    return _of_service(_service(view, wanted, question.namespace or namespace), port, question.protocol.lower())
+    return _of_service(
+        _named(view, "Service", wanted, question.namespace or namespace), port, question.protocol.lower()
+    )
 
 
 def _number(text: str, whole: str) -> int:
     if not text.isascii() or not text.isdigit() or not 0 < int(text) < 65536:
         raise QuestionError(f"--to {whole}: {text} is no port, expected a number from 1 to 65535")
     return int(text)
-
-
-def _service(view: View, name: str, namespace: str) -> Service:
-    space, _, own = name.rpartition("/")
-    service: Service | None = view.get("Service", space or namespace, own)
-    if service is None:
-        known = [f"{each.metadata.namespace}/{each.metadata.name}" for each in view.list("Service")]
-        wanted = f"{space or namespace}/{own}"
-        raise QuestionError(f"no Service {wanted}, {did_you_mean(wanted, known)}")
-    return service
 
 
 def _of_service(service: Service, port: str, protocol: str) -> tuple[str, int, str]:

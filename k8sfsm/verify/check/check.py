@@ -25,7 +25,7 @@ from k8sfsm.verify.check.past import SECOND, Past
 from k8sfsm.verify.invariants import check_safety, check_transition
 from k8sfsm.verify.replay.choices import RecordedChoices
 from k8sfsm.verify.replay.compare import differences
-from k8sfsm.verify.replay.predict import _extra_bundles, predict
+from k8sfsm.verify.replay.predict import extra_bundles, predict
 
 Progress = Callable[[int, int], None]
 _KUBELET: Final = "kubelet"
@@ -105,7 +105,7 @@ class _Check:
         self.past = Past(store, choices.node, choices.tie)
         for actor in self.past.actors.values():
             _list_all(self.past, actor)
-        options = Options(extra_root_bundles=_extra_bundles(recording))
+        options = Options(extra_root_bundles=extra_bundles(recording))
         self.machines = Machines.load()
         self.explaining = Explaining(self.past, ApiServer(self.machines, options))
         self.groups: dict[int, list[RecordedWrite]] = defaultdict(list)

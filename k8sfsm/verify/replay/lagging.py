@@ -58,17 +58,17 @@ class RecordedReplicaSetController(ReplicaSetController):
 
     def reconcile(self, view: View, key: Key) -> Plan:
         """The plan of one sync, on the view that the recorded victims or status tell of."""
-        plan = super().reconcile(view, key)
-        owners = {"ReplicaSet": view.snapshot("ReplicaSet")}
+        sync = super().reconcile
+        plan = sync(view, key)
+        older = _older_pods(view, {"ReplicaSet": view.snapshot("ReplicaSet")})
         victims = _victims(plan)
         if not victims:
-            older = ((each, super(RecordedReplicaSetController, self).reconcile) for each in _older_pods(view, owners))
-            return self._told.likeliest(plan, self.name, key, view.now, (of(each, key) for each, of in older))
+            return self._told.likeliest(plan, self.name, key, view.now, (sync(each, key) for each in older))
         wanted = self._recorded(view, key, len(victims))
         if victims == wanted:
             return plan
-        for each in _older_pods(view, owners):
-            other = super().reconcile(each, key)
+        for each in older:
+            other = sync(each, key)
             if _victims(other) == wanted:
                 return other
         return plan
@@ -94,9 +94,9 @@ class RecordedDeploymentController(DeploymentController):
 
     def reconcile(self, view: View, key: Key) -> Plan:
         """The plan of one sync, on the view that the recorded one's next write tells of."""
-        plan = super().reconcile(view, key)
-        older = ((each, super(RecordedDeploymentController, self).reconcile) for each in _older_sets(view))
-        return self._told.likeliest(plan, self.name, key, view.now, (of(each, key) for each, of in older))
+        sync = super().reconcile
+        older = (sync(each, key) for each in _older_sets(view))
+        return self._told.likeliest(sync(view, key), self.name, key, view.now, older)
 
 
 def _victims(plan: Plan) -> frozenset[Key]:

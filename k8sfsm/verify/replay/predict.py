@@ -109,7 +109,7 @@ def predict(recording: Recording, progress: Progress | None = None) -> Predictio
             *heartbeats.controllers(),
         ),
         others=_kubelets(recording, heartbeats),
-        options=Options(extra_root_bundles=_extra_bundles(recording)),
+        options=Options(extra_root_bundles=extra_bundles(recording)),
     )
     for step in heartbeats.remembered(engine.store, start):
         engine.own(NodeLifecycleController.name).remember(step)
@@ -192,7 +192,7 @@ def _kubelets(recording: Recording, heartbeats: Heartbeats) -> tuple[Component, 
     return tuple(found)
 
 
-def _extra_bundles(recording: Recording) -> tuple[tuple[str, str], ...]:
+def extra_bundles(recording: Recording) -> tuple[tuple[str, str], ...]:
     """CA bundles that the recorded cluster's distribution puts beside its own into token volumes."""
     for write in recording.changes():
         if write.key[0] == "Pod" and write.new is not None:

@@ -9,30 +9,18 @@ from collections.abc import Collection, Iterator, Mapping
 from fractions import Fraction
 from typing import Final, Literal, TypeAlias
 
-from attrs import evolve, frozen
+from attrs import evolve
 
-from k8sfsm.network.proxy.address import address, contains
+from k8sfsm.network.proxy.address import address, contains, host_port
 from k8sfsm.network.proxy.iptables.matching import Rule, parse
 from k8sfsm.network.proxy.iptables.tables import Tables
 from k8sfsm.network.proxy.node import ProxyNode
-from k8sfsm.network.proxy.packet import Outcome, Packet, Step, Walk
+from k8sfsm.network.proxy.packet import Outcome, Packet, State, Step, Walk
 
 End: TypeAlias = Literal["accept", "drop", "reject", "return", "on"]
 _DENOMINATOR: Final = 100_000
 """Probabilities are written with ten digits; they stand for one in so many at most."""
 _LOST: Final[dict[End, Literal["drop", "reject"]]] = {"drop": "drop", "reject": "reject"}
-
-
-@frozen
-class State:
-    """A packet on its way."""
-
-    destination: str
-    port: int
-    chance: Fraction = Fraction(1)
-    mark: int = 0
-    translated: bool = False
-    masqueraded: bool = False
 
 
 class Walker:
@@ -59,9 +47,7 @@ class Walker:
             return Outcome(chance=state.chance, fate=_LOST[end])
         if not state.translated:
             return Outcome(chance=state.chance, fate="passed", masqueraded=state.masqueraded)
-        text = (
-            f"[{state.destination}]:{state.port}" if ":" in state.destination else f"{state.destination}:{state.port}"
-        )
+        text = host_port(state.destination, state.port)
         return Outcome(chance=state.chance, fate="endpoint", endpoint=text, masqueraded=state.masqueraded)
 
     def travel(self, start: State) -> Iterator[tuple[State, End]]:

@@ -11,10 +11,10 @@ from fractions import Fraction
 
 from attrs import evolve
 
-from k8sfsm.network.proxy.iptables.walk import End, State, Walker
+from k8sfsm.network.proxy.iptables.walk import End, Walker
 from k8sfsm.network.proxy.ipvs.render import Ipvs
 from k8sfsm.network.proxy.node import ProxyNode
-from k8sfsm.network.proxy.packet import Packet, Step, Walk
+from k8sfsm.network.proxy.packet import Packet, State, Step, Walk
 
 __all__ = ["walk"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from fractions import Fraction
 from functools import lru_cache
 from typing import Final, Literal, TypeAlias
 
@@ -13,7 +12,7 @@ from attrs import evolve, frozen
 from k8sfsm.network.proxy.address import contains, host_port
 from k8sfsm.network.proxy.nftables.ruleset import Ruleset
 from k8sfsm.network.proxy.node import ProxyNode
-from k8sfsm.network.proxy.packet import Outcome, Packet, Step, Walk
+from k8sfsm.network.proxy.packet import Outcome, Packet, State, Step, Walk
 
 End: TypeAlias = Literal["accept", "drop", "reject", "return", "on"]
 _FIELD: Final = r"(?:ip6? [sd]addr|meta l4proto|th dport)"
@@ -66,16 +65,6 @@ def statements(rule: str) -> tuple[Statement, ...]:
     return tuple(found)
 
 
-@frozen
-class _State:
-    destination: str
-    port: int
-    chance: Fraction = Fraction(1)
-    mark: int = 0
-    translated: bool = False
-    masqueraded: bool = False
-
-
 class _Walker:
     def __init__(self, rules: Ruleset, packet: Packet, node: ProxyNode) -> None:
         self.rules = rules
@@ -85,11 +74,11 @@ class _Walker:
         self.hook = ""
 
     def run(self) -> Walk:
-        start = _State(self.packet.destination, self.packet.port)
+        start = State(self.packet.destination, self.packet.port)
         outcomes = tuple(self._outcome(state, end) for state, end in self._travel(start))
         return Walk(tuple(self.steps), outcomes)
 
-    def _outcome(self, state: _State, end: End) -> Outcome:
+    def _outcome(self, state: State, end: End) -> Outcome:
         if end in ("drop", "reject"):
             return Outcome(chance=state.chance, fate="drop" if end == "drop" else "reject")
         if not state.translated:
@@ -97,7 +86,7 @@ class _Walker:
         text = host_port(state.destination, state.port)
         return Outcome(chance=state.chance, fate="endpoint", endpoint=text, masqueraded=state.masqueraded)
 
-    def _travel(self, start: _State) -> Iterator[tuple[_State, End]]:
+    def _travel(self, start: State) -> Iterator[tuple[State, End]]:
         first = "output" if self.packet.origin == "node" else "prerouting"
         for state, end in self._on_hook(start, first):
             if end != "accept":
@@ -105,13 +94,13 @@ class _Walker:
                 continue
             yield from self._hooks(state, self._after(state))
 
-    def _after(self, state: _State) -> tuple[str, ...]:
+    def _after(self, state: State) -> tuple[str, ...]:
         here = self.node.has(state.destination)
         if self.packet.origin == "node":
             return ("postrouting", "input") if here else ("postrouting",)
         return ("input",) if here else ("forward", "postrouting")
 
-    def _hooks(self, state: _State, hooks: tuple[str, ...]) -> Iterator[tuple[_State, End]]:
+    def _hooks(self, state: State, hooks: tuple[str, ...]) -> Iterator[tuple[State, End]]:
         if not hooks:
             yield state, "accept"
             return
@@ -121,12 +110,12 @@ class _Walker:
             else:
                 yield after, end
 
-    def _on_hook(self, state: _State, hook: str) -> list[tuple[_State, End]]:
+    def _on_hook(self, state: State, hook: str) -> list[tuple[State, End]]:
         """Through the base chains of a hook, one after the other."""
         self.hook = hook
         return list(self._bases(state, self.rules.on_hook(hook)))
 
-    def _bases(self, state: _State, chains: tuple[str, ...]) -> Iterator[tuple[_State, End]]:
+    def _bases(self, state: State, chains: tuple[str, ...]) -> Iterator[tuple[State, End]]:
         if not chains:
             yield state, "accept"
             return
@@ -136,7 +125,7 @@ class _Walker:
             else:
                 yield after, end
 
-    def _chain(self, state: _State, chain: str, index: int) -> Iterator[tuple[_State, End]]:
+    def _chain(self, state: State, chain: str, index: int) -> Iterator[tuple[State, End]]:
         rules = self.rules.chains.get(chain, [])
         for place in range(index, len(rules)):
             held = False
@@ -152,7 +141,7 @@ class _Walker:
                 return
         yield state, "return"
 
-    def _rule(self, rule: str, state: _State, chain: str) -> Iterator[tuple[_State, End, bool]]:
+    def _rule(self, rule: str, state: State, chain: str) -> Iterator[tuple[State, End, bool]]:
         """What a rule makes of a packet: the state after it, how it ends (`on`: with the next rule), whether it
         matched.
         """
@@ -178,7 +167,7 @@ class _Walker:
             else:
                 yield after, end, True
 
-    def _look_up(self, effects: list[Statement], state: _State) -> Iterator[tuple[str, _State, End]]:
+    def _look_up(self, effects: list[Statement], state: State) -> Iterator[tuple[str, State, End]]:
         """(what, the state after it, how it ends) for each way that chance may take."""
         end: End = "on"
         what = ""
@@ -209,7 +198,7 @@ class _Walker:
                     return
         yield what, state, end
 
-    def _by_chance(self, name: str, choices: str, state: _State) -> Iterator[tuple[str, _State, End]]:
+    def _by_chance(self, name: str, choices: str, state: State) -> Iterator[tuple[str, State, End]]:
         options = [each.partition(" : ")[2].strip() for each in choices.split(", ")]
         for option in options:
             part = evolve(state, chance=state.chance / len(options))
@@ -222,7 +211,7 @@ class _Walker:
 
     # -- matching -----------------------------------------------------------------------------------------------------
 
-    def _holds(self, statement: Statement, state: _State) -> bool:
+    def _holds(self, statement: Statement, state: State) -> bool:
         parts = {name: text or "" for name, text in statement.parts.items()}
         match statement.name:
             case "new":
@@ -246,16 +235,16 @@ class _Walker:
         value = self._value(parts["fields"], state)
         return any(_inside(each, value) for each in values) != bool(parts["not"])
 
-    def _is_member(self, name: str, fields: str, state: _State) -> bool:
+    def _is_member(self, name: str, fields: str, state: State) -> bool:
         if name.startswith("affinity-"):
             ip, _, port = name.rpartition("__")[2].rpartition("/")
             return bool(self.packet.seen) and self.packet.seen == host_port(ip, int(port))
         return self._key(fields, state) in self.rules.sets[name].elements
 
-    def _key(self, fields: str, state: _State) -> str:
+    def _key(self, fields: str, state: State) -> str:
         return " . ".join(self._value(each, state) for each in fields.split(" . "))
 
-    def _value(self, name: str, state: _State) -> str:
+    def _value(self, name: str, state: State) -> str:
         if name.endswith("saddr"):
             return self.packet.source
         if name.endswith("daddr"):
