@@ -46,7 +46,7 @@ def _deliver(engine: Engine, action: Deliver) -> None:
 def notify(engine: Engine, name: str, keys: Callable[..., Iterable[Any]], changes: Iterable[Change]) -> None:
     """An actor sees changes: its memory takes note, and the keys that they concern are queued."""
     actor = engine.own(name)
-    observe = actor.wiring.observe
+    observe, urgent = actor.wiring.observe, actor.wiring.urgent
     view = engine.view_of(name)
     for change in changes:
         if view.memory is not actor.memory:
@@ -58,7 +58,7 @@ def notify(engine: Engine, name: str, keys: Callable[..., Iterable[Any]], change
             if len(found) == 2:
                 engine.schedule(Enqueue(name, found[0]), engine.now + found[1])
             else:
-                actor.queue.add(found, change.revision)
+                actor.queue.add(found, change.revision, urgent is not None and urgent(found, view))
     dispatch(engine, actor)
 
 
@@ -74,6 +74,8 @@ def _enqueue(engine: Engine, action: Enqueue) -> None:
     if action.periodic:
         engine.heartbeats -= 1
     actor = engine.own(action.actor)
+    if action.retry and not actor.queue.retried(action.key, action.retry):
+        return
     if actor.wiring.component.name not in engine.stopped:
         actor.queue.add(action.key)
         dispatch(engine, actor)
@@ -167,7 +169,7 @@ def _finish(engine: Engine, actor: Actor, run: Run) -> None:
     if run.plan.error or run.failure:
         again = actor.queue.failed(key, engine.now)
         if again is not None:
-            engine.schedule(Enqueue(name, key), again)
+            engine.schedule(Enqueue(name, key, retry=again), again)
     else:
         actor.queue.succeeded(key)
     if run.plan.requeue_after is not None:

@@ -58,39 +58,58 @@ class TokenBucket:
 class WorkQueue:
     """Keys to work on. The revision that caused a key to be queued is kept with it, for the trace."""
 
-    __slots__ = ("_bucket", "_busy", "_causes", "_detached", "_dirty", "_failures", "_processing", "_ready", "settings")
+    __slots__ = (
+        "_bucket",
+        "_busy",
+        "_causes",
+        "_detached",
+        "_dirty",
+        "_failures",
+        "_first",
+        "_hurried",
+        "_processing",
+        "_ready",
+        "_retries",
+        "settings",
+    )
 
     def __init__(self, settings: QueueSettings) -> None:
         self.settings = settings
         self._ready: deque[Key] = deque()
+        self._first: deque[Key] = deque()
+        self._hurried: set[Key] = set()
         self._dirty: set[Key] = set()
         self._processing: set[Key] = set()
         self._detached: set[Key] = set()
         self._busy = 0
         self._failures: dict[Key, int] = {}
         self._causes: dict[Key, int] = {}
+        self._retries: dict[Key, int] = {}
         self._bucket = TokenBucket(10, 100)
 
-    def add(self, key: Key, cause: int = 0) -> None:
-        """Queue a key, unless it is queued already."""
+    def add(self, key: Key, cause: int = 0, urgent: bool = False) -> None:
+        """Queue a key, unless it is queued already. `urgent`: before all keys that are not."""
         if cause:
             self._causes[key] = cause
         if key in self._dirty:
             return
         self._dirty.add(key)
+        if urgent:
+            self._hurried.add(key)
         if key not in self._processing:
-            self._ready.append(key)
+            (self._first if urgent else self._ready).append(key)
 
     def has_work(self) -> bool:
         """Is a key waiting and a worker free?"""
-        return bool(self._ready) and self._busy < self.settings.workers
+        return bool(self._ready or self._first) and self._busy < self.settings.workers
 
     def get(self) -> tuple[Key, int]:
         """The next key and the revision that caused it. IndexError where none is waiting."""
-        key = self._ready.popleft()
+        key = (self._first or self._ready).popleft()
         self._processing.add(key)
         self._busy += 1
         self._dirty.discard(key)
+        self._hurried.discard(key)
         return key, self._causes.pop(key, 0)
 
     def detach(self, key: Key) -> None:
@@ -107,10 +126,14 @@ class WorkQueue:
         else:
             self._busy -= 1
         if key in self._dirty:
-            self._ready.append(key)
+            (self._first if key in self._hurried else self._ready).append(key)
 
     def failed(self, key: Key, now: int) -> int | None:
-        """When a key that failed may be tried again; None where it is given up (until the next event)."""
+        """When a key that failed may be tried again; None where it is given up (until the next event).
+
+        None too where the key is to be tried again before that anyway: it waits once, for the earliest of its times.
+        Source: client-go/util/workqueue/delaying_queue.go: insert.
+        """
         count = self._failures.get(key, 0)
         limit = self.settings.max_retries
         if limit is not None and count >= limit:
@@ -118,7 +141,18 @@ class WorkQueue:
             return None
         self._failures[key] = count + 1
         delay = min(self.settings.base_delay << min(count, 62), self.settings.max_delay)
-        return max(now + delay, self._bucket.reserve(now))
+        due = max(now + delay, self._bucket.reserve(now))
+        if self._retries.get(key, due + 1) <= due:
+            return None
+        self._retries[key] = due
+        return due
+
+    def retried(self, key: Key, due: int) -> bool:
+        """Whether a key that was to be tried again at `due` still is: another failure may have hastened it."""
+        if self._retries.get(key) != due:
+            return False
+        del self._retries[key]
+        return True
 
     def reserve(self, now: int) -> int:
         """When the limit that all keys share lets one more come back."""
@@ -131,16 +165,18 @@ class WorkQueue:
     @property
     def idle(self) -> bool:
         """Nothing queued and nothing being worked on."""
-        return not self._ready and not self._processing
+        return not self._ready and not self._first and not self._processing
 
     def copy(self) -> WorkQueue:
         """An independent queue in the same state."""
         twin = WorkQueue(self.settings)
         twin._ready = self._ready.copy()
+        twin._first, twin._hurried = self._first.copy(), self._hurried.copy()
         twin._dirty = self._dirty.copy()
         twin._processing = self._processing.copy()
         twin._detached, twin._busy = self._detached.copy(), self._busy
         twin._failures = self._failures.copy()
         twin._causes = self._causes.copy()
+        twin._retries = self._retries.copy()
         twin._bucket = self._bucket.copy()
         return twin

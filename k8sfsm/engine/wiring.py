@@ -34,6 +34,7 @@ def _wiring(component: Component, controller: Controller) -> Wiring:
         settings=settings,
         watches=_watches(controller, spec.watches),
         observe=getattr(controller, "observe", None),
+        urgent=getattr(controller, "urgent", None),
         first_keys=getattr(controller, "first_keys", ()),
     )
 

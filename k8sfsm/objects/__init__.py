@@ -94,6 +94,13 @@ from k8sfsm.objects.pod import (
 )
 from k8sfsm.objects.policy import PodDisruptionBudget, PodDisruptionBudgetSpec, PodDisruptionBudgetStatus
 from k8sfsm.objects.quantity import ZERO, Quantity, QuantityError
+from k8sfsm.objects.quota import (
+    ResourceQuota,
+    ResourceQuotaSpec,
+    ResourceQuotaStatus,
+    ScopedResourceSelectorRequirement,
+    ScopeSelector,
+)
 from k8sfsm.objects.reading import ObjectError
 from k8sfsm.objects.requirement import Requirement, Selector, SelectorError, format_label_selector
 from k8sfsm.objects.selectors import parse_selector
@@ -243,8 +250,13 @@ __all__ = [
     "ReplicationControllerSpec",
     "ReplicationControllerStatus",
     "Requirement",
+    "ResourceQuota",
+    "ResourceQuotaSpec",
+    "ResourceQuotaStatus",
     "ResourceRequirements",
     "RollingUpdateDeployment",
+    "ScopeSelector",
+    "ScopedResourceSelectorRequirement",
     "Selector",
     "SelectorError",
     "Service",

@@ -11,7 +11,7 @@ from k8sfsm.engine.agenda import Agenda
 from k8sfsm.engine.choices import ALPHABET, Seeded
 from k8sfsm.engine.queue import MILLISECOND, SECOND, QueueSettings, TokenBucket, WorkQueue
 
-A, B = ("Pod", "a", "a"), ("Pod", "a", "b")
+A, B, C = ("Pod", "a", "a"), ("Pod", "a", "b"), ("Pod", "a", "c")
 
 
 def test_a_key_is_queued_once_and_again_when_it_comes_while_worked_on() -> None:
@@ -43,10 +43,46 @@ def test_workers_bound_what_is_under_way_until_a_key_is_detached() -> None:
 
 def test_retries_back_off_exponentially_and_end_at_the_limit() -> None:
     queue = WorkQueue(QueueSettings(base_delay=5 * MILLISECOND, max_delay=15 * MILLISECOND, max_retries=3))
-    assert [queue.failed(A, 0) for _ in range(4)] == [5 * MILLISECOND, 10 * MILLISECOND, 15 * MILLISECOND, None]
-    assert queue.failed(A, 0) == 5 * MILLISECOND
+    delays = [5 * MILLISECOND, 10 * MILLISECOND, 15 * MILLISECOND]
+    for delay in delays:
+        assert queue.failed(A, 0) == delay and queue.retried(A, delay)
+    assert queue.failed(A, 0) is None
+    assert queue.failed(A, 0) == 5 * MILLISECOND and queue.retried(A, 5 * MILLISECOND)
     queue.succeeded(A)
     assert queue.failed(A, 0) == 5 * MILLISECOND
+
+
+def test_a_key_waits_once_for_the_earliest_of_its_retries() -> None:
+    """A ReplicaSet that a quota keeps from its pods fails at every event, too: that does not make it try more often."""
+    queue = WorkQueue(QueueSettings())
+    assert queue.failed(A, 0) == 5 * MILLISECOND
+    assert queue.failed(A, 0) is None
+    assert queue.failed(B, 0) == 5 * MILLISECOND
+    assert queue.copy().retried(A, 5 * MILLISECOND)
+    assert not queue.retried(A, 10 * MILLISECOND)
+    assert queue.retried(A, 5 * MILLISECOND) and not queue.retried(A, 5 * MILLISECOND)
+    assert queue.failed(A, 0) == 20 * MILLISECOND
+    queue.succeeded(A)
+    assert queue.failed(A, 0) == 5 * MILLISECOND
+    assert not queue.retried(A, 20 * MILLISECOND)
+
+
+def test_urgent_keys_go_first() -> None:
+    queue = WorkQueue(QueueSettings(workers=3))
+    queue.add(A)
+    queue.add(B, urgent=True)
+    twin = queue.copy()
+    assert not queue.idle and [queue.get()[0], queue.get()[0]] == [B, A]
+    queue.add(B, urgent=True)
+    queue.add(C)
+    queue.done(B)
+    assert [queue.get()[0], queue.get()[0]] == [B, C]
+    queue.add(B)
+    queue.add(A, urgent=True)
+    queue.done(B)
+    queue.done(A)
+    assert queue.has_work() and queue.get() == (A, 0) and queue.get()[0] == B
+    assert twin.get()[0] == B
 
 
 def test_coming_back_without_a_failure_is_limited_for_all_keys_together() -> None:
