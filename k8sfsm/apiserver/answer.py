@@ -11,7 +11,6 @@ from k8sfsm.request import Outcome
 from k8sfsm.store import Change, Store
 from k8sfsm.value import value
 
-
 NO_ASIDES: Final[Mapping[int, str]] = MappingProxyType({})
 
 
