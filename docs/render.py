@@ -1,6 +1,7 @@
 """Renders the pages of the book that come from code and specs.
 
 `python docs/render.py cli` writes docs/cli.md; `python docs/render.py book` writes the whole book's sources to build/.
+`python docs/render.py book FOLDER` writes them to a folder, without playing everything to see where rules hold.
 """
 
 from __future__ import annotations
@@ -155,7 +156,9 @@ def book(build: Path, exercised: Mapping[str, Sequence[str]] | None = None) -> N
     menu = [{title: pages if isinstance(pages, str) else [dict([page]) for page in pages]} for title, pages in MENU]
     menu.append({"Stories": [{file.stem: f"stories/{file.stem}.md"} for file in scenarios]})
     menu.append({"Rules": [{room: f"kinds/{room}.md"} for room in (*specs.rooms, "constants")]})
-    settings = {"INHERIT": "../mkdocs.yml", "docs_dir": "book", "site_dir": "../site", "nav": menu}
+    checkout = DOCS.parent
+    inherit, site = ("../mkdocs.yml", "../site") if build.parent == checkout else (str(checkout / "mkdocs.yml"), "site")
+    settings = {"INHERIT": inherit, "docs_dir": "book", "site_dir": site, "nav": menu}
     (build / "mkdocs.yml").write_text(yaml_text(settings), "utf-8")
 
 
@@ -167,5 +170,7 @@ if __name__ == "__main__":
             from exercised import exercised
 
             book(BUILD, exercised())
+        case ["book", folder]:
+            book(Path(folder))
         case _:
             sys.exit(str(__doc__))

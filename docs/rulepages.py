@@ -27,7 +27,9 @@ from k8sfsm.spec.svg import svg
 ANCHORED = ("rule", "transition", "state", "row", "invariant", "constant")
 """First columns of sheets whose rows can be linked to."""
 NAMED_RULE = re.compile(r"(?<!\[)`([A-Za-z][\w-]*/[a-z][\w-]*(?:/[a-zA-Z][\w-]*)?)`(?!\])")
-SPEC_FILE = re.compile(r"\]\(\.\./specs/([a-z]+)/[\w.-]+\)")
+SPEC_FILE = re.compile(r"\]\(\.\./specs/(?!schema/)([a-z]+)/[\w.-]+\)")
+OTHER_FILE = re.compile(r"\[([^\]]+)\]\(\.\./(?!specs/scenarios/\w)[^)]*\)")
+"""A link to what the book has no page of."""
 STORY_FILE = re.compile(r"\]\(\.\./specs/scenarios/([\w.-]+)\.yaml\)")
 NOWHERE: Mapping[str, Sequence[str]] = {}
 
@@ -107,4 +109,5 @@ def with_links(text: str, links: Mapping[str, str]) -> str:
         return f"[`{found[1]}`]({address})" if address is not None else found[0]
 
     text = STORY_FILE.sub(r"](stories/\1.md)", text)
-    return SPEC_FILE.sub(r"](kinds/\1.md)", NAMED_RULE.sub(link, text))
+    text = SPEC_FILE.sub(r"](kinds/\1.md)", text)
+    return NAMED_RULE.sub(link, OTHER_FILE.sub(r"\1", text))

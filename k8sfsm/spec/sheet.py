@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
@@ -11,6 +12,7 @@ from k8sfsm.spec.mistakes import NOWHERE, Position, did_you_mean
 from k8sfsm.spec.model import Comparison, Controller, Invariants, Machine, Rank, Region, Room, Rule, Specs, Table
 from k8sfsm.spec.unary import ANYTHING, literal_text
 
+MARKS = re.compile(r"[|\[\]*`]")
 Docs: TypeAlias = Callable[[str, str, str], str]
 """(room, role, name) -> the first line of a registered function's docstring, or ""."""
 
@@ -271,7 +273,8 @@ def _controller_sheets(room: Room, controller: Controller, rest: Sequence[str], 
 
 
 def _escape(cell: str) -> str:
-    return cell.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+    """A cell as Markdown that reads as it stands: nothing in it is a link, emphasis or a tag."""
+    return MARKS.sub(r"\\\g<0>", cell.replace("\n", " ").replace("<", "&lt;"))
 
 
 def _as_it_is(sheet: Sheet, name: str) -> str:
