@@ -12,7 +12,7 @@ from k8sfsm.spec.mistakes import NOWHERE, Position, did_you_mean
 from k8sfsm.spec.model import Comparison, Controller, Invariants, Machine, Rank, Region, Room, Rule, Specs, Table
 from k8sfsm.spec.unary import ANYTHING, literal_text
 
-MARKS = re.compile(r"[|\[\]*`]")
+MARKS = re.compile(r"[|*`]|\[(?=[^\]]*\][(\[])")
 Docs: TypeAlias = Callable[[str, str, str], str]
 """(room, role, name) -> the first line of a registered function's docstring, or ""."""
 
