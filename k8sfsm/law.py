@@ -30,7 +30,19 @@ from k8sfsm.spec.model import Comparison, Controller, Invariants, Table
 from k8sfsm.table import CompiledComparison, CompiledTable, Decision, LawError, Ranked, Row
 from k8sfsm.value import value
 
-__all__ = ["Count", "Decision", "Law", "LawError", "Transition", "constant", "forget", "import_all", "laws", "usable"]
+__all__ = [
+    "Count",
+    "Decision",
+    "Law",
+    "LawError",
+    "Transition",
+    "constant",
+    "forget",
+    "import_all",
+    "laws",
+    "meaning",
+    "usable",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 Role: TypeAlias = Literal["fact", "guard", "action", "comparison", "key", "invariant"]
@@ -303,6 +315,13 @@ def _constants() -> Mapping[str, Any]:
     if not _values:
         _values.update({name: row.value for name, row in load_constants(strict=False).items()})
     return _values
+
+
+def meaning(room: str, role: str, name: str) -> str:
+    """The first line of a registered function's docstring, or "" where a room has no such function."""
+    law = Law._rooms.get(room)
+    function = None if law is None else {str(key): named for key, named in law.functions.items()}[role].get(name)
+    return "" if function is None else (inspect.getdoc(function) or "").partition("\n")[0]
 
 
 def laws() -> Mapping[str, Law]:
