@@ -10,22 +10,22 @@ from attrs import define, evolve, field, frozen
 from immutables import Map
 
 from k8sfsm.apiserver import ApiServer, Options
-from k8sfsm.engine.line import Line
 from k8sfsm.law import constant
 from k8sfsm.machine import Machines
-from k8sfsm.objects import ObjectError, to_json
+from k8sfsm.objects import ObjectError
 from k8sfsm.request import Key
 from k8sfsm.store import Change, Store
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.trace.integrity import check_integrity
 from k8sfsm.verify.check.course import Course
-from k8sfsm.verify.check.explaining import Explaining, Explanation, Nearest, apart
+from k8sfsm.verify.check.explaining import Explaining, Explanation, Nearest
 from k8sfsm.verify.check.judging import Request, law
+from k8sfsm.verify.check.kubelets import Kubelets
 from k8sfsm.verify.check.past import SECOND, Past
+from k8sfsm.verify.check.runs import Runs
 from k8sfsm.verify.invariants import check_safety, check_transition
 from k8sfsm.verify.replay.choices import RecordedChoices
-from k8sfsm.verify.replay.compare import differences
-from k8sfsm.verify.replay.predict import extra_bundles, predict
+from k8sfsm.verify.replay.predict import extra_bundles
 
 Progress = Callable[[int, int], None]
 _KUBELET: Final = "kubelet"
@@ -112,7 +112,9 @@ class _Check:
         for write in recording.writes:
             self.groups[write.request].append(write)
         self.told: set[str] = {str(each) for each in check_safety(self._now(recording.start or 0))}
-        self.kubelets = _Kubelets(recording)
+        runs = Runs()
+        runs.learn(recording.environment)
+        self.kubelets = Kubelets(self.past, runs)
 
     def _now(self, at: int) -> Any:
         actor = next(iter(self.past.actors.values()))
@@ -175,7 +177,9 @@ class _Check:
             )  # fmt: skip
         store = self.past.store
         store, change = store.remove(write.key, write.time) if gone else store.put(obj, write.time)
-        self.past.take(store, change)
+        if write.actor == _KUBELET and change.key[0] == "Pod":
+            self.kubelets.follow(write)
+        self.past.take(store, change, write.actor)
         self._keep(change, write)
 
     def _keep(self, change: Change, write: RecordedWrite) -> None:
@@ -244,41 +248,6 @@ def _unexplained(write: RecordedWrite, why: Nearest) -> Found:
         what=what, cause=f"{write.actor} {write.verb} {write.key[0]} {write.subresource} {path}".strip(), key=write.key,
         line=str(write.line), actor=write.actor, at=write.time, nearest=why.rule, facts=why.facts or {},
     )  # fmt: skip
-
-
-class _Kubelets:
-    """What the rules of the kubelets give for the recorded containers."""
-
-    def __init__(self, recording: Recording) -> None:
-        self._lines: dict[str, list[Line]] = defaultdict(list)
-        if not any(write.actor == _KUBELET and write.key[0] == "Pod" for write in recording.writes):
-            return
-        for line in predict(recording).lines:
-            if line.actor == _KUBELET and line.key[0] == "Pod" and line.code < 300:
-                obj = line.after or line.before
-                self._lines[obj.metadata.uid if obj is not None else ""].append(line)
-
-    def explain(self, write: RecordedWrite) -> Explanation | Nearest:
-        """The rule that gives the written status, or orders the deletion, about then."""
-        nearest, best = Nearest(), None
-        limit = constant("check_status_lag") * SECOND
-        for line in self._lines.get(write.uid, ()):
-            if line.verb != write.verb or abs(line.at - write.time) > limit:
-                continue
-            differs = self._apart(write, line)
-            if not differs:
-                return Explanation(line.rule, dict(line.facts), write.key, 0, 0)
-            if best is None or abs(line.at - write.time) < best:
-                nearest, best = Nearest(line.rule, dict(line.facts), differs), abs(line.at - write.time)
-        return nearest
-
-    def _apart(self, write: RecordedWrite, line: Line) -> str:
-        if write.verb != "patch" or write.type is None or write.new is None or line.after is None:
-            return ""
-        recorded, ours = (to_json(obj).get("status") for obj in (write.new.typed, line.after))
-        for path, left, right in differences("Pod", {"status": recorded}, {"status": ours}, by=law):
-            return apart("Pod", path, left, right)
-        return ""
 
 
 def grouped(found: Iterable[Found]) -> dict[str, list[Found]]:

@@ -20,6 +20,7 @@ from k8sfsm.verify.check.course import Course
 from k8sfsm.view import View
 
 SECOND: Final = 1_000_000_000
+_NO_MEMORY: Final[Map[Any, Any]] = Map()
 
 
 @frozen
@@ -77,6 +78,10 @@ class Past:
     tie_break: Callable[[Key], int]
     moments: deque[Moment] = field(factory=deque)
     actors: dict[str, Actor] = field(factory=dict)
+    versions: dict[Key, deque[tuple[int, Any]]] = field(factory=dict)
+    """Pod -> its states that a kubelet can have seen last, oldest first, and since when (ns) they were there."""
+    last_heard: dict[Key, int] = field(factory=dict)
+    """Pod -> the revision of its last change by somebody else than its kubelet."""
 
     def __attrs_post_init__(self) -> None:
         self.moments.append(Moment(self.store.revision, 0, None, self.store.snapshot))
@@ -97,16 +102,37 @@ class Past:
         memory = actor.memory_at(moment.revision)
         return View(now, snapshots, memory, Map(), self.store, self.choose_node, self.tie_break)
 
-    def take(self, store: Store, change: Change) -> None:
+    def whole_view(self, now: int, memory: Map[Any, Any] = _NO_MEMORY, runtime: Map[str, Any] = _NO_MEMORY) -> View:
+        """All that there is, seen at a time (ns)."""
+        return View(now, self.store.snapshot, memory, runtime, self.store, self.choose_node, self.tie_break)
+
+    def take(self, store: Store, change: Change, writer: str) -> None:
         """A change was committed: everybody hears of it, some time."""
         self.store = store
         moment = Moment(change.revision, change.at, change, store.snapshot)
         self.moments.append(moment)
+        if change.key[0] == "Pod":
+            self._remember(change)
+            if writer != "kubelet":
+                self.last_heard[change.key] = change.revision
         oldest = change.at - constant("check_view_lag") * SECOND
         while len(self.moments) > 1 and self.moments[1].at < oldest:
-            self.moments.popleft()
+            self._forget(self.moments.popleft())
         for actor in self.actors.values():
             self._notify(actor, change, moment)
+
+    def _forget(self, moment: Moment) -> None:
+        change = moment.change
+        if change is not None and change.type == "DELETED" and self.store.snapshot.get(change.key) is None:
+            self.versions.pop(change.key, None)
+            self.last_heard.pop(change.key, None)
+
+    def _remember(self, change: Change) -> None:
+        known = self.versions.setdefault(change.key, deque())
+        known.append((change.at, change.new))
+        oldest = change.at - constant("check_view_lag") * SECOND
+        while len(known) > 1 and known[1][0] < oldest:
+            known.popleft()
 
     def _notify(self, actor: Actor, change: Change, moment: Moment) -> None:
         watch = next((each for each in actor.wiring.watches if each.kind == change.key[0]), None)
