@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 
 from k8sfsm.apiserver import ApiServer, Sender
 from k8sfsm.law import LawError
@@ -82,16 +82,49 @@ class Explaining:
 
     def explain(self, actor: Actor, writes: Sequence[RecordedWrite]) -> Explanation | Nearest:
         """The rule behind one request, with the changes it made; else the order that comes nearest."""
-        write = writes[0]
+        found = self._explained(actor, writes, self._courses(actor, writes[0]))
+        if isinstance(found, Nearest):
+            found = self._looked_earlier(actor, writes) or found
+        if isinstance(found, Nearest):
+            listed_first = self._fresh(actor, self._keys(actor, writes[0]), writes[0], writes[0].key)
+            other = self._explained(actor, writes, listed_first)
+            found = other if isinstance(other, Explanation) else found
+        return found
+
+    def _explained(
+        self, actor: Actor, writes: Sequence[RecordedWrite], courses: Iterable[Course]
+    ) -> Explanation | Nearest:
         nearest = Nearest()
-        for course in self._courses(actor, write):
-            for step in self._with_idle(actor, course, write):
+        for course in courses:
+            for step in self._with_idle(actor, course, writes[0]):
                 found = self._fits(actor, step, writes)
                 if isinstance(found, Explanation):
                     self._follow(actor, found, step)
                     return found
                 nearest = _nearer(nearest, found)
         return nearest
+
+    def _looked_earlier(self, actor: Actor, writes: Sequence[RecordedWrite]) -> Explanation | None:
+        """The same plan on an earlier view: the requests before this one did not tell which view it was made of."""
+        for key in self._keys(actor, writes[0]):
+            known = actor.trails.get(key)
+            if known is None or not known.trail:
+                continue
+            moments = [m for m in self._moments(actor, actor.before.get(key, 0)) if m.revision <= known.seen]
+            for moment, behind in _views(moments[:_TRIES], actor):
+                course = self._sync(actor, key, moment, moment.at or writes[0].time, behind)
+                course = None if course is None else course.along(known.trail)
+                found = None if course is None else self._fits(actor, course, writes)
+                if course is not None and isinstance(found, Explanation):
+                    self._follow(actor, found, course)
+                    return found
+        return None
+
+    def _moments(self, actor: Actor, floor: int) -> list[Moment]:
+        """The moments of which a view of the actor can be: it has never seen less than at `floor`."""
+        moments = list(self.past.earlier(floor))
+        told = [m for m in moments[1:-1] if m.change is not None and m.change.key[0] in actor.watched]
+        return [moments[0], *told, *moments[1:][-1:]]
 
     def refused(self, actor: Actor, write: RecordedWrite) -> None:
         """A request was refused: whoever sent it knows."""
@@ -111,40 +144,44 @@ class Explaining:
         for key in keys:
             if key in actor.courses:
                 yield actor.courses[key]
-        for key in keys:
-            yield from self._fresh(actor, key, write)
+        yield from self._fresh(actor, keys, write)
 
     def _keys(self, actor: Actor, write: RecordedWrite) -> tuple[Key, ...]:
         """Keys that the actor can have worked on: those that its watches make of the object, and like ones."""
-        found: list[Key] = [reconciled(write), write.key, ("Namespace", "", write.key[1] or write.key[2])]
-        document = write.new or write.old
+        before = (reconciled(evolve(write, new=None)),) if write.old is not None else ()
+        found: list[Key] = [reconciled(write), *before, write.key, ("Namespace", "", write.key[1] or write.key[2])]
         watch = next((each for each in actor.wiring.watches if each.kind == write.key[0]), None)
-        if document is not None and watch is not None:
-            change = Change(self.past.store.revision, "ADDED", write.key, None, document.typed, write.time)
-            view = self.past.view(actor, self.past.moments[-1], write.time)
-            found = [each[0] if len(each) == 2 else each for each in watch.keys(change, view)] + found
+        view = self.past.view(actor, self.past.moments[-1], write.time)
+        for document in (write.old, write.new) if watch is not None else ():
+            if document is not None and watch is not None:
+                change = Change(self.past.store.revision, "ADDED", write.key, None, document.typed, write.time)
+                found = [each[0] if len(each) == 2 else each for each in watch.keys(change, view)] + found
         return tuple(key for key in dict.fromkeys(found) if key in actor.woken or key in actor.courses)
 
-    def _fresh(self, actor: Actor, key: Key, write: RecordedWrite) -> Iterator[Course]:
-        """New syncs of a key on the views that the actor can have had, the latest first."""
-        moments = list(self.past.earlier(actor.floor.get(key, 0)))
-        relevant = [moments[0]] + [m for m in moments if m.change is not None and m.change.key[0] in actor.kinds]
-        tried = 0
-        for moment, behind in _views(relevant[:_TRIES], actor):
-            for now in (write.received or write.time, moment.at):
-                if now < moment.at and moment is not moments[0]:
-                    continue
-                course = self._sync(actor, key, moment, now, behind)
-                tried += 1
-                if course is not None:
-                    yield course
-                if now == moment.at or tried == 1:
-                    break
+    def _fresh(
+        self, actor: Actor, keys: Iterable[Key], write: RecordedWrite, first: Key | None = None
+    ) -> Iterator[Course]:
+        """New syncs of keys on the views that the actor can have had, the latest first. `first`: what it lists first."""
+        for key in keys:
+            moments = self._moments(actor, actor.floor.get(key, 0))[:_TRIES]
+            for number, (moment, behind) in enumerate(_views(moments, actor)):
+                for now in (write.received or write.time, moment.at)[: 1 if number == 0 else 2]:
+                    if now < moment.at and moment is not moments[0]:
+                        continue
+                    course = self._sync(actor, key, moment, now, behind, first)
+                    if course is not None:
+                        yield course
 
     def _sync(
-        self, actor: Actor, key: Key, moment: Moment, now: int, behind: dict[str, Moment] | None
+        self,
+        actor: Actor,
+        key: Key,
+        moment: Moment,
+        now: int,
+        behind: dict[str, Moment] | None,
+        first: Key | None = None,
     ) -> Course | None:
-        view = self.past.view(actor, moment, now, behind)
+        view = self.past.view(actor, moment, now, behind, first)
         try:
             return Course.of(key, moment.revision, actor.wiring.controller.reconcile(view, key))
         except (LawError, ValueError, KeyError, AttributeError):  # such a view cannot have been
@@ -161,7 +198,7 @@ class Explaining:
             after = course.answered(answer.outcome)
             if after is None:
                 return
-            course = Course(after.key, after.seen, after.run, (*course.remembered, *after.remembered))
+            course = evolve(after, remembered=(*course.remembered, *after.remembered))
 
     def _sender(self, actor: Actor) -> Sender:
         return actor.wiring.sender
@@ -180,8 +217,7 @@ class Explaining:
             if not differs:
                 woken = actor.woken.get(course.key, ())
                 cause = next((each for each in reversed(woken) if each <= course.seen), 0)
-                follow = Course(course.key, course.seen, course.run, course.remembered)
-                found = Explanation(why.rule, dict(why.facts), course.key, course.seen, cause, follow)
+                found = Explanation(why.rule, dict(why.facts), course.key, course.seen, cause, course)
                 self._answer = answer.outcome
                 return found
             nearest = Nearest(why.rule, dict(why.facts), differs)
@@ -191,19 +227,25 @@ class Explaining:
 
     def _follow(self, actor: Actor, found: Explanation, course: Course) -> None:
         actor.remember(course.remembered, course.seen)
+        if not course.trail:
+            actor.before[course.key] = actor.floor.get(course.key, 0)
         actor.floor[course.key] = max(actor.floor.get(course.key, 0), min(found.seen, course.seen))
         self._go_on(actor, course, self._answer)
 
     def _go_on(self, actor: Actor, course: Course, answer: Outcome) -> None:
         after = course.answered(answer)
+        sent = (*course.trail, (address_of(answer.request), answer))
+        actor.trails[course.key] = evolve(course, trail=sent, remembered=())
         actor.courses.pop(course.key, None)
         if after is not None:
             actor.remember(after.remembered, course.seen)
-            actor.courses[course.key] = Course(after.key, after.seen, after.run)
+            actor.courses[course.key] = evolve(after, remembered=())
 
 
 def _views(moments: Sequence[Moment], actor: Actor) -> Iterator[tuple[Moment, dict[str, Moment] | None]]:
     """All kinds as of one moment; then one kind as of an earlier moment than the others."""
+    if not moments:
+        return
     for moment in moments:
         yield moment, None
     for watch in actor.wiring.watches:

@@ -13,9 +13,11 @@ from k8sfsm.engine.cluster import Component, Wiring
 from k8sfsm.engine.standard import control_plane
 from k8sfsm.engine.wiring import wire
 from k8sfsm.law import constant
+from k8sfsm.objects import key_of
 from k8sfsm.request import Key, Remember
 from k8sfsm.scheduler.scheduler import Scheduler
 from k8sfsm.store import Change, Snapshot, Store
+from k8sfsm.value import value
 from k8sfsm.verify.check.course import Course
 from k8sfsm.view import View
 
@@ -39,12 +41,18 @@ class Actor:
 
     wiring: Wiring
     kinds: frozenset[str]
+    watched: frozenset[str]
+    """The kinds that the controller itself watches; `kinds`: those that its component has informers for."""
     memories: deque[tuple[int, Map[Any, Any]]] = field(factory=lambda: deque([(0, Map())]))
     woken: dict[Key, deque[int]] = field(factory=dict)
     """Key -> revisions of the changes that put it into the queue."""
     courses: dict[Key, Course] = field(factory=dict)
     floor: dict[Key, int] = field(factory=dict)
     """Key -> the revision of the last view that the controller has shown for it."""
+    before: dict[Key, int] = field(factory=dict)
+    """Key -> what `floor` was when the course under way began."""
+    trails: dict[Key, Course] = field(factory=dict)
+    """Key -> the course as it is under way, with what it has sent."""
 
     def memory_at(self, revision: int) -> Map[Any, Any]:
         """The memory when the view was at a revision."""
@@ -67,6 +75,28 @@ def _noted(memory: Map[Any, Any], steps: tuple[Remember, ...]) -> Map[Any, Any]:
         elif step.key in memory:
             memory = memory.delete(step.key)
     return memory
+
+
+@value
+class Shuffled(View):
+    """A view whose lists begin with a certain object: the order of a real informer's lists is chance."""
+
+    first: Key = ("", "", "")
+
+    def _by_chance(self, found: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(sorted(found, key=lambda obj: key_of(obj) != self.first))
+
+    def list(self, kind: str, namespace: str = "") -> tuple[Any, ...]:
+        """As `View.list`, in another order."""
+        return self._by_chance(super().list(kind, namespace))
+
+    def owned(self, kind: str, uid: str) -> tuple[Any, ...]:
+        """As `View.owned`, in another order."""
+        return self._by_chance(super().owned(kind, uid))
+
+    def orphans(self, kind: str, namespace: str) -> tuple[Any, ...]:
+        """As `View.orphans`, in another order."""
+        return self._by_chance(super().orphans(kind, namespace))
 
 
 @define
@@ -92,15 +122,26 @@ class Past:
         wirings = wire(component)
         kinds = frozenset(watch.kind for wiring in wirings for watch in wiring.watches)
         for wiring in wirings:
-            self.actors[wiring.actor] = Actor(wiring, kinds)
+            self.actors[wiring.actor] = Actor(wiring, kinds, frozenset(watch.kind for watch in wiring.watches))
 
-    def view(self, actor: Actor, moment: Moment, now: int, behind: dict[str, Moment] | None = None) -> View:
-        """What an actor saw when it had seen all up to a moment; of the kinds in `behind`, up to an earlier one."""
+    def view(
+        self,
+        actor: Actor,
+        moment: Moment,
+        now: int,
+        behind: dict[str, Moment] | None = None,
+        first: Key | None = None,
+    ) -> View:
+        """What an actor saw when it had seen all up to a moment; of the kinds in `behind`, up to an earlier one.
+
+        `first`: the object that its caches happen to list first.
+        """
         snapshots = Map(dict.fromkeys(actor.kinds, moment.snapshot))
         for kind, earlier in (behind or {}).items():
             snapshots = snapshots.set(kind, earlier.snapshot)
         memory = actor.memory_at(moment.revision)
-        return View(now, snapshots, memory, Map(), self.store, self.choose_node, self.tie_break)
+        fields = (now, snapshots, memory, Map(), self.store, self.choose_node, self.tie_break)
+        return View(*fields) if first is None else Shuffled(*fields, first)
 
     def whole_view(self, now: int, memory: Map[Any, Any] = _NO_MEMORY, runtime: Map[str, Any] = _NO_MEMORY) -> View:
         """All that there is, seen at a time (ns)."""
