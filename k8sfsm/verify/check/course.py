@@ -56,13 +56,15 @@ class Course:
     def along(self, trail: tuple[tuple[Address, Outcome], ...]) -> Course | None:
         """The course after the same requests had the same answers; None where it would have sent others."""
         course: Course | None = self
+        noted: tuple[Remember, ...] = ()
         for address, outcome in trail:
             orders = () if course is None else course.next_writes
             order = next((each for each in orders if address_of(each) == address), None)
             if course is None or order is None:
                 return None
+            noted += course.remembered
             course = course.answered(evolve(outcome, request=order))
-        return course
+        return course if course is None else evolve(course, remembered=(*noted, *course.remembered))
 
 
 def _advanced(course: Course) -> Course | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from attrs import define, evolve, frozen
+from immutables import Map
 
 from k8sfsm.apiserver import ApiServer, Sender
 from k8sfsm.law import LawError
@@ -110,9 +111,11 @@ class Explaining:
             known = actor.trails.get(key)
             if known is None or not known.trail:
                 continue
-            moments = [m for m in self._moments(actor, actor.before.get(key, 0)) if m.revision <= known.seen]
+            began = actor.began[key]
+            moments = [m for m in self._moments(actor, began.floor) if m.revision <= known.seen]
             for moment, behind in _views(moments[:_TRIES], actor):
-                course = self._sync(actor, key, moment, moment.at or writes[0].time, behind)
+                memory = began.memory if moment.revision >= began.since else None
+                course = self._sync(actor, key, moment, moment.at or writes[0].time, behind, memory=memory)
                 course = None if course is None else course.along(known.trail)
                 found = None if course is None else self._fits(actor, course, writes)
                 if course is not None and isinstance(found, Explanation):
@@ -180,8 +183,10 @@ class Explaining:
         now: int,
         behind: dict[str, Moment] | None,
         first: Key | None = None,
+        memory: Map[Any, Any] | None = None,
     ) -> Course | None:
         view = self.past.view(actor, moment, now, behind, first)
+        view = view if memory is None else evolve(view, memory=memory)
         try:
             return Course.of(key, moment.revision, actor.wiring.controller.reconcile(view, key))
         except (LawError, ValueError, KeyError, AttributeError):  # such a view cannot have been
@@ -226,9 +231,9 @@ class Explaining:
     _answer: Any = None
 
     def _follow(self, actor: Actor, found: Explanation, course: Course) -> None:
-        actor.remember(course.remembered, course.seen)
         if not course.trail:
-            actor.before[course.key] = actor.floor.get(course.key, 0)
+            actor.begin(course.key, course.seen)
+        actor.remember(course.remembered, course.seen)
         actor.floor[course.key] = max(actor.floor.get(course.key, 0), min(found.seen, course.seen))
         self._go_on(actor, course, self._answer)
 

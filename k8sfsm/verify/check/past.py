@@ -35,6 +35,17 @@ class Moment:
     snapshot: Snapshot
 
 
+@frozen
+class Beginning:
+    """What a controller knew when a course began: the last view that it had shown before, and its memory then, which
+    is that of a certain revision.
+    """
+
+    floor: int
+    since: int
+    memory: Map[Any, Any]
+
+
 @define
 class Actor:
     """What a component's controller can have in mind. `memories`: (revision, memory) within the lag, oldest first."""
@@ -49,14 +60,19 @@ class Actor:
     courses: dict[Key, Course] = field(factory=dict)
     floor: dict[Key, int] = field(factory=dict)
     """Key -> the revision of the last view that the controller has shown for it."""
-    before: dict[Key, int] = field(factory=dict)
-    """Key -> what `floor` was when the course under way began."""
+    began: dict[Key, Beginning] = field(factory=dict)
+    """Key -> what was known when the latest course began."""
     trails: dict[Key, Course] = field(factory=dict)
     """Key -> the course as it is under way, with what it has sent."""
 
     def memory_at(self, revision: int) -> Map[Any, Any]:
         """The memory when the view was at a revision."""
         return next((each for seen, each in reversed(self.memories) if seen <= revision), self.memories[0][1])
+
+    def begin(self, key: Key, seen: int) -> None:
+        """A course begins, on a view of revision `seen`."""
+        since, memory = next((each for each in reversed(self.memories) if each[0] <= seen), self.memories[0])
+        self.began[key] = Beginning(self.floor.get(key, 0), since, memory)
 
     def remember(self, steps: tuple[Remember, ...], since: int) -> None:
         """What a sync on a view of revision `since` noted is known from then on."""
