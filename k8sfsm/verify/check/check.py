@@ -29,6 +29,8 @@ from k8sfsm.verify.replay.predict import extra_bundles
 
 Progress = Callable[[int, int], None]
 _KUBELET: Final = "kubelet"
+_AHEAD: Final = 64
+"""So many writes ahead are looked at."""
 
 
 @frozen(kw_only=True)
@@ -128,6 +130,7 @@ class _Check:
                 progress(number, total)
             if write.request not in seen:
                 seen.add(write.request)
+                self.past.coming = self.recording.writes[number + 1 : number + _AHEAD]
                 self._judge(self.groups[write.request])
             if write.type is not None and write.new is not None:
                 self._commit(write)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations, product
+from typing import Any, Final, TypeAlias
 
 from attrs import define, evolve, frozen
 from immutables import Map
 
 from k8sfsm.apiserver import ApiServer, Sender
 from k8sfsm.law import LawError
-from k8sfsm.objects import to_json
+from k8sfsm.objects import key_of, to_json
 from k8sfsm.request import Key, Outcome, Why
+from k8sfsm.scheduler.cluster import ASSUMED
 from k8sfsm.store import Change
 from k8sfsm.trace.history import RecordedWrite
 from k8sfsm.verify.check.course import Course
@@ -22,6 +24,10 @@ from k8sfsm.verify.replay.compare import differences
 
 _TRIES: Final = 64
 _IDLE: Final = 16
+_PAIRED: Final = 6
+"""So many earlier states of two kinds at once are tried."""
+Behind: TypeAlias = Mapping[str, Moment]
+"""Kind -> the moment up to which it was seen."""
 _TOKEN: Final = "kube-api-access-"
 
 
@@ -90,7 +96,22 @@ class Explaining:
             listed_first = self._fresh(actor, self._keys(actor, writes[0]), writes[0], writes[0].key)
             other = self._explained(actor, writes, listed_first)
             found = other if isinstance(other, Explanation) else found
+        if isinstance(found, Nearest) and writes[0].verb == "bind":
+            other = self._explained(actor, writes, self._with_assumed(actor, writes[0]))
+            found = other if isinstance(other, Explanation) else found
         return found
+
+    def _with_assumed(self, actor: Actor, write: RecordedWrite) -> Iterator[Course]:
+        """Placements by a scheduler that has placed others already whose bindings are on their way."""
+        memory = actor.memories[-1][1]
+        moments = self._moments(actor, 0)[:_TRIES]
+        for bound in self.past.coming_bindings(write):
+            memory = memory.set((ASSUMED, bound.uid), bound.new.typed.spec.node_name)
+            for moment, behind in _views(moments, actor):
+                now = write.received or write.time
+                course = self._sync(actor, write.key, moment, now, behind, memory=memory)
+                if course is not None:
+                    yield course
 
     def _explained(
         self, actor: Actor, writes: Sequence[RecordedWrite], courses: Iterable[Course]
@@ -159,7 +180,16 @@ class Explaining:
             if document is not None and watch is not None:
                 change = Change(self.past.store.revision, "ADDED", write.key, None, document.typed, write.time)
                 found = [each[0] if len(each) == 2 else each for each in watch.keys(change, view)] + found
+        found += self._preemptors(actor, write)
         return tuple(key for key in dict.fromkeys(found) if key in actor.woken or key in actor.courses)
+
+    def _preemptors(self, actor: Actor, write: RecordedWrite) -> Iterator[Key]:
+        """Pods for whose sake the scheduler removes another: they are on their way, or may be."""
+        if actor.wiring.sender.actor != "kube-scheduler" or write.verb == "bind" or write.old is None:
+            return
+        yield from actor.courses
+        for pod in self.past.store.snapshot.series("node", "Pod", ""):
+            yield key_of(pod)
 
     def _fresh(
         self, actor: Actor, keys: Iterable[Key], write: RecordedWrite, first: Key | None = None
@@ -181,7 +211,7 @@ class Explaining:
         key: Key,
         moment: Moment,
         now: int,
-        behind: dict[str, Moment] | None,
+        behind: Behind | None,
         first: Key | None = None,
         memory: Map[Any, Any] | None = None,
     ) -> Course | None:
@@ -247,16 +277,27 @@ class Explaining:
             actor.courses[course.key] = evolve(after, remembered=())
 
 
-def _views(moments: Sequence[Moment], actor: Actor) -> Iterator[tuple[Moment, dict[str, Moment] | None]]:
-    """All kinds as of one moment; then one kind as of an earlier moment than the others."""
+def _views(moments: Sequence[Moment], actor: Actor) -> Iterator[tuple[Moment, Behind | None]]:
+    """All kinds as of one moment; then one kind, and at last two, as of earlier moments than the others."""
     if not moments:
         return
     for moment in moments:
         yield moment, None
-    for watch in actor.wiring.watches:
-        for moment in moments[1:]:
-            if moment.change is not None and moments[0] is not moment:
-                yield moments[0], {watch.kind: moment}
+    newest = moments[0]
+    older = {kind: _older(kind, moments) for kind in sorted(actor.watched)}
+    for kind, earlier in older.items():
+        for moment in earlier:
+            yield newest, {kind: moment}
+    for (kind, earlier), (other, others) in combinations(older.items(), 2):
+        for moment, another in product(earlier[:_PAIRED], others[:_PAIRED]):
+            yield newest, {kind: moment, other: another}
+
+
+def _older(kind: str, moments: Sequence[Moment]) -> list[Moment]:
+    """The earlier states of a kind, the latest first: each as of the moment after a change of it, or the oldest."""
+    changed = [each for each in moments[1:-1] if each.change is not None and each.change.key[0] == kind]
+    first = moments[0].change
+    return [*(changed if first is not None and first.key[0] == kind else changed[1:]), *moments[1:][-1:]]
 
 
 def _apart(writes: Sequence[RecordedWrite], answer: Any) -> str:

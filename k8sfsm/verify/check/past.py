@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from attrs import define, field, frozen
@@ -17,6 +17,7 @@ from k8sfsm.objects import key_of
 from k8sfsm.request import Key, Remember
 from k8sfsm.scheduler.scheduler import Scheduler
 from k8sfsm.store import Change, Snapshot, Store
+from k8sfsm.trace.history import RecordedWrite
 from k8sfsm.value import value
 from k8sfsm.verify.check.course import Course
 from k8sfsm.view import View
@@ -126,6 +127,8 @@ class Past:
     actors: dict[str, Actor] = field(factory=dict)
     versions: dict[Key, deque[tuple[int, Any]]] = field(factory=dict)
     """Pod -> its states that a kubelet can have seen last, oldest first, and since when (ns) they were there."""
+    coming: Sequence[RecordedWrite] = ()
+    """The writes that follow, as far as they are known."""
     last_heard: dict[Key, int] = field(factory=dict)
     """Pod -> the revision of its last change by somebody else than its kubelet."""
 
@@ -145,7 +148,7 @@ class Past:
         actor: Actor,
         moment: Moment,
         now: int,
-        behind: dict[str, Moment] | None = None,
+        behind: Mapping[str, Moment] | None = None,
         first: Key | None = None,
     ) -> View:
         """What an actor saw when it had seen all up to a moment; of the kinds in `behind`, up to an earlier one.
@@ -158,6 +161,14 @@ class Past:
         memory = actor.memory_at(moment.revision)
         fields = (now, snapshots, memory, Map(), self.store, self.choose_node, self.tie_break)
         return View(*fields) if first is None else Shuffled(*fields, first)
+
+    def coming_bindings(self, write: RecordedWrite) -> Iterator[RecordedWrite]:
+        """The bindings that were asked for soon after this one, of pods that exist already."""
+        for each in self.coming:
+            if each.time > write.time + SECOND:
+                return
+            if each.verb == "bind" and each.ok and each.new is not None and self.store.snapshot.get(each.key) is not None:
+                yield each
 
     def whole_view(self, now: int, memory: Map[Any, Any] = _NO_MEMORY, runtime: Map[str, Any] = _NO_MEMORY) -> View:
         """All that there is, seen at a time (ns)."""
