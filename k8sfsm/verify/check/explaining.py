@@ -263,7 +263,7 @@ class Explaining:
     def _follow(self, actor: Actor, found: Explanation, course: Course) -> None:
         if not course.trail:
             actor.begin(course.key, course.seen)
-        actor.remember(course.remembered, course.seen)
+        actor.remember_first(course.remembered, course.seen, self.past)
         actor.floor[course.key] = max(actor.floor.get(course.key, 0), min(found.seen, course.seen))
         self._go_on(actor, course, self._answer)
 

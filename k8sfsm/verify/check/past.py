@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from attrs import define, field, frozen
@@ -75,6 +75,23 @@ class Actor:
         since, memory = next((each for each in reversed(self.memories) if each[0] <= seen), self.memories[0])
         self.began[key] = Beginning(self.floor.get(key, 0), since, memory)
 
+    def remember_first(self, steps: tuple[Remember, ...], since: int, past: Past) -> None:
+        """What a sync on a view of revision `since` noted first: what it has seen since then is counted on top."""
+        if not steps:
+            return
+        names = dict.fromkeys(step.key for step in steps)
+        memory: Map[Any, Any] | None = None
+        moments = {moment.revision: moment for moment in past.moments} if self.wiring.observe is not None else {}
+        at = max((seen for seen, _ in self.memories if seen <= since), default=self.memories[0][0])
+        for position, (seen, known) in enumerate(self.memories):
+            if seen < at:
+                continue
+            if memory is None:
+                memory = _noted(known, steps)
+            elif (moment := moments.get(seen)) is not None and moment.change is not None:
+                memory = _noted(memory, tuple(self.wiring.observe(moment.change, past.seen_by(memory, moment))))
+            self.memories[position] = (seen, _with(known, memory, names))
+
     def remember(self, steps: tuple[Remember, ...], since: int) -> None:
         """What a sync on a view of revision `since` noted is known from then on."""
         if not steps:
@@ -83,6 +100,16 @@ class Actor:
         for position, (seen, memory) in enumerate(self.memories):
             if seen >= at:
                 self.memories[position] = (seen, _noted(memory, steps))
+
+
+def _with(memory: Map[Any, Any], other: Map[Any, Any], names: Iterable[Any]) -> Map[Any, Any]:
+    """A memory with another one's entries of some names."""
+    for name in names:
+        if name in other:
+            memory = memory.set(name, other[name])
+        elif name in memory:
+            memory = memory.delete(name)
+    return memory
 
 
 def _noted(memory: Map[Any, Any], steps: tuple[Remember, ...]) -> Map[Any, Any]:
@@ -202,12 +229,16 @@ class Past:
         while len(known) > 1 and known[1][0] < oldest:
             known.popleft()
 
+    def seen_by(self, memory: Map[Any, Any], moment: Moment) -> View:
+        """The view of a controller that has just seen a change."""
+        return View(moment.at, moment.snapshot, memory, Map(), self.store, self.choose_node, self.tie_break)
+
     def _notify(self, actor: Actor, change: Change, moment: Moment) -> None:
         watch = next((each for each in actor.wiring.watches if each.kind == change.key[0]), None)
         if watch is None:
             return
         memory = actor.memories[-1][1]
-        view = View(change.at, moment.snapshot, memory, Map(), self.store, self.choose_node, self.tie_break)
+        view = self.seen_by(memory, moment)
         if actor.wiring.observe is not None:
             memory = _noted(memory, tuple(actor.wiring.observe(change, view)))
         actor.memories.append((change.revision, memory))
