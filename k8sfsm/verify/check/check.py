@@ -19,16 +19,19 @@ from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.trace.integrity import check_integrity
 from k8sfsm.verify.check.course import Course
 from k8sfsm.verify.check.explaining import Explaining, Explanation, Nearest
-from k8sfsm.verify.check.judging import Request, law
+from k8sfsm.verify.check.judging import BY_THE_CLOCK, KUBELET, Request, law, method_of
 from k8sfsm.verify.check.kubelets import Kubelets
-from k8sfsm.verify.check.past import SECOND, Past
+from k8sfsm.verify.check.past import SECOND, Actor, Past
 from k8sfsm.verify.check.runs import Runs
+from k8sfsm.verify.check.timed import Timed
 from k8sfsm.verify.invariants import check_safety, check_transition
 from k8sfsm.verify.replay.choices import RecordedChoices
+from k8sfsm.verify.replay.kubelets import hollow_nodes
 from k8sfsm.verify.replay.predict import extra_bundles
 
 Progress = Callable[[int, int], None]
-_KUBELET: Final = "kubelet"
+_BY_RULE: Final = "explained-by-rule"
+_FOR_EVER: Final = 1 << 63
 _AHEAD: Final = 64
 """So many writes ahead are looked at."""
 
@@ -117,6 +120,10 @@ class _Check:
         runs = Runs()
         runs.learn(recording.environment)
         self.kubelets = Kubelets(self.past, runs)
+        self.timed = Timed.beside(recording, self.explaining.api)
+        self.waiting: deque[tuple[int, RecordedWrite]] = deque()
+        self.scripted = hollow_nodes(recording)
+        self.trimmed: set[tuple[str, str]] = set()
 
     def _now(self, at: int) -> Any:
         actor = next(iter(self.past.actors.values()))
@@ -132,9 +139,13 @@ class _Check:
                 seen.add(write.request)
                 self.past.coming = self.recording.writes[number + 1 : number + _AHEAD]
                 self._judge(self.groups[write.request])
+            self.timed.take(write)
+            self._by_the_clock(write.time - constant("check_clock_lag") * SECOND)
             if write.type is not None and write.new is not None:
                 self._commit(write)
                 revisions.setdefault(write.request, []).append(self.past.store.revision)
+        self.timed.until(self.recording.end or 0)
+        self._by_the_clock(_FOR_EVER)
         self.report.judged = [
             evolve(each, revisions=tuple(revisions.get(each.write.request, ()))) for each in self.report.judged
         ]
@@ -145,11 +156,11 @@ class _Check:
         if write.key[0] == "Event":
             return
         actor = self.past.actors.get(write.actor)
-        modelled = actor is not None or write.actor == _KUBELET
-        case = Request(write, modelled, not self.actors or write.actor in self.actors)
-        verdict = str(law.decide("judged", case).outputs["verdict"])
+        verdict = str(law.decide("judged", self._request(write, actor)).outputs["verdict"])
         why: Explanation | Nearest | None = None
-        if verdict == "explained-by-rule":
+        if verdict == _BY_RULE and method_of(write.actor) == BY_THE_CLOCK:
+            self.waiting.append((len(self.report.judged), write))
+        elif verdict == _BY_RULE:
             why = self.kubelets.explain(write) if actor is None else self.explaining.explain(actor, writes)
             verdict = "explained" if isinstance(why, Explanation) else "unexplained"
         elif verdict == "refused" and actor is not None:
@@ -159,8 +170,31 @@ class _Check:
         if isinstance(why, Nearest):
             self.report.unexplained.append(_unexplained(write, why))
 
+    def _request(self, write: RecordedWrite, actor: Actor | None) -> Request:
+        blind = actor is not None and any((kind, write.key[1]) in self.trimmed for kind in actor.watched)
+        return Request(
+            write,
+            modelled=actor is not None or write.actor == KUBELET,
+            wanted=not self.actors or write.actor in self.actors,
+            scripted=write.actor == KUBELET and write.node in self.scripted,
+            blind=blind,
+        )
+
+    def _by_the_clock(self, until: int) -> None:
+        """Judge what controllers with rounds and timers did up to a time (ns)."""
+        while self.waiting and self.waiting[0][1].time <= until:
+            place, write = self.waiting.popleft()
+            why = self.timed.explain(write)
+            if isinstance(why, Explanation):
+                self.report.judged[place] = Judged(write=write, verdict="explained", why=why)
+            else:
+                self.report.judged[place] = Judged(write=write, verdict="unexplained")
+                self.report.unexplained.append(_unexplained(write, why))
+
     def _commit(self, write: RecordedWrite) -> None:
         assert write.new is not None
+        if write.trimmed:
+            self.trimmed.add(write.key[:2])
         try:
             obj = write.new.typed
         except ObjectError:
@@ -180,7 +214,7 @@ class _Check:
             )  # fmt: skip
         store = self.past.store
         store, change = store.remove(write.key, write.time) if gone else store.put(obj, write.time)
-        if write.actor == _KUBELET and change.key[0] == "Pod":
+        if write.actor == KUBELET and change.key[0] == "Pod":
             self.kubelets.follow(write)
         self.past.take(store, change, write.actor)
         self._keep(change, write)
