@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import Final, TypeAlias
 
 from attrs import evolve, frozen
 
 from k8sfsm.engine.run import Batch, Run
-from k8sfsm.request import Call, Key, Look, Outcome, Parallel, Plan, Record, Remember, Write
+from k8sfsm.request import Call, DeleteCollection, Key, Look, Outcome, Parallel, Plan, Record, Remember, Write
 from k8sfsm.verify.replay.choices import address_of
 
 Address: TypeAlias = tuple[str, str, Key]
@@ -36,9 +37,14 @@ class Course:
 
     @property
     def next_writes(self) -> tuple[Write, ...]:
-        """The writes that may be sent next: one, or those of a batch, which go together."""
+        """The writes that may be sent next: one, those of a batch, which go together, or deletions of whole kinds, which
+        a real component takes from a map.
+        """
         batch = self.run.batch
-        return (self.run.next_write,) if batch is None else batch.waiting[: batch.left]
+        if batch is not None:
+            return batch.waiting[: batch.left]
+        collections = takewhile(lambda step: isinstance(step, DeleteCollection), self.run.steps)
+        return tuple(collections) or (self.run.next_write,)
 
     def answered(self, outcome: Outcome) -> Course | None:
         """The course after one of its next writes was answered; None where no write follows."""
@@ -48,6 +54,10 @@ class Course:
             others = list(run.batch.waiting)
             others.remove(outcome.request)
             run = evolve(run, batch=evolve(run.batch, waiting=(outcome.request, *others)))
+        elif isinstance(outcome.request, DeleteCollection):
+            rest = list(run.steps)
+            rest.remove(outcome.request)
+            run = evolve(run, steps=(outcome.request, *rest))
         run = run.answered(outcome)
         if run.batch is not None and not run.batch.left:
             run = evolve(run, batch=None if run.batch.over else run.batch.next())

@@ -10,13 +10,15 @@ from attrs import define, evolve, frozen
 from immutables import Map
 
 from k8sfsm.apiserver import ApiServer, Sender
+from k8sfsm.controllers.namespace import Sync
+from k8sfsm.controllers.namespace import law as emptying
 from k8sfsm.law import LawError
 from k8sfsm.objects import key_of, to_json
 from k8sfsm.request import Key, Outcome, Why
 from k8sfsm.scheduler.cluster import ASSUMED
 from k8sfsm.store import Change
 from k8sfsm.trace.history import RecordedWrite
-from k8sfsm.verify.check.course import Course
+from k8sfsm.verify.check.course import Address, Course
 from k8sfsm.verify.check.judging import law
 from k8sfsm.verify.check.past import Actor, Moment, Past
 from k8sfsm.verify.replay.choices import address_of, named, reconciled
@@ -96,10 +98,30 @@ class Explaining:
             listed_first = self._fresh(actor, self._keys(actor, writes[0]), writes[0], writes[0].key)
             other = self._explained(actor, writes, listed_first)
             found = other if isinstance(other, Explanation) else found
+        if isinstance(found, Nearest) and writes[0].verb == "deletecollection":
+            found = self._emptied(writes[0]) or found
         if isinstance(found, Nearest) and writes[0].verb == "bind":
             other = self._explained(actor, writes, self._with_assumed(actor, writes[0]))
             found = other if isinstance(other, Explanation) else found
         return found
+
+    def _emptied(self, write: RecordedWrite) -> Explanation | None:
+        """The namespace controller asks for kinds of which there is nothing as well: the rule for those that there are.
+
+        Source: pkg/controller/namespace/deletion/namespaced_resources_deleter.go: deleteAllContent
+        """
+        namespace = self.past.store.get("Namespace", "", write.key[1])
+        if write.type is not None or namespace is None:
+            return None
+        view = self.past.whole_view(write.time)
+        decision = emptying.decide("content", Sync(namespace=namespace, view=view))
+        if decision.actions and write.key[0] != "Pod":
+            pods = view.list("Pod", write.key[1])
+            decision = emptying.decide("after-pods", Sync(namespace=namespace, view=view, left=pods))
+        if not {"delete_pods", "delete_rest"} & set(decision.actions):
+            return None
+        key = ("Namespace", "", write.key[1])
+        return Explanation(decision.rule, dict(decision.facts), key, self.past.store.revision, 0)
 
     def _with_assumed(self, actor: Actor, write: RecordedWrite) -> Iterator[Course]:
         """Placements by a scheduler that has placed others already whose bindings are on their way."""
@@ -154,7 +176,7 @@ class Explaining:
         """A request was refused: whoever sent it knows."""
         for course in self._courses(actor, write):
             for order in course.next_writes:
-                if address_of(order) == (write.verb, write.subresource, named(write)):
+                if address_of(order) == _address(write):
                     stored = self.past.store.snapshot.get(write.key)
                     answer = Outcome(
                         request=order, code=write.code, reason=write.reason, message=write.message, object=stored
@@ -173,7 +195,7 @@ class Explaining:
     def _keys(self, actor: Actor, write: RecordedWrite) -> tuple[Key, ...]:
         """Keys that the actor can have worked on: those that its watches make of the object, and like ones."""
         before = (reconciled(evolve(write, new=None)),) if write.old is not None else ()
-        found: list[Key] = [reconciled(write), *before, write.key, ("Namespace", "", write.key[1] or write.key[2])]
+        found: list[Key] = [reconciled(write), *before, *_owners(write), write.key, ("Namespace", "", write.key[1] or write.key[2])]
         watch = next((each for each in actor.wiring.watches if each.kind == write.key[0]), None)
         view = self.past.view(actor, self.past.moments[-1], write.time)
         for document in (write.old, write.new) if watch is not None else ():
@@ -243,7 +265,7 @@ class Explaining:
         nearest = Nearest()
         for order in course.next_writes:
             why = order.why or Why(rule=actor.wiring.controller.name)
-            if address_of(order) != (write.verb, write.subresource, named(write)):
+            if address_of(order) != _address(write):
                 verb, _, key = address_of(order)
                 nearest = _nearer(nearest, Nearest(why.rule, dict(why.facts), f"it orders {verb} {'/'.join(key)}"))
                 continue
@@ -300,6 +322,26 @@ def _older(kind: str, moments: Sequence[Moment]) -> list[Moment]:
     return [*(changed if first is not None and first.key[0] == kind else changed[1:]), *moments[1:][-1:]]
 
 
+def _owners(write: RecordedWrite) -> Iterator[Key]:
+    """The controllers that the body of a request names: all that a refused creation tells."""
+    if write.new is not None or not isinstance(write.body, dict):
+        return
+    for reference in (write.body.get("metadata") or {}).get("ownerReferences") or ():
+        if reference.get("controller"):
+            yield (str(reference.get("kind")), write.key[1], str(reference.get("name")))
+
+
+def _address(write: RecordedWrite) -> Address:
+    """(verb, subresource, object) of a recorded request; a deletion of a whole kind names no object."""
+    kind, namespace, name = write.key
+    if write.verb == "deletecollection":
+        return write.verb, write.subresource, (kind, namespace, "")
+    if write.verb == "create" and not name and isinstance(write.body, dict):
+        base = str((write.body.get("metadata") or {}).get("generateName") or "")
+        return write.verb, write.subresource, (kind, namespace, base)
+    return write.verb, write.subresource, named(write)
+
+
 def _apart(writes: Sequence[RecordedWrite], answer: Any) -> str:
     """How the answer to an order differs from what was recorded; "" where it does not."""
     if not answer.outcome.ok:
@@ -307,7 +349,12 @@ def _apart(writes: Sequence[RecordedWrite], answer: Any) -> str:
     changed = [write for write in writes if write.type is not None]
     if len(changed) != len(answer.changes):
         return f"it changes {len(answer.changes)} times, recorded are {len(changed)}"
-    for write, change in zip(changed, answer.changes, strict=True):
+    if writes[0].verb == "deletecollection":  # in any order
+        order = {(write.key, write.type): place for place, write in enumerate(changed)}
+        made = sorted(answer.changes, key=lambda change: order.get((change.key, change.type), -1))
+    else:
+        made = list(answer.changes)
+    for write, change in zip(changed, made, strict=True):
         if (write.key, write.type) != (change.key, change.type):
             return f"it makes {change.type} {'/'.join(change.key)}"
         if write.new is None or write.type == "DELETED":
