@@ -248,6 +248,13 @@ class Law:
         """`items` in the order of the comparison; items that it does not tell apart keep their order."""
         return self._comparison(name).order(items, case)
 
+    def rank(self, name: str, item: Any, case: Any) -> tuple[int, ...]:
+        """Numbers that sort as the comparison does. Raises LawError where a row is not by a fact."""
+        compiled = self._comparison(name)
+        if any(rank.by is None for rank in compiled.ranks):
+            raise LawError(f"comparison '{name}' of room '{self.room}' has a row that is not by a fact, expected `by`")
+        return compiled.rank(item, case)
+
     def forget(self) -> None:
         """Compile tables and comparisons anew when they are next asked for."""
         self._tables.clear()
