@@ -1,0 +1,222 @@
+"""Nobody grants what he does not have: the check of roles and bindings that are written.
+
+Source: pkg/registry/rbac/validation/rule.go: ConfirmNoEscalation, Covers; pkg/registry/rbac/escalation_check.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from typing import Any, Final, Literal
+
+from attrs import evolve, frozen
+
+from k8sfsm.apiserver.answer import Refusal, not_found
+from k8sfsm.apiserver.rbac.authorizer import judge
+from k8sfsm.apiserver.rbac.bootstrap import GROUP
+from k8sfsm.apiserver.rbac.policy import Policy, rules_for
+from k8sfsm.apiserver.rbac.users import MASTERS, Asked, User, law
+from k8sfsm.objects import KINDS, ClusterRole, PolicyRule, Role
+from k8sfsm.objects.gotext import quote
+from k8sfsm.store import Snapshot
+
+GUARDED: Final = ("Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding")
+_EVERYTHING: Final = (
+    PolicyRule(verbs=("*",), api_groups=("*",), resources=("*",)),
+    PolicyRule(verbs=("*",), non_resource_urls=("*",)),
+)
+
+
+@frozen(slots=False)
+class Granting:
+    """A role or binding that somebody writes. `old`: what it replaces, None where it is new."""
+
+    user: User
+    old: Any
+    new: Any
+    policy: Policy
+    snapshot: Snapshot
+
+    @property
+    def namespace(self) -> str:
+        """The namespace in which rights are granted, "" for all."""
+        return str(self.new.metadata.namespace)
+
+    @cached_property
+    def rules(self) -> tuple[PolicyRule, ...] | None:
+        """The rules that are granted: those of the role, or of the role that is bound; None where there is none."""
+        if isinstance(self.new, Role | ClusterRole):
+            return self.new.rules
+        return self.policy.rules_of(self.new.role_ref, self.namespace)
+
+    @cached_property
+    def uncovered(self) -> tuple[PolicyRule, ...]:
+        """What is granted and not held."""
+        return missing(rules_for(self.policy, self.user, self.namespace), self.rules or ())
+
+    def may(self, verb: str, kind: str, name: str) -> bool:
+        """Whether the user has a verb on a role."""
+        space = "" if kind == "ClusterRole" else self.namespace
+        asked = Asked(self.user, verb, GROUP, KINDS[kind].resource, "", space, name)
+        if kind == "ClusterRole" and self.namespace:
+            asked = evolve(asked, namespace=self.namespace)
+        return judge(self.policy, asked, self.snapshot).allowed
+
+
+@law.fact
+def may_escalate_all(case: Granting) -> bool:
+    """The user belongs to system:masters."""
+    return MASTERS in case.user.groups
+
+
+@law.fact
+def grants_same(case: Granting) -> bool:
+    """An update grants nothing else than before: only other fields change."""
+    if case.old is None:
+        return False
+    return _content(case.old) == _content(case.new)
+
+
+@law.fact
+def granting(case: Granting) -> Literal["role", "binding"]:
+    """Whether a role is written or a binding."""
+    return "role" if isinstance(case.new, Role | ClusterRole) else "binding"
+
+
+@law.fact
+def may_escalate(case: Granting) -> bool:
+    """The user has the verb `escalate` on the role."""
+    return case.may("escalate", case.new.kind, case.new.metadata.name)
+
+
+@law.fact
+def may_bind(case: Granting) -> bool:
+    """The user has the verb `bind` on the role that is bound."""
+    ref = case.new.role_ref
+    return ref.kind in KINDS and case.may("bind", ref.kind, ref.name)
+
+
+@law.fact
+def aggregates_anew(case: Granting) -> bool:
+    """The role gets an aggregation rule, so that it may come to hold anything."""
+    return isinstance(case.new, ClusterRole) and case.new.aggregation_rule is not None
+
+
+@law.fact
+def holds_everything(case: Granting) -> bool:
+    """The user may do everything, everywhere."""
+    return not missing(rules_for(case.policy, case.user, case.namespace), _EVERYTHING)
+
+
+@law.fact
+def role_missing(case: Granting) -> bool:
+    """The role that is bound does not exist."""
+    return case.rules is None
+
+
+@law.fact
+def holds_granted(case: Granting) -> bool:
+    """The user holds all that is granted."""
+    return not case.uncovered
+
+
+def _content(obj: Any) -> Any:
+    if isinstance(obj, Role):
+        return obj.rules
+    if isinstance(obj, ClusterRole):
+        return obj.rules, obj.aggregation_rule
+    return obj.subjects, obj.role_ref
+
+
+def refuse_escalation(case: Granting) -> None:
+    """Raises Refusal (403, or 404 for a role that is not there) where somebody grants what he does not have."""
+    answer = law.decide("escalation", case).outputs["answer"]
+    if answer == "allow":
+        return
+    if answer == "not-found":
+        ref = case.new.role_ref
+        raise not_found(f"{KINDS[ref.kind].resource if ref.kind in KINDS else ref.kind.lower()}.{GROUP}", ref.name)
+    lacking = case.uncovered
+    if answer == "refuse-everything":
+        lacking = missing(rules_for(case.policy, case.user, case.namespace), _EVERYTHING)
+    told = "\n".join(sorted({compact_string(rule) for rule in compacted(lacking)}))
+    groups = " ".join(quote(group) for group in case.user.groups)
+    text = f"user {quote(case.user.name)} (groups=[{groups}]) is attempting to grant RBAC permissions not currently held:\n"
+    resource = f"{KINDS[case.new.kind].resource}.{GROUP}"
+    raise Refusal(403, "Forbidden", f'{resource} "{case.new.metadata.name}" is forbidden: {text}{told}')
+
+
+# -- what rules cover -------------------------------------------------------------------------------------------------
+
+
+def missing(held: Iterable[PolicyRule], wanted: Iterable[PolicyRule]) -> tuple[PolicyRule, ...]:
+    """The smallest parts of `wanted` that no single rule of `held` covers, in order."""
+    owner = tuple(held)
+    parts = dict.fromkeys(part for rule in wanted for part in broken_down(rule))
+    return tuple(part for part in parts if not any(_covers_part(rule, part) for rule in owner))
+
+
+def broken_down(rule: PolicyRule) -> Iterator[PolicyRule]:
+    """A rule as rules of one verb, one group, one resource and at most one name, or of one URL.
+
+    Source: staging/src/k8s.io/component-helpers/auth/rbac/validation/policy_comparator.go: BreakdownRule.
+    """
+    for group in rule.api_groups:
+        for resource in rule.resources:
+            for verb in rule.verbs:
+                plain = PolicyRule(verbs=(verb,), api_groups=(group,), resources=(resource,))
+                if not rule.resource_names:
+                    yield plain
+                for name in rule.resource_names:
+                    yield evolve(plain, resource_names=(name,))
+    for url in rule.non_resource_urls:
+        for verb in rule.verbs:
+            yield PolicyRule(verbs=(verb,), non_resource_urls=(url,))
+
+
+def _covers_part(rule: PolicyRule, part: PolicyRule) -> bool:
+    """Source: policy_comparator.go: ruleCovers."""
+    if not _has(rule.verbs, part.verbs[0]):
+        return False
+    if part.non_resource_urls:
+        return any(_url_covers(url, part.non_resource_urls[0]) for url in rule.non_resource_urls)
+    named = not rule.resource_names or (bool(part.resource_names) and part.resource_names[0] in rule.resource_names)
+    return _has(rule.api_groups, part.api_groups[0]) and _resource_covers(rule, part.resources[0]) and named
+
+
+def _has(listed: tuple[str, ...], wanted: str) -> bool:
+    return "*" in listed or wanted in listed
+
+
+def _resource_covers(rule: PolicyRule, wanted: str) -> bool:
+    _, slash, subresource = wanted.partition("/")
+    return _has(rule.resources, wanted) or (bool(slash) and f"*/{subresource}" in rule.resources)
+
+
+def _url_covers(held: str, wanted: str) -> bool:
+    return held in ("*", wanted) or (held.endswith("*") and wanted.startswith(held.rstrip("*")))
+
+
+def compacted(rules: Iterable[PolicyRule]) -> tuple[PolicyRule, ...]:
+    """Rules of one group and one resource, joined by their verbs. Source: .../rbac/validation/policy_compact.go."""
+    found: dict[Any, PolicyRule] = {}
+    for rule in rules:
+        key = (rule.api_groups, rule.resources, rule.resource_names, rule.non_resource_urls)
+        if rule.non_resource_urls:
+            key = (*key, rule.verbs)
+        known = found.get(key)
+        found[key] = rule if known is None else evolve(known, verbs=(*known.verbs, *rule.verbs))
+    return tuple(found.values())
+
+
+def compact_string(rule: PolicyRule) -> str:
+    """A rule as errors show it. Source: pkg/apis/rbac/v1/evaluation_helpers.go: CompactString."""
+    parts = {
+        "APIGroups": rule.api_groups,
+        "Resources": rule.resources,
+        "NonResourceURLs": rule.non_resource_urls,
+        "ResourceNames": rule.resource_names,
+        "Verbs": rule.verbs,
+    }
+    texts = [f"{name}:[{' '.join(map(quote, words))}]" for name, words in parts.items() if words]
+    return "{" + ", ".join(texts) + "}"
