@@ -6,7 +6,7 @@ Source: pkg/kubeapiserver/authorizer/config.go: New; plugin/pkg/auth/authorizer/
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from attrs import frozen
 
@@ -138,15 +138,18 @@ def refusal_text(asked: Asked) -> str:
     return f"{what} {where}"
 
 
+Taken = Literal["user", "group", "service-account"]
+
+
 @value
 class Taking:
     """A user or a group as whom somebody wants to act."""
 
-    form: str
+    form: Taken
 
 
 @law.fact
-def taken(case: Taking) -> str:
+def taken(case: Taking) -> Taken:
     """user, group or service-account."""
     return case.form
 
@@ -154,7 +157,7 @@ def taken(case: Taking) -> str:
 def impersonations(real: User, name: str, groups: tuple[str, ...]) -> tuple[Asked, ...]:
     """What `real` must be allowed, to act under a name and with groups."""
     key = account_key(name)
-    wanted: list[tuple[str, str, str]] = [("user", "", name)] if key is None else [("service-account", *key)]
+    wanted: list[tuple[Taken, str, str]] = [("user", "", name)] if key is None else [("service-account", *key)]
     wanted += [("group", "", group) for group in groups]
     found: list[Asked] = []
     for form, namespace, called in wanted:

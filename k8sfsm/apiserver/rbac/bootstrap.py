@@ -65,7 +65,7 @@ def _names(table: str, column: str) -> tuple[str, ...]:
     for file in load_tables("rbac").values():
         if table in file.tables:
             for rule in file.tables[table].rules.values():
-                cell = rule.cells.get(column)
+                cell: Any = rule.cells.get(column)
                 found += cell if isinstance(cell, list | tuple) else [cell]
     return tuple(dict.fromkeys(str(each) for each in found))
 

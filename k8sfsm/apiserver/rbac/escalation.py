@@ -16,7 +16,7 @@ from k8sfsm.apiserver.rbac.authorizer import judge
 from k8sfsm.apiserver.rbac.bootstrap import GROUP
 from k8sfsm.apiserver.rbac.policy import Policy, rules_for
 from k8sfsm.apiserver.rbac.users import MASTERS, Asked, User, law
-from k8sfsm.objects import KINDS, ClusterRole, PolicyRule, Role
+from k8sfsm.objects import KINDS, ClusterRole, PolicyRule, Role, RoleRef
 from k8sfsm.objects.gotext import quote
 from k8sfsm.store import Snapshot
 
@@ -66,7 +66,7 @@ class Granting:
 @law.fact
 def may_escalate_all(case: Granting) -> bool:
     """The user belongs to system:masters."""
-    return MASTERS in case.user.groups
+    return bool(MASTERS in case.user.groups)
 
 
 @law.fact
@@ -74,7 +74,7 @@ def grants_same(case: Granting) -> bool:
     """An update grants nothing else than before: only other fields change."""
     if case.old is None:
         return False
-    return _content(case.old) == _content(case.new)
+    return bool(_content(case.old) == _content(case.new))
 
 
 @law.fact
@@ -92,8 +92,8 @@ def may_escalate(case: Granting) -> bool:
 @law.fact
 def may_bind(case: Granting) -> bool:
     """The user has the verb `bind` on the role that is bound."""
-    ref = case.new.role_ref
-    return ref.kind in KINDS and case.may("bind", ref.kind, ref.name)
+    ref: RoleRef = case.new.role_ref
+    return ref.kind in ("Role", "ClusterRole") and case.may("bind", ref.kind, ref.name)
 
 
 @law.fact
@@ -141,7 +141,8 @@ def refuse_escalation(case: Granting) -> None:
         lacking = missing(rules_for(case.policy, case.user, case.namespace), _EVERYTHING)
     told = "\n".join(sorted({compact_string(rule) for rule in compacted(lacking)}))
     groups = " ".join(quote(group) for group in case.user.groups)
-    text = f"user {quote(case.user.name)} (groups=[{groups}]) is attempting to grant RBAC permissions not currently held:\n"
+    who = f"user {quote(case.user.name)} (groups=[{groups}])"
+    text = f"{who} is attempting to grant RBAC permissions not currently held:\n"
     resource = f"{KINDS[case.new.kind].resource}.{GROUP}"
     raise Refusal(403, "Forbidden", f'{resource} "{case.new.metadata.name}" is forbidden: {text}{told}')
 
@@ -201,9 +202,9 @@ def compacted(rules: Iterable[PolicyRule]) -> tuple[PolicyRule, ...]:
     """Rules of one group and one resource, joined by their verbs. Source: .../rbac/validation/policy_compact.go."""
     found: dict[Any, PolicyRule] = {}
     for rule in rules:
-        key = (rule.api_groups, rule.resources, rule.resource_names, rule.non_resource_urls)
+        key: Any = (rule.api_groups, rule.resources, rule.resource_names, rule.non_resource_urls)
         if rule.non_resource_urls:
-            key = (*key, rule.verbs)
+            key = (key, rule.verbs)
         known = found.get(key)
         found[key] = rule if known is None else evolve(known, verbs=(*known.verbs, *rule.verbs))
     return tuple(found.values())

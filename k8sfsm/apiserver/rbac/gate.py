@@ -6,7 +6,7 @@ namespace. Source: staging/src/k8s.io/apiserver/pkg/endpoints/filters/authorizat
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from k8sfsm.apiserver.answer import Sender
 from k8sfsm.apiserver.rbac.authorizer import Verdict, forbidden, judge
@@ -21,6 +21,7 @@ from k8sfsm.store import Snapshot, Store
 from k8sfsm.table import CompiledTable
 from k8sfsm.value import value
 
+Form = Literal["Create", "Update", "Patch", "PatchStatus", "Delete", "DeleteCollection", "Bind", "Evict"]
 _PEOPLE: Final = "user"
 
 
@@ -32,9 +33,10 @@ class Sent:
 
 
 @law.fact
-def request_form(case: Sent) -> str:
+def request_form(case: Sent) -> Form:
     """The class of the request."""
-    return type(case.write).__name__
+    form: Form = type(case.write).__name__
+    return form
 
 
 class Gate:
