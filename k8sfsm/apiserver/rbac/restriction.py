@@ -111,9 +111,9 @@ def references(case: Kept) -> str:
 @law.fact
 def taints_kept(case: Kept) -> bool:
     """A Node's taints stay as they were."""
-    return (
-        not (isinstance(case.new, Node) and isinstance(case.old, Node)) or case.new.spec.taints == case.old.spec.taints
-    )
+    if not (isinstance(case.new, Node) and isinstance(case.old, Node)):
+        return True
+    return case.new.spec.taints == case.old.spec.taints
 
 
 @law.fact
