@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from k8sfsm.apiserver.rbac.authorizer import forbidden, refusal_text
-from k8sfsm.apiserver.rbac.users import User
+from k8sfsm.apiserver.rbac.authorizer import Verdict, forbidden, refusal_text
+from k8sfsm.apiserver.rbac.users import Asked, User
 from k8sfsm.objects import PolicyRule, to_json
 from k8sfsm.scenario.access import Access, answer_json, asked_by_words, binding_json, who
 from k8sfsm.scenario.order import DEFAULT_NAMESPACE, Refused
@@ -79,12 +79,15 @@ def can_i(
         click.echo(json.dumps(answer_json(asked, verdict), indent=2, ensure_ascii=False))
     else:
         click.echo("yes" if verdict.allowed else "no")
-        reason = f": {verdict.reason}" if verdict.reason else ""
-        click.echo(
-            (verdict.reason or f"allowed by {verdict.by}") if verdict.allowed else refusal_text(asked) + reason, err=True
-        )
+        click.echo(_why(asked, verdict), err=True)
     if not verdict.allowed:
         raise click.exceptions.Exit(_NO)
+
+
+def _why(asked: Asked, verdict: Verdict) -> str:
+    if verdict.allowed:
+        return verdict.reason or f"allowed by {verdict.by}"
+    return refusal_text(asked) + (f": {verdict.reason}" if verdict.reason else "")
 
 
 def _list(access: Access, user: User, namespace: str, output: str) -> None:

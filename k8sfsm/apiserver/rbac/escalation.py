@@ -19,6 +19,7 @@ from k8sfsm.apiserver.rbac.users import MASTERS, Asked, User, law
 from k8sfsm.objects import KINDS, ClusterRole, PolicyRule, Role, RoleRef
 from k8sfsm.objects.gotext import quote
 from k8sfsm.store import Snapshot
+from k8sfsm.value import value
 
 GUARDED: Final = ("Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding")
 _EVERYTHING: Final = (
@@ -50,7 +51,7 @@ class Granting:
         return self.policy.rules_of(self.new.role_ref, self.namespace)
 
     @cached_property
-    def uncovered(self) -> tuple[PolicyRule, ...]:
+    def uncovered(self) -> tuple[Right, ...]:
         """What is granted and not held."""
         return missing(rules_for(self.policy, self.user, self.namespace), self.rules or ())
 
@@ -150,39 +151,47 @@ def refuse_escalation(case: Granting) -> None:
 # -- what rules cover -------------------------------------------------------------------------------------------------
 
 
-def missing(held: Iterable[PolicyRule], wanted: Iterable[PolicyRule]) -> tuple[PolicyRule, ...]:
-    """The smallest parts of `wanted` that no single rule of `held` covers, in order."""
+@value
+class Right:
+    """The smallest part of a rule: one verb, on one resource of one group (and one name, if any), or on one URL."""
+
+    verb: str
+    group: str = ""
+    resource: str = ""
+    name: str = ""
+    url: str = ""
+
+
+def missing(held: Iterable[PolicyRule], wanted: Iterable[PolicyRule]) -> tuple[Right, ...]:
+    """The rights of `wanted` that no single rule of `held` covers, in order."""
     owner = tuple(held)
-    parts = dict.fromkeys(part for rule in wanted for part in broken_down(rule))
-    return tuple(part for part in parts if not any(_covers_part(rule, part) for rule in owner))
+    rights = dict.fromkeys(right for rule in wanted for right in broken_down(rule))
+    return tuple(right for right in rights if not any(_covers(rule, right) for rule in owner))
 
 
-def broken_down(rule: PolicyRule) -> Iterator[PolicyRule]:
-    """A rule as rules of one verb, one group, one resource and at most one name, or of one URL.
+def broken_down(rule: PolicyRule) -> Iterator[Right]:
+    """The rights of a rule.
 
     Source: staging/src/k8s.io/component-helpers/auth/rbac/validation/policy_comparator.go: BreakdownRule.
     """
     for group in rule.api_groups:
         for resource in rule.resources:
             for verb in rule.verbs:
-                plain = PolicyRule(verbs=(verb,), api_groups=(group,), resources=(resource,))
-                if not rule.resource_names:
-                    yield plain
-                for name in rule.resource_names:
-                    yield evolve(plain, resource_names=(name,))
+                for name in rule.resource_names or ("",):
+                    yield Right(verb, group, resource, name)
     for url in rule.non_resource_urls:
         for verb in rule.verbs:
-            yield PolicyRule(verbs=(verb,), non_resource_urls=(url,))
+            yield Right(verb, url=url)
 
 
-def _covers_part(rule: PolicyRule, part: PolicyRule) -> bool:
+def _covers(rule: PolicyRule, right: Right) -> bool:
     """Source: policy_comparator.go: ruleCovers."""
-    if not _has(rule.verbs, part.verbs[0]):
+    if not _has(rule.verbs, right.verb):
         return False
-    if part.non_resource_urls:
-        return any(_url_covers(url, part.non_resource_urls[0]) for url in rule.non_resource_urls)
-    named = not rule.resource_names or (bool(part.resource_names) and part.resource_names[0] in rule.resource_names)
-    return _has(rule.api_groups, part.api_groups[0]) and _resource_covers(rule, part.resources[0]) and named
+    if right.url:
+        return any(_url_covers(url, right.url) for url in rule.non_resource_urls)
+    named = not rule.resource_names or right.name in rule.resource_names
+    return _has(rule.api_groups, right.group) and _resource_covers(rule, right.resource) and named
 
 
 def _has(listed: tuple[str, ...], wanted: str) -> bool:
@@ -198,16 +207,20 @@ def _url_covers(held: str, wanted: str) -> bool:
     return held in ("*", wanted) or (held.endswith("*") and wanted.startswith(held.rstrip("*")))
 
 
-def compacted(rules: Iterable[PolicyRule]) -> tuple[PolicyRule, ...]:
-    """Rules of one group and one resource, joined by their verbs. Source: .../rbac/validation/policy_compact.go."""
-    found: dict[Any, PolicyRule] = {}
-    for rule in rules:
-        key: Any = (rule.api_groups, rule.resources, rule.resource_names, rule.non_resource_urls)
-        if rule.non_resource_urls:
-            key = (key, rule.verbs)
-        known = found.get(key)
-        found[key] = rule if known is None else evolve(known, verbs=(*known.verbs, *rule.verbs))
-    return tuple(found.values())
+def compacted(rights: Iterable[Right]) -> tuple[PolicyRule, ...]:
+    """Rules that hold all rights, one per resource and name. Source: .../rbac/validation/policy_compact.go."""
+    found: dict[Right, list[str]] = {}
+    for right in rights:
+        # URLs are not joined: upstream joins rules of resources only.
+        found.setdefault(right if right.url else evolve(right, verb=""), []).append(right.verb)
+    return tuple(_rule_of(right, tuple(verbs)) for right, verbs in found.items())
+
+
+def _rule_of(right: Right, verbs: tuple[str, ...]) -> PolicyRule:
+    if right.url:
+        return PolicyRule(verbs=verbs, non_resource_urls=(right.url,))
+    names = (right.name,) if right.name else ()
+    return PolicyRule(verbs=verbs, api_groups=(right.group,), resources=(right.resource,), resource_names=names)
 
 
 def compact_string(rule: PolicyRule) -> str:
