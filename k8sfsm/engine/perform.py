@@ -209,7 +209,8 @@ def _happen(engine: Engine, action: Happen) -> None:
 
 
 def _submit(engine: Engine, action: Submit) -> None:
-    engine.send(action.write, Sender(actor=action.actor, account=action.account))
+    # What a component did that the engine does not run was judged where it was recorded.
+    engine.send(action.write, Sender(actor=action.actor, account=action.account, trusted=action.actor != "user"))
 
 
 def _lag(engine: Engine, action: Lag) -> None:

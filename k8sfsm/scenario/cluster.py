@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from k8sfsm.apiserver import Options
 from k8sfsm.engine.choices import Seeded
 from k8sfsm.engine.cluster import Latencies
 from k8sfsm.engine.engine import Engine, Tracer
@@ -54,6 +55,7 @@ def engine_of(story: Story, *, tracer: Tracer | None = None, namespaces: Iterabl
         choices=choices,
         tracer=tracer,
         limited=story.cluster.limits,
+        options=Options(rbac=story.cluster.rbac),
         latencies=Latencies(request=parse_duration(latencies.request), watch=parse_duration(latencies.watch)),
     )
     engine.run(until=START)

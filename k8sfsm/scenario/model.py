@@ -40,11 +40,15 @@ class LatencySetting:
 
 @frozen(kw_only=True)
 class ClusterSetting:
-    """The cluster. `nodes`: their number, or a list of them; `limits`: the clients' rate limits."""
+    """The cluster. `nodes`: their number, or a list of them; `limits`: the clients' rate limits.
+
+    `rbac`: users other than `user`, who is an administrator, need roles.
+    """
 
     nodes: Any = 3
     seed: int = 0
     limits: bool = True
+    rbac: bool = False
     latencies: LatencySetting = LatencySetting()
     at: Position = NOWHERE
 
