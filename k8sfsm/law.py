@@ -32,7 +32,19 @@ from k8sfsm.spec.model import Comparison, Controller, Invariants, Table
 from k8sfsm.table import CompiledComparison, CompiledTable, Decision, LawError, Ranked, Row
 from k8sfsm.value import value
 
-__all__ = ["Count", "Decision", "Law", "LawError", "Transition", "amended", "constant", "forget", "import_all", "laws", "usable"]
+__all__ = [
+    "Count",
+    "Decision",
+    "Law",
+    "LawError",
+    "Transition",
+    "amended",
+    "constant",
+    "forget",
+    "import_all",
+    "laws",
+    "usable",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 Role: TypeAlias = Literal["fact", "guard", "action", "comparison", "key", "invariant"]

@@ -8,13 +8,14 @@ is a matter of their scripts.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from attrs import frozen
 
-from k8sfsm.law import Count, Decision, Law
-from k8sfsm.network.proxy.endpoints import Choice, ProxyEndpoint, endpoints_of
-from k8sfsm.network.proxy.node import ProxyNode
+from k8sfsm.law import Decision, Law
+from k8sfsm.network.proxy.endpoints import SERVICE_NAME, ProxyEndpoint, endpoints_of
+from k8sfsm.network.proxy.node import Place, ProxyNode, ProxySettings
+from k8sfsm.network.proxy.portal import Portal
 from k8sfsm.network.proxy.services import ports_of
 from k8sfsm.objects import Node, Service, key_of
 from k8sfsm.request import Call, Key, Plan, Remember, Step
@@ -39,10 +40,14 @@ class Rate:
 
 @frozen
 class Requests:
-    """The requests of one node's clients to a Service (None: there is none)."""
+    """The requests of one node's clients to a port of a Service; None: there is no such Service."""
 
-    service: Service | None
-    chosen: tuple[ProxyEndpoint, ...]
+    portal: Portal | None
+
+    @property
+    def chosen(self) -> tuple[ProxyEndpoint, ...]:
+        """The endpoints that kube-proxy chooses from on the node."""
+        return () if self.portal is None else self.portal.chosen(self.portal.internal[1])
 
 
 @frozen
@@ -61,15 +66,9 @@ def all_services(change: Change, view: View) -> tuple[Key, ...]:
 
 
 @law.fact
-def service_there(case: Requests) -> bool:
-    """There is such a Service."""
-    return case.service is not None
-
-
-@law.fact
-def chosen_endpoints(case: Requests) -> Count:
-    """How many endpoints kube-proxy chooses from on the node."""
-    return len(case.chosen)
+def proxy_verdict(case: Requests) -> Literal["deliver", "reject", "drop", "unknown"]:
+    """What kube-proxy does with packets to the Service's cluster IP; unknown: there is no such Service."""
+    return "unknown" if case.portal is None else case.portal.internal[0]
 
 
 @law.fact
@@ -124,21 +123,20 @@ def _shares(view: View, key: Key, rate: float) -> dict[str, float]:
     """Requests per second that reach each address of a Service."""
     _, namespace, name = key
     service: Service | None = view.get(*key)
-    slices = [each for each in view.list("EndpointSlice", namespace) if _of_service(each, name)]
-    endpoints = endpoints_of(slices)
-    ports = ports_of(service)[:1] if service is not None else ()
+    infos = ports_of(service) if service is not None else ()
+    endpoints = endpoints_of(each for each in view.list("EndpointSlice", namespace) if _of_service(each, name))
     nodes: tuple[Node, ...] = view.list("Node")
     shares: dict[str, float] = {}
     for node in nodes:
-        chosen = tuple(
-            each for info in ports for each in Choice(info, endpoints.get(info.key, ()), ProxyNode.of(node)).cluster
-        )
-        if law.decide("requests", Requests(service, chosen)).outputs["go"] == "nowhere":
+        place = Place(ProxyNode.of(node), ProxySettings())
+        portal = Portal(infos[0], endpoints.get(infos[0].key, ()), place) if infos else None
+        case = Requests(portal)
+        if law.decide("requests", case).outputs["go"] == "nowhere":
             continue
-        for each in chosen:
-            shares[each.ip] = shares.get(each.ip, 0) + rate / len(nodes) / len(chosen)
+        for each in case.chosen:
+            shares[each.ip] = shares.get(each.ip, 0) + rate / len(nodes) / len(case.chosen)
     return shares
 
 
 def _of_service(obj: Any, name: str) -> bool:
-    return obj.metadata.labels.get("kubernetes.io/service-name") == name
+    return bool(obj.metadata.labels.get(SERVICE_NAME) == name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from typing import Any, Final, TypeAlias
 
 from attrs import frozen
@@ -40,9 +41,7 @@ def read_figure(figure: Figure, per: int, since: int) -> Of:
     """How a figure is found; `per`, `since`: its durations (ns). Raises ValueError with what is wrong."""
     named = [form for form in FORMS if getattr(figure, form)]
     if len(named) != 1:
-        raise ValueError(
-            f"figure '{figure.name}' is one of {', '.join(FORMS)}, found {' and '.join(named) or 'none'}"
-        )
+        raise ValueError(f"figure '{figure.name}' is one of {', '.join(FORMS)}, found {' and '.join(named) or 'none'}")
     form = named[0]
     asked = getattr(figure, form)
     if isinstance(asked, Which):
@@ -128,7 +127,10 @@ def _spans(told: Told, question: Question, since: int) -> list[tuple[int, int, i
     """From when to when (ns), and of how many objects, from `since` on; changes at one moment are one."""
     points = [*_history(told, question), (told.end, 0)]
     first = told.start + since
-    cut = [(max(at, first), min(after, told.end), found) for (at, found), (after, _) in zip(points, points[1:], strict=False)]
+    cut = [
+        (max(at, first), min(after, told.end), found)
+        for (at, found), (after, _) in pairwise(points)
+    ]
     return [span for span in cut if span[0] < span[1]]
 
 

@@ -300,7 +300,7 @@ class Figure:
 
 @frozen(kw_only=True)
 class Expectation:
-    """What must hold: `at` a time, `by` a time at the latest, or at the end (neither). `when`: `SWITCH on`, `SWITCH off`."""
+    """What must hold: `at` a time, `by` a time at the latest, or at the end (neither). `when`: `SWITCH on` or `off`."""
 
     that: str
     at_: Any = None

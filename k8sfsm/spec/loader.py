@@ -99,7 +99,9 @@ def _invariants(path: Path, root: Path, amendments: tuple[Amendment, ...]) -> In
 
 
 @cache
-def _constants(path: Path, root: Path, amendments: tuple[Amendment, ...]) -> tuple[dict[str, Constant], tuple[Mistake, ...]]:
+def _constants(
+    path: Path, root: Path, amendments: tuple[Amendment, ...]
+) -> tuple[dict[str, Constant], tuple[Mistake, ...]]:
     """The constants that can be read, and the mistakes in the rest: one bad row does not take the others away."""
     raw, mistakes = _read(path, root)
     constants: dict[str, Constant] = {}
