@@ -16,11 +16,16 @@ NO_ASIDES: Final[Mapping[int, str]] = MappingProxyType({})
 
 @value
 class Sender:
-    """Who sends a request. `actor`: the name that transitions list; `account`: the user name; `node`: of a kubelet."""
+    """Who sends a request. `actor`: the name that transitions list; `account`: the user name; `node`: of a kubelet.
+
+    `groups`: those beside the ones that the user name brings. `trusted`: needs no role.
+    """
 
     actor: str
     account: str = ""
     node: str = ""
+    groups: tuple[str, ...] = ()
+    trusted: bool = False
 
 
 @value

@@ -26,7 +26,7 @@ from k8sfsm.apiserver.quota_usage import (
 from k8sfsm.kinds.pod_resources import add
 from k8sfsm.law import Decision, Law, constant
 from k8sfsm.objects import KINDS, ZERO, Pod, Quantity, ResourceQuota, ResourceQuotaStatus, Service, evolve, key_of
-from k8sfsm.request import DONE, Key, Look, Plan, Step, Update
+from k8sfsm.request import DONE, Key, Look, Plan, Rank, Step, Update
 from k8sfsm.view import Change, View
 
 law = Law("resourcequota")
@@ -207,10 +207,11 @@ class ResourceQuotaController:
     law = law
     first_keys: tuple[Key, ...] = (RESYNC,)
 
-    def urgent(self, key: Key, view: View) -> bool:
-        """Whether a quota is to be looked at before others."""
+    def rank(self, view: View, key: Key) -> Rank:
+        """A quota that is not enforced as it should be has its turn before those that are only looked at again."""
         quota: ResourceQuota | None = view.get(*key)
-        return quota is not None and bool(law.decide("queue", Sync(quota, view)).outputs["urgent"])
+        urgent = quota is not None and law.decide("queue", Sync(quota, view)).outputs["urgent"]
+        return Rank(order=(0 if urgent else 1,))
 
     def reconcile(self, view: View, key: Key) -> Plan:
         """Work out what is used, and write it where the status tells something else."""

@@ -94,6 +94,16 @@ from k8sfsm.objects.pod import (
 )
 from k8sfsm.objects.policy import PodDisruptionBudget, PodDisruptionBudgetSpec, PodDisruptionBudgetStatus
 from k8sfsm.objects.quantity import ZERO, Quantity, QuantityError
+from k8sfsm.objects.rbac import (
+    AggregationRule,
+    ClusterRole,
+    ClusterRoleBinding,
+    PolicyRule,
+    Role,
+    RoleBinding,
+    RoleRef,
+    Subject,
+)
 from k8sfsm.objects.quota import (
     ResourceQuota,
     ResourceQuotaSpec,
@@ -149,8 +159,11 @@ __all__ = [
     "NOTHING",
     "ZERO",
     "Affinity",
+    "AggregationRule",
     "Binding",
     "ClientIPConfig",
+    "ClusterRole",
+    "ClusterRoleBinding",
     "Condition",
     "Container",
     "ContainerPort",
@@ -237,6 +250,7 @@ __all__ = [
     "PodSpec",
     "PodStatus",
     "PodTemplateSpec",
+    "PolicyRule",
     "PreferredSchedulingTerm",
     "Probe",
     "Quantity",
@@ -254,6 +268,9 @@ __all__ = [
     "ResourceQuotaSpec",
     "ResourceQuotaStatus",
     "ResourceRequirements",
+    "Role",
+    "RoleBinding",
+    "RoleRef",
     "RollingUpdateDeployment",
     "ScopeSelector",
     "ScopedResourceSelectorRequirement",
@@ -267,6 +284,7 @@ __all__ = [
     "SessionAffinityConfig",
     "SleepAction",
     "Struct",
+    "Subject",
     "TCPSocketAction",
     "Taint",
     "Time",

@@ -189,20 +189,20 @@ def test_only_quotas_that_count_such_objects_are_looked_at() -> None:
 
 
 def test_what_is_not_enforced_goes_first() -> None:
-    urgent = ResourceQuotaController().urgent
+    rank = ResourceQuotaController().rank
     found = {
         "new": quota({"pods": "1"}),
         "known": enforced({"pods": "1"}, {"pods": "0"}),
         "unknown": quota({"pods": "1"}, {"hard": {"pods": "1"}, "used": {}}),
         "uncountable": quota({"moons": "1"}, {"hard": {"moons": "1"}}),
     }
-    assert {name: urgent(KEY, View.of((each,), now=NOW)) for name, each in found.items()} == {
-        "new": True,
-        "known": False,
-        "unknown": True,
-        "uncountable": False,
+    assert {name: rank(View.of((each,), now=NOW), KEY).order for name, each in found.items()} == {
+        "new": (0,),
+        "known": (1,),
+        "unknown": (0,),
+        "uncountable": (1,),
     }
-    assert not urgent(KEY, View.of((), now=NOW))
+    assert rank(View.of((), now=NOW), KEY).order == (1,)
 
 
 def test_all_quotas_are_looked_at_every_five_minutes() -> None:

@@ -11,7 +11,7 @@ from k8sfsm.engine.agenda import Agenda
 from k8sfsm.engine.choices import ALPHABET, Seeded
 from k8sfsm.engine.queue import MILLISECOND, SECOND, QueueSettings, TokenBucket, WorkQueue
 
-A, B, C = ("Pod", "a", "a"), ("Pod", "a", "b"), ("Pod", "a", "c")
+A, B = ("Pod", "a", "a"), ("Pod", "a", "b")
 
 
 def test_a_key_is_queued_once_and_again_when_it_comes_while_worked_on() -> None:
@@ -65,24 +65,6 @@ def test_a_key_waits_once_for_the_earliest_of_its_retries() -> None:
     queue.succeeded(A)
     assert queue.failed(A, 0) == 5 * MILLISECOND
     assert not queue.retried(A, 20 * MILLISECOND)
-
-
-def test_urgent_keys_go_first() -> None:
-    queue = WorkQueue(QueueSettings(workers=3))
-    queue.add(A)
-    queue.add(B, urgent=True)
-    twin = queue.copy()
-    assert not queue.idle and [queue.get()[0], queue.get()[0]] == [B, A]
-    queue.add(B, urgent=True)
-    queue.add(C)
-    queue.done(B)
-    assert [queue.get()[0], queue.get()[0]] == [B, C]
-    queue.add(B)
-    queue.add(A, urgent=True)
-    queue.done(B)
-    queue.done(A)
-    assert queue.has_work() and queue.get() == (A, 0) and queue.get()[0] == B
-    assert twin.get()[0] == B
 
 
 def test_coming_back_without_a_failure_is_limited_for_all_keys_together() -> None:
