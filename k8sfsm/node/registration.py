@@ -17,10 +17,12 @@ from k8sfsm.objects import (
     Node,
     NodeAddress,
     NodeCondition,
+    NodeSpec,
     NodeStatus,
     ObjectMeta,
     OwnerReference,
     Quantity,
+    Taint,
     evolve,
 )
 from k8sfsm.request import DONE, Create, Key, PatchStatus, Plan, Record, Remember, Step, Update
@@ -45,6 +47,8 @@ ANNOUNCED: Final = {
     "Ready": "NodeReady",
 }
 """Condition -> the reason of the Event that tells that it is well now."""
+UNINITIALIZED: Final = Taint(key="node.cloudprovider.kubernetes.io/uninitialized", value="true", effect="NoSchedule")
+"""Keeps Pods from a Node until a cloud's controller has initialised it."""
 STARTED: Final = "started"
 """What a kubelet remembers that has looked at its Node."""
 CORDONED: Final = "cordoned"
@@ -229,7 +233,8 @@ def register_node(case: NodeCase, decision: Decision) -> Iterable[Step]:
         annotations={"volumes.kubernetes.io/controller-managed-attach-detach": "true"},
     )
     status = _status(case, ready=False)
-    return (*_announced(case, NodeStatus(), status), Create(object=Node(metadata=meta, status=status)))
+    spec = NodeSpec(taints=(UNINITIALIZED,) if settings.cloud else ())
+    return (*_announced(case, NodeStatus(), status), Create(object=Node(metadata=meta, spec=spec, status=status)))
 
 
 @law.action

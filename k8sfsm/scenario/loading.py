@@ -18,6 +18,7 @@ from k8sfsm.scenario.model import (
     VERBS,
     Action,
     Behaviour,
+    CloudSetting,
     ClusterSetting,
     Expectation,
     Fault,
@@ -45,6 +46,8 @@ T = TypeVar("T")
 
 MOST_NODES: Final = 5000
 FAULTS: Final = ("stop", "start", "crash", "lag")
+MACHINE: Final = ("gone", "shutdown", "started")
+"""What happens to machines of a cloud."""
 DOCUMENTS: Final = ("apply", "create")
 """Verbs that take manifests."""
 
@@ -107,6 +110,7 @@ class _Reading:
             manifests=self.given(raw.get("manifests"), ("manifests",), raw.at),
             environment=tuple(self.parts(raw, "environment", Behaviour)),
             load=tuple(self.load(raw)),
+            cloud=self.cloud(raw),
             actions=tuple(self.actions(raw)),
             faults=tuple(self.faults(raw)),
             switches=tuple(self.switches(raw)),
@@ -193,6 +197,8 @@ class _Reading:
         """Quantities and names of a node."""
         if node.name in others:
             self.wrong(node.at, f"node '{node.name}' stands twice, expected each name once")
+        if node.joins:
+            self.duration(node.joins, node.at)
         for taint in node.taints:
             if TAINT.fullmatch(taint) is None:
                 self.wrong(node.at, f"'taints': '{taint}' is no taint, expected KEY=VALUE:EFFECT")
@@ -312,6 +318,26 @@ class _Reading:
                 self.wrong(load.at, f"'rate': {load.rate} stands here, expected a number that is not negative")
             found.append(Timed(due=self.duration(load.at_, load.at), part=load))
         yield from sorted(found, key=lambda each: each.due)
+
+    def cloud(self, raw: Located) -> CloudSetting | None:
+        """The cloud around the cluster, its times in ns."""
+        if "cloud" not in raw:
+            return None
+        cloud = self.part(raw["cloud"], CloudSetting)
+        if cloud is None:
+            return None
+        for topic in ("balancers", "routes", "volumes"):
+            self.duration(getattr(cloud, topic), cloud.at)
+        outages = [
+            evolve(each, at_=self.duration(each.at_, each.at), for_=self.duration(each.for_, each.at))
+            for each in cloud.outages
+        ]
+        machines = [evolve(each, at_=self.duration(each.at_, each.at)) for each in cloud.machines]
+        for each in machines:
+            named = [word for word in MACHINE if getattr(each, word)]
+            if len(named) != 1:
+                self.wrong(each.at, f"a machine is one of {', '.join(MACHINE)}, found {' and '.join(named) or 'none'}")
+        return evolve(cloud, outages=tuple(outages), machines=tuple(machines))
 
     def switches(self, raw: Located) -> Iterator[Option]:
         """The parts of the law that the story can be told without."""
