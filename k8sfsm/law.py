@@ -43,6 +43,7 @@ __all__ = [
     "forget",
     "import_all",
     "laws",
+    "meaning",
     "usable",
 ]
 
@@ -250,6 +251,13 @@ class Law:
         """`items` in the order of the comparison; items that it does not tell apart keep their order."""
         return self._comparison(name).order(items, case)
 
+    def rank(self, name: str, item: Any, case: Any) -> tuple[int, ...]:
+        """Numbers that sort as the comparison does. Raises LawError where a row is not by a fact."""
+        compiled = self._comparison(name)
+        if any(rank.by is None for rank in compiled.ranks):
+            raise LawError(f"comparison '{name}' of room '{self.room}' has a row that is not by a fact, expected `by`")
+        return compiled.rank(item, case)
+
     def forget(self) -> None:
         """Compile tables and comparisons anew when they are next asked for."""
         self._tables.clear()
@@ -317,6 +325,13 @@ def _constants() -> Mapping[str, Any]:
     if not _values:
         _values.update({name: row.value for name, row in load_constants(strict=False).items()})
     return _values
+
+
+def meaning(room: str, role: str, name: str) -> str:
+    """The first line of a registered function's docstring, or "" where a room has no such function."""
+    law = Law._rooms.get(room)
+    function = None if law is None else {str(key): named for key, named in law.functions.items()}[role].get(name)
+    return "" if function is None else (inspect.getdoc(function) or "").partition("\n")[0]
 
 
 def laws() -> Mapping[str, Law]:

@@ -145,7 +145,7 @@ def _with_options(story: Story, until: int | None, seed: int | None, nodes: int 
         story = evolve(story, cluster=evolve(story.cluster, seed=seed))
     if nodes is not None:
         story = evolve(story, nodes=default_nodes(nodes))
-    return story if until is None else evolve(story, until=until)
+    return story if until is None else story.ended_at(until)
 
 
 def _refuse_invalid(play: Play, manifests: Iterable[Manifest]) -> None:

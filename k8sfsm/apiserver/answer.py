@@ -10,11 +10,16 @@ from k8sfsm.value import value
 
 @value
 class Sender:
-    """Who sends a request. `actor`: the name that transitions list; `account`: the user name; `node`: of a kubelet."""
+    """Who sends a request. `actor`: the name that transitions list; `account`: the user name; `node`: of a kubelet.
+
+    `groups`: those beside the ones that the user name brings. `trusted`: needs no role.
+    """
 
     actor: str
     account: str = ""
     node: str = ""
+    groups: tuple[str, ...] = ()
+    trusted: bool = False
 
 
 @value

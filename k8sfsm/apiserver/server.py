@@ -20,6 +20,7 @@ from k8sfsm.apiserver.eviction import eviction_case, granted, marked
 from k8sfsm.apiserver.names import Chance, generated_name
 from k8sfsm.apiserver.options import Options
 from k8sfsm.apiserver.patch import patched
+from k8sfsm.apiserver.rbac.gate import Gate
 from k8sfsm.apiserver.strategy import StrategyCase, prepared_event, prepared_for_create, prepared_for_update
 from k8sfsm.apiserver.validation import invalid
 from k8sfsm.machine import Machines, Move
@@ -69,11 +70,13 @@ class ApiServer:
     def __init__(self, machines: Machines, options: Options | None = None) -> None:
         self.machines = machines
         self.options = options or Options()
+        self.gate = Gate(people=self.options.rbac)
 
     def handle(self, store: Store, write: Write, sender: Sender, now: int, chance: Chance) -> Answer:
         """Do one write, or refuse it. Never raises for what a request can be: refusals are outcomes."""
         request = Request(write, sender, now, chance, store)
         try:
+            self.gate.pass_by(sender, write, store)
             code, obj = _HANDLERS[type(write)](self, request, write)
         except Refusal as refusal:
             stored = store.snapshot.get(_target(write)) if refusal.code == 409 else None
@@ -93,6 +96,7 @@ class ApiServer:
         meta = event.metadata
         key = ("Event", meta.namespace, meta.name)
         plain = store.snapshot.get(key) is None and admitted_unchanged(event, store, self.options, chance)
+        plain = plain and self.gate.knows(sender, write)
         if not plain or invalid(None, event):
             return self.handle(store, write, sender, now, chance)
         stored = prepared_event(event, chance.uid(key), now - now % SECOND, store.next_version)
@@ -103,6 +107,7 @@ class ApiServer:
 
     def _create(self, request: Request, write: Create) -> tuple[int, Any]:
         obj = write.object
+        self._look(request, None, obj)
         kind, namespace, name = key_of(obj)
         if not name:
             if not obj.metadata.generate_name:
@@ -136,6 +141,7 @@ class ApiServer:
     def _patch_status(self, request: Request, write: PatchStatus) -> tuple[int, Any]:
         old = self._stored(request.store, write.key)
         _refuse_other_uid(old, write.uid)
+        self._look(request, old, old)
         if write.status == old.status:
             return 200, old
         metadata = evolve(old.metadata, resource_version=request.store.next_version)
@@ -153,6 +159,7 @@ class ApiServer:
         if write.resource_version and write.resource_version != old.metadata.resource_version:
             text = f"ResourceVersion in precondition: {write.resource_version}, ResourceVersion in object meta: "
             raise conflict(_plural(old.kind), old.metadata.name, f"Precondition failed: {text}{_version(old)}")
+        self._look(request, old, None)
         refuse_deletion(old)
         return 200, self._carry_out(request, old, deletion_of(old, write, request.second))
 
@@ -164,6 +171,7 @@ class ApiServer:
 
     def _evict(self, request: Request, write: Evict) -> tuple[int, Any]:
         pod = self._stored(request.store, write.key)
+        self._look(request, pod, None)
         case = eviction_case(request.store, pod, request.second)
         budget = granted(case)
         if budget is not None:
@@ -184,10 +192,14 @@ class ApiServer:
         new = prepared_for_update(old, new, subresource)
         if new == old:
             return old
+        self._look(request, old, new)
         self._refuse_invalid(old, new, subresource=subresource)
         if finished(new):
             return self._remove(request, old, None)
         return self._put(request, old, new)
+
+    def _look(self, request: Request, old: Any, new: Any) -> None:
+        self.gate.look_at(request.sender, request.write, old, new, request.store.snapshot)
 
     def _allocated(self, request: Request, old: Service | None, new: Service) -> Service:
         """The Service with what is allocated to it, before anything else looks at it: BeginCreate, BeginUpdate."""

@@ -94,6 +94,16 @@ from k8sfsm.objects.pod import (
 )
 from k8sfsm.objects.policy import PodDisruptionBudget, PodDisruptionBudgetSpec, PodDisruptionBudgetStatus
 from k8sfsm.objects.quantity import ZERO, Quantity, QuantityError
+from k8sfsm.objects.rbac import (
+    AggregationRule,
+    ClusterRole,
+    ClusterRoleBinding,
+    PolicyRule,
+    Role,
+    RoleBinding,
+    RoleRef,
+    Subject,
+)
 from k8sfsm.objects.reading import ObjectError
 from k8sfsm.objects.requirement import Requirement, Selector, SelectorError, format_label_selector
 from k8sfsm.objects.selectors import parse_selector
@@ -142,8 +152,11 @@ __all__ = [
     "NOTHING",
     "ZERO",
     "Affinity",
+    "AggregationRule",
     "Binding",
     "ClientIPConfig",
+    "ClusterRole",
+    "ClusterRoleBinding",
     "Condition",
     "Container",
     "ContainerPort",
@@ -230,6 +243,7 @@ __all__ = [
     "PodSpec",
     "PodStatus",
     "PodTemplateSpec",
+    "PolicyRule",
     "PreferredSchedulingTerm",
     "Probe",
     "Quantity",
@@ -244,6 +258,9 @@ __all__ = [
     "ReplicationControllerStatus",
     "Requirement",
     "ResourceRequirements",
+    "Role",
+    "RoleBinding",
+    "RoleRef",
     "RollingUpdateDeployment",
     "Selector",
     "SelectorError",
@@ -255,6 +272,7 @@ __all__ = [
     "SessionAffinityConfig",
     "SleepAction",
     "Struct",
+    "Subject",
     "TCPSocketAction",
     "Taint",
     "Time",

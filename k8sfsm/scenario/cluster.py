@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from k8sfsm.apiserver import Options
 from k8sfsm.cloud.state import CLOUD
 from k8sfsm.engine.action import Start
 from k8sfsm.engine.choices import Seeded
@@ -63,6 +64,7 @@ def engine_of(story: Story, *, tracer: Tracer | None = None, namespaces: Iterabl
         choices=choices,
         tracer=tracer,
         limited=story.cluster.limits,
+        options=Options(rbac=story.cluster.rbac),
         others=(*components_of(story, START), *_joining(story)),
         latencies=Latencies(request=parse_duration(latencies.request), watch=parse_duration(latencies.watch)),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from k8sfsm.objects.yamltext import Place
 from k8sfsm.spec.amendment import Amendment
@@ -45,11 +45,15 @@ class LatencySetting:
 
 @frozen(kw_only=True)
 class ClusterSetting:
-    """The cluster. `nodes`: their number, or a list of them; `limits`: the clients' rate limits."""
+    """The cluster. `nodes`: their number, or a list of them; `limits`: the clients' rate limits.
+
+    `rbac`: users other than `user`, who is an administrator, need roles.
+    """
 
     nodes: Any = 3
     seed: int = 0
     limits: bool = True
+    rbac: bool = False
     latencies: LatencySetting = LatencySetting()
     at: Position = NOWHERE
 
@@ -462,3 +466,18 @@ class Story:
     expect: tuple[Wanted, ...] = ()
     until: int | None = None
     doc: str = ""
+
+    def ended_at(self, until: int) -> Story:
+        """The story with another end (ns after its start): what is due later is left out.
+
+        Expectations of the end are left out as well where it comes before the story's own.
+        """
+        early = self.until is not None and until < self.until
+        kept = [each for each in self.expect if (not early if each.deadline is None else each.deadline <= until)]
+        return evolve(
+            self,
+            actions=tuple(timed for timed in self.actions if timed.due <= until),
+            faults=tuple(timed for timed in self.faults if timed.due <= until),
+            expect=tuple(kept),
+            until=until,
+        )
