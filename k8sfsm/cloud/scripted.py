@@ -47,7 +47,7 @@ class WithCloud:
     def _answer(self, call: Call, now: int, state: State) -> Iterator[tuple[int, CloudEvent]]:
         topic, kind = VERBS[call.verb]
         due = now + int(getattr(self.latencies, topic))
-        message = outage(state, topic, now)
+        message = outage(state, topic, now) or outage(state, call.verb, now)
         yield (
             due,
             CloudEvent(

@@ -10,6 +10,7 @@ from attrs import define, frozen
 from k8sfsm.law import Decision, Law
 from k8sfsm.node.housekeeping import keep_house
 from k8sfsm.node.pressure import Round, look_at_memory, memory_row
+from k8sfsm.node.references import volumes_in_use
 from k8sfsm.node.session import SECOND, Settings
 from k8sfsm.objects import (
     Lease,
@@ -120,6 +121,13 @@ def pressure_reported(case: NodeCase) -> bool:
     conditions = () if case.node is None else case.node.status.conditions
     held = next((each.status for each in conditions if each.type == "MemoryPressure"), "False")
     return held == memory_row(case.round)[1]
+
+
+@law.fact
+def volumes_reported(case: NodeCase) -> bool:
+    """The Node's volumesInUse are the volumes that its pods use."""
+    held = () if case.node is None else case.node.status.volumes_in_use
+    return sorted(held) == sorted(volumes_in_use(case.view, case.settings))
 
 
 @law.fact
@@ -267,6 +275,7 @@ def _status(case: NodeCase, *, ready: bool) -> NodeStatus:
         capacity=capacity,
         allocatable=base.allocatable or capacity,
         addresses=addresses,
+        volumes_in_use=volumes_in_use(case.view, case.settings),
     )
 
 

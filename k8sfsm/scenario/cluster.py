@@ -36,7 +36,7 @@ from k8sfsm.objects import (
     parse_time,
 )
 from k8sfsm.scenario.model import NodeSetting, Story
-from k8sfsm.scenario.outside import cloud_actions, cloud_at_start, components_of, known_to_cloud, runtime_of, with_route
+from k8sfsm.scenario.outside import cloud_actions, cloud_at_start, components_of, controllers_of, known_to_cloud, runtime_of, with_route
 from k8sfsm.store import Store
 
 START: Final = parse_time("2026-01-01T00:00:00Z")
@@ -65,6 +65,8 @@ def engine_of(story: Story, *, tracer: Tracer | None = None, namespaces: Iterabl
         tracer=tracer,
         limited=story.cluster.limits,
         options=Options(rbac=story.cluster.rbac),
+        kubelets=Settings(node="", cloud=True) if story.cloud is not None else None,
+        besides=controllers_of(story),
         others=(*components_of(story, START), *_joining(story)),
         latencies=Latencies(request=parse_duration(latencies.request), watch=parse_duration(latencies.watch)),
     )

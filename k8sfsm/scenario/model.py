@@ -84,9 +84,23 @@ class InstanceSetting:
 
 @frozen(kw_only=True)
 class Outage:
-    """The cloud refuses calls about `instances`, `balancers`, `routes` or `volumes` `for` a time, with `message`."""
+    """The cloud refuses `calls` `for` a time, with `message`: all about `instances`, `balancers`, `routes` or `volumes`,
+    or those of one verb (`create-route`).
+    """
 
-    calls: Literal["instances", "balancers", "routes", "volumes"]
+    calls: Literal[
+        "instances",
+        "balancers",
+        "routes",
+        "volumes",
+        "ensure-balancer",
+        "update-balancer",
+        "delete-balancer",
+        "create-route",
+        "delete-route",
+        "attach-volume",
+        "detach-volume",
+    ]
     for_: Any
     at_: Any = "0s"
     message: str = "the cloud is out of order"

@@ -9,13 +9,15 @@ from immutables import Map
 
 from k8sfsm.cloud.scripted import CloudLatencies, WithCloud
 from k8sfsm.cloud.state import CLOUD, CloudEvent, Instance, State
+from k8sfsm.controllers.attachdetach import AttachDetachController
 from k8sfsm.controllers.cloudnode import OLD_LABELS, CloudNodeController
 from k8sfsm.controllers.cloudnodelifecycle import CloudNodeLifecycleController
 from k8sfsm.controllers.cloudroute import CloudRouteController
 from k8sfsm.controllers.cloudservice import CloudServiceController
 from k8sfsm.controllers.nodeipam import NodeIPAMController
+from k8sfsm.controllers.volumeattacher import VolumeAttacher
 from k8sfsm.engine.action import Action, Happen, Start, Stop
-from k8sfsm.engine.cluster import Component
+from k8sfsm.engine.cluster import Component, Controller
 from k8sfsm.law import constant
 from k8sfsm.network.traffic import Clients, Rate
 from k8sfsm.node.kubelet import Kubelet
@@ -37,14 +39,13 @@ def runtime_of(story: Story, machines: Runtime) -> Runtime:
 
 def components_of(story: Story, start: int) -> tuple[Component, ...]:
     """Components beside the usual ones: clients where the story says what they ask, the cloud's controllers."""
-    return (*_clients(story, start), *_ipam(story), *(_managers() if story.cloud is not None else ()))
+    return (*_clients(story, start), *(_managers() if story.cloud is not None else ()))
 
 
-def _ipam(story: Story) -> tuple[Component, ...]:
-    """Who gives networks to nodes that join later."""
-    if not any(node.joins for node in story.nodes):
-        return ()
-    return (Component(name=NodeIPAMController.name, controllers=(NodeIPAMController(),)),)
+def controllers_of(story: Story) -> tuple[Controller, ...]:
+    """Controllers of the controller manager that only some stories need: for nodes that join later, for volumes."""
+    networks = (NodeIPAMController(),) if any(node.joins for node in story.nodes) else ()
+    return (*networks, *((AttachDetachController(),) if story.cloud is not None else ()))
 
 
 def _clients(story: Story, start: int) -> tuple[Component, ...]:
@@ -65,7 +66,10 @@ def _managers() -> tuple[Component, ...]:
         CloudServiceController(),
     )
     qps, burst = constant("manager_client_qps"), constant("manager_client_burst")
-    return (Component(name=CLOUD_MANAGER, controllers=controllers, qps=qps, burst=burst, outside=CLOUD),)
+    return (
+        Component(name=CLOUD_MANAGER, controllers=controllers, qps=qps, burst=burst, outside=CLOUD),
+        Component(name=VolumeAttacher.name, controllers=(VolumeAttacher(),), outside=CLOUD),
+    )
 
 
 # -- the cloud --------------------------------------------------------------------------------------------------------
