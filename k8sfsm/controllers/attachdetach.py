@@ -161,8 +161,8 @@ def attachment_state(case: Place) -> Literal["none", "attaching", "attached", "r
 
 @law.fact
 def reported_attached(case: Place) -> bool:
-    """The Node's status says that it is attached."""
-    return any(each.get("name") == case.volume.unique for each in case.reported)
+    """The Node's status says that it is attached; a Node that is gone has nothing left to be said."""
+    return case.node_object is None or any(each.get("name") == case.volume.unique for each in case.reported)
 
 
 @law.fact
@@ -191,9 +191,9 @@ def other_nodes(case: Place) -> tuple[str, ...]:
 
 @law.fact
 def still_mounted(case: Place) -> bool:
-    """The Node's status says that it is in use there."""
+    """The Node's status says that it is in use there; a Node that is gone can say nothing else any more."""
     node = case.node_object
-    return node is not None and case.volume.unique in node.status.volumes_in_use
+    return node is None or case.volume.unique in node.status.volumes_in_use
 
 
 @law.fact
@@ -260,14 +260,13 @@ def _volumes(case: Place, attached: Iterable[Any]) -> Patch:
 @law.action
 def report_attached(case: Place, decision: Decision) -> Iterable[Step]:
     """Say in the Node's status that it is attached: its kubelet waits for that."""
-    if case.node_object is not None:
-        yield _volumes(case, (*case.reported, {"devicePath": "", "name": case.volume.unique}))
+    yield _volumes(case, (*case.reported, {"devicePath": "", "name": case.volume.unique}))
 
 
 @law.action
 def report_detached(case: Place, decision: Decision) -> Iterable[Step]:
     """Say in the Node's status that it must not be mounted any more."""
-    if reported_attached(case):
+    if case.node_object is not None and reported_attached(case):
         yield _volumes(case, (each for each in case.reported if each.get("name") != case.volume.unique))
 
 

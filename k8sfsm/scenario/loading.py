@@ -241,8 +241,9 @@ class _Reading:
         for wanted in story.expect:
             if isinstance(wanted.test, FigureTest) and wanted.test.name not in figures:
                 self.wrong(wanted.at, unknown(wanted.test.name, figures, "figure"))
-            if wanted.when is not None and wanted.when[0] not in switches:
-                self.wrong(wanted.at, unknown(wanted.when[0], switches, "switch"))
+            for name, _ in wanted.when:
+                if name not in switches:
+                    self.wrong(wanted.at, unknown(name, switches, "switch"))
 
     # -- manifests ----------------------------------------------------------------------------------------------------
 
@@ -392,14 +393,15 @@ def _spelled_out(action: Located) -> Located:
     return action
 
 
-def _when(text: str) -> tuple[str, bool] | None:
-    """The switch that an expectation depends on, and whether it is on. Raises ValueError."""
-    if not text:
-        return None
-    name, _, position = text.rpartition(" ")
-    if not name or position not in ("on", "off"):
-        raise ValueError(f"'when': '{text}' stands here, expected the name of a switch and on or off")
-    return name, position == "on"
+def _when(text: str) -> tuple[tuple[str, bool], ...]:
+    """The switches that an expectation depends on, each with whether it is on. Raises ValueError."""
+    found = []
+    for part in filter(None, map(str.strip, text.split(","))):
+        name, _, position = part.rpartition(" ")
+        if not name or position not in ("on", "off"):
+            raise ValueError(f"'when': '{part}' stands here, expected the name of a switch and on or off")
+        found.append((name, position == "on"))
+    return tuple(found)
 
 
 def _mistake(error: ManifestError, fallback: Position) -> Mistake:

@@ -375,7 +375,7 @@ class Figure:
 
 @frozen(kw_only=True)
 class Expectation:
-    """What must hold: `at` a time, `by` a time at the latest, or at the end (neither). `when`: `SWITCH on` or `off`."""
+    """What must hold: `at` a time, `by` a time at the latest, or at the end. `when`: `SWITCH on` or `off`, commas between."""
 
     that: str
     at_: Any = None
@@ -430,7 +430,7 @@ class Timed:
 class Wanted:
     """An expectation that was read: `test` asks it; `deadline` ns since the start (None: the end); `early`: `by`.
 
-    `when`: the switch that it depends on, and whether that is on; None: none.
+    `when`: the switches that it depends on, each with whether that is on.
     """
 
     text: str
@@ -438,7 +438,7 @@ class Wanted:
     deadline: int | None
     early: bool
     at: Position
-    when: tuple[str, bool] | None = None
+    when: tuple[tuple[str, bool], ...] = ()
 
 
 @frozen(kw_only=True)
