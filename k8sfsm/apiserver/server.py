@@ -12,7 +12,7 @@ from attrs import define, field
 
 from k8sfsm.apiserver.addresses import with_allocations
 from k8sfsm.apiserver.admission import admit, admitted_unchanged, refuse_deletion
-from k8sfsm.apiserver.answer import Answer, Refusal, Sender, conflict, not_found
+from k8sfsm.apiserver.answer import NO_ASIDES, Answer, Refusal, Sender, conflict, not_found
 from k8sfsm.apiserver.binding import bound
 from k8sfsm.apiserver.defaults import defaulted
 from k8sfsm.apiserver.deletion import Deletion, deletion_of, finished, law
@@ -20,6 +20,7 @@ from k8sfsm.apiserver.eviction import eviction_case, granted, marked
 from k8sfsm.apiserver.names import Chance, generated_name
 from k8sfsm.apiserver.options import Options
 from k8sfsm.apiserver.patch import patched
+from k8sfsm.apiserver.quota_admission import charged
 from k8sfsm.apiserver.rbac.gate import Gate
 from k8sfsm.apiserver.strategy import StrategyCase, prepared_event, prepared_for_create, prepared_for_update
 from k8sfsm.apiserver.validation import invalid
@@ -48,7 +49,11 @@ _WITH_DEFAULTS = ("", "ephemeralcontainers")
 
 @define
 class Request:
-    """One request on its way: what it works on, and what has become of it so far."""
+    """One request on its way: what it works on, and what has become of it so far.
+
+    `asides`: revisions at which the server wrote something of its own, which stays even if the request is refused,
+    with the rule for it; `kept`: the store after the last of them.
+    """
 
     write: Write
     sender: Sender
@@ -57,6 +62,8 @@ class Request:
     store: Store
     changes: list[Change] = field(factory=list)
     moves: list[Move] = field(factory=list)
+    asides: dict[int, str] = field(factory=dict)
+    kept: Store | None = None
 
     @property
     def second(self) -> int:
@@ -83,9 +90,12 @@ class ApiServer:
             outcome = Outcome(
                 request=write, code=refusal.code, reason=refusal.reason, message=refusal.message, object=stored
             )
-            return Answer(store, outcome)
+            if request.kept is None:
+                return Answer(store, outcome)
+            kept = tuple(change for change in request.changes if change.revision in request.asides)
+            return Answer(request.kept, outcome, kept, asides=request.asides)
         outcome = Outcome(request=write, code=code, object=obj)
-        return Answer(request.store, outcome, tuple(request.changes), tuple(request.moves))
+        return Answer(request.store, outcome, tuple(request.changes), tuple(request.moves), request.asides or NO_ASIDES)
 
     def record(self, store: Store, write: Create, sender: Sender, now: int, chance: Chance) -> Answer:
         """Create an Event that a recorder made: the same answer as from `handle`, on a shorter way.
@@ -121,6 +131,7 @@ class ApiServer:
             obj = self._allocated(request, None, evolve(obj, metadata=evolve(obj.metadata, name=name)))
         obj = prepared_for_create(obj, name, uid, request.second, request.store.next_version)
         self._refuse_invalid(None, obj, basis)
+        self._charge(request, obj, None, "")
         if taken is not None:
             raise _already_exists(taken)
         return 201, self._put(request, None, obj)
@@ -194,6 +205,7 @@ class ApiServer:
             return old
         self._look(request, old, new)
         self._refuse_invalid(old, new, subresource=subresource)
+        self._charge(request, new, old, subresource)
         if finished(new):
             return self._remove(request, old, None)
         return self._put(request, old, new)
@@ -204,6 +216,16 @@ class ApiServer:
     def _allocated(self, request: Request, old: Service | None, new: Service) -> Service:
         """The Service with what is allocated to it, before anything else looks at it: BeginCreate, BeginUpdate."""
         return with_allocations(old, new, request.store, self.options, request.chance)
+
+    def _charge(self, request: Request, obj: Any, old: Any, subresource: str) -> None:
+        """ResourceQuota, the last of the plugins: what it counts is stored before the object is."""
+        if not (self.options.admission and self.options.quota):
+            return
+        for quota, rule in charged(request.store, obj, old, subresource, request.now):
+            request.store, change = request.store.put(quota, request.now)
+            request.changes.append(change)
+            request.asides[change.revision] = rule
+            request.kept = request.store
 
     def _carry_out(self, request: Request, old: Any, deletion: Deletion) -> Any:
         if deletion.verdict == "keep" or (deletion.verdict == "mark" and deletion.object == old):

@@ -205,9 +205,12 @@ class Engine:
         return answer.outcome
 
     def _trace(self, write: Write, sender: Sender, answer: Answer, cause: int) -> None:
-        self.requests += 1
+        own = self.requests + len(answer.asides) + 1
         for line in line_of(write, sender, answer, self.now, cause):
-            self.emit(evolve(line, request=self.requests))
+            aside = line.revision in answer.asides
+            self.requests += aside
+            self.emit(evolve(line, request=self.requests if aside else own))
+        self.requests = own
 
     def emit(self, line: Line) -> None:
         """Give a line to the tracer, numbered."""

@@ -16,6 +16,7 @@ from k8sfsm.controllers.nodelifecycle import NodeLifecycleController, known_node
 from k8sfsm.controllers.podgc import PodGarbageCollector
 from k8sfsm.controllers.replicaset import ReplicaSetController
 from k8sfsm.controllers.replicationcontroller import ReplicationController
+from k8sfsm.controllers.resourcequota import ResourceQuotaController
 from k8sfsm.controllers.serviceaccount import ServiceAccountController
 from k8sfsm.controllers.tainteviction import TaintEvictionController
 from k8sfsm.engine.choices import Choices
@@ -49,6 +50,7 @@ def manager_controllers() -> tuple[Controller, ...]:
         TaintEvictionController(),
         PodGarbageCollector(),
         DisruptionController(),
+        ResourceQuotaController(),
     )
 
 

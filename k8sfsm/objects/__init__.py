@@ -104,6 +104,13 @@ from k8sfsm.objects.rbac import (
     RoleRef,
     Subject,
 )
+from k8sfsm.objects.quota import (
+    ResourceQuota,
+    ResourceQuotaSpec,
+    ResourceQuotaStatus,
+    ScopedResourceSelectorRequirement,
+    ScopeSelector,
+)
 from k8sfsm.objects.reading import ObjectError
 from k8sfsm.objects.requirement import Requirement, Selector, SelectorError, format_label_selector
 from k8sfsm.objects.selectors import parse_selector
@@ -257,11 +264,16 @@ __all__ = [
     "ReplicationControllerSpec",
     "ReplicationControllerStatus",
     "Requirement",
+    "ResourceQuota",
+    "ResourceQuotaSpec",
+    "ResourceQuotaStatus",
     "ResourceRequirements",
     "Role",
     "RoleBinding",
     "RoleRef",
     "RollingUpdateDeployment",
+    "ScopeSelector",
+    "ScopedResourceSelectorRequirement",
     "Selector",
     "SelectorError",
     "Service",

@@ -110,7 +110,7 @@ class _Check:
         self.past = Past(store, choices.node, choices.tie)
         for actor in self.past.actors.values():
             _list_all(self.past, actor)
-        options = Options(extra_root_bundles=extra_bundles(recording))
+        options = Options(extra_root_bundles=extra_bundles(recording), quota=False)
         self.machines = Machines.load()
         self.explaining = Explaining(self.past, ApiServer(self.machines, options))
         self.groups: dict[int, list[RecordedWrite]] = defaultdict(list)
