@@ -95,7 +95,7 @@ class Explaining:
         if isinstance(found, Nearest):
             found = self._looked_earlier(actor, writes) or found
         if isinstance(found, Nearest):
-            listed_first = self._fresh(actor, self._keys(actor, writes[0]), writes[0], writes[0].key)
+            listed_first = self._fresh(actor, self.keys_of(actor, writes[0]), writes[0], writes[0].key)
             other = self._explained(actor, writes, listed_first)
             found = other if isinstance(other, Explanation) else found
         if isinstance(found, Nearest) and writes[0].verb == "deletecollection":
@@ -150,7 +150,7 @@ class Explaining:
 
     def _looked_earlier(self, actor: Actor, writes: Sequence[RecordedWrite]) -> Explanation | None:
         """The same plan on an earlier view: the requests before this one did not tell which view it was made of."""
-        for key in self._keys(actor, writes[0]):
+        for key in self.keys_of(actor, writes[0]):
             known = actor.trails.get(key)
             if known is None or not known.trail:
                 continue
@@ -186,13 +186,18 @@ class Explaining:
                     return
 
     def _courses(self, actor: Actor, write: RecordedWrite) -> Iterator[Course]:
-        keys = self._keys(actor, write)
+        keys = self.keys_of(actor, write)
         for key in keys:
             if key in actor.courses:
                 yield actor.courses[key]
         yield from self._fresh(actor, keys, write)
 
-    def _keys(self, actor: Actor, write: RecordedWrite) -> tuple[Key, ...]:
+    def give_up(self, actor: Actor, write: RecordedWrite) -> None:
+        """A write that no rule orders was made all the same."""
+        for key in self.keys_of(actor, write):
+            actor.give_up(key)
+
+    def keys_of(self, actor: Actor, write: RecordedWrite) -> tuple[Key, ...]:
         """Keys that the actor can have worked on: those that its watches make of the object, and like ones."""
         before = (reconciled(evolve(write, new=None)),) if write.old is not None else ()
         found: list[Key] = [reconciled(write), *before, *_owners(write), write.key, ("Namespace", "", write.key[1] or write.key[2])]

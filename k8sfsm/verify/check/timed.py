@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from attrs import define, evolve, field
 
@@ -22,10 +22,12 @@ from k8sfsm.law import constant
 from k8sfsm.node.scripted import ScriptedRuntime
 from k8sfsm.node.session import Settings
 from k8sfsm.objects import ObjectError, to_json
+from k8sfsm.store import Change, Store
 from k8sfsm.trace.history import EnvironmentFact, RecordedWrite, Recording
 from k8sfsm.verify.check.explaining import Explanation, Nearest, apart
 from k8sfsm.verify.check.judging import BY_THE_CLOCK, law, method_of
 from k8sfsm.verify.check.past import SECOND
+from k8sfsm.verify.check.report import Found
 from k8sfsm.verify.replay.choices import RecordedChoices
 from k8sfsm.verify.replay.compare import differences
 from k8sfsm.verify.replay.faults import fault_of
@@ -33,6 +35,8 @@ from k8sfsm.verify.replay.heartbeats import Heartbeats
 from k8sfsm.verify.replay.kubelets import HollowKubelet, stops_of
 from k8sfsm.verify.replay.predict import initial_store, shows_leases
 
+_KEPT: Final = 4096
+"""So many revisions are kept for views."""
 Route = tuple[str, str, str, tuple[str, str, str]]
 """(actor, verb, subresource, object)."""
 
@@ -89,6 +93,20 @@ class Timed:
         engine.run(until=start)
         return timed
 
+    def go_on(self, recording: Recording, choices: RecordedChoices) -> None:
+        """Another portion of the history begins."""
+        self.engine.choices = choices
+        self.facts.extend(recording.environment)
+        self.engine.store = self.engine.store.forgetting(self.engine.store.revision - _KEPT)
+        for document in recording.initial:
+            if document.key[0] != "Event" and self.engine.store.snapshot.get(document.key) is None:
+                self._put(*self.engine.store.put(document.typed, self.engine.now))
+
+    def _put(self, store: Store, change: Change) -> None:
+        self.engine.store = store
+        for component, kind in self.engine.informers.publish(change):
+            self.engine.schedule(Deliver(component, kind), self.engine.now)
+
     def _join(self, node: str) -> None:
         if node in self.nodes or self.leases:
             return
@@ -119,11 +137,9 @@ class Timed:
         if write.type == "DELETED":
             if engine.store.snapshot.get(write.key) is None:
                 return
-            engine.store, change = engine.store.remove(write.key, write.time)
+            self._put(*engine.store.remove(write.key, write.time))
         else:
-            engine.store, change = engine.store.put(obj, write.time)
-        for component, kind in engine.informers.publish(change):
-            engine.schedule(Deliver(component, kind), engine.now)
+            self._put(*engine.store.put(obj, write.time))
         if write.key[0] == "Node" and write.type == "ADDED":
             self._join(write.key[2])
 
@@ -142,10 +158,14 @@ class Timed:
             nearest = Nearest(line.rule, dict(line.facts), differs)
         return nearest
 
-    def left(self, before: int) -> Iterator[Line]:
+    def left(self, before: int) -> Iterator[Found]:
         """What was ordered here up to a time (ns), had an effect, and was not recorded."""
-        for lines in self.ordered.values():
-            yield from (line for line in lines if line.change and line.at <= before)
+        for line in (line for lines in self.ordered.values() for line in lines if line.change and line.at <= before):
+            what = f"{line.actor} has not done what {line.rule} orders: {line.verb} {line.subresource}".rstrip()
+            yield Found(
+                what=f"{what} {'/'.join(filter(None, line.key))}", cause=line.rule, key=line.key, line="",
+                actor=line.actor, at=line.at, nearest=line.rule, facts=dict(line.facts),
+            )  # fmt: skip
 
 
 def _apart(write: RecordedWrite, line: Line) -> str:
