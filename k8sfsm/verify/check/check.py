@@ -18,7 +18,9 @@ from k8sfsm.store import Change, Store
 from k8sfsm.trace.case import Finding
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.trace.integrity import Integrity
-from k8sfsm.verify.check.explaining import Explaining, Explanation, Nearest
+from k8sfsm.verify.check.events import Announced
+from k8sfsm.verify.check.explaining import Explaining
+from k8sfsm.verify.check.verdicts import Explanation, Nearest
 from k8sfsm.verify.check.judging import BY_THE_CLOCK, KUBELET, Known, Request, law, method_of
 from k8sfsm.verify.check.kubelets import Kubelets
 from k8sfsm.verify.check.near import Near
@@ -90,7 +92,7 @@ class _Check:
     scripted: frozenset[str] = frozenset()
     known: Known = field(factory=Known)
     waiting: deque[tuple[RecordedWrite, tuple[int, ...]]] = field(factory=deque)
-    """Requests of controllers that act by the clock, until what was due by then is known."""
+    """Requests of controllers that act by the clock, and Events, until what was ordered by then is known."""
     refused: dict[tuple[str, Any], int] = field(factory=dict)
     begun: bool = False
 
@@ -105,7 +107,7 @@ class _Check:
         self.past = Past(store, self.choices.node, self.choices.tie)
         self.machines = Machines.load()
         api = ApiServer(self.machines, Options(extra_root_bundles=extra_bundles(recording)))
-        self.explaining = Explaining(self.past, api)
+        self.explaining = Explaining(self.past, api, Announced())
         self.kubelets = Kubelets(self.past, Runs())
         self.timed = Timed.beside(recording, api)
         self.undone = Undone(self.past, api)
@@ -183,7 +185,7 @@ class _Check:
         for found in self.undone.rest(end, self.choices, self.known.shows):
             self.report.add("undone", found)
         late = end - int(constant("check_clock_lag") + constant("check_undone_after")) * SECOND
-        for found in self.timed.left(late):
+        for found in self.timed.left(late, self.past.store.snapshot):
             self.report.add("undone", found)
         for finding in self.integrity.at_end(self.recording):
             self._broken(finding, None)
@@ -199,12 +201,24 @@ class _Check:
             self.explaining.refused(actor, write)
         if verdict != _BY_RULE or method_of(write.actor) == BY_THE_CLOCK:
             return verdict, None
-        why = self.kubelets.explain(write) if actor is None else self.explaining.explain(actor, writes)
+        why = self._why(actor, writes)
         if isinstance(why, Explanation):
             return "explained", why
+        if actor is not None and write.key[0] == _EVENT:
+            return _BY_RULE, None
         if actor is not None:
             self.explaining.give_up(actor, write)
         return self._unexplained(write, why), None
+
+    def _why(self, actor: Actor | None, writes: Sequence[RecordedWrite]) -> Explanation | Nearest:
+        write = writes[0]
+        if actor is None:
+            return self.kubelets.explain(write)
+        if write.key[0] != _EVENT:
+            return self.explaining.explain(actor, writes)
+        if write.verb == "deletecollection":
+            return self.explaining.emptied(write) or Nearest()
+        return self.explaining.announced.explain(write, self.explaining.announcements(actor, write))
 
     def _unexplained(self, write: RecordedWrite, why: Nearest) -> str:
         """The verdict on a write that no rule orders, which is a finding where all is known that the rules look at."""
@@ -257,13 +271,19 @@ class _Check:
                 self.undone.answered(write.actor, key, False, write.time)
 
     def _by_the_clock(self, until: int) -> None:
-        """Judge what controllers with rounds and timers did up to a time (ns)."""
+        """Judge what controllers with rounds and timers did up to a time (ns), and late Events."""
         while self.waiting and self.waiting[0][0].time <= until:
             write, made = self.waiting.popleft()
-            why = self.timed.explain(write)
+            why = self._why_late(write)
             known = why if isinstance(why, Explanation) else None
             verdict = "explained" if isinstance(why, Explanation) else self._unexplained(write, why)
             self._put_down(write, verdict, known, made)
+
+    def _why_late(self, write: RecordedWrite) -> Explanation | Nearest:
+        """An Event may be sent while the plan that orders it is still under way."""
+        if method_of(write.actor) == BY_THE_CLOCK:
+            return self.timed.explain(write)
+        return Nearest() if write.new is None else self.explaining.announced.explain(write)
 
     # -- one change ---------------------------------------------------------------------------------------------------
 

@@ -157,9 +157,12 @@ class Known:
             self.trimmed.add(write.key[:2])
         self.new.discard(write.key)
 
-    def shows(self, actor: str, kind: str) -> bool:
-        """Whether a write of a kind would be in the history."""
-        return kind in self.kinds and not (self.slim and kind in _SLIM)
+    def shows(self, watched: Collection[str], kind: str, namespace: str) -> bool:
+        """Whether a write of a kind would be in the history, and all that an actor which watches these kinds sees."""
+        if self.slim and kind in _SLIM:
+            return False
+        seen = not any((each, namespace) in self.trimmed for each in watched)
+        return seen and kind in self.kinds and (self.whole or watched <= self.kinds) and not self.older
 
     def trimmed_for(self, write: RecordedWrite, kinds: Collection[str]) -> bool:
         """Whether an actor that watches these kinds saw objects that are shown in part."""

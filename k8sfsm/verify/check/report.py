@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 
 from k8sfsm.request import Key
 from k8sfsm.trace.history import EnvironmentFact, RecordedWrite
-from k8sfsm.verify.check.explaining import Explanation
+from k8sfsm.verify.check.verdicts import Explanation
 
 Kind: TypeAlias = Literal["unexplained", "illegal", "violated", "undone"]
 KINDS: Final[tuple[Kind, ...]] = ("unexplained", "illegal", "violated", "undone")

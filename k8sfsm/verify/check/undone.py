@@ -91,7 +91,7 @@ class Undone:
         settings = actor.wiring.settings
         pause = min(settings.base_delay << min(failures, 40), settings.max_delay) if failures else 0
         kind = address_of(order)[2][0]
-        case = OpenOrder(name, kind, shown(name, kind), now - max(last, at), failures, pause)
+        case = OpenOrder(name, kind, shown(actor.watched, kind, key[1]), now - max(last, at), failures, pause)
         if not law.decide("left-undone", case).outputs["undone"]:
             return
         answer = self.api.handle(self.past.store, order, actor.wiring.sender, now, choices)
@@ -113,7 +113,7 @@ class Undone:
             course = Course.of(key, newest.revision, actor.wiring.controller.reconcile(view, key))
         except (LawError, ValueError, KeyError, AttributeError, AssertionError):
             return None, None
-        return (None, None) if course is None else (course.next_writes[0], course)
+        return (None, None) if course.over else (course.next_writes[0], course)
 
     def answered(self, name: str, key: Key, ok: bool, at: int) -> None:
         """A controller's request about a key was granted or refused."""

@@ -359,7 +359,7 @@ def events_of(versions: tuple[Version, ...]) -> EventStory:
     counts: Counter[tuple[str, str, str, str]] = Counter()
     for event in last.values():
         about, message, count = _read_event(event)
-        counts[about, event_field(event, "type"), event_field(event, "reason"), _timeless(message)] += count or 1
+        counts[about, event_field(event, "type"), event_field(event, "reason"), timeless(message)] += count or 1
     return EventStory(dict(counts))
 
 
@@ -378,7 +378,7 @@ def _read_event(event: Any) -> tuple[str, str, int]:
     return f"{about.kind}/{about.name}", event.message, event.count
 
 
-def _timeless(message: str) -> str:
+def timeless(message: str) -> str:
     """The message without measured durations."""
     words = message.split(" ")
     return " ".join(
