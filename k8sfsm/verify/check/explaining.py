@@ -370,8 +370,9 @@ def _apart(writes: Sequence[RecordedWrite], answer: Any) -> str:
         if write.new is None or write.type == "DELETED":
             continue
         recorded, ordered = to_json(write.new.typed), to_json(change.new)
-        for path, left, right in differences(write.key[0], recorded, ordered, by=law):
-            return apart(write.key[0], path, left, right)
+        found = sorted(differences(write.key[0], recorded, ordered, by=law), key=lambda each: each[0].startswith("metadata"))
+        if found:
+            return apart(write.key[0], *found[0])
     return ""
 
 

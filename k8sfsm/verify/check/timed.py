@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any, Final
 
 from attrs import define, evolve, field
@@ -172,7 +173,7 @@ class Timed:
         if write.new is None:
             return Nearest()
         announced = Announced()
-        for line in self.told.get(write.actor, ()):
+        for line in chain.from_iterable(self.told.values()):  # several share an account
             if abs(line.at - write.time) <= int(constant("check_event_lag")) * SECOND:
                 ordered = Announcement.of_json(to_json(line.after))
                 announced.add(write.actor, line.at, ordered, Why(rule=line.rule, facts=dict(line.facts)))
