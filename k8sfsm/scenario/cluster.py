@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from k8sfsm.apiserver import Options
+from k8sfsm.controllers.rootca import RootCAPublisher
 from k8sfsm.engine.choices import Seeded
-from k8sfsm.engine.cluster import Latencies
+from k8sfsm.engine.cluster import Component, Latencies
 from k8sfsm.engine.engine import Engine, Tracer
 from k8sfsm.engine.standard import standard_engine
 from k8sfsm.node.registration import HEALTHY, own_labels
@@ -37,6 +38,8 @@ from k8sfsm.store import Store
 START: Final = parse_time("2026-01-01T00:00:00Z")
 """When stories begin: ns since the epoch."""
 NAMESPACES: Final = ("default", "kube-node-lease", "kube-public", "kube-system")
+PUBLISHER: Final = Component(name="root-ca-cert-publisher", controllers=(RootCAPublisher(),))
+"""A part of the controller manager that a story may have: what it writes, recordings leave out."""
 _ZONE: Final = "topology.kubernetes.io/zone"
 
 
@@ -56,6 +59,7 @@ def engine_of(story: Story, *, tracer: Tracer | None = None, namespaces: Iterabl
         tracer=tracer,
         limited=story.cluster.limits,
         options=Options(rbac=story.cluster.rbac),
+        others=(PUBLISHER,) if story.cluster.root_ca else (),
         latencies=Latencies(request=parse_duration(latencies.request), watch=parse_duration(latencies.watch)),
     )
     engine.run(until=START)
