@@ -156,6 +156,20 @@ class Look:
     why: Why | None = None
 
 
+@value(kw_only=True)
+class Rank:
+    """The place of a key in a ranked queue: keys with a lower `order` go first.
+
+    A key with an `until` (ns) is held back until then, in the order of `held`; with `early` it has its turn before that
+    when no other key waits.
+    """
+
+    order: tuple[int, ...]
+    held: tuple[int, ...] = ()
+    until: int = 0
+    early: bool = True
+
+
 Write: TypeAlias = Create | Update | Patch | PatchStatus | Delete | DeleteCollection | Bind | Evict
 Step: TypeAlias = Write | Record | Call | Remember | Look
 

@@ -82,7 +82,8 @@ class Wiring:
     """What the engine needs to know of a controller, read from its spec once.
 
     `actor`: the controller's name, with its node's behind it where it belongs to one. `source`: the component that its
-    Events name. `first_keys`: what it looks at when it starts, whatever its informers list.
+    Events name. `first_keys`: what it looks at when it starts, whatever its informers list. `rank`: the function
+    (view, key) -> Rank by which keys have their turn; None: in the order in which they come.
     """
 
     actor: str
@@ -94,6 +95,7 @@ class Wiring:
     watches: tuple[Watch, ...]
     observe: Any = None
     first_keys: tuple[Key, ...] = ()
+    rank: Any = None
 
 
 @frozen(kw_only=True)

@@ -64,10 +64,20 @@ def notify(engine: Engine, name: str, keys: Callable[..., Iterable[Any]], change
 
 def dispatch(engine: Engine, actor: Actor) -> None:
     """Give waiting keys to free workers."""
+    if actor.wiring.rank is not None:
+        _rank(engine, actor)
     while actor.queue.has_work():
         key, cause = actor.queue.get()
         actor.runs[key] = Run.of(key, cause, DONE)
         engine.schedule(Act(actor.wiring.actor, key), engine.choices.start(actor.wiring.sender, key, engine.now))
+
+
+def _rank(engine: Engine, actor: Actor) -> None:
+    """Keys that came find their places in a ranked queue; those that have to back off come again when that is over."""
+    rank, name = actor.wiring.rank, actor.wiring.actor
+    view = engine.view_of(name)
+    for due, key in actor.queue.rank(lambda key: rank(view, key), engine.now):
+        engine.schedule(Enqueue(name, key), due)
 
 
 def _enqueue(engine: Engine, action: Enqueue) -> None:

@@ -36,6 +36,7 @@ def _wiring(component: Component, controller: Controller) -> Wiring:
         watches=_watches(controller, spec.watches),
         observe=getattr(controller, "observe", None),
         first_keys=getattr(controller, "first_keys", ()),
+        rank=getattr(controller, "rank", None),
     )
 
 

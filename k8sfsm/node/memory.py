@@ -80,7 +80,8 @@ class PodMemory:
     at the latest, and the earliest timer that is running (ns). `noted`: probe answers that were dealt with.
     `over_at`: when a pod whose containers have all ended is taken down; `returned`: its deletion was asked for.
     `rejected`: it was not admitted again, as its `generated` status says.
-    `stopping`: containers that were ordered to stop since `ending_since`; `grace`: seconds that they get.
+    `stopping`: containers that were ordered to stop since `ending_since`; `grace`: seconds that they get; `seen_phase`:
+    the phase that the API had then.
     """
 
     pod: Pod
@@ -105,3 +106,4 @@ class PodMemory:
     stopping: tuple[str, ...] = ()
     ending_since: int = 0
     grace: int = 0
+    seen_phase: str = ""

@@ -11,6 +11,7 @@ from k8sfsm.engine.choices import Seeded
 from k8sfsm.engine.cluster import Component, Latencies
 from k8sfsm.engine.engine import Engine, Tracer
 from k8sfsm.engine.standard import standard_engine
+from k8sfsm.network.traffic import Clients, Rate
 from k8sfsm.node.registration import HEALTHY, own_labels
 from k8sfsm.node.scripted import ScriptedRuntime
 from k8sfsm.objects import (
@@ -59,11 +60,22 @@ def engine_of(story: Story, *, tracer: Tracer | None = None, namespaces: Iterabl
         tracer=tracer,
         limited=story.cluster.limits,
         options=Options(rbac=story.cluster.rbac),
-        others=(PUBLISHER,) if story.cluster.root_ca else (),
+        others=(*_clients(story), *((PUBLISHER,) if story.cluster.root_ca else ())),
         latencies=Latencies(request=parse_duration(latencies.request), watch=parse_duration(latencies.watch)),
     )
     engine.run(until=START)
     return engine
+
+
+def _clients(story: Story) -> tuple[Component, ...]:
+    """Those who send requests to Services, where the story says how many."""
+    if not story.load:
+        return ()
+    rates = [
+        Rate(START + each.due, ("Service", each.part.namespace or "default", each.part.service), each.part.rate)
+        for each in story.load
+    ]
+    return (Component(name=Clients.name, controllers=(Clients(rates),)),)
 
 
 def _store(nodes: Iterable[NodeSetting], namespaces: Iterable[str], choices: Seeded) -> Store:

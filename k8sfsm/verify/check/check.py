@@ -10,25 +10,30 @@ from attrs import define, evolve, field, frozen
 from immutables import Map
 
 from k8sfsm.apiserver import ApiServer, Options
-from k8sfsm.engine.line import Line
 from k8sfsm.law import constant
 from k8sfsm.machine import Machines
-from k8sfsm.objects import ObjectError, to_json
+from k8sfsm.objects import ObjectError
 from k8sfsm.request import Key
 from k8sfsm.store import Change, Store
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.trace.integrity import check_integrity
 from k8sfsm.verify.check.course import Course
-from k8sfsm.verify.check.explaining import Explaining, Explanation, Nearest, apart
-from k8sfsm.verify.check.judging import Request, law
-from k8sfsm.verify.check.past import SECOND, Past
+from k8sfsm.verify.check.explaining import Explaining, Explanation, Nearest
+from k8sfsm.verify.check.judging import BY_THE_CLOCK, KUBELET, Request, law, method_of
+from k8sfsm.verify.check.kubelets import Kubelets
+from k8sfsm.verify.check.past import SECOND, Actor, Past
+from k8sfsm.verify.check.runs import Runs
+from k8sfsm.verify.check.timed import Timed
 from k8sfsm.verify.invariants import check_safety, check_transition
 from k8sfsm.verify.replay.choices import RecordedChoices
-from k8sfsm.verify.replay.compare import differences
-from k8sfsm.verify.replay.predict import extra_bundles, predict
+from k8sfsm.verify.replay.kubelets import hollow_nodes
+from k8sfsm.verify.replay.predict import extra_bundles
 
 Progress = Callable[[int, int], None]
-_KUBELET: Final = "kubelet"
+_BY_RULE: Final = "explained-by-rule"
+_FOR_EVER: Final = 1 << 63
+_AHEAD: Final = 64
+"""So many writes ahead are looked at."""
 
 
 @frozen(kw_only=True)
@@ -112,7 +117,13 @@ class _Check:
         for write in recording.writes:
             self.groups[write.request].append(write)
         self.told: set[str] = {str(each) for each in check_safety(self._now(recording.start or 0))}
-        self.kubelets = _Kubelets(recording)
+        runs = Runs()
+        runs.learn(recording.environment)
+        self.kubelets = Kubelets(self.past, runs)
+        self.timed = Timed.beside(recording, self.explaining.api)
+        self.waiting: deque[tuple[int, RecordedWrite]] = deque()
+        self.scripted = hollow_nodes(recording)
+        self.trimmed: set[tuple[str, str]] = set()
 
     def _now(self, at: int) -> Any:
         actor = next(iter(self.past.actors.values()))
@@ -126,10 +137,15 @@ class _Check:
                 progress(number, total)
             if write.request not in seen:
                 seen.add(write.request)
+                self.past.coming = self.recording.writes[number + 1 : number + _AHEAD]
                 self._judge(self.groups[write.request])
+            self.timed.take(write)
+            self._by_the_clock(write.time - constant("check_clock_lag") * SECOND)
             if write.type is not None and write.new is not None:
                 self._commit(write)
                 revisions.setdefault(write.request, []).append(self.past.store.revision)
+        self.timed.until(self.recording.end or 0)
+        self._by_the_clock(_FOR_EVER)
         self.report.judged = [
             evolve(each, revisions=tuple(revisions.get(each.write.request, ()))) for each in self.report.judged
         ]
@@ -140,11 +156,11 @@ class _Check:
         if write.key[0] == "Event":
             return
         actor = self.past.actors.get(write.actor)
-        modelled = actor is not None or write.actor == _KUBELET
-        case = Request(write, modelled, not self.actors or write.actor in self.actors)
-        verdict = str(law.decide("judged", case).outputs["verdict"])
+        verdict = str(law.decide("judged", self._request(write, actor)).outputs["verdict"])
         why: Explanation | Nearest | None = None
-        if verdict == "explained-by-rule":
+        if verdict == _BY_RULE and method_of(write.actor) == BY_THE_CLOCK:
+            self.waiting.append((len(self.report.judged), write))
+        elif verdict == _BY_RULE:
             why = self.kubelets.explain(write) if actor is None else self.explaining.explain(actor, writes)
             verdict = "explained" if isinstance(why, Explanation) else "unexplained"
         elif verdict == "refused" and actor is not None:
@@ -154,8 +170,31 @@ class _Check:
         if isinstance(why, Nearest):
             self.report.unexplained.append(_unexplained(write, why))
 
+    def _request(self, write: RecordedWrite, actor: Actor | None) -> Request:
+        blind = actor is not None and any((kind, write.key[1]) in self.trimmed for kind in actor.watched)
+        return Request(
+            write,
+            modelled=actor is not None or write.actor == KUBELET,
+            wanted=not self.actors or write.actor in self.actors,
+            scripted=write.actor == KUBELET and write.node in self.scripted,
+            blind=blind,
+        )
+
+    def _by_the_clock(self, until: int) -> None:
+        """Judge what controllers with rounds and timers did up to a time (ns)."""
+        while self.waiting and self.waiting[0][1].time <= until:
+            place, write = self.waiting.popleft()
+            why = self.timed.explain(write)
+            if isinstance(why, Explanation):
+                self.report.judged[place] = Judged(write=write, verdict="explained", why=why)
+            else:
+                self.report.judged[place] = Judged(write=write, verdict="unexplained")
+                self.report.unexplained.append(_unexplained(write, why))
+
     def _commit(self, write: RecordedWrite) -> None:
         assert write.new is not None
+        if write.trimmed:
+            self.trimmed.add(write.key[:2])
         try:
             obj = write.new.typed
         except ObjectError:
@@ -175,7 +214,9 @@ class _Check:
             )  # fmt: skip
         store = self.past.store
         store, change = store.remove(write.key, write.time) if gone else store.put(obj, write.time)
-        self.past.take(store, change)
+        if write.actor == KUBELET and change.key[0] == "Pod":
+            self.kubelets.follow(write)
+        self.past.take(store, change, write.actor)
         self._keep(change, write)
 
     def _keep(self, change: Change, write: RecordedWrite) -> None:
@@ -244,41 +285,6 @@ def _unexplained(write: RecordedWrite, why: Nearest) -> Found:
         what=what, cause=f"{write.actor} {write.verb} {write.key[0]} {write.subresource} {path}".strip(), key=write.key,
         line=str(write.line), actor=write.actor, at=write.time, nearest=why.rule, facts=why.facts or {},
     )  # fmt: skip
-
-
-class _Kubelets:
-    """What the rules of the kubelets give for the recorded containers."""
-
-    def __init__(self, recording: Recording) -> None:
-        self._lines: dict[str, list[Line]] = defaultdict(list)
-        if not any(write.actor == _KUBELET and write.key[0] == "Pod" for write in recording.writes):
-            return
-        for line in predict(recording).lines:
-            if line.actor == _KUBELET and line.key[0] == "Pod" and line.code < 300:
-                obj = line.after or line.before
-                self._lines[obj.metadata.uid if obj is not None else ""].append(line)
-
-    def explain(self, write: RecordedWrite) -> Explanation | Nearest:
-        """The rule that gives the written status, or orders the deletion, about then."""
-        nearest, best = Nearest(), None
-        limit = constant("check_status_lag") * SECOND
-        for line in self._lines.get(write.uid, ()):
-            if line.verb != write.verb or abs(line.at - write.time) > limit:
-                continue
-            differs = self._apart(write, line)
-            if not differs:
-                return Explanation(line.rule, dict(line.facts), write.key, 0, 0)
-            if best is None or abs(line.at - write.time) < best:
-                nearest, best = Nearest(line.rule, dict(line.facts), differs), abs(line.at - write.time)
-        return nearest
-
-    def _apart(self, write: RecordedWrite, line: Line) -> str:
-        if write.verb != "patch" or write.type is None or write.new is None or line.after is None:
-            return ""
-        recorded, ours = (to_json(obj).get("status") for obj in (write.new.typed, line.after))
-        for path, left, right in differences("Pod", {"status": recorded}, {"status": ours}, by=law):
-            return apart("Pod", path, left, right)
-        return ""
 
 
 def grouped(found: Iterable[Found]) -> dict[str, list[Found]]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
+from itertools import takewhile
+from typing import Final, TypeAlias
 
 from attrs import evolve, frozen
 
 from k8sfsm.engine.run import Batch, Run
-from k8sfsm.request import Call, Key, Look, Outcome, Parallel, Plan, Record, Remember, Write
+from k8sfsm.request import Call, DeleteCollection, Key, Look, Outcome, Parallel, Plan, Record, Remember, Write
+from k8sfsm.verify.replay.choices import address_of
 
+Address: TypeAlias = tuple[str, str, Key]
+"""(verb, subresource, object)."""
 _UNANSWERED: Final = (Remember, Record, Call, Look)
 _PHASES: Final = 400
 """More continuations than any plan has without a write."""
@@ -23,6 +27,8 @@ class Course:
     run: Run
     remembered: tuple[Remember, ...] = ()
     """What it remembered since its last write."""
+    trail: tuple[tuple[Address, Outcome], ...] = ()
+    """The requests that it has sent so far, with their answers."""
 
     @classmethod
     def of(cls, key: Key, seen: int, plan: Plan) -> Course | None:
@@ -31,21 +37,44 @@ class Course:
 
     @property
     def next_writes(self) -> tuple[Write, ...]:
-        """The writes that may be sent next: one, or those of a batch, which go together."""
+        """The writes that may be sent next: one, those of a batch, which go together, or deletions of whole kinds, which
+        a real component takes from a map.
+        """
         batch = self.run.batch
-        return (self.run.next_write,) if batch is None else batch.waiting[: batch.left]
+        if batch is not None:
+            return batch.waiting[: batch.left]
+        collections = takewhile(lambda step: isinstance(step, DeleteCollection), self.run.steps)
+        return tuple(collections) or (self.run.next_write,)
 
     def answered(self, outcome: Outcome) -> Course | None:
         """The course after one of its next writes was answered; None where no write follows."""
         run = self.run
+        trail = (*self.trail, (address_of(outcome.request), outcome))
         if run.batch is not None:
             others = list(run.batch.waiting)
             others.remove(outcome.request)
             run = evolve(run, batch=evolve(run.batch, waiting=(outcome.request, *others)))
+        elif isinstance(outcome.request, DeleteCollection):
+            rest = list(run.steps)
+            rest.remove(outcome.request)
+            run = evolve(run, steps=(outcome.request, *rest))
         run = run.answered(outcome)
         if run.batch is not None and not run.batch.left:
             run = evolve(run, batch=None if run.batch.over else run.batch.next())
-        return _advanced(evolve(self, run=run, remembered=()))
+        return _advanced(evolve(self, run=run, remembered=(), trail=trail))
+
+    def along(self, trail: tuple[tuple[Address, Outcome], ...]) -> Course | None:
+        """The course after the same requests had the same answers; None where it would have sent others."""
+        course: Course | None = self
+        noted: tuple[Remember, ...] = ()
+        for address, outcome in trail:
+            orders = () if course is None else course.next_writes
+            order = next((each for each in orders if address_of(each) == address), None)
+            if course is None or order is None:
+                return None
+            noted += course.remembered
+            course = course.answered(evolve(outcome, request=order))
+        return course if course is None else evolve(course, remembered=(*noted, *course.remembered))
 
 
 def _advanced(course: Course) -> Course | None:
