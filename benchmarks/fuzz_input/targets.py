@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 import random
 import tempfile
@@ -23,6 +24,8 @@ from k8sfsm.request import Create, Patch, Update
 from k8sfsm.scenario.access import Access
 from k8sfsm.scenario.loading import is_scenario, read_story
 from k8sfsm.scenario.manifests import read_manifests
+from k8sfsm.scenario.output import final_objects, write_story_trace
+from k8sfsm.scenario.play import Play
 from k8sfsm.scenario.state import read_state
 from k8sfsm.spec.loader import forget_files, load_constants, load_invariants, load_machine, load_tables
 from k8sfsm.store import Store
@@ -168,7 +171,9 @@ def scenarios(chance: random.Random) -> None:
 
 def specs(chance: random.Random) -> None:
     """Spec files of all types."""
-    text = _text(chance, "specs/*/machine.yaml", "specs/*/invariants.yaml", "specs/podgc/*.yaml", "specs/namespace/*.yaml")
+    text = _text(
+        chance, "specs/*/machine.yaml", "specs/*/invariants.yaml", "specs/podgc/*.yaml", "specs/namespace/*.yaml"
+    )
     name = chance.choice(("controller.yaml", "machine.yaml", "invariants.yaml", "constants.yaml"))
     readers: dict[str, Callable[[Path], Any]] = {
         "controller.yaml": lambda root: load_tables("room", root),
@@ -204,11 +209,36 @@ def _history(pattern: str) -> Fuzz:
     return fuzz
 
 
+@cache
+def _trace() -> str:
+    """A short story's trace, as `k8sfsm run --trace` writes it."""
+    played = Play.of(read_story("manifests: [{apiVersion: v1, kind: ConfigMap, metadata: {name: c}}]", "story"))
+    initial = final_objects(played.engine.store)
+    played.run()
+    stream = io.StringIO()
+    write_story_trace(stream, played, initial, itf=False)
+    return stream.getvalue()
+
+
+def traces(chance: random.Random) -> None:
+    """k8sfsm's own traces."""
+    lines = _trace().splitlines()
+    at = chance.randrange(len(lines))
+    if chance.random() < 0.7:
+        lines[at] = json.dumps(spoilt_value(chance, json.loads(lines[at])))
+        spoilt = "\n".join(lines)
+    else:
+        spoilt = spoilt_text(chance, "\n".join(lines), lines)
+    _file(_keep(spoilt), "input", read_history)
+
+
 def states(chance: random.Random) -> None:
     """What `kubectl get -o json` printed, with roles, and a question about it."""
-    items = [spoilt_value(chance, each) for each in chance.sample(objects(), 2)] + list(copy.deepcopy(_ROLES))
+    items = [*copy.deepcopy(_ROLES), *copy.deepcopy(chance.sample(objects(), 2))]
+    at = chance.randrange(len(items))
+    items[at] = spoilt_value(chance, items[at])
     listing: Any = {"apiVersion": "v1", "kind": "List", "items": items}
-    text = _keep(json.dumps(spoilt_value(chance, listing)))
+    text = _keep(json.dumps(spoilt_value(chance, listing) if chance.random() < 0.2 else listing))
     _file(text, "input", lambda path: Access.of(read_state(path)))
 
 
@@ -219,6 +249,7 @@ TARGETS: dict[str, Fuzz] = {
     "specs": specs,
     "audit": _history("examples/recordings/*/audit.jsonl*"),
     "watch": _history("examples/recordings/*/watch.jsonl*"),
+    "traces": traces,
     "states": states,
 }
 """What is fuzzed, by name."""
