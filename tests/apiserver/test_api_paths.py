@@ -129,11 +129,13 @@ def test_the_first_status_and_generation(manifest: dict[str, Any], generation: i
 def test_generations_of_other_workloads(kind: str) -> None:
     world = World()
     template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "app", "image": "x:1"}]}}
-    spec = {"replicas": 1, "selector": {"a": "b"}, "template": template}
-    manifest = {"apiVersion": "v1", "kind": kind, "metadata": {"name": "x", "namespace": "a"}, "spec": spec}
+    budget = kind == "PodDisruptionBudget"
+    spec = {"minAvailable": 1} if budget else {"replicas": 1, "selector": {"a": "b"}, "template": template}
+    more = {"minAvailable": 2} if budget else {"replicas": 2}
+    manifest = {"apiVersion": KINDS[kind].api_version, "kind": kind, "metadata": {"name": "x", "namespace": "a"}, "spec": spec}
     made = world.make({**manifest, "status": {"replicas": 3}})
     assert made.metadata.generation == 1 and not dig(to_json(made), "status.replicas")
-    changed = world.done(Patch(key=(kind, "a", "x"), body={"spec": {"replicas": 2}}))
+    changed = world.done(Patch(key=(kind, "a", "x"), body={"spec": more}))
     assert changed.metadata.generation == 2
     assert world.done(Patch(key=(kind, "a", "x"), body={"metadata": {"labels": {"a": "b"}}})).metadata.generation == 2
 
