@@ -47,13 +47,14 @@ class LatencySetting:
 class ClusterSetting:
     """The cluster. `nodes`: their number, or a list of them; `limits`: the clients' rate limits.
 
-    `rbac`: users other than `user`, who is an administrator, need roles.
+    `rbac`: users other than `user`, who is an administrator, need roles. `root_ca`: namespaces get kube-root-ca.crt.
     """
 
     nodes: Any = 3
     seed: int = 0
     limits: bool = True
     rbac: bool = False
+    root_ca: bool = False
     latencies: LatencySetting = LatencySetting()
     at: Position = NOWHERE
 
