@@ -16,6 +16,7 @@ from k8sfsm.engine.recorder import COMBINED
 from k8sfsm.law import Law, constant
 from k8sfsm.objects import Unmodelled, format_micro_time, parse_time
 from k8sfsm.request import Key
+from k8sfsm.verify.replay.stalls import Span, overlap
 from k8sfsm.verify.replay.tracks import Stay, Track, TrackKey, Version, unmatched, without
 
 law = Law("replay")
@@ -52,21 +53,23 @@ class Divergence:
 @frozen
 class Record:
     """How a recording was made. `slim`: changes of Endpoints are left out; `exact`: times are finer than seconds;
-    `probes`: every answer of a probe is in it.
+    `probes`: every answer of a probe is in it; `stalls`: from when to when (ns) the API server kept somebody waiting.
     """
 
     slim: bool = False
     exact: bool = True
     probes: bool = True
+    stalls: tuple[Span, ...] = ()
 
 
 @frozen
 class MissingState:
-    """A value that one of two tracks lacks. `held_ns` None: it stayed to the end."""
+    """A value that one of two tracks lacks. `since` (ns), `held_ns`: how long it stayed; None: to the end."""
 
     kind: str
     track_aspect: str
     actor: str
+    since: int
     held_ns: int | None
     record: Record
 
@@ -88,7 +91,7 @@ class EventSeen:
     reason: str
     message: str
     combined: bool
-    logged: bool
+    record: Record
 
 
 @law.fact
@@ -100,7 +103,13 @@ def event_reason(case: EventSeen) -> str:
 @law.fact
 def probes_logged(case: EventSeen) -> bool:
     """Whether the recording has every answer of a probe."""
-    return case.logged
+    return case.record.probes
+
+
+@law.fact
+def events_sampled(case: EventSeen) -> bool:
+    """Whether the recording leaves most Events out."""
+    return case.record.slim
 
 
 @law.fact
@@ -141,8 +150,11 @@ def exact_times(case: MissingState) -> bool:
 
 @law.fact
 def held(case: MissingState) -> float | None:
-    """How long the value stood, in milliseconds; None: to the end."""
-    return None if case.held_ns is None else case.held_ns / MILLISECOND
+    """How long the value stood while the API server was in good health, in milliseconds; None: to the end."""
+    if case.held_ns is None:
+        return None
+    stalled = overlap(case.record.stalls, case.since, case.since + case.held_ns)
+    return (case.held_ns - stalled) / MILLISECOND
 
 
 @law.fact
@@ -188,10 +200,11 @@ def compare_tracks(
 
 def _compare_track(key: TrackKey, recorded: Track, predicted: Track, record: Record) -> Iterator[Divergence]:
     def merged(stay: Stay) -> bool:
-        case = MissingState(key[0][0], key[2], stay.version.actor, stay.held, record)
+        version = stay.version
+        case = MissingState(key[0][0], key[2], version.actor, version.at, stay.held, record)
         return bool(law.decide("missing-state", case).outputs["verdict"] == "merged")
 
-    recorded, predicted = _without_blips(recorded, merged), _without_blips(predicted, merged)
+    recorded, predicted = _without_blips(recorded, predicted, merged), _without_blips(predicted, recorded, merged)
     while True:
         only_recorded, only_predicted = unmatched(recorded, predicted)
         skipped_recorded = [at for at in only_recorded if merged(recorded[at])]
@@ -207,12 +220,15 @@ def _compare_track(key: TrackKey, recorded: Track, predicted: Track, record: Rec
         yield _divergence(key, stay, _around(recorded, stay.version.at), stay)
 
 
-def _without_blips(track: Track, merged: Callable[[Stay], bool]) -> Track:
-    """The track without values that were there briefly, between two stays of one other value."""
+def _without_blips(track: Track, other: Track, merged: Callable[[Stay], bool]) -> Track:
+    """The track without values that were there briefly, between two stays of one other value, and that the other track
+    has not.
+    """
+    shared = {stay.value for stay in other}
     for position in range(1, len(track) - 1):
         before, stay, after = track[position - 1 : position + 2]
-        if before.value == after.value and merged(stay):
-            return _without_blips(without(track, (position,)), merged)
+        if before.value == after.value and stay.value not in shared and merged(stay):
+            return _without_blips(without(track, (position,)), other, merged)
     return track
 
 
@@ -386,6 +402,13 @@ def _timeless(message: str) -> str:
     )
 
 
+def _counts_differ(how: str, recorded: int, predicted: int) -> bool:
+    """Whether an Event was seen too often or not often enough, by the way in which it is compared."""
+    if how == "recorded":
+        return recorded > predicted
+    return (how == "counted" and recorded != predicted) or (how == "present" and bool(recorded) != bool(predicted))
+
+
 def compare_events(recorded: EventStory, predicted: EventStory, at: int, record: Record) -> Iterator[Divergence]:
     """Events that only one of the histories has, or has more often."""
     entries = recorded.counts.keys() | predicted.counts.keys()
@@ -393,10 +416,8 @@ def compare_events(recorded: EventStory, predicted: EventStory, at: int, record:
     for entry in sorted(entries):
         left, right = recorded.counts.get(entry, 0), predicted.counts.get(entry, 0)
         about, kind, reason, message = entry
-        how = law.decide("event", EventSeen(reason, message, entry[:3] in combined, record.probes)).outputs[
-            "comparison"
-        ]
-        if (how == "counted" and left != right) or (how == "present" and bool(left) != bool(right)):
+        seen = EventSeen(reason, message, entry[:3] in combined, record)
+        if _counts_differ(law.decide("event", seen).outputs["comparison"], left, right):
             yield Divergence(
                 at=at,
                 key=("Event", "", about),
