@@ -238,7 +238,7 @@ class RecordedChoices:
             waiting.popleft()
         if isinstance(write, Bind) and write.key not in self.nodes:
             return now + window  # the recorded scheduler was slower than what made the pod go
-        if named_by_chance:
+        if named_by_chance or (sender.node and isinstance(write, Patch | PatchStatus)):
             window = constant("replay_time_tolerance") * SECOND
         elif not waiting or min(waiting[0][:2]) > now + window:
             return now + base

@@ -6,15 +6,13 @@ What counts as agreement is in `specs/replay/controller.yaml`.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from attrs import field, frozen
+from attrs import frozen
 
-from k8sfsm.engine.recorder import COMBINED
 from k8sfsm.law import Law, constant
-from k8sfsm.objects import Unmodelled, format_micro_time, parse_time
+from k8sfsm.objects import format_micro_time, parse_time
 from k8sfsm.request import Key
 from k8sfsm.verify.replay.stalls import Span, overlap
 from k8sfsm.verify.replay.tracks import Stay, Track, TrackKey, Version, unmatched, without
@@ -84,46 +82,6 @@ class FieldPair:
     predicted: Any
 
 
-@frozen
-class EventSeen:
-    """An Event that both histories may have."""
-
-    reason: str
-    message: str
-    combined: bool
-    record: Record
-
-
-@law.fact
-def event_reason(case: EventSeen) -> str:
-    """The Event's reason."""
-    return case.reason
-
-
-@law.fact
-def probes_logged(case: EventSeen) -> bool:
-    """Whether the recording has every answer of a probe."""
-    return case.record.probes
-
-
-@law.fact
-def events_sampled(case: EventSeen) -> bool:
-    """Whether the recording leaves most Events out."""
-    return case.record.slim
-
-
-@law.fact
-def probe_errored(case: EventSeen) -> bool:
-    """Whether it tells of a probe that could not be asked."""
-    return "probe errored" in case.message
-
-
-@law.fact
-def event_combined(case: EventSeen) -> bool:
-    """Whether it, or one like it, stands for several similar ones."""
-    return case.combined
-
-
 @law.fact
 def aspect(case: MissingState) -> str:
     """The region or field whose value is missing on one side."""
@@ -137,7 +95,7 @@ def writer(case: MissingState) -> str:
 
 
 @law.fact
-def slim(case: MissingState) -> bool:
+def slim(case: MissingState | Left) -> bool:
     """Whether the recording leaves changes of Endpoints out."""
     return case.record.slim
 
@@ -158,7 +116,7 @@ def held(case: MissingState) -> float | None:
 
 
 @law.fact
-def object_kind(case: FieldPair | MissingState) -> str:
+def object_kind(case: FieldPair | MissingState | Left) -> str:
     """The kind of the object."""
     return case.kind
 
@@ -289,6 +247,42 @@ def _existence(version: Version, recorded: str, predicted: str) -> Divergence:
     )
 
 
+@frozen
+class Left:
+    """An object that only one history has at the end: the case of the table `pairing`."""
+
+    kind: str
+    record: Record
+
+
+def paired(recorded: Mapping[Key, Any], predicted: Mapping[Key, Any], record: Record) -> dict[Key, Any]:
+    """The recorded objects, under the names of predicted ones where chance alone decides which of several is left."""
+    found = dict(recorded)
+    left: dict[tuple[str, ...], list[Key]] = {}
+    for key in sorted(predicted.keys() - recorded.keys()):
+        left.setdefault(_place(key, predicted[key], record), []).append(key)
+    for key in sorted(recorded.keys() - predicted.keys()):
+        others = left.get(_place(key, recorded[key], record), ())
+        if others:
+            other = others.pop(0)
+            found[other] = _under_name_of(found.pop(key), predicted[other])
+    return found
+
+
+def _place(key: Key, obj: Any, record: Record) -> tuple[str, ...]:
+    """What objects that stand for each other have in common."""
+    if law.decide("pairing", Left(key[0], record)).outputs["paired_by"] == "name":
+        return key
+    labels = obj["metadata"].get("labels") or {}
+    return (key[0], key[1], labels.get("kubernetes.io/service-name", ""))
+
+
+def _under_name_of(obj: Any, other: Any) -> Any:
+    names = ("name", "uid", "creationTimestamp")
+    meta = {**obj["metadata"], **{name: other["metadata"][name] for name in names if name in other["metadata"]}}
+    return {**obj, "metadata": meta}
+
+
 def compare_final(
     recorded: Mapping[Key, Any], predicted: Mapping[Key, Any], at: int, rules: Mapping[Key, str]
 ) -> Iterator[Divergence]:
@@ -354,75 +348,3 @@ def _differ(by: Law, kind: str, path: str, recorded: Any, predicted: Any) -> boo
         return bool(comparison == "equal")
     apart = abs((time_of(recorded) or 0) - (time_of(predicted) or 0))
     return bool(apart > constant("replay_time_tolerance") * SECOND)
-
-
-# -- Events ---------------------------------------------------------------------------------------------------------
-
-
-@frozen
-class EventStory:
-    """Events as people read them: what about, type, reason, message -> how often."""
-
-    counts: Mapping[tuple[str, str, str, str], int] = field(factory=dict)
-
-
-def events_of(versions: tuple[Version, ...]) -> EventStory:
-    """The Events of a history; one that was counted up counts as often."""
-    last: dict[tuple[Key, str], Any] = {}
-    for version in versions:
-        if version.key[0] == "Event" and version.object is not None:
-            last[version.key, version.uid] = version.object
-    counts: Counter[tuple[str, str, str, str]] = Counter()
-    for event in last.values():
-        about, message, count = _read_event(event)
-        counts[about, event_field(event, "type"), event_field(event, "reason"), _timeless(message)] += count or 1
-    return EventStory(dict(counts))
-
-
-def event_field(event: Any, name: str) -> str:
-    """A field that both APIs of Events have."""
-    return str(event.extra.get(name, "") if isinstance(event, Unmodelled) else getattr(event, name))
-
-
-def _read_event(event: Any) -> tuple[str, str, int]:
-    """What an Event of either API is about, its message, and how often it came."""
-    if isinstance(event, Unmodelled):
-        about = event.extra.get("regarding", {})
-        count = event.extra.get("series", {}).get("count") or event.extra.get("deprecatedCount", 0)
-        return f"{about.get('kind')}/{about.get('name')}", event.extra.get("note", ""), count
-    about = event.involved_object
-    return f"{about.kind}/{about.name}", event.message, event.count
-
-
-def _timeless(message: str) -> str:
-    """The message without measured durations."""
-    words = message.split(" ")
-    return " ".join(
-        "…" if word.strip("().,")[:1].isdigit() and word.strip("().,").endswith(("ms", "s")) else word for word in words
-    )
-
-
-def _counts_differ(how: str, recorded: int, predicted: int) -> bool:
-    """Whether an Event was seen too often or not often enough, by the way in which it is compared."""
-    if how == "recorded":
-        return recorded > predicted
-    return (how == "counted" and recorded != predicted) or (how == "present" and bool(recorded) != bool(predicted))
-
-
-def compare_events(recorded: EventStory, predicted: EventStory, at: int, record: Record) -> Iterator[Divergence]:
-    """Events that only one of the histories has, or has more often."""
-    entries = recorded.counts.keys() | predicted.counts.keys()
-    combined = {entry[:3] for entry in entries if entry[3].startswith(COMBINED)}
-    for entry in sorted(entries):
-        left, right = recorded.counts.get(entry, 0), predicted.counts.get(entry, 0)
-        about, kind, reason, message = entry
-        seen = EventSeen(reason, message, entry[:3] in combined, record)
-        if _counts_differ(law.decide("event", seen).outputs["comparison"], left, right):
-            yield Divergence(
-                at=at,
-                key=("Event", "", about),
-                aspect=f"{kind} {reason}",
-                recorded=left,
-                predicted=right,
-                text=f"{message!r} predicted {right} times, recorded {left} times",
-            )

@@ -1,7 +1,7 @@
 """What a recording that shows only parts of objects lets one infer of the rest.
 
-A trimmed line of a new pod has neither labels nor owner. Where a controller made the pod, both are those that its owner's
-template and the controller's law give it, and the owner is in the name.
+A trimmed line of a new pod has neither labels nor owner. Where a controller made the pod, both are those that its
+owner's template and the controller's law give it, and the owner is in the name.
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ class Mending:
 
     def _learn(self, write: RecordedWrite) -> None:
         kind, namespace, name = write.key
-        owner = self._owners.get((_OWNERS.get(write.actor, ""), namespace, name[: -SUFFIX - 1])) if kind == "Pod" else None
+        owner = (
+            self._owners.get((_OWNERS.get(write.actor, ""), namespace, name[: -SUFFIX - 1])) if kind == "Pod" else None
+        )
         decision = law.decide("fragment", Fragment(write, owner))
         if decision.outputs["infer"] and owner is not None:
             self._inferred[write.uid] = _metadata(owner.json, name)

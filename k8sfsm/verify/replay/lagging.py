@@ -15,8 +15,9 @@ from k8sfsm.controllers.replicaset import ReplicaSetController
 from k8sfsm.law import constant
 from k8sfsm.objects import Pod, controller_of, evolve, key_of
 from k8sfsm.request import Delete, Key, Parallel, Plan
+from k8sfsm.scheduler.attempt import Attempt
 from k8sfsm.scheduler.plain import decide
-from k8sfsm.scheduler.scheduler import Attempt, Scheduler
+from k8sfsm.scheduler.scheduler import Scheduler
 from k8sfsm.store import Snapshot
 from k8sfsm.verify.replay.told import Told
 from k8sfsm.view import View

@@ -15,12 +15,12 @@ from k8sfsm.trace.integrity import check_integrity
 from k8sfsm.verify.replay.compare import (
     Divergence,
     Record,
-    compare_events,
     compare_existence,
     compare_final,
     compare_tracks,
-    events_of,
+    paired,
 )
+from k8sfsm.verify.replay.events import compare_events, events_of
 from k8sfsm.verify.replay.fragments import mended
 from k8sfsm.verify.replay.inputs import played_actors
 from k8sfsm.verify.replay.predict import (
@@ -96,7 +96,7 @@ def _compared(recording: Recording, findings: tuple[Finding, ...], progress: Pro
         *compare_tracks(left, right, record),
         *compare_values(_states(recorded), _states(predicted)),
         *compare_events(events_of(_by(played, recorded)), events_of(predicted), end, record),
-        *compare_final(theirs, ours, end, prediction.rules),
+        *compare_final(paired(theirs, ours, record), ours, end, prediction.rules),
         *proxied,
     ]
     found.sort(key=lambda divergence: (divergence.at, divergence.key, divergence.aspect))
