@@ -25,7 +25,7 @@ from k8sfsm.apiserver.rbac.gate import Gate
 from k8sfsm.apiserver.strategy import StrategyCase, prepared_event, prepared_for_create, prepared_for_update
 from k8sfsm.apiserver.validation import invalid
 from k8sfsm.machine import Machines, Move
-from k8sfsm.objects import KINDS, Event, Service, evolve, key_of
+from k8sfsm.objects import KINDS, Event, Service, evolve, key_of, kind_named
 from k8sfsm.request import (
     Bind,
     Create,
@@ -117,6 +117,7 @@ class ApiServer:
 
     def _create(self, request: Request, write: Create) -> tuple[int, Any]:
         obj = write.object
+        _refuse_unserved(obj)
         self._look(request, None, obj)
         kind, namespace, name = key_of(obj)
         if not name:
@@ -138,12 +139,14 @@ class ApiServer:
 
     def _update(self, request: Request, write: Update) -> tuple[int, Any]:
         old = self._stored(request.store, key_of(write.object))
+        _refuse_unserved(write.object, write.subresource)
         _refuse_unconditional(write.object)
         _refuse_other_version(old, write.object)
         return 200, self._replace(request, old, write.object, write.subresource)
 
     def _patch(self, request: Request, write: Patch) -> tuple[int, Any]:
         old = self._stored(request.store, write.key)
+        _refuse_unserved(old, write.subresource)
         _refuse_other_uid(old, write.uid)
         new = patched(old, write.type, write.body)
         _refuse_other_version(old, new)
@@ -302,6 +305,17 @@ def _qualified(kind: str) -> str:
 
 def _version(obj: Any) -> str:
     return str(obj.metadata.resource_version)
+
+
+def _refuse_unserved(obj: Any, subresource: str = "") -> None:
+    """404 for a version of a kind that is not served, and for a subresource that the kind does not have.
+
+    Source: staging/src/k8s.io/apimachinery/pkg/api/errors/errors.go: NewGenericServerResponse.
+    """
+    known = KINDS.get(obj.kind)
+    other = known is not None and known.type is not None and kind_named(obj.api_version, obj.kind) is None
+    if other or not law.decide("subresources", StrategyCase(obj.kind, subresource)).outputs["served"]:
+        raise Refusal(404, "NotFound", "the server could not find the requested resource")
 
 
 def _refuse_other_uid(old: Any, wanted: str, plural: str = "") -> None:

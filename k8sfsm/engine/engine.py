@@ -164,7 +164,8 @@ class Engine:
         """What an actor sees now."""
         actor = self.actors[name]
         component = actor.wiring.component
-        state: Map[str, Any] = self.node_states.get(component.node, Map()) if component.node else Map()
+        place = component.node or component.outside
+        state: Map[str, Any] = self.node_states.get(place, Map()) if place else Map()
         snapshots = self.informers.snapshots(component.name)
         return View(self.now, snapshots, actor.memory, state, self.store, self.choices.node, self.choices.tie)
 

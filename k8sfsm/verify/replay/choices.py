@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 
 from k8sfsm.apiserver import Sender
 from k8sfsm.engine.choices import Seeded
-from k8sfsm.engine.queue import MILLISECOND
+from k8sfsm.engine.queue import MILLISECOND, SECOND
 from k8sfsm.law import constant
 from k8sfsm.objects import key_of
 from k8sfsm.request import Bind, Create, Delete, DeleteCollection, Evict, Key, Patch, PatchStatus, Update, Write
@@ -152,7 +152,7 @@ class RecordedChoices:
         self._volumes: dict[Key, str] = {}
         self._starts: dict[tuple[str, Key], deque[tuple[int, int]]] = defaultdict(deque)
         self.deleted: dict[Key, int] = {}
-        self._arrivals: dict[Route, deque[tuple[int, int]]] = defaultdict(deque)
+        self._arrivals: dict[Route, deque[tuple[int, int, int]]] = defaultdict(deque)
         self.paired: set[int] = set()
         self._tainted: dict[Key, list[int]] = defaultdict(list)
         self._now = 0
@@ -165,8 +165,8 @@ class RecordedChoices:
                 self._learn_refused(write)
         for write in sorted(requests_of(recording), key=lambda entry: entry.time):
             route = _route(write.actor, write.node, write.verb, write.subresource, named(write))
-            self._arrivals[route].append((write.time, write.request))
-            if write.verb == "delete" and write.actor in _OWNERS:
+            self._arrivals[route].append((write.time, write.received or write.time, write.request))
+            if write.verb == "delete" and write.actor in (*_OWNERS, *_SLICERS):
                 self.deleted.setdefault(write.key, write.time)
             if write.key[0] == "Node" and _banishes(write):
                 self._tainted[write.key].append(write.time)
@@ -220,8 +220,11 @@ class RecordedChoices:
 
     def tie(self, key: Key) -> int:
         """Pods in the order in which the recorded controllers deleted them, nodes in that in which they were tainted
-        for eviction next; those that they left alone come last.
+        for eviction next; those that they left alone come last. EndpointSlices the other way round: the first is
+        written over when there is too much room, and stays.
         """
+        if key[0] == "EndpointSlice":
+            return -self.deleted.get(key, _NEVER)
         if key[0] == "Node":
             return next((at for at in self._tainted.get(key, ()) if at >= self._now), _NEVER)
         return self.deleted.get(key, _NEVER)
@@ -243,21 +246,30 @@ class RecordedChoices:
         return max(waiting.popleft()[0], now)
 
     def arrival(self, write: Write, sender: Sender, now: int, base: int) -> int:
-        """The recorded time of the actor's next write of this kind to this object, where that is near; else as usual.
+        """The recorded time of the actor's next write of this kind to this object, where it was sent about now; else as
+        usual.
 
-        How fast a component is at a moment is chance. What it writes is not taken from the recording.
+        How fast a component is at a moment is chance, and so is how long the API server takes to answer. What is
+        written is not taken from the recording. Of objects with generated names the first that is predicted gets the
+        name of the first that is recorded, and so on; their requests are paired likewise, and may be apart as far as
+        their times may.
         """
         waiting = self._arrivals.get(_route(sender.actor, sender.node, *address_of(write)))
         window: int = constant("replay_latency_window") * MILLISECOND
-        while waiting and waiting[0][0] < now - window:
+        named_by_chance = isinstance(write, Create) and not write.object.metadata.name
+        while waiting and waiting[0][0] < now - window and not named_by_chance:
             waiting.popleft()
         if isinstance(write, Bind) and write.key not in self.nodes:
             return now + window  # the recorded scheduler was slower than what made the pod go
-        if not waiting or waiting[0][0] > now + window:
+        if named_by_chance or (sender.node and isinstance(write, Patch | PatchStatus)):
+            window = constant("replay_time_tolerance") * SECOND
+        elif not waiting or min(waiting[0][:2]) > now + window:
             return now + base
-        time, request = waiting.popleft()
+        if not waiting:
+            return now + base
+        time, received, request = waiting.popleft()
         self.paired.add(request)
-        return max(time, now + min(base, MILLISECOND))
+        return max(time, now + min(base, MILLISECOND)) if min(time, received) <= now + window else now + base
 
     def index(self, count: int) -> int:
         """Any."""

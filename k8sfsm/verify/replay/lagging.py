@@ -2,7 +2,7 @@
 
 Informers lag. A pod is often placed before its new ReplicaSet has reached the scheduler's cache, and before others are
 seen bound; a ReplicaSet's victims are ranked while other deletions are still on their way to its controller. Only views
-that the controller can have had are tried: earlier revisions of a kind, at most `_LOOK_BACK` changes ago.
+that the controller can have had are tried: earlier revisions of a kind, at most so many changes ago.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from typing import Final
 
 from k8sfsm.controllers.deployment.controller import DeploymentController
 from k8sfsm.controllers.replicaset import ReplicaSetController
+from k8sfsm.law import constant
 from k8sfsm.objects import Pod, controller_of, evolve, key_of
 from k8sfsm.request import Delete, Key, Parallel, Plan
+from k8sfsm.scheduler.attempt import Attempt
 from k8sfsm.scheduler.plain import decide
-from k8sfsm.scheduler.scheduler import Attempt, Scheduler
+from k8sfsm.scheduler.scheduler import Scheduler
 from k8sfsm.store import Snapshot
 from k8sfsm.verify.replay.told import Told
 from k8sfsm.view import View
 
 _ABOUT_NOW: Final = 1_000_000_000
 """The deletions that a sync orders are not further away (ns)."""
-_LOOK_BACK: Final = 12
-"""So many changes of pods may not have reached the scheduler yet."""
 
 
 class RecordedScheduler(Scheduler):
@@ -127,7 +127,7 @@ def _older_pods(view: View, snapshots: Mapping[str, Snapshot]) -> Iterator[View]
     """The view with pods as they were one change ago, two changes ago..."""
     assert view.store is not None
     changes = [c.revision for c in view.store.changes(_base(view), "Pod") if c.revision <= view.revision("Pod")]
-    for revision in reversed(changes[-_LOOK_BACK:]):
+    for revision in reversed(changes[-_look_back() :]):
         yield evolve(view, snapshots={**snapshots, "Pod": view.store.at(revision - 1)})
 
 
@@ -137,9 +137,15 @@ def _older_sets(view: View) -> Iterator[View]:
     seen = view.revision("ReplicaSet")
     changes = [c.revision for c in view.store.changes(_base(view), "ReplicaSet") if c.revision <= seen]
     current = {kind: view.snapshot(kind) for kind in ("Deployment", "ReplicaSet", "Pod")}
-    for revision in reversed(changes[-_LOOK_BACK:]):
+    for revision in reversed(changes[-_look_back() :]):
         older = view.store.at(revision - 1)
         yield evolve(view, snapshots={**current, "ReplicaSet": older, "Pod": older})
+
+
+def _look_back() -> int:
+    """How many changes of a kind may not have reached a controller yet."""
+    count: int = constant("replay_look_back")
+    return count
 
 
 def _base(view: View) -> int:
