@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, cast
 
 from attrs import field, frozen
 
-from k8sfsm.apiserver.answer import Refusal
+from k8sfsm.apiserver.answer import Refusal, plural
 from k8sfsm.apiserver.deletion import law
 from k8sfsm.apiserver.memo import Memo
 from k8sfsm.apiserver.options import Options
 from k8sfsm.apiserver.podsecurity_checks import Level, Policy, Secured, violations
-from k8sfsm.objects import KINDS, Namespace, Pod, to_json
+from k8sfsm.objects import Namespace, Pod, to_json
 from k8sfsm.objects.gotext import quote
 from k8sfsm.store import Store
 
@@ -165,8 +165,8 @@ def _policy(mode: Mode, labels: Mapping[str, str]) -> Policy:
         enforced = _policy("enforce", labels)
         own = f"{_LABEL}{mode}-version" in labels
         return Policy(enforced.level, *version) if own else enforced
-    level: Level = {"given": labels.get(_LABEL + mode), "default": "privileged"}.get(takes, takes)
-    return Policy(level, *version)
+    level = {"given": labels.get(_LABEL + mode), "default": "privileged"}.get(takes, takes)
+    return Policy(cast(Level, level), *version)
 
 
 def _version(text: str) -> tuple[str, int]:
@@ -215,7 +215,7 @@ def _policed(namespace: Any) -> bool:
     return namespace is not None and any(name.startswith(_LABEL) for name in namespace.metadata.labels)
 
 
-def _known(namespace: Namespace) -> dict[Mode, Policy]:
+def _known(namespace: Any) -> dict[Mode, Policy]:
     parts = (namespace, law.table("security-level"))
     found: dict[Mode, Policy] | None = _POLICIES.get(parts)
     if found is None:
@@ -239,8 +239,7 @@ def _of_pods(obj: Any, as_: str, policed: Mapping[Mode, Policy], options: Option
         said = ", ".join(f"{reason} ({detail})" if detail else reason for reason, detail in found)
         text = effect["text"].format(policy=policy, violations=said)
         if effect["effect"] == "refuse":
-            meta = obj.metadata
-            raise Refusal(403, "Forbidden", f'{KINDS[obj.kind].resource} "{meta.name}" is forbidden: {text}')
+            raise Refusal(403, "Forbidden", f'{plural(obj.kind)} "{obj.metadata.name}" is forbidden: {text}')
         if effect["effect"] == "note":
             notes[mode] = text
         elif effect["effect"] == "warn":
@@ -248,9 +247,7 @@ def _of_pods(obj: Any, as_: str, policed: Mapping[Mode, Policy], options: Option
     return Judgement(tuple(warnings), notes)
 
 
-def _violations(
-    policy: Policy, annotations: Mapping[str, str], spec: Mapping[str, Any]
-) -> tuple[tuple[str, str], ...]:
+def _violations(policy: Policy, annotations: Mapping[str, str], spec: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return () if policy.level == "privileged" else tuple(violations(Secured(policy, spec, annotations)))
 
 

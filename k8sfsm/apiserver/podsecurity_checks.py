@@ -223,7 +223,8 @@ def _labels(case: Secured, check: Check) -> Found:
     options = [(None, _values(case.spec, check.at)[0])]
     options += [(each["name"], _values(each, check.at)[0]) for each in case.containers]
     types: list[str] = []
-    bad, others = [], set()
+    bad: list[Any] = []
+    others: set[str] = set()
     for name, label in options:
         wrong = [] if label is None or _allowed(label.get("type"), check.allowed) else [label["type"]]
         extra = [part for part in ("user", "role") if label is not None and label.get(part)]
