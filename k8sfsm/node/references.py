@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from k8sfsm.objects import Container, Pod
+from k8sfsm.objects import Container, Pod, PodSpec
 from k8sfsm.view import View
 
 _TOKEN_VOLUME: Final = "kube-api-access-"
@@ -26,6 +26,11 @@ def missing_volume(view: View, pod: Pod) -> tuple[str, str, str] | None:
         if view.get(kind, pod.metadata.namespace, name) is None:
             return volume, kind, name
     return None
+
+
+def token_volume(spec: PodSpec) -> Mapping[str, Any] | None:
+    """The volume with the token of the pod's account that the API server added, if there is one."""
+    return next((each for each in spec.volumes if str(each.get("name", "")).startswith(_TOKEN_VOLUME)), None)
 
 
 def environment_references(container: Container) -> Iterator[tuple[str, str]]:

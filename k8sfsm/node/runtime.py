@@ -207,7 +207,7 @@ def apply(state: State, event: RuntimeEvent) -> State:
     return state if change is None else change(state, event)
 
 
-OWN_ORDERS: Final = frozenset({"pull-start"})
+OWN_ORDERS: Final = frozenset({"pull-start", "pull-queued"})
 """Events that tell a kubelet nothing: it has ordered them itself, and waits for what follows."""
 EMPTY: Final = PodRuntime()
 _KEPT: Final = 2
