@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
 from k8sfsm.apiserver import Sender
@@ -13,6 +13,7 @@ from k8sfsm.law import constant
 from k8sfsm.objects import key_of
 from k8sfsm.request import Bind, Create, Delete, DeleteCollection, Evict, Key, Patch, PatchStatus, Update, Write
 from k8sfsm.trace.history import RecordedWrite, Recording
+from k8sfsm.verify.replay.contents import alike, content_of, recorded_content
 
 _NEVER: Final = 1 << 63
 _TOKEN_VOLUME: Final = "kube-api-access-"
@@ -111,6 +112,13 @@ _VERBS: Final[dict[type[Any], str]] = {
 }
 
 
+def _same(write: Write, waiting: Iterable[RecordedWrite], until: int) -> RecordedWrite | None:
+    """The first of the recorded requests up to a time (ns) that says what a write says."""
+    near = (each for each in waiting if each.time <= until)
+    content = content_of(write)
+    return next((each for each in near if alike(content, recorded_content(each))), None)
+
+
 def _allocated(spec: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """What the API server chose for a Service, by purpose."""
     yield "clusterIP", spec.get("clusterIP")
@@ -137,7 +145,7 @@ class RecordedChoices:
         self._volumes: dict[Key, str] = {}
         self._starts: dict[tuple[str, Key], deque[tuple[int, int]]] = defaultdict(deque)
         self.deleted: dict[Key, int] = {}
-        self._arrivals: dict[Route, deque[tuple[int, int]]] = defaultdict(deque)
+        self._arrivals: dict[Route, deque[RecordedWrite]] = defaultdict(deque)
         self.paired: set[int] = set()
         self._tainted: dict[Key, list[int]] = defaultdict(list)
         self._now = 0
@@ -148,7 +156,7 @@ class RecordedChoices:
                 self._learn(write.key, write.type or "", write.new.json, write.verb)
         for write in sorted(requests_of(recording), key=lambda entry: entry.time):
             route = _route(write.actor, write.node, write.verb, write.subresource, named(write))
-            self._arrivals[route].append((write.time, write.request))
+            self._arrivals[route].append(write)
             if write.verb == "delete" and write.actor in _OWNERS:
                 self.deleted.setdefault(write.key, write.time)
             if write.key[0] == "Node" and _banishes(write):
@@ -226,15 +234,16 @@ class RecordedChoices:
         """
         waiting = self._arrivals.get(_route(sender.actor, sender.node, *address_of(write)))
         window: int = constant("replay_latency_window") * MILLISECOND
-        while waiting and waiting[0][0] < now - window:
+        while waiting and waiting[0].time < now - window:
             waiting.popleft()
         if isinstance(write, Bind) and write.key not in self.nodes:
             return now + window  # the recorded scheduler was slower than what made the pod go
-        if not waiting or waiting[0][0] > now + window:
+        same = _same(write, waiting or (), now + window)
+        if waiting is None or same is None:
             return now + base
-        time, request = waiting.popleft()
-        self.paired.add(request)
-        return max(time, now + min(base, MILLISECOND))
+        waiting.remove(same)
+        self.paired.add(same.request)
+        return max(same.time, now + min(base, MILLISECOND))
 
     def index(self, count: int) -> int:
         """Any."""

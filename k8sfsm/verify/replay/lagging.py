@@ -7,8 +7,11 @@ that the controller can have had are tried: earlier revisions of a kind, at most
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from itertools import chain
+from typing import Final, TypeAlias
+from zlib import crc32
 
 from k8sfsm.controllers.deployment.controller import DeploymentController
 from k8sfsm.controllers.replicaset import ReplicaSetController
@@ -24,6 +27,12 @@ _ABOUT_NOW: Final = 1_000_000_000
 """The deletions that a sync orders are not further away (ns)."""
 _LOOK_BACK: Final = 12
 """So many changes of pods may not have reached the scheduler yet."""
+_OWN_LAG: Final = 2
+"""So many changes of an object may not have reached the controller that reconciles it."""
+_ORDERS: Final = 64
+"""So many orders of a list are tried."""
+
+Older: TypeAlias = Callable[[View, Mapping[str, Snapshot]], Iterator[View]]
 
 
 class RecordedScheduler(Scheduler):
@@ -60,18 +69,14 @@ class RecordedReplicaSetController(ReplicaSetController):
         """The plan of one sync, on the view that the recorded victims or status tell of."""
         sync = super().reconcile
         plan = sync(view, key)
-        older = _older_pods(view, {"ReplicaSet": view.snapshot("ReplicaSet")})
+        older = _older_of(view, key, {"ReplicaSet": view.snapshot("ReplicaSet")}, _older_pods)
         victims = _victims(plan)
-        if not victims:
-            return self._told.likeliest(plan, self.name, key, view.now, (sync(each, key) for each in older))
+        others = (sync(each, key) for each in chain(older, _shuffled(view) if victims else ()))
+        chosen = self._told.likeliest(plan, self.name, key, view.now, others)
         wanted = self._recorded(view, key, len(victims))
-        if victims == wanted:
-            return plan
-        for each in older:
-            other = sync(each, key)
-            if _victims(other) == wanted:
-                return other
-        return plan
+        if chosen is not plan or victims == wanted:
+            return chosen
+        return next((other for other in others if _victims(other) == wanted), plan)
 
     def _recorded(self, view: View, key: Key, count: int) -> frozenset[Key]:
         """The pods that the recorded controller deleted first, about now, of those that are left."""
@@ -95,8 +100,22 @@ class RecordedDeploymentController(DeploymentController):
     def reconcile(self, view: View, key: Key) -> Plan:
         """The plan of one sync, on the view that the recorded one's next write tells of."""
         sync = super().reconcile
-        older = (sync(each, key) for each in _older_sets(view))
+        current = {kind: view.snapshot(kind) for kind in ("Deployment", "ReplicaSet", "Pod")}
+        older = (sync(each, key) for each in _older_of(view, key, current, _older_sets))
         return self._told.likeliest(sync(view, key), self.name, key, view.now, older)
+
+
+def _shuffled(view: View) -> Iterator[View]:
+    """The view with objects that are listed in other orders: a cache lists them as a hash table has them.
+
+    The order in which pods are ranked is no total order, so that it matters.
+    """
+    for number in range(_ORDERS):
+        yield evolve(view, tie_break=partial(_place, number))
+
+
+def _place(number: int, key: Key) -> int:
+    return crc32(f"{number}/{key}".encode())
 
 
 def _victims(plan: Plan) -> frozenset[Key]:
@@ -131,15 +150,26 @@ def _older_pods(view: View, snapshots: Mapping[str, Snapshot]) -> Iterator[View]
         yield evolve(view, snapshots={**snapshots, "Pod": view.store.at(revision - 1)})
 
 
-def _older_sets(view: View) -> Iterator[View]:
+def _older_sets(view: View, snapshots: Mapping[str, Snapshot]) -> Iterator[View]:
     """The view with ReplicaSets and pods as they were one change of a ReplicaSet ago, two changes ago..."""
     assert view.store is not None
     seen = view.revision("ReplicaSet")
     changes = [c.revision for c in view.store.changes(_base(view), "ReplicaSet") if c.revision <= seen]
-    current = {kind: view.snapshot(kind) for kind in ("Deployment", "ReplicaSet", "Pod")}
     for revision in reversed(changes[-_LOOK_BACK:]):
         older = view.store.at(revision - 1)
-        yield evolve(view, snapshots={**current, "ReplicaSet": older, "Pod": older})
+        yield evolve(view, snapshots={**snapshots, "ReplicaSet": older, "Pod": older})
+
+
+def _older_of(view: View, key: Key, snapshots: Mapping[str, Snapshot], others: Older) -> Iterator[View]:
+    """Views in which others lag, then those in which the object itself lags too: each kind has an informer of its own."""
+    assert view.store is not None
+    yield from others(view, snapshots)
+    seen = view.revision(key[0])
+    own = [c.revision for c in view.store.changes(_base(view), key[0]) if c.revision <= seen and c.key == key]
+    for revision in reversed(own[-_OWN_LAG:]):
+        lagging = {**snapshots, key[0]: view.store.at(revision - 1)}
+        yield evolve(view, snapshots=lagging)
+        yield from others(view, lagging)
 
 
 def _base(view: View) -> int:
