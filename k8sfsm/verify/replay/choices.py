@@ -15,6 +15,7 @@ from k8sfsm.request import Bind, Create, Delete, DeleteCollection, Evict, Key, P
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.verify.replay.contents import alike, content_of, recorded_content
 
+SECOND: Final = 1_000_000_000
 _NEVER: Final = 1 << 63
 _TOKEN_VOLUME: Final = "kube-api-access-"
 
@@ -112,10 +113,11 @@ _VERBS: Final[dict[type[Any], str]] = {
 }
 
 
-def _same(write: Write, waiting: Iterable[RecordedWrite], until: int) -> RecordedWrite | None:
-    """The first of the recorded requests up to a time (ns) that says what a write says."""
-    near = (each for each in waiting if each.time <= until)
+def _same(write: Write, waiting: Iterable[RecordedWrite], now: int) -> RecordedWrite | None:
+    """The first of the recorded requests that says what a write says. One that says nothing must be near."""
     content = content_of(write)
+    window = constant("replay_latency_window") * MILLISECOND if content is None else constant("replay_patience") * SECOND
+    near = (each for each in waiting if each.time <= now + window)
     return next((each for each in near if alike(content, recorded_content(each))), None)
 
 
@@ -238,7 +240,7 @@ class RecordedChoices:
             waiting.popleft()
         if isinstance(write, Bind) and write.key not in self.nodes:
             return now + window  # the recorded scheduler was slower than what made the pod go
-        same = _same(write, waiting or (), now + window)
+        same = _same(write, waiting or (), now)
         if waiting is None or same is None:
             return now + base
         waiting.remove(same)

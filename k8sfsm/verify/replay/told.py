@@ -15,6 +15,7 @@ from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.verify.replay.choices import address_of, named, reconciled, requests_of
 from k8sfsm.verify.replay.contents import alike, content_of, recorded_content
 
+SECOND: Final = 1_000_000_000
 _PHASES: Final = 32
 """Plans that go on so often come to no end."""
 _AHEAD: Final = 512
@@ -42,7 +43,7 @@ class Told:
         """
         upcoming = self._upcoming(actor, key, now)
         if not upcoming:
-            return plan
+            return self._not_yet(plan, now, self._next(actor, key))
         candidates = _Remembered(chain((plan,), others))
         for skipped in range(_refused(upcoming) + 1):
             best, most = plan, 0
@@ -54,22 +55,33 @@ class Told:
                     break
             if most:
                 return best if best is plan else _looking_again(best, key)
-        if _first_write(plan) is None or upcoming[0].time <= now + MILLISECOND:
+        return self._not_yet(plan, now, upcoming[0].time)
+
+    def _not_yet(self, plan: Plan, now: int, due: int | None) -> Plan:
+        """The plan; a look when the actor's next request is due (ns) instead, if it sends something and that is soon."""
+        soon = constant("replay_patience") * SECOND
+        if due is None or not now + MILLISECOND < due <= now + soon or _first_write(plan) is None:
             return plan
-        return Plan(requeue_after=upcoming[0].time - now)
+        return Plan(requeue_after=due - now)
+
+    def _next(self, actor: str, key: Key) -> int | None:
+        """When (ns) the actor's next recorded request about the key comes."""
+        return next((each.time for each in self._left.get((actor, key), ()) if each.request not in self._paired), None)
 
     def _upcoming(self, actor: str, key: Key, now: int) -> list[RecordedWrite]:
         """The actor's next recorded requests about the key, as long as they are near each other."""
         left = self._left.get((actor, key))
-        while left and (left[0].time < now or left[0].request in self._paired):
+        late = constant("replay_latency_late") * MILLISECOND
+        while left and (left[0].time < now - late or left[0].request in self._paired):
             left.popleft()
         found: list[RecordedWrite] = []
+        until = now + constant("replay_latency_window") * MILLISECOND
         for each in islice(left or (), _AHEAD):
-            if each.time > now + constant("replay_latency_window") * MILLISECOND:
+            if each.time > until:
                 break
             if each.request not in self._paired:
                 found.append(each)
-                now = each.time
+                until = each.time + constant("replay_patience") * SECOND
         return found
 
 
