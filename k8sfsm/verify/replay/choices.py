@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from k8sfsm.apiserver import Sender
@@ -73,9 +73,13 @@ def reconciled(write: RecordedWrite) -> Key:
     meta = document.json.get("metadata", {})
     if write.actor in _SLICERS:
         return (_SLICERS[write.actor], namespace, (meta.get("labels") or {}).get("kubernetes.io/service-name", name))
-    owners = (owner for owner in meta.get("ownerReferences") or () if owner.get("kind") == wanted)
-    owner = next(owners, None)
+    owners = [owner for side in (write.new, write.old) if side is not None for owner in _owners(side.json)]
+    owner = next((owner for owner in owners if owner.get("kind") == wanted), None)  # one that is released had one
     return (owner["kind"], namespace, owner["name"]) if owner is not None else write.key
+
+
+def _owners(obj: Mapping[str, Any]) -> Sequence[Any]:
+    return obj.get("metadata", {}).get("ownerReferences") or ()
 
 
 def _banishes(write: RecordedWrite) -> bool:
@@ -87,8 +91,7 @@ def _banishes(write: RecordedWrite) -> bool:
 
 def _orphaned_by(obj: Mapping[str, Any], namespace: str) -> Key | None:
     """The owner for whose sake the garbage collector changes an object's owner references."""
-    owners = obj.get("metadata", {}).get("ownerReferences") or ()
-    return next(((owner["kind"], namespace, owner["name"]) for owner in owners if owner.get("controller")), None)
+    return next(((owner["kind"], namespace, owner["name"]) for owner in _owners(obj) if owner.get("controller")), None)
 
 
 def address_of(write: Write) -> tuple[str, str, Key]:

@@ -19,7 +19,7 @@ from k8sfsm.objects import Pod, controller_of, evolve, key_of
 from k8sfsm.request import Delete, Key, Parallel, Plan
 from k8sfsm.scheduler.plain import decide
 from k8sfsm.scheduler.scheduler import Attempt, Scheduler
-from k8sfsm.store import Snapshot
+from k8sfsm.store import Change, Snapshot
 from k8sfsm.verify.replay.told import Told
 from k8sfsm.view import View
 
@@ -32,7 +32,7 @@ _OWN_LAG: Final = 2
 _ORDERS: Final = 64
 """So many orders of a list are tried."""
 
-Older: TypeAlias = Callable[[View, Mapping[str, Snapshot]], Iterator[View]]
+Older: TypeAlias = Callable[[View, Key, Mapping[str, Snapshot]], Iterator[View]]
 
 
 class RecordedScheduler(Scheduler):
@@ -69,7 +69,7 @@ class RecordedReplicaSetController(ReplicaSetController):
         """The plan of one sync, on the view that the recorded victims or status tell of."""
         sync = super().reconcile
         plan = sync(view, key)
-        older = _older_of(view, key, {"ReplicaSet": view.snapshot("ReplicaSet")}, _older_pods)
+        older = _older_of(view, key, {"ReplicaSet": view.snapshot("ReplicaSet")}, _older_own_pods)
         victims = _victims(plan)
         others = (sync(each, key) for each in chain(older, _shuffled(view) if victims else ()))
         chosen = self._told.likeliest(plan, self.name, key, view.now, others)
@@ -144,32 +144,54 @@ def _older_views(view: View, pod: Pod) -> Iterator[View]:
 
 def _older_pods(view: View, snapshots: Mapping[str, Snapshot]) -> Iterator[View]:
     """The view with pods as they were one change ago, two changes ago..."""
-    assert view.store is not None
-    changes = [c.revision for c in view.store.changes(_base(view), "Pod") if c.revision <= view.revision("Pod")]
-    for revision in reversed(changes[-_LOOK_BACK:]):
-        yield evolve(view, snapshots={**snapshots, "Pod": view.store.at(revision - 1)})
+    for older in _earlier(view, "Pod"):
+        yield evolve(view, snapshots={**snapshots, "Pod": older})
 
 
-def _older_sets(view: View, snapshots: Mapping[str, Snapshot]) -> Iterator[View]:
-    """The view with ReplicaSets and pods as they were one change of a ReplicaSet ago, two changes ago..."""
-    assert view.store is not None
-    seen = view.revision("ReplicaSet")
-    changes = [c.revision for c in view.store.changes(_base(view), "ReplicaSet") if c.revision <= seen]
-    for revision in reversed(changes[-_LOOK_BACK:]):
-        older = view.store.at(revision - 1)
+def _older_own_pods(view: View, key: Key, snapshots: Mapping[str, Snapshot]) -> Iterator[View]:
+    """The view with pods as they were one change of a pod of the ReplicaSet ago..., then one change of any pod ago..."""
+    for older in chain(_earlier(view, "Pod", key), _earlier(view, "Pod")):
+        yield evolve(view, snapshots={**snapshots, "Pod": older})
+
+
+def _older_sets(view: View, key: Key, snapshots: Mapping[str, Snapshot]) -> Iterator[View]:
+    """The view with ReplicaSets and pods as they were one change of a ReplicaSet of the Deployment ago..."""
+    for older in _earlier(view, "ReplicaSet", key):
         yield evolve(view, snapshots={**snapshots, "ReplicaSet": older, "Pod": older})
+
+
+def _earlier(view: View, kind: str, owner: Key | None = None) -> Iterator[Snapshot]:
+    """What a view may have seen instead: all as it was before the last change of a kind, before the one before it...
+
+    `owner`: changes of objects that it controls.
+    """
+    assert view.store is not None
+    seen = view.revision(kind)
+    changes = [c for c in view.store.changes(_base(view), kind) if c.revision <= seen]
+    if owner is not None:
+        changes = [c for c in changes if _controlled(c, owner)]
+    for change in reversed(changes[-_LOOK_BACK:]):
+        yield view.store.at(change.revision - 1)
+
+
+def _controlled(change: Change, owner: Key) -> bool:
+    """Whether an object was or is controlled by another."""
+    kind, namespace, name = owner
+    sides = (change.old, change.new)
+    found = (controller_of(side) for side in sides if side is not None and change.key[1] == namespace)
+    return any(each is not None and (each.kind, each.name) == (kind, name) for each in found)
 
 
 def _older_of(view: View, key: Key, snapshots: Mapping[str, Snapshot], others: Older) -> Iterator[View]:
     """Views in which others lag, then those in which the object itself lags too: each kind has an informer of its own."""
     assert view.store is not None
-    yield from others(view, snapshots)
+    yield from others(view, key, snapshots)
     seen = view.revision(key[0])
     own = [c.revision for c in view.store.changes(_base(view), key[0]) if c.revision <= seen and c.key == key]
     for revision in reversed(own[-_OWN_LAG:]):
         lagging = {**snapshots, key[0]: view.store.at(revision - 1)}
         yield evolve(view, snapshots=lagging)
-        yield from others(view, lagging)
+        yield from others(view, key, lagging)
 
 
 def _base(view: View) -> int:

@@ -16,6 +16,8 @@ from k8sfsm.verify.replay.choices import address_of, named, reconciled, requests
 from k8sfsm.verify.replay.contents import alike, content_of, recorded_content
 
 SECOND: Final = 1_000_000_000
+_PAUSE: Final = 4 * MILLISECOND
+"""How long after a look that led to nothing recorded the next one comes: something may be on its way."""
 _PHASES: Final = 32
 """Plans that go on so often come to no end."""
 _AHEAD: Final = 512
@@ -55,7 +57,11 @@ class Told:
                     break
             if most:
                 return best if best is plan else _looking_again(best, key)
-        return self._not_yet(plan, now, upcoming[0].time)
+        first = upcoming[0].time
+        if first <= now:
+            late = first + constant("replay_latency_late") * MILLISECOND
+            return plan if now + _PAUSE > late else Plan(requeue_after=_PAUSE)
+        return self._not_yet(plan, now, first)
 
     def _not_yet(self, plan: Plan, now: int, due: int | None) -> Plan:
         """The plan; a look when the actor's next request is due (ns) instead, if it sends something and that is soon."""
