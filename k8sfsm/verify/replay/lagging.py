@@ -72,7 +72,7 @@ class RecordedReplicaSetController(ReplicaSetController):
         older = _older_of(view, key, {"ReplicaSet": view.snapshot("ReplicaSet")}, _older_own_pods)
         victims = _victims(plan)
         others = (sync(each, key) for each in chain(older, _shuffled(view) if victims else ()))
-        chosen = self._told.likeliest(plan, self.name, key, view.now, others)
+        chosen = self._told.likeliest(plan, self.name, key, view, others)
         wanted = self._recorded(view, key, len(victims))
         if chosen is not plan or victims == wanted:
             return chosen
@@ -102,7 +102,7 @@ class RecordedDeploymentController(DeploymentController):
         sync = super().reconcile
         current = {kind: view.snapshot(kind) for kind in ("Deployment", "ReplicaSet", "Pod")}
         older = (sync(each, key) for each in _older_of(view, key, current, _older_sets))
-        return self._told.likeliest(sync(view, key), self.name, key, view.now, older)
+        return self._told.likeliest(sync(view, key), self.name, key, view, older)
 
 
 def _shuffled(view: View) -> Iterator[View]:

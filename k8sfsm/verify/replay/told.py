@@ -10,10 +10,11 @@ from typing import Final
 from k8sfsm.engine.queue import MILLISECOND
 from k8sfsm.law import constant
 from k8sfsm.objects import evolve
-from k8sfsm.request import Key, Look, Outcome, Parallel, Plan, Write
+from k8sfsm.request import Key, Look, Outcome, Parallel, Patch, Plan, Write
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.verify.replay.choices import address_of, named, reconciled, requests_of
 from k8sfsm.verify.replay.contents import alike, content_of, recorded_content
+from k8sfsm.view import View
 
 SECOND: Final = 1_000_000_000
 _PAUSE: Final = 4 * MILLISECOND
@@ -36,13 +37,14 @@ class Told:
         for write in sorted(requests_of(recording), key=lambda entry: entry.time):
             self._left[write.actor, reconciled(write)].append(write)
 
-    def likeliest(self, plan: Plan, actor: str, key: Key, now: int, others: Iterable[Plan]) -> Plan:
+    def likeliest(self, plan: Plan, actor: str, key: Key, view: View, others: Iterable[Plan]) -> Plan:
         """`plan`, or one of `others` (made on older views) that sends what the recorded actor sent next.
 
         The first all of whose requests were recorded, one after the other; else the one most of whose were. An actor
         that saw an older view will see the newer one soon: it looks at the key again. Where no view leads to what it
         did next, it had not looked yet: it looks when that was.
         """
+        now = view.now
         upcoming = self._upcoming(actor, key, now)
         if not upcoming:
             return self._not_yet(plan, now, self._next(actor, key))
@@ -50,7 +52,7 @@ class Told:
         for skipped in range(_refused(upcoming) + 1):
             best, most = plan, 0
             for candidate in candidates:
-                matched, whole = followed(candidate, upcoming[skipped:])
+                matched, whole = followed(candidate, upcoming[skipped:], view)
                 if matched > most or (matched and whole):
                     best, most = candidate, matched
                 if matched and whole:
@@ -114,15 +116,18 @@ def _looking_again(plan: Plan, key: Key) -> Plan:
     return evolve(plan, steps=(Look(key=key), *plan.steps))
 
 
-def followed(plan: Plan, recorded: Sequence[RecordedWrite]) -> tuple[int, bool]:
+def followed(plan: Plan, recorded: Sequence[RecordedWrite], view: View) -> tuple[int, bool]:
     """How many of the recorded requests, from the first on, a plan sends that gets their answers; and whether it sends
-    nothing else.
+    nothing else. What it only reads is as it is in the view's store.
     """
     done = 0
     for _ in range(_PHASES):
         outcomes: list[Outcome] = []
         for step in plan.steps:
             writes = step.writes if isinstance(step, Parallel) else (step,) if isinstance(step, Write) else ()
+            if len(writes) == 1 and _reads(writes[0]):
+                outcomes.append(_read(writes[0], view))
+                continue
             told = recorded[done : done + len(writes)]
             if not _same(writes, told):
                 return done, False
@@ -142,6 +147,17 @@ def _same(writes: Sequence[Write], told: Sequence[RecordedWrite]) -> bool:
     if mine != sorted((each.verb, each.subresource, named(each)) for each in told):
         return False
     return len(writes) > 1 or all(alike(content_of(a), recorded_content(b)) for a, b in zip(writes, told, strict=True))
+
+
+def _reads(write: Write) -> bool:
+    """Whether a request changes nothing: no recording shows it."""
+    return isinstance(write, Patch) and write.body == {}
+
+
+def _read(write: Write, view: View) -> Outcome:
+    assert view.store is not None
+    stored = view.store.snapshot.get(address_of(write)[2])
+    return Outcome(request=write, code=200 if stored is not None else 404, object=stored)
 
 
 def _answered(write: Write, told: RecordedWrite) -> Outcome:
