@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from k8sfsm.apiserver import Options
 from k8sfsm.cloud.state import CLOUD
-from k8sfsm.engine.action import Start
 from k8sfsm.controllers.rootca import RootCAPublisher
+from k8sfsm.engine.action import Start
 from k8sfsm.engine.choices import Seeded
 from k8sfsm.engine.cluster import Component, Latencies
 from k8sfsm.engine.engine import Engine, Tracer
@@ -37,7 +37,15 @@ from k8sfsm.objects import (
     parse_time,
 )
 from k8sfsm.scenario.model import NodeSetting, Story
-from k8sfsm.scenario.outside import cloud_actions, cloud_at_start, components_of, controllers_of, known_to_cloud, runtime_of, with_route
+from k8sfsm.scenario.outside import (
+    cloud_actions,
+    cloud_at_start,
+    components_of,
+    controllers_of,
+    known_to_cloud,
+    runtime_of,
+    with_route,
+)
 from k8sfsm.store import Store
 
 START: Final = parse_time("2026-01-01T00:00:00Z")

@@ -9,14 +9,13 @@ from typing import Any, Final, TypeAlias
 
 from k8sfsm.apiserver import Sender
 from k8sfsm.engine.choices import Seeded
-from k8sfsm.engine.queue import MILLISECOND
+from k8sfsm.engine.queue import MILLISECOND, SECOND
 from k8sfsm.law import constant
 from k8sfsm.objects import key_of
 from k8sfsm.request import Bind, Create, Delete, DeleteCollection, Evict, Key, Patch, PatchStatus, Update, Write
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.verify.replay.contents import alike, content_of, recorded_content
 
-SECOND: Final = 1_000_000_000
 _NEVER: Final = 1 << 63
 _TOKEN_VOLUME: Final = "kube-api-access-"
 
@@ -131,12 +130,9 @@ _VERBS: Final[dict[type[Any], str]] = {
 }
 
 
-def _same(write: Write, waiting: Iterable[RecordedWrite], now: int) -> RecordedWrite | None:
-    """The first of the recorded requests that says what a write says. One that says nothing must be near."""
-    content = content_of(write)
-    window = constant("replay_latency_window") * MILLISECOND if content is None else constant("replay_patience") * SECOND
-    near = (each for each in waiting if each.time <= now + window)
-    return next((each for each in near if alike(content, recorded_content(each))), None)
+def _sent(write: RecordedWrite) -> int:
+    """When (ns) a request was sent, as far as that is known."""
+    return min(write.time, write.received or write.time)
 
 
 def _allocated(spec: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -179,7 +175,7 @@ class RecordedChoices:
         for write in sorted(requests_of(recording), key=lambda entry: entry.time):
             route = _route(write.actor, write.node, write.verb, write.subresource, named(write))
             self._arrivals[route].append(write)
-            if write.verb == "delete" and write.actor in _OWNERS:
+            if write.verb == "delete" and write.actor in (*_OWNERS, *_SLICERS):
                 self.deleted.setdefault(write.key, write.time)
             if write.key[0] == "Node" and _banishes(write):
                 self._tainted[write.key].append(write.time)
@@ -233,8 +229,11 @@ class RecordedChoices:
 
     def tie(self, key: Key) -> int:
         """Pods in the order in which the recorded controllers deleted them, nodes in that in which they were tainted
-        for eviction next; those that they left alone come last.
+        for eviction next; those that they left alone come last. EndpointSlices the other way round: the first is
+        written over when there is too much room, and stays.
         """
+        if key[0] == "EndpointSlice":
+            return -self.deleted.get(key, _NEVER)
         if key[0] == "Node":
             return next((at for at in self._tainted.get(key, ()) if at >= self._now), _NEVER)
         return self.deleted.get(key, _NEVER)
@@ -256,22 +255,31 @@ class RecordedChoices:
         return max(waiting.popleft()[0], now)
 
     def arrival(self, write: Write, sender: Sender, now: int, base: int) -> int:
-        """The recorded time of the actor's next write of this kind to this object, where that is near; else as usual.
+        """The recorded time of the actor's next write of this kind to this object, where it was sent about now; else as
+        usual.
 
-        How fast a component is at a moment is chance. What it writes is not taken from the recording.
+        How fast a component is at a moment is chance, and so is how long the API server takes to answer. What is
+        written is not taken from the recording. Of objects with generated names the first that is predicted gets the
+        name of the first that is recorded, and so on; their requests are paired likewise, and may be apart as far as
+        their times may.
         """
         waiting = self._arrivals.get(_route(sender.actor, sender.node, *address_of(write)))
         window: int = constant("replay_latency_window") * MILLISECOND
-        while waiting and waiting[0].time < now - window:
+        named_by_chance = isinstance(write, Create) and not write.object.metadata.name
+        while waiting and waiting[0].time < now - window and not named_by_chance:
             waiting.popleft()
         if isinstance(write, Bind) and write.key not in self.nodes:
             return now + window  # the recorded scheduler was slower than what made the pod go
-        same = _same(write, waiting or (), now)
-        if waiting is None or same is None:
+        content = content_of(write)
+        reported = bool(sender.node) and isinstance(write, Patch | PatchStatus)
+        if named_by_chance or reported or content is not None:
+            window = constant("replay_time_tolerance") * SECOND
+        same = next((each for each in waiting or () if alike(content, recorded_content(each))), None)
+        if waiting is None or same is None or not (named_by_chance or _sent(same) <= now + window):
             return now + base
         waiting.remove(same)
         self.paired.add(same.request)
-        return max(same.time, now + min(base, MILLISECOND))
+        return max(same.time, now + min(base, MILLISECOND)) if _sent(same) <= now + window else now + base
 
     def index(self, count: int) -> int:
         """Any."""

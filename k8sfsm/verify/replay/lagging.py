@@ -2,7 +2,7 @@
 
 Informers lag. A pod is often placed before its new ReplicaSet has reached the scheduler's cache, and before others are
 seen bound; a ReplicaSet's victims are ranked while other deletions are still on their way to its controller. Only views
-that the controller can have had are tried: earlier revisions of a kind, at most `_LOOK_BACK` changes ago.
+that the controller can have had are tried: earlier revisions of a kind, at most so many changes ago.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from zlib import crc32
 
 from k8sfsm.controllers.deployment.controller import DeploymentController
 from k8sfsm.controllers.replicaset import ReplicaSetController
+from k8sfsm.law import constant
 from k8sfsm.objects import Pod, controller_of, evolve, key_of
 from k8sfsm.request import Delete, Key, Parallel, Plan
+from k8sfsm.scheduler.attempt import Attempt
 from k8sfsm.scheduler.plain import decide
-from k8sfsm.scheduler.scheduler import Attempt, Scheduler
+from k8sfsm.scheduler.scheduler import Scheduler
 from k8sfsm.store import Change, Snapshot
 from k8sfsm.verify.replay.told import Told
 from k8sfsm.view import View
 
 _ABOUT_NOW: Final = 1_000_000_000
 """The deletions that a sync orders are not further away (ns)."""
-_LOOK_BACK: Final = 12
-"""So many changes of pods may not have reached the scheduler yet."""
 _OWN_LAG: Final = 2
 """So many changes of an object may not have reached the controller that reconciles it."""
 _ORDERS: Final = 64
@@ -71,7 +71,8 @@ class RecordedReplicaSetController(ReplicaSetController):
         plan = sync(view, key)
         older = _older_of(view, key, {"ReplicaSet": view.snapshot("ReplicaSet")}, _older_own_pods)
         victims = _victims(plan)
-        others = (sync(each, key) for each in chain(older, _shuffled(view) if victims else ()))
+        ranked = chain(_older_pods(view, {"ReplicaSet": view.snapshot("ReplicaSet")}), _shuffled(view)) if victims else ()
+        others = (sync(each, key) for each in chain(older, ranked))
         chosen = self._told.likeliest(plan, self.name, key, view, others)
         wanted = self._recorded(view, key, len(victims))
         if chosen is not plan or victims == wanted:
@@ -149,8 +150,8 @@ def _older_pods(view: View, snapshots: Mapping[str, Snapshot]) -> Iterator[View]
 
 
 def _older_own_pods(view: View, key: Key, snapshots: Mapping[str, Snapshot]) -> Iterator[View]:
-    """The view with pods as they were one change of a pod of the ReplicaSet ago..., then one change of any pod ago..."""
-    for older in chain(_earlier(view, "Pod", key), _earlier(view, "Pod")):
+    """The view with pods as they were one change of a pod of the ReplicaSet ago, two changes ago..."""
+    for older in _earlier(view, "Pod", key):
         yield evolve(view, snapshots={**snapshots, "Pod": older})
 
 
@@ -170,7 +171,7 @@ def _earlier(view: View, kind: str, owner: Key | None = None) -> Iterator[Snapsh
     changes = [c for c in view.store.changes(_base(view), kind) if c.revision <= seen]
     if owner is not None:
         changes = [c for c in changes if _controlled(c, owner)]
-    for change in reversed(changes[-_LOOK_BACK:]):
+    for change in reversed(changes[-_look_back() :]):
         yield view.store.at(change.revision - 1)
 
 
@@ -192,6 +193,12 @@ def _older_of(view: View, key: Key, snapshots: Mapping[str, Snapshot], others: O
         lagging = {**snapshots, key[0]: view.store.at(revision - 1)}
         yield evolve(view, snapshots=lagging)
         yield from others(view, key, lagging)
+
+
+def _look_back() -> int:
+    """How many changes of a kind may not have reached a controller yet."""
+    count: int = constant("replay_look_back")
+    return count
 
 
 def _base(view: View) -> int:
