@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from k8sfsm.machine import Move
+from k8sfsm.objects import KINDS
 from k8sfsm.request import Outcome
 from k8sfsm.store import Change, Store
 from k8sfsm.value import value
@@ -64,3 +65,11 @@ def conflict(plural: str, name: str, why: str = "") -> Refusal:
     """
     text = why or ("the object has been modified; please apply your changes to the latest version and try again")
     return Refusal(409, "Conflict", f'Operation cannot be fulfilled on {plural} "{name}": {text}')
+
+
+def plural(kind: str) -> str:
+    """The kind's resource in error texts: `pods`, `deployments.apps`."""
+    known = KINDS.get(kind)
+    if known is None:
+        return kind.lower()
+    return f"{known.resource}.{known.group}" if known.group else known.resource

@@ -15,6 +15,7 @@ class Options:
     `admission`: whether admission plugins run (a replay of a cluster without them, and unit tests, turn them off).
     `quota`: whether ResourceQuota is among them; who judges single requests of a history, in which what quotas count
     is written by requests of its own, does without.
+    `exempt_namespaces`, `exempt_users`, `exempt_runtime_classes`: whose pods Pod Security does not judge.
     """
 
     extra_root_bundles: tuple[tuple[str, str], ...] = ()
@@ -23,3 +24,6 @@ class Options:
     rbac: bool = False
     admission: bool = True
     quota: bool = True
+    exempt_namespaces: tuple[str, ...] = ()
+    exempt_users: tuple[str, ...] = ()
+    exempt_runtime_classes: tuple[str, ...] = ()

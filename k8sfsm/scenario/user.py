@@ -21,6 +21,8 @@ from k8sfsm.store import Store
 class Reply:
     """What a command came to. `text`: what kubectl prints; `refused`: it, or the API server, refused.
 
+    `warnings`: the lines that kubectl writes to the standard error besides.
+
     `code`: the HTTP status of the refusal, 0 where kubectl itself refused.
     """
 
@@ -28,6 +30,11 @@ class Reply:
     refused: bool = False
     code: int = 0
     outcomes: tuple[Outcome, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the API server warned of, as kubectl prints it."""
+        return tuple(f"Warning: {text}" for outcome in self.outcomes for text in outcome.warnings)
 
 
 class User:
