@@ -64,7 +64,9 @@ def await_volumes(session: Session, decision: Decision) -> Iterable[Step]:
     delay = min(2 * work.delay, longest) if work.delay else initial
     session.remember(work=evolve(work, doing="volumes", since=session.now, delay=delay))
     session.wake(session.now + delay)
-    if found is None:  # not attached yet, of which no Event tells: operation_generator.go: VerifyControllerAttachedVolume
+    if (
+        found is None
+    ):  # not attached yet, of which no Event tells: operation_generator.go: VerifyControllerAttachedVolume
         return ()
     volume, kind, name = found
     text = f'MountVolume.SetUp failed for volume "{volume}" : {kind.lower()} "{name}" not found'

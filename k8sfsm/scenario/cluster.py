@@ -36,7 +36,15 @@ from k8sfsm.objects import (
     parse_time,
 )
 from k8sfsm.scenario.model import NodeSetting, Story
-from k8sfsm.scenario.outside import cloud_actions, cloud_at_start, components_of, controllers_of, known_to_cloud, runtime_of, with_route
+from k8sfsm.scenario.outside import (
+    cloud_actions,
+    cloud_at_start,
+    components_of,
+    controllers_of,
+    known_to_cloud,
+    runtime_of,
+    with_route,
+)
 from k8sfsm.store import Store
 
 START: Final = parse_time("2026-01-01T00:00:00Z")
