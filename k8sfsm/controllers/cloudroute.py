@@ -214,7 +214,7 @@ class CloudRouteController:
         if route is None or trouble(view, "routes"):
             return Plan(steps=hang_up)
         old = OldRoute(view, route, line)
-        steps = law.perform(law.decide("old-route", old), old) if not hang_up else hang_up
+        steps = hang_up if hang_up else law.perform(law.decide("old-route", old), old)
         return Plan(steps=steps)
 
 

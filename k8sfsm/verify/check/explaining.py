@@ -195,13 +195,7 @@ class Explaining:
     def _keys(self, actor: Actor, write: RecordedWrite) -> tuple[Key, ...]:
         """Keys that the actor can have worked on: those that its watches make of the object, and like ones."""
         before = (reconciled(evolve(write, new=None)),) if write.old is not None else ()
-        found: list[Key] = [
-            reconciled(write),
-            *before,
-            *_owners(write),
-            write.key,
-            ("Namespace", "", write.key[1] or write.key[2]),
-        ]
+        found: list[Key] = [reconciled(write), *before, *_owners(write), write.key, ("Namespace", "", write.key[1] or write.key[2])]
         watch = next((each for each in actor.wiring.watches if each.kind == write.key[0]), None)
         view = self.past.view(actor, self.past.moments[-1], write.time)
         for document in (write.old, write.new) if watch is not None else ():

@@ -168,9 +168,7 @@ def _apart(write: RecordedWrite, line: Line) -> str:
 
 def _conditions(obj: Any, *kinds: str) -> dict[str, Any]:
     found = {each["type"]: each for each in (obj.get("status") or {}).get("conditions") or ()}
-    return {
-        kind: {"status": found[kind]["status"], "reason": found[kind].get("reason")} for kind in kinds if kind in found
-    }
+    return {kind: {"status": found[kind]["status"], "reason": found[kind].get("reason")} for kind in kinds if kind in found}
 
 
 def _disruption(pod: Any) -> dict[str, Any]:
