@@ -85,8 +85,8 @@ class InstanceSetting:
 
 @frozen(kw_only=True)
 class Outage:
-    """The cloud refuses `calls` `for` a time, with `message`: all about `instances`, `balancers`, `routes` or `volumes`,
-    or those of one verb (`create-route`).
+    """The cloud refuses `calls` `for` a time, with `message`: all about `instances`, `balancers`, `routes` or
+    `volumes`, or those of one verb (`create-route`).
     """
 
     calls: Literal[
@@ -376,7 +376,10 @@ class Figure:
 
 @frozen(kw_only=True)
 class Expectation:
-    """What must hold: `at` a time, `by` a time at the latest, or at the end. `when`: `SWITCH on` or `off`, commas between."""
+    """What must hold: `at` a time, `by` a time at the latest, or at the end.
+
+    `when`: the switches that it depends on: `SWITCH on` or `SWITCH off`, commas between.
+    """
 
     that: str
     at_: Any = None
