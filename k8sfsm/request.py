@@ -51,13 +51,19 @@ class Update:
 
 @value(kw_only=True)
 class Patch:
-    """Change part of an object by a patch document in JSON form (`body`)."""
+    """Change part of an object by a patch document in JSON form (`body`).
+
+    A server-side apply (`type` apply) creates what is not there; `manager`: who applies; `force`: takes over the fields
+    of others.
+    """
 
     key: Key
     body: Any
     type: PatchType = "merge"
     subresource: str = ""
     uid: str = ""
+    manager: str = ""
+    force: bool = False
     why: Why | None = None
 
 
