@@ -99,7 +99,9 @@ def manager_given(case: Asking) -> bool:
 def body_is_object(case: Asking) -> bool:
     """What is applied is an object with apiVersion and kind."""
     body = case.body
-    return isinstance(body, Mapping) and all(isinstance(body.get(name), str) for name in ("apiVersion", "kind"))
+    if not isinstance(body, Mapping) or not isinstance(body.get("metadata") or {}, Mapping):
+        return False
+    return all(isinstance(body.get(name), str) for name in ("apiVersion", "kind"))
 
 
 @law.fact
