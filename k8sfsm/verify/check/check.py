@@ -118,8 +118,9 @@ class _Check:
         self.undone = Undone(self.past, api)
         self.integrity = Integrity.before(recording)
         start = recording.start or 0
+        dumped = int(constant("check_undone_after")) * SECOND if not recording.writes else 0
         for actor in self.past.actors.values():
-            self.past.list_all(actor, start)
+            self.past.list_all(actor, start - dumped)
         self._open(start)
         self._state_at_start(start)
 
