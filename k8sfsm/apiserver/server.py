@@ -185,7 +185,7 @@ class ApiServer:
         """A server-side apply, which also creates."""
         old = request.store.snapshot.get(write.key)
         if old is None and write.subresource:
-            raise not_found(_plural(write.key[0]), write.key[2])
+            raise not_found(plural(write.key[0]), write.key[2])
         apply = Applying(write.key, write.body, write.manager, write.force, write.subresource, request.second)
         new = applied(apply, old)
         request.owned = True
