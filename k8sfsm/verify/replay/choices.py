@@ -38,7 +38,8 @@ def requests_of(recording: Recording) -> Iterator[RecordedWrite]:
 def named(write: RecordedWrite) -> Key:
     """The object's key; for one with a generated name, that with the base of the name."""
     kind, namespace, _ = write.key
-    base = write.new.json.get("metadata", {}).get("generateName", "") if write.new is not None else ""
+    sent = write.new.json if write.new is not None else write.body if isinstance(write.body, dict) else {}
+    base = sent.get("metadata", {}).get("generateName", "")
     return (kind, namespace, base) if write.verb == "create" and base else write.key
 
 
@@ -238,11 +239,9 @@ class RecordedChoices:
             waiting.popleft()
         if isinstance(write, Bind) and write.key not in self.nodes:
             return now + window  # the recorded scheduler was slower than what made the pod go
-        if named_by_chance or (sender.node and isinstance(write, Patch | PatchStatus)):
+        if named_by_chance:
             window = constant("replay_time_tolerance") * SECOND
-        elif not waiting or min(waiting[0][:2]) > now + window:
-            return now + base
-        if not waiting:
+        if not waiting or (min(waiting[0][:2]) > now + window and not named_by_chance):
             return now + base
         time, received, request = waiting.popleft()
         self.paired.add(request)
