@@ -7,7 +7,7 @@ other actors' writes may come in between, exactly as in a real cluster.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypeAlias
 
 from attrs import field
@@ -212,7 +212,8 @@ class Plan:
     again with its rate limit; `requeue_after` (nanoseconds) puts it back after that time; with `limited` no
     sooner than the queue's rate limit lets it. `periodic` marks that
     as a heartbeat: a cluster where only heartbeats are left to come is at rest. `detached`: the worker takes the
-    next key while the writes are still on their way (the scheduler's binding cycles).
+    next key while the writes are still on their way (the scheduler's binding cycles). `unsettled`: whether it comes
+    to a good end is not known yet, because somebody outside was asked; the queue's back-off stays as it is.
     """
 
     steps: tuple[Step | Parallel, ...] = ()
@@ -222,6 +223,16 @@ class Plan:
     limited: bool = False
     periodic: bool = False
     detached: bool = False
+    unsettled: bool = False
 
 
 DONE = Plan()
+
+
+def regardless(steps: Iterable[Step | Parallel], then: Plan) -> Plan:
+    """The plan that does `steps` first; whether they fail does not matter to `then`."""
+
+    def go_on(outcomes: tuple[Outcome, ...]) -> Plan:
+        return then
+
+    return Plan(steps=tuple(steps), then=go_on)

@@ -12,7 +12,7 @@ from attrs import define, field
 
 from k8sfsm.apiserver.addresses import with_allocations
 from k8sfsm.apiserver.admission import admit, admitted_unchanged, refuse_deletion
-from k8sfsm.apiserver.answer import Answer, Refusal, Sender, conflict, not_found
+from k8sfsm.apiserver.answer import NO_ASIDES, Answer, Refusal, Sender, conflict, not_found
 from k8sfsm.apiserver.binding import bound
 from k8sfsm.apiserver.defaults import defaulted
 from k8sfsm.apiserver.deletion import Deletion, deletion_of, finished, law
@@ -20,10 +20,12 @@ from k8sfsm.apiserver.eviction import eviction_case, granted, marked
 from k8sfsm.apiserver.names import Chance, generated_name
 from k8sfsm.apiserver.options import Options
 from k8sfsm.apiserver.patch import patched
+from k8sfsm.apiserver.quota_admission import charged
+from k8sfsm.apiserver.rbac.gate import Gate
 from k8sfsm.apiserver.strategy import StrategyCase, prepared_event, prepared_for_create, prepared_for_update
 from k8sfsm.apiserver.validation import invalid
 from k8sfsm.machine import Machines, Move
-from k8sfsm.objects import KINDS, Event, Service, evolve, key_of
+from k8sfsm.objects import KINDS, Event, Service, evolve, key_of, kind_named
 from k8sfsm.request import (
     Bind,
     Create,
@@ -47,7 +49,11 @@ _WITH_DEFAULTS = ("", "ephemeralcontainers")
 
 @define
 class Request:
-    """One request on its way: what it works on, and what has become of it so far."""
+    """One request on its way: what it works on, and what has become of it so far.
+
+    `asides`: revisions at which the server wrote something of its own, which stays even if the request is refused,
+    with the rule for it; `kept`: the store after the last of them.
+    """
 
     write: Write
     sender: Sender
@@ -56,6 +62,8 @@ class Request:
     store: Store
     changes: list[Change] = field(factory=list)
     moves: list[Move] = field(factory=list)
+    asides: dict[int, str] = field(factory=dict)
+    kept: Store | None = None
 
     @property
     def second(self) -> int:
@@ -69,20 +77,25 @@ class ApiServer:
     def __init__(self, machines: Machines, options: Options | None = None) -> None:
         self.machines = machines
         self.options = options or Options()
+        self.gate = Gate(people=self.options.rbac)
 
     def handle(self, store: Store, write: Write, sender: Sender, now: int, chance: Chance) -> Answer:
         """Do one write, or refuse it. Never raises for what a request can be: refusals are outcomes."""
         request = Request(write, sender, now, chance, store)
         try:
+            self.gate.pass_by(sender, write, store)
             code, obj = _HANDLERS[type(write)](self, request, write)
         except Refusal as refusal:
             stored = store.snapshot.get(_target(write)) if refusal.code == 409 else None
             outcome = Outcome(
                 request=write, code=refusal.code, reason=refusal.reason, message=refusal.message, object=stored
             )
-            return Answer(store, outcome)
+            if request.kept is None:
+                return Answer(store, outcome)
+            kept = tuple(change for change in request.changes if change.revision in request.asides)
+            return Answer(request.kept, outcome, kept, asides=request.asides)
         outcome = Outcome(request=write, code=code, object=obj)
-        return Answer(request.store, outcome, tuple(request.changes), tuple(request.moves))
+        return Answer(request.store, outcome, tuple(request.changes), tuple(request.moves), request.asides or NO_ASIDES)
 
     def record(self, store: Store, write: Create, sender: Sender, now: int, chance: Chance) -> Answer:
         """Create an Event that a recorder made: the same answer as from `handle`, on a shorter way.
@@ -93,6 +106,7 @@ class ApiServer:
         meta = event.metadata
         key = ("Event", meta.namespace, meta.name)
         plain = store.snapshot.get(key) is None and admitted_unchanged(event, store, self.options, chance)
+        plain = plain and self.gate.knows(sender, write)
         if not plain or invalid(None, event):
             return self.handle(store, write, sender, now, chance)
         stored = prepared_event(event, chance.uid(key), now - now % SECOND, store.next_version)
@@ -103,6 +117,8 @@ class ApiServer:
 
     def _create(self, request: Request, write: Create) -> tuple[int, Any]:
         obj = write.object
+        _refuse_unserved(obj)
+        self._look(request, None, obj)
         kind, namespace, name = key_of(obj)
         if not name:
             if not obj.metadata.generate_name:
@@ -116,18 +132,21 @@ class ApiServer:
             obj = self._allocated(request, None, evolve(obj, metadata=evolve(obj.metadata, name=name)))
         obj = prepared_for_create(obj, name, uid, request.second, request.store.next_version)
         self._refuse_invalid(None, obj, basis)
+        self._charge(request, obj, None, "")
         if taken is not None:
             raise _already_exists(taken)
         return 201, self._put(request, None, obj)
 
     def _update(self, request: Request, write: Update) -> tuple[int, Any]:
         old = self._stored(request.store, key_of(write.object))
+        _refuse_unserved(write.object, write.subresource)
         _refuse_unconditional(write.object)
         _refuse_other_version(old, write.object)
         return 200, self._replace(request, old, write.object, write.subresource)
 
     def _patch(self, request: Request, write: Patch) -> tuple[int, Any]:
         old = self._stored(request.store, write.key)
+        _refuse_unserved(old, write.subresource)
         _refuse_other_uid(old, write.uid)
         new = patched(old, write.type, write.body)
         _refuse_other_version(old, new)
@@ -136,6 +155,7 @@ class ApiServer:
     def _patch_status(self, request: Request, write: PatchStatus) -> tuple[int, Any]:
         old = self._stored(request.store, write.key)
         _refuse_other_uid(old, write.uid)
+        self._look(request, old, old)
         if write.status == old.status:
             return 200, old
         metadata = evolve(old.metadata, resource_version=request.store.next_version)
@@ -153,6 +173,7 @@ class ApiServer:
         if write.resource_version and write.resource_version != old.metadata.resource_version:
             text = f"ResourceVersion in precondition: {write.resource_version}, ResourceVersion in object meta: "
             raise conflict(_plural(old.kind), old.metadata.name, f"Precondition failed: {text}{_version(old)}")
+        self._look(request, old, None)
         refuse_deletion(old)
         return 200, self._carry_out(request, old, deletion_of(old, write, request.second))
 
@@ -164,6 +185,7 @@ class ApiServer:
 
     def _evict(self, request: Request, write: Evict) -> tuple[int, Any]:
         pod = self._stored(request.store, write.key)
+        self._look(request, pod, None)
         case = eviction_case(request.store, pod, request.second)
         budget = granted(case)
         if budget is not None:
@@ -184,14 +206,29 @@ class ApiServer:
         new = prepared_for_update(old, new, subresource)
         if new == old:
             return old
+        self._look(request, old, new)
         self._refuse_invalid(old, new, subresource=subresource)
+        self._charge(request, new, old, subresource)
         if finished(new):
             return self._remove(request, old, None)
         return self._put(request, old, new)
 
+    def _look(self, request: Request, old: Any, new: Any) -> None:
+        self.gate.look_at(request.sender, request.write, old, new, request.store.snapshot)
+
     def _allocated(self, request: Request, old: Service | None, new: Service) -> Service:
         """The Service with what is allocated to it, before anything else looks at it: BeginCreate, BeginUpdate."""
         return with_allocations(old, new, request.store, self.options, request.chance)
+
+    def _charge(self, request: Request, obj: Any, old: Any, subresource: str) -> None:
+        """ResourceQuota, the last of the plugins: what it counts is stored before the object is."""
+        if not (self.options.admission and self.options.quota):
+            return
+        for quota, rule in charged(request.store, obj, old, subresource, request.now):
+            request.store, change = request.store.put(quota, request.now)
+            request.changes.append(change)
+            request.asides[change.revision] = rule
+            request.kept = request.store
 
     def _carry_out(self, request: Request, old: Any, deletion: Deletion) -> Any:
         if deletion.verdict == "keep" or (deletion.verdict == "mark" and deletion.object == old):
@@ -268,6 +305,17 @@ def _qualified(kind: str) -> str:
 
 def _version(obj: Any) -> str:
     return str(obj.metadata.resource_version)
+
+
+def _refuse_unserved(obj: Any, subresource: str = "") -> None:
+    """404 for a version of a kind that is not served, and for a subresource that the kind does not have.
+
+    Source: staging/src/k8s.io/apimachinery/pkg/api/errors/errors.go: NewGenericServerResponse.
+    """
+    known = KINDS.get(obj.kind)
+    other = known is not None and known.type is not None and kind_named(obj.api_version, obj.kind) is None
+    if other or not law.decide("subresources", StrategyCase(obj.kind, subresource)).outputs["served"]:
+        raise Refusal(404, "NotFound", "the server could not find the requested resource")
 
 
 def _refuse_other_uid(old: Any, wanted: str, plural: str = "") -> None:

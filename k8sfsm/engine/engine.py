@@ -164,7 +164,8 @@ class Engine:
         """What an actor sees now."""
         actor = self.actors[name]
         component = actor.wiring.component
-        state: Map[str, Any] = self.node_states.get(component.node, Map()) if component.node else Map()
+        place = component.node or component.outside
+        state: Map[str, Any] = self.node_states.get(place, Map()) if place else Map()
         snapshots = self.informers.snapshots(component.name)
         return View(self.now, snapshots, actor.memory, state, self.store, self.choices.node, self.choices.tie)
 
@@ -204,9 +205,12 @@ class Engine:
         return answer.outcome
 
     def _trace(self, write: Write, sender: Sender, answer: Answer, cause: int) -> None:
-        self.requests += 1
+        own = self.requests + len(answer.asides) + 1
         for line in line_of(write, sender, answer, self.now, cause):
-            self.emit(evolve(line, request=self.requests))
+            aside = line.revision in answer.asides
+            self.requests += aside
+            self.emit(evolve(line, request=self.requests if aside else own))
+        self.requests = own
 
     def emit(self, line: Line) -> None:
         """Give a line to the tracer, numbered."""

@@ -22,6 +22,7 @@ from k8sfsm.request import (
     Update,
     Write,
 )
+from k8sfsm.store import Change
 from k8sfsm.value import value
 
 
@@ -86,6 +87,9 @@ def line_of(write: Write, sender: Sender, answer: Answer, now: int, cause: int) 
         return
     moves = tuple(answer.moves)
     for change in answer.changes:
+        if change.revision in answer.asides:
+            yield _aside(change, answer.asides[change.revision], now)
+            continue
         yield Line(
             key=change.key,
             revision=change.revision,
@@ -96,6 +100,27 @@ def line_of(write: Write, sender: Sender, answer: Answer, now: int, cause: int) 
             **common,
         )
         moves = ()
+    if len(answer.asides) == len(answer.changes):
+        yield Line(key=_key(write), **common)
+
+
+def _aside(change: Change, rule: str, now: int) -> Line:
+    """The line of what the API server itself wrote while it worked on a request: a status, as its audit log has it."""
+    return Line(
+        number=0,
+        at=now,
+        actor="apiserver",
+        account="system:apiserver",
+        verb="update",
+        subresource="status",
+        key=change.key,
+        rule=rule,
+        code=200,
+        revision=change.revision,
+        change=change.type,
+        before=change.old,
+        after=change.new,
+    )
 
 
 def environment_line(event: Any, now: int) -> Line:

@@ -103,7 +103,7 @@ def _of_text(path: Path, at: int | None) -> State:
     text = _text(path)
     if is_scenario(text):
         story = read_story(text, str(path), path.parent)
-        return _of_play(play(story if at is None else evolve(story, until=at)))
+        return _of_play(play(story if at is None else story.ended_at(at)))
     manifests = read_manifests(text, str(path))
     if not manifests:
         raise TraceError(Line(str(path)), f"{_EXPECTED}, found no object", _DO)

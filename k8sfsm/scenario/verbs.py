@@ -109,7 +109,10 @@ def overwrites(case: Mark) -> bool:
 
 def in_namespace(document: Json, namespace: str = "") -> dict[str, Any]:
     """The document with the namespace that kubectl fills in: its own, else `namespace`, else "default"."""
-    metadata = dict(document.get("metadata") or {})
+    given = document.get("metadata") or {}
+    if not isinstance(given, Mapping):
+        return dict(document)  # whoever reads the object says what is wrong
+    metadata = dict(given)
     known = KINDS.get(str(document.get("kind")))
     if known is None or known.namespaced:
         metadata["namespace"] = metadata.get("namespace") or namespace or DEFAULT_NAMESPACE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeAlias
@@ -35,11 +36,25 @@ def requests_of(recording: Recording) -> Iterator[RecordedWrite]:
             yield write
 
 
+def metadata_of(write: RecordedWrite) -> Mapping[str, Any]:
+    """The metadata of the object that a write is about; of a refused creation, what its request says."""
+    document = write.new or write.old
+    if document is not None:
+        return document.json.get("metadata") or {}
+    body = write.body if isinstance(write.body, Mapping) else {}
+    return body.get("metadata") or {}
+
+
+def _refused_suffix(write: RecordedWrite, base: str) -> str:
+    """The generated part of the name that a refused creation had got, which only the answer tells; "" if none."""
+    found = re.search(rf'"{re.escape(base)}([^"]+)"', write.message) if base and not write.ok else None
+    return found[1] if found else ""
+
+
 def named(write: RecordedWrite) -> Key:
     """The object's key; for one with a generated name, that with the base of the name."""
     kind, namespace, _ = write.key
-    sent = write.new.json if write.new is not None else write.body if isinstance(write.body, dict) else {}
-    base = sent.get("metadata", {}).get("generateName", "")
+    base = metadata_of(write).get("generateName", "")
     return (kind, namespace, base) if write.verb == "create" and base else write.key
 
 
@@ -62,14 +77,13 @@ def reconciled(write: RecordedWrite) -> Key:
     """The key that an actor was working on when it sent a request."""
     kind, namespace, name = write.key
     wanted = _OWNERS.get(write.actor)
-    document = write.new or write.old
     if write.actor == "endpoint-controller":
         return ("Service", namespace, name)
     if write.actor == "garbage-collector" and write.verb == "patch" and write.old is not None:
         return _orphaned_by(write.old.json, namespace) or write.key
-    if document is None or wanted == kind:
+    meta = metadata_of(write)
+    if not meta or wanted == kind:
         return write.key
-    meta = document.json.get("metadata", {})
     if write.actor in _SLICERS:
         return (_SLICERS[write.actor], namespace, (meta.get("labels") or {}).get("kubernetes.io/service-name", name))
     owners = (owner for owner in meta.get("ownerReferences") or () if owner.get("kind") == wanted)
@@ -144,9 +158,11 @@ class RecordedChoices:
         self._now = 0
         self._addresses: dict[tuple[str, Key], str] = {}
         self._subject: Key = ("", "", "")
-        for write in recording.changes():
-            if write.new is not None:
-                self._learn(write.key, write.type or "", write.new.json, write.verb)
+        for write in recording.writes:
+            if write.type and write.new is not None:
+                self._learn(write.key, write.type, write.new.json, write.verb)
+            elif write.verb == "create" and not write.ok:
+                self._learn_refused(write)
         for write in sorted(requests_of(recording), key=lambda entry: entry.time):
             route = _route(write.actor, write.node, write.verb, write.subresource, named(write))
             self._arrivals[route].append((write.time, write.received or write.time, write.request))
@@ -173,6 +189,12 @@ class RecordedChoices:
                     self._addresses.setdefault((purpose, key), str(chosen))
         if verb == "bind":
             self.nodes.setdefault(key, obj.get("spec", {}).get("nodeName", ""))
+
+    def _learn_refused(self, write: RecordedWrite) -> None:
+        base = metadata_of(write).get("generateName", "")
+        suffix = _refused_suffix(write, base)
+        if suffix:
+            self._names[write.key[0], write.key[1], base].append(suffix)
 
     def suffix(self, kind: str, namespace: str, base: str) -> str:
         """The suffix of the next recorded object of that base name, and of its token volume."""

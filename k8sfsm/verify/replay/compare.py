@@ -52,9 +52,9 @@ class Divergence:
 class Record:
     """How a recording was made.
 
-    `slim`: changes of Endpoints are left out; `exact`: times are finer than seconds; `probes`: every answer of a probe is
-    in it; `pods_in_part`: changed pods are not shown whole; `stalls`: from when to when (ns) the API server kept somebody
-    waiting.
+    `slim`: changes of Endpoints are left out; `exact`: times are finer than seconds; `probes`: every answer of a probe
+    is in it; `pods_in_part`: changed pods are not shown whole; `stalls`: from when to when (ns) the API server kept
+    somebody waiting.
     """
 
     slim: bool = False
@@ -361,6 +361,6 @@ def _text(value: Any) -> str:
 def _differ(by: Law, kind: str, path: str, recorded: Any, predicted: Any) -> bool:
     comparison = _comparison(by, kind, path, recorded, predicted)
     if comparison != "close":
-        return bool(comparison == "equal")
+        return comparison in ("equal", "as-a-set")  # sets of one size are compared element by element
     apart = abs((time_of(recorded) or 0) - (time_of(predicted) or 0))
     return bool(apart > constant("replay_time_tolerance") * SECOND)

@@ -65,17 +65,32 @@ class EventStory:
     counts: Mapping[tuple[str, str, str, str], int] = field(factory=dict)
 
 
-def events_of(versions: tuple[Version, ...]) -> EventStory:
-    """The Events of a history; one that was counted up counts as often."""
-    last: dict[tuple[Key, str], Any] = {}
+def events_of(versions: tuple[Version, ...], start: int) -> EventStory:
+    """The Events of a history from `start` (ns) on; one that was counted up counts as often."""
+    first: dict[tuple[Key, str], Version] = {}
+    last: dict[tuple[Key, str], Version] = {}
     for version in versions:
         if version.key[0] == "Event" and version.object is not None:
-            last[version.key, version.uid] = version.object
+            first.setdefault((version.key, version.uid), version)
+            last[version.key, version.uid] = version
     counts: Counter[tuple[str, str, str, str]] = Counter()
-    for event in last.values():
+    for identity, version in last.items():
+        event = version.object
         about, message, count = _read_event(event)
-        counts[about, event_field(event, "type"), event_field(event, "reason"), _timeless(message)] += count or 1
-    return EventStory(dict(counts))
+        told = (count or 1) - _told_before(first[identity], start)
+        counts[about, event_field(event, "type"), event_field(event, "reason"), timeless(message)] += told
+    return EventStory({entry: count for entry, count in counts.items() if count})
+
+
+def _told_before(first: Version, start: int) -> int:
+    """How often an Event had been told before `start` (ns), given its first version in the history.
+
+    A cluster lives longer than what was recorded of it: an Event that is first seen counted up had been told before.
+    """
+    count = _read_event(first.object)[2] or 1
+    if first.at < start:
+        return count
+    return count - 1 if first.changed else 0
 
 
 def event_field(event: Any, name: str) -> str:
@@ -93,7 +108,7 @@ def _read_event(event: Any) -> tuple[str, str, int]:
     return f"{about.kind}/{about.name}", event.message, event.count
 
 
-def _timeless(message: str) -> str:
+def timeless(message: str) -> str:
     """The message without measured durations."""
     words = message.split(" ")
     return " ".join(

@@ -91,9 +91,14 @@ def _as_sent(write: RecordedWrite) -> Write | None:
 
 
 def _as_done(write: RecordedWrite) -> Write | None:
-    """A request whose body is not known, from what it did: the object as it was afterwards."""
+    """A request whose body is not known, from what it did: the object as it was afterwards.
+
+    One that made an object go and was no delete took the last finalizer of an object that was to be deleted.
+    """
     if write.verb in ("delete", "deletecollection"):
         return _deletion(write)
+    if write.ok and write.type == "DELETED":
+        return Patch(key=write.key, body={"metadata": {"finalizers": None}}, type="merge")
     if not write.ok or write.new is None:
         return None
     obj: Any = write.new.typed

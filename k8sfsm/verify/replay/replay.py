@@ -86,7 +86,7 @@ def _compared(recording: Recording, findings: tuple[Finding, ...], progress: Pro
     recorded = (*initial, *recorded_versions(recording))
     predicted = (*initial, *_comparable(prediction.versions(), recording))
     left, right = tracks_of(_states(recorded), machines), tracks_of(_states(predicted), machines)
-    end = recording.end or 0
+    start, end = recording.start or 0, recording.end or 0
     ours, theirs = _final_predicted(prediction, recording), _final_recorded(recording)
     record = _record(recording)
     proxied, asked = compare_proxy(recording, predicted)
@@ -95,7 +95,7 @@ def _compared(recording: Recording, findings: tuple[Finding, ...], progress: Pro
         *compare_existence(recorded, predicted),
         *compare_tracks(left, right, record),
         *compare_values(_states(recorded), _states(predicted)),
-        *compare_events(events_of(_by(played, recorded)), events_of(predicted), end, record),
+        *compare_events(events_of(_by(played, recorded), start), events_of(predicted, start), end, record),
         *compare_final(paired(theirs, ours, record), ours, end, prediction.rules),
         *proxied,
     ]
