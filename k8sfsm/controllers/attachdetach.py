@@ -100,9 +100,7 @@ def volume_of_attachment(change: Change, view: View) -> Iterable[Key]:
 def volumes_of_node(change: Change, view: View) -> Iterable[Key]:
     """The volumes that are attached to a node."""
     name = change.key[2]
-    return tuple(
-        _key(attached_volume(each)) for each in view.list("VolumeAttachment") if _spec(each, "nodeName") == name
-    )
+    return tuple(_key(attached_volume(each)) for each in view.list("VolumeAttachment") if _spec(each, "nodeName") == name)
 
 
 def _spec(attachment: Any, field: str) -> Any:

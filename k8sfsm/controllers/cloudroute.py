@@ -40,10 +40,8 @@ class NodeRoute:
         """Networks of the node's Pods that no route leads to."""
         there = {(each.node, each.cidr) for each in all_of(self.view, "route")}
         node = self.node
-        return (
-            ()
-            if node is None
-            else tuple(cidr for cidr in node.spec.pod_cidrs if (node.metadata.name, cidr) not in there)
+        return () if node is None else tuple(
+            cidr for cidr in node.spec.pod_cidrs if (node.metadata.name, cidr) not in there
         )
 
 

@@ -114,3 +114,5 @@ class Announced:
             yield ordered, why
         for record in more:
             yield Announcement.of_record(record), record.why
+
+

@@ -184,13 +184,7 @@ class Explaining:
     def keys_of(self, actor: Actor, write: RecordedWrite) -> tuple[Key, ...]:
         """Keys that the actor can have worked on: those that its watches make of the object, and like ones."""
         before = (reconciled(evolve(write, new=None)),) if write.old is not None else ()
-        found: list[Key] = [
-            reconciled(write),
-            *before,
-            *_owners(write),
-            write.key,
-            ("Namespace", "", write.key[1] or write.key[2]),
-        ]
+        found: list[Key] = [reconciled(write), *before, *_owners(write), write.key, ("Namespace", "", write.key[1] or write.key[2])]
         for document in (write.old, write.new):
             if document is not None:
                 found = [*self._woken_by(actor, write.key, document.typed), *found]
@@ -376,9 +370,7 @@ def _apart(writes: Sequence[RecordedWrite], answer: Any) -> str:
         if write.new is None or write.type == "DELETED":
             continue
         recorded, ordered = to_json(write.new.typed), to_json(change.new)
-        found = sorted(
-            differences(write.key[0], recorded, ordered, by=law), key=lambda each: each[0].startswith("metadata")
-        )
+        found = sorted(differences(write.key[0], recorded, ordered, by=law), key=lambda each: each[0].startswith("metadata"))
         if found:
             return apart(write.key[0], *found[0])
     return ""

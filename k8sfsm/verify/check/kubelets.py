@@ -302,3 +302,4 @@ def _apart(recorded: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
     for path, left, right in differences("Pod", {"status": recorded}, {"status": ours}, by=law):
         return apart("Pod", path, left, right)
     return ""
+

@@ -182,9 +182,7 @@ class Timed:
     def left(self, before: int, now: Snapshot) -> Iterator[Found]:
         """What was ordered here up to a time (ns), had an effect, and does not show in what there is now."""
         lines = (line for lines in self.ordered.values() for line in lines if line.change and line.at <= before)
-        for line in (
-            line for line in lines if _stands(line, now.get(line.key), self.engine.store.snapshot.get(line.key))
-        ):
+        for line in (line for line in lines if _stands(line, now.get(line.key), self.engine.store.snapshot.get(line.key))):
             what = f"{line.actor} has not done what {line.rule} orders: {line.verb} {line.subresource}".rstrip()
             yield Found(
                 what=f"{what} {'/'.join(filter(None, line.key))}", cause=line.rule, key=line.key, line="",
@@ -224,9 +222,7 @@ def _differences(kind: str, recorded: Any, ours: Any) -> Iterator[tuple[str, Any
 
 def _conditions(obj: Any, *kinds: str) -> dict[str, Any]:
     found = {each["type"]: each for each in (obj.get("status") or {}).get("conditions") or ()}
-    return {
-        kind: {"status": found[kind]["status"], "reason": found[kind].get("reason")} for kind in kinds if kind in found
-    }
+    return {kind: {"status": found[kind]["status"], "reason": found[kind].get("reason")} for kind in kinds if kind in found}
 
 
 def _disruption(pod: Any) -> dict[str, Any]:
