@@ -122,14 +122,18 @@ class Store:
 
     def put(self, obj: Any, at: int = 0) -> tuple[Store, Change]:
         """Commit an object, which gets the new revision as its resourceVersion."""
-        revision = self.revision + 1
-        key = key_of(obj)
-        old = self.snapshot.get(key)
+        snapshot = self.snapshot
+        revision = snapshot.revision + 1
         version, stored = str(revision), obj
         if obj.metadata.resource_version != version:
             stored = evolve(obj, metadata=evolve(obj.metadata, resource_version=version))
+        key = key_of(obj)
+        found = snapshot.objects.get(key)
+        ordinal, old = (revision, None) if found is None else found
         change = Change(revision, "ADDED" if old is None else "MODIFIED", key, old, stored, at)
-        return Store(self.snapshot.put(revision, key, stored), self.history.append(change)), change
+        index = snapshot.index.after(key, ordinal, old, stored)
+        after = Snapshot(revision, snapshot.objects.set(key, (ordinal, stored)), index)
+        return Store(after, self.history.append(change)), change
 
     def remove(self, key: Key, at: int = 0) -> tuple[Store, Change]:
         """Take an object away. The change shows its last state with the revision of the deletion.
