@@ -25,7 +25,7 @@ from k8sfsm.apiserver.podsecurity import secured
 from k8sfsm.apiserver.quota_admission import charged
 from k8sfsm.apiserver.rbac.gate import Gate
 from k8sfsm.apiserver.strategy import StrategyCase, prepared_event, prepared_for_create, prepared_for_update
-from k8sfsm.apiserver.validation import invalid, warnings
+from k8sfsm.apiserver.validation import event_is_invalid, invalid, warnings
 from k8sfsm.machine import Machines, Move
 from k8sfsm.objects import KINDS, Event, Service, evolve, key_of, kind_named
 from k8sfsm.request import (
@@ -133,7 +133,7 @@ class ApiServer:
         key = ("Event", meta.namespace, meta.name)
         plain = store.snapshot.get(key) is None and admitted_unchanged(event, store, self.options, chance)
         plain = plain and self.gate.knows(sender, write)
-        if not plain or invalid(None, event):
+        if not plain or event_is_invalid(event):
             return self.handle(store, write, sender, now, chance)
         stored = prepared_event(event, chance.uid(key), now - now % SECOND, store.next_version)
         store, change = store.put(stored, now)
