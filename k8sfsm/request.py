@@ -57,7 +57,11 @@ class Update:
 
 @value(kw_only=True)
 class Patch:
-    """Change part of an object by a patch document in JSON form (`body`)."""
+    """Change part of an object by a patch document in JSON form (`body`).
+
+    A server-side apply (`type` apply) creates what is not there; `manager`: who applies; `force`: takes over the fields
+    of others.
+    """
 
     key: Key
     body: Any
@@ -65,6 +69,8 @@ class Patch:
     subresource: str = ""
     uid: str = ""
     dry_run: bool = False
+    manager: str = ""
+    force: bool = False
     why: Why | None = None
 
 

@@ -19,7 +19,8 @@ NO_ASIDES: Final[Mapping[int, str]] = MappingProxyType({})
 class Sender:
     """Who sends a request. `actor`: the name that transitions list; `account`: the user name; `node`: of a kubelet.
 
-    `groups`: those beside the ones that the user name brings. `trusted`: needs no role.
+    `groups`: those beside the ones that the user name brings. `trusted`: needs no role. `manager`: the name under which
+    the fields that it writes are noted, "" for the actor's usual one.
     """
 
     actor: str
@@ -27,6 +28,7 @@ class Sender:
     node: str = ""
     groups: tuple[str, ...] = ()
     trusted: bool = False
+    manager: str = ""
 
 
 @value

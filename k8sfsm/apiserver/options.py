@@ -11,6 +11,7 @@ class Options:
 
     `service_cidr`: where cluster IPs come from; with two ranges, of both IP families, written with a comma between
     them, the cluster has two stacks. `node_ports`: the first node port, and how many there are.
+    `managed_fields`: the owners of fields are noted for all objects, not only for those that somebody applies.
     `rbac`: whether people need roles too; the components of the cluster always do.
     `admission`: whether admission plugins run (a replay of a cluster without them, and unit tests, turn them off).
     `quota`: whether ResourceQuota is among them; who judges single requests of a history, in which what quotas count
@@ -22,6 +23,7 @@ class Options:
     service_cidr: str = "10.96.0.0/16"
     node_ports: tuple[int, int] = (30000, 2768)
     rbac: bool = False
+    managed_fields: bool = False
     admission: bool = True
     quota: bool = True
     exempt_namespaces: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ from k8sfsm.apiserver.addresses import with_allocations
 from k8sfsm.apiserver.admission import admit, admitted_unchanged, refuse_deletion
 from k8sfsm.apiserver.admission_review import Review, reviewed
 from k8sfsm.apiserver.answer import NO_ASIDES, Answer, Refusal, Sender, conflict, not_found, plural
+from k8sfsm.apiserver.apply import Applying, applied, is_tracked, manager_of, noted
 from k8sfsm.apiserver.binding import bound
 from k8sfsm.apiserver.defaults import defaulted
 from k8sfsm.apiserver.deletion import Deletion, deletion_of, finished, law
@@ -24,7 +25,7 @@ from k8sfsm.apiserver.own_rules import own_rules
 from k8sfsm.apiserver.patch import patched
 from k8sfsm.apiserver.rbac.gate import Gate
 from k8sfsm.apiserver.strategy import StrategyCase, prepared_event, prepared_for_create, prepared_for_update
-from k8sfsm.apiserver.validation import invalid, warnings
+from k8sfsm.apiserver.validation import event_is_invalid, invalid, warnings
 from k8sfsm.machine import Machines, Move
 from k8sfsm.objects import KINDS, Event, Service, evolve, key_of, kind_named
 from k8sfsm.request import (
@@ -57,6 +58,7 @@ class Request:
     `asides`: revisions at which the server wrote something of its own, which stays even if the request is refused,
     with the rule for it; `kept`: the store after the last of them. `warnings`, `notes`: what the sender and the audit
     log are told.
+    `owned`: it has noted itself who owns which fields.
     """
 
     write: Write
@@ -70,6 +72,7 @@ class Request:
     kept: Store | None = None
     warnings: list[str] = field(factory=list)
     notes: dict[str, str] = field(factory=dict)
+    owned: bool = False
 
     @property
     def second(self) -> int:
@@ -134,7 +137,7 @@ class ApiServer:
         key = ("Event", meta.namespace, meta.name)
         plain = store.snapshot.get(key) is None and admitted_unchanged(event, store, self.options, chance)
         plain = plain and self.gate.knows(sender, write)
-        if not plain or invalid(None, event):
+        if not plain or event_is_invalid(event):
             return self.handle(store, write, sender, now, chance)
         stored = prepared_event(event, chance.uid(key), now - now % SECOND, store.next_version)
         store, change = store.put(stored, now)
@@ -172,10 +175,31 @@ class ApiServer:
         return 200, self._replace(request, old, write.object, write.subresource)
 
     def _patch(self, request: Request, write: Patch) -> tuple[int, Any]:
+        if write.type == "apply":
+            return self._apply(request, write)
         old = self._stored(request.store, write.key)
         _refuse_unserved(old, write.subresource)
         _refuse_other_uid(old, write.uid)
         new = patched(old, write.type, write.body)
+        _refuse_other_version(old, new)
+        return 200, self._replace(request, old, new, write.subresource)
+
+    def _apply(self, request: Request, write: Patch) -> tuple[int, Any]:
+        """A server-side apply, which also creates."""
+        old = request.store.snapshot.get(write.key)
+        if old is None and write.subresource:
+            raise not_found(plural(write.key[0]), write.key[2])
+        apply = Applying(write.key, write.body, write.manager, write.force, write.subresource, request.second)
+        new = applied(apply, old)
+        request.owned = True
+        if old is None:
+            create = Create(object=new, why=write.why)
+            self.gate.pass_by(request.sender, create, request.store)
+            return self._create(request, create)
+        _refuse_unserved(old, write.subresource)
+        _refuse_other_uid(old, write.uid)
+        if new is old:
+            return 200, old
         _refuse_other_version(old, new)
         return 200, self._replace(request, old, new, write.subresource)
 
@@ -275,10 +299,21 @@ class ApiServer:
         return self._remove(request, old, deletion.object)
 
     def _put(self, request: Request, old: Any, new: Any) -> Any:
+        if self.options.managed_fields or (old is not None and is_tracked(old)):
+            new = self._noted(request, old, new)
         self._check(request, old, new)
         request.store, change = request.store.put(new, request.now)
         request.changes.append(change)
         return change.new
+
+    def _noted(self, request: Request, old: Any, new: Any) -> Any:
+        """The object with the owners of its fields; deletions, bindings and evictions are nobody's."""
+        write = request.write
+        if request.owned or not isinstance(write, Create | Update | Patch | PatchStatus):
+            return new
+        part = "status" if isinstance(write, PatchStatus) else getattr(write, "subresource", "")
+        name = getattr(write, "manager", "") or request.sender.manager or manager_of(request.sender.actor)
+        return noted(old, new, name, part, request.second)
 
     def _remove(self, request: Request, old: Any, last: Any) -> Any:
         if last is not None and last != old:

@@ -90,9 +90,14 @@ class User:
 
     # -- manifests ----------------------------------------------------------------------------------------------------
 
-    def apply(self, manifest: Any) -> Reply:
-        """`kubectl apply -f`: an object, or its JSON form."""
+    def apply(self, manifest: Any, server_side: bool = False, manager: str = "kubectl", force: bool = False) -> Reply:
+        """`kubectl apply -f`: an object, or its JSON form.
+
+        `server_side`: --server-side, with `manager` as --field-manager and `force` as --force-conflicts.
+        """
         document = document_of(manifest)
+        if server_side:
+            return self.run(lambda store: verbs.server_side_apply(document, self.namespace, manager, force))
         return self.run(lambda store: verbs.apply(store, document, self.namespace))
 
     def create(self, manifest: Any) -> Reply:
