@@ -170,10 +170,7 @@ class Index:
 
     def series(self, index: str, kind: str, value: str) -> Series:
         """One list, by the name of the index, a kind and a value."""
-        if kind == "Event":
-            chain = self._events
-        else:
-            chain = self._nodes if index == "node" else self._rest
+        chain = self._events if kind == "Event" else self._nodes if index == "node" else self._rest
         return chain.lists().series.get((index, kind, value), NO_SERIES)
 
     def namespaces_of(self, kind: str) -> tuple[str, ...]:
