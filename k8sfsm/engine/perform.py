@@ -112,7 +112,7 @@ def _proceed(engine: Engine, actor: Actor, run: Run) -> None:
             continue
         first = left[0]
         if not isinstance(first, Parallel):
-            run = evolve(run, steps=left) if done else run
+            run = Run(run.key, run.cause, run.plan, left, None, run.outcomes) if done else run
             break
         run = evolve(run, steps=left[1:], batch=Batch.of(first) if first.writes else None)
     actor.runs[run.key] = run

@@ -333,11 +333,12 @@ class Scheduler:
         admission = law.decide("admit", turn)
         if not admission.outputs["place"]:
             return Plan(steps=law.perform(admission, turn))
-        assert turn.pod is not None
-        attempt = self._attempt(view, turn.pod)
-        attempt.pick = lambda best: self._sacrificed(view, best, attempt.pod)
+        pod = turn.pod
+        assert pod is not None
+        attempt = self._attempt(view, pod)
+        attempt.pick = lambda best: self._sacrificed(view, best, pod)
         if attempt.host and self.cache is not None:
-            self.cache.expect(turn.pod)
+            self.cache.expect(pod)
         decision = law.decide("outcome", attempt)
         steps = law.perform(decision, attempt)
         if attempt.host:
@@ -345,7 +346,7 @@ class Scheduler:
         last = Plan(requeue_after=law.constant("scheduler_unschedulable_flush") * SECOND, periodic=True)
         if not attempt.evicts:
             return evolve(last, steps=steps)
-        evictions = Evictions(view, turn.pod, attempt.nominee, last)
+        evictions = Evictions(view, pod, attempt.nominee, last)
         return Plan(steps=steps, then=lambda _: evictions.start(), detached=True)
 
     def _attempt(self, view: View, pod: Pod) -> Attempt:
