@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RECORDING := examples/recordings/03-rolling-default
 
-.PHONY: demo test lint format bench docs docs-test mutation clean help
+.PHONY: demo test lint format bench docs docs-test mutation fuzz-input clean help
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -36,6 +36,9 @@ bench: $(VENV)/.installed ## Measure speed and memory
 
 mutation: $(VENV)/.installed ## Remove or invert each row of specs/ in turn: do the tests notice?
 	$(BIN)/python -m benchmarks.mutation
+
+fuzz-input: $(VENV)/.installed ## Feed spoilt files to every reader for FUZZ_SECONDS (600) seconds
+	$(BIN)/python -m benchmarks.fuzz_input
 
 docs: $(VENV)/.installed ## Build the book into site/
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'

@@ -200,14 +200,17 @@ class Engine:
         for change in answer.changes:
             for component, kind in self.informers.publish(change):
                 self.schedule(Deliver(component, kind), self.now + self.choices.delay(self.latencies.watch))
-        if self.tracer is not None:
+        if self.tracer is not None and not write.dry_run:
             self._trace(write, sender, answer, cause)
         return answer.outcome
 
     def _trace(self, write: Write, sender: Sender, answer: Answer, cause: int) -> None:
-        self.requests += 1
+        own = self.requests + len(answer.asides) + 1
         for line in line_of(write, sender, answer, self.now, cause):
-            self.emit(evolve(line, request=self.requests))
+            aside = line.revision in answer.asides
+            self.requests += aside
+            self.emit(evolve(line, request=self.requests if aside else own))
+        self.requests = own
 
     def emit(self, line: Line) -> None:
         """Give a line to the tracer, numbered."""

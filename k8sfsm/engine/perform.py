@@ -84,6 +84,8 @@ def _enqueue(engine: Engine, action: Enqueue) -> None:
     if action.periodic:
         engine.heartbeats -= 1
     actor = engine.own(action.actor)
+    if action.retry and not actor.queue.retried(action.key, action.retry):
+        return
     if actor.wiring.component.name not in engine.stopped:
         actor.queue.add(action.key)
         dispatch(engine, actor)
@@ -179,7 +181,7 @@ def _finish(engine: Engine, actor: Actor, run: Run) -> None:
     elif run.plan.error or run.failure:
         again = actor.queue.failed(key, engine.now)
         if again is not None:
-            engine.schedule(Enqueue(name, key), again)
+            engine.schedule(Enqueue(name, key, retry=again), again)
     else:
         actor.queue.succeeded(key)
     if run.plan.requeue_after is not None:

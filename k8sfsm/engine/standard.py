@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from k8sfsm.apiserver import ApiServer, Options
+from k8sfsm.controllers.clusterroleaggregation import ClusterRoleAggregationController
 from k8sfsm.controllers.deployment import DeploymentController
 from k8sfsm.controllers.disruption import DisruptionController
 from k8sfsm.controllers.endpoints import EndpointController
@@ -16,7 +17,9 @@ from k8sfsm.controllers.nodelifecycle import NodeLifecycleController, known_node
 from k8sfsm.controllers.podgc import PodGarbageCollector
 from k8sfsm.controllers.replicaset import ReplicaSetController
 from k8sfsm.controllers.replicationcontroller import ReplicationController
+from k8sfsm.controllers.resourcequota import ResourceQuotaController
 from k8sfsm.controllers.serviceaccount import ServiceAccountController
+from k8sfsm.controllers.serviceaccounttoken import TokenController
 from k8sfsm.controllers.tainteviction import TaintEvictionController
 from k8sfsm.engine.choices import Choices
 from k8sfsm.engine.cluster import MANAGER, SCHEDULER, Cluster, Component, Controller, Latencies
@@ -49,6 +52,9 @@ def manager_controllers() -> tuple[Controller, ...]:
         TaintEvictionController(),
         PodGarbageCollector(),
         DisruptionController(),
+        ResourceQuotaController(),
+        ClusterRoleAggregationController(),
+        TokenController(),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from k8sfsm.kinds.volumes import AttachableVolume, volumes_of
 from k8sfsm.node.runtime import pod_of
 from k8sfsm.node.session import Settings
-from k8sfsm.objects import Container, Pod
+from k8sfsm.objects import Container, Pod, PodSpec
 from k8sfsm.view import View
 
 _TOKEN_VOLUME: Final = "kube-api-access-"
@@ -62,6 +62,11 @@ def volumes_in_use(view: View, settings: Settings) -> tuple[str, ...]:
 def _uses_volumes(view: View, pod: Pod) -> bool:
     runtime = pod_of(view.runtime, pod.metadata.uid)
     return runtime.mounted or not (runtime.cleaned or pod.status.phase in ("Succeeded", "Failed"))
+
+
+def token_volume(spec: PodSpec) -> Mapping[str, Any] | None:
+    """The volume with the token of the pod's account that the API server added, if there is one."""
+    return next((each for each in spec.volumes if str(each.get("name", "")).startswith(_TOKEN_VOLUME)), None)
 
 
 def environment_references(container: Container) -> Iterator[tuple[str, str]]:

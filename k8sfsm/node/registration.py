@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 from attrs import define, frozen
 
 from k8sfsm.law import Decision, Law
-from k8sfsm.node.housekeeping import keep_house
+from k8sfsm.node.housekeeping import keep_house, orphans
 from k8sfsm.node.pressure import Round, look_at_memory, memory_row
 from k8sfsm.node.references import volumes_in_use
 from k8sfsm.node.session import SECOND, Settings
@@ -336,19 +336,18 @@ def reconcile_node(settings: Settings, view: View, key: Key) -> Plan:
     steps.extend(each for each in status if settings.reports_node or isinstance(each, Record | Remember))
     steps.extend(law.perform(law.decide("node_lease", case), case))
     left_over = keep_house(view, settings.node)
-    waits = [int(law.constant("housekeeping_period")) * SECOND] if left_over else []
+    waits = [int(law.constant("housekeeping_period")) * SECOND] if orphans(view, settings.node) else []
     if case.round is not None and case.round.wait is not None:
         waits.append(case.round.wait)
-    soon = not registered_before(case) or not ready_reported(case)
-    return Plan(steps=(*steps, *left_over), then=lambda _: _next_look(settings, view, soon, waits))
+    if not registered_before(case) or not ready_reported(case):
+        waits.append(SECOND // 4)  # a node turns ready a moment after it is registered
+    return Plan(steps=(*steps, *left_over), then=lambda _: _next_look(settings, view, waits))
 
 
-def _next_look(settings: Settings, view: View, soon: bool, waits: Sequence[int]) -> Plan:
-    """When to look again: a node turns ready a moment after it is registered; `waits` (ns): what cannot wait long."""
+def _next_look(settings: Settings, view: View, waits: Sequence[int]) -> Plan:
+    """When to look again. `waits` (ns): what cannot wait long."""
     if waits:
         return Plan(requeue_after=min(waits))
-    if soon:
-        return Plan(requeue_after=SECOND // 4)
     if view.now < view.memory.get(_BEAT, 0):
         return DONE
     interval = int(law.constant("node_lease_renew_interval")) * SECOND

@@ -216,7 +216,7 @@ def apply(state: State, event: RuntimeEvent) -> State:
     return state if change is None else change(state, event)
 
 
-OWN_ORDERS: Final = frozenset({"pull-start", "load"})
+OWN_ORDERS: Final = frozenset({"pull-start", "pull-queued", "load"})
 """Events that tell a kubelet nothing: it waits for what follows from them."""
 EMPTY: Final = PodRuntime()
 _KEPT: Final = 2

@@ -102,6 +102,11 @@ class Session:
         return self.now - (self.now - self.settings.relist_offset) % period
 
     @property
+    def asked_for_relist(self) -> bool:
+        """The look has asked when the kubelet looks for ended containers."""
+        return "last_relist" in self.__dict__
+
+    @property
     def next_relist(self) -> int:
         """When it will look again."""
         return self.last_relist + int(law.constant("relist_period")) * SECOND
@@ -193,7 +198,7 @@ class Session:
 
     def remember(self, **changes: Any) -> None:
         """Change what the kubelet remembers of the pod."""
-        self.memory = evolve(self.memory, **changes)
+        self.memory = evolve(self.memory, alike=None, **changes)
 
     @lazy
     def eviction(self) -> Eviction | None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from k8sfsm.apiserver import Options
 from k8sfsm.cloud.state import CLOUD
+from k8sfsm.controllers.rootca import RootCAPublisher
 from k8sfsm.engine.action import Start
 from k8sfsm.engine.choices import Seeded
 from k8sfsm.engine.cluster import Component, Latencies
@@ -50,6 +51,8 @@ from k8sfsm.store import Store
 START: Final = parse_time("2026-01-01T00:00:00Z")
 """When stories begin: ns since the epoch."""
 NAMESPACES: Final = ("default", "kube-node-lease", "kube-public", "kube-system")
+PUBLISHER: Final = Component(name="root-ca-cert-publisher", controllers=(RootCAPublisher(),))
+"""A part of the controller manager that a story may have: what it writes, recordings leave out."""
 _ZONE: Final = "topology.kubernetes.io/zone"
 
 
@@ -75,7 +78,7 @@ def engine_of(story: Story, *, tracer: Tracer | None = None, namespaces: Iterabl
         options=Options(rbac=story.cluster.rbac),
         kubelets=Settings(node="", cloud=True) if story.cloud is not None else None,
         besides=controllers_of(story),
-        others=(*components_of(story, START), *_joining(story)),
+        others=(*components_of(story, START), *_joining(story), *((PUBLISHER,) if story.cluster.root_ca else ())),
         latencies=Latencies(request=parse_duration(latencies.request), watch=parse_duration(latencies.watch)),
     )
     for setting in story.nodes:

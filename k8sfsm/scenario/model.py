@@ -47,13 +47,14 @@ class LatencySetting:
 class ClusterSetting:
     """The cluster. `nodes`: their number, or a list of them; `limits`: the clients' rate limits.
 
-    `rbac`: users other than `user`, who is an administrator, need roles.
+    `rbac`: users other than `user`, who is an administrator, need roles. `root_ca`: namespaces get kube-root-ca.crt.
     """
 
     nodes: Any = 3
     seed: int = 0
     limits: bool = True
     rbac: bool = False
+    root_ca: bool = False
     latencies: LatencySetting = LatencySetting()
     at: Position = NOWHERE
 
@@ -143,6 +144,15 @@ class LoadSetting:
     rate: float
     at_: Any = "0s"
     namespace: str = ""
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
+class ServerSide:
+    """`kubectl apply --server-side`: `manager` is --field-manager, `force` --force-conflicts."""
+
+    manager: str = "kubectl"
+    force: bool = False
     at: Position = NOWHERE
 
 
@@ -264,11 +274,15 @@ class TaintVerb:
 
 @frozen(kw_only=True)
 class Action:
-    """What the user does at a time: exactly one verb. `refused`: a part of the refusal that is expected."""
+    """What the user does at a time: exactly one verb. `refused`: a part of the refusal that is expected.
+
+    `server_side`: `apply` is done by the server, which notes who owns which fields.
+    """
 
     at_: Any = "0s"
     user: str = "user"
     refused: str | None = None
+    server_side: ServerSide | None = None
     apply: Any = None
     create: Any = None
     delete: DeleteVerb | None = None
@@ -465,7 +479,7 @@ class Option:
 class Story:
     """A scenario that was read and checked. `until`: ns after the start, None: until the cluster is at rest.
 
-    `off`: the names of the switches that are off.
+    `off`: the names of the switches that are off. `server_side`: how its manifests are applied; None: by the client.
     """
 
     name: str = ""
@@ -483,6 +497,7 @@ class Story:
     expect: tuple[Wanted, ...] = ()
     until: int | None = None
     doc: str = ""
+    server_side: ServerSide | None = None
 
     def ended_at(self, until: int) -> Story:
         """The story with another end (ns after its start): what is due later is left out.

@@ -124,7 +124,11 @@ class Play:
             document = manifest.document
             name = document["metadata"].get("name") or document["metadata"].get("generateName", "")
             how = verb if action is not None or document["metadata"].get("name") else "create"
-            reply = getattr(user, how)(document)
+            chosen = self.story.server_side if action is None else action.server_side
+            if how == "apply" and chosen is not None:
+                reply = user.apply(document, server_side=True, manager=chosen.manager, force=chosen.force)
+            else:
+                reply = getattr(user, how)(document)
             self._tell(f"{how} {document.get('kind')}/{name}", reply, str(manifest.place), refused)
 
     def _do(self, timed: Timed) -> None:

@@ -19,6 +19,7 @@ from k8sfsm.trace.fields import optional, required, time_at
 from k8sfsm.trace.history import RecordedWrite, Verb
 from k8sfsm.trace.lines import Json, Progress, json_lines
 from k8sfsm.trace.resources import is_deleting, kind_of, metadata, revision_of
+from k8sfsm.trace.skeleton import refuse_misshapen
 
 READS: Final = frozenset({"get", "list", "watch"})
 _NOT_OBJECTS: Final = frozenset(
@@ -159,6 +160,9 @@ def _request(place: Line, value: Json, verb: str, reference: Json, query: Mappin
     status = optional(place, value, "responseStatus", dict, {})
     body = value.get("requestObject")
     answer = optional(place, value, "responseObject", dict)
+    for name, part in (("requestObject", body), ("responseObject", answer)):
+        if isinstance(part, dict) and part.get("kind") != "Status":
+            refuse_misshapen(place, part, name)
     completed = time_at(place, value, "stageTimestamp")
     if completed is None:
         what = f"expected an RFC 3339 time, found {describe(None)}"

@@ -1,4 +1,3 @@
-# ruff: noqa: E501 (one case per line)
 """What kubelets may do: the Node authorizer and NodeRestriction, row by row."""
 
 from __future__ import annotations
