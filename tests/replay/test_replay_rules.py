@@ -29,8 +29,10 @@ def state(
     slim: bool = False,
     exact: bool = True,
     stalls: tuple[tuple[int, int], ...] = (),
+    in_part: bool = False,
 ) -> MissingState:
-    return MissingState(kind, aspect, writer, 0, held, Record(slim=slim, exact=exact, stalls=stalls))
+    record = Record(slim=slim, exact=exact, stalls=stalls, pods_in_part=in_part)
+    return MissingState(kind, aspect, writer, 0, held, record)
 
 
 def pair(path: str, recorded: Any = "a", predicted: Any = "b", kind: str = "Pod") -> FieldPair:
@@ -74,6 +76,16 @@ CASES: list[tuple[str, Any, str, Any]] = [
     ("missing-state", state("lifecycle", "kubelet", 2_999 * MILLISECOND), "kubelet-merges", "merged"),
     ("missing-state", state("readiness", "kubelet", 200 * MILLISECOND), "kubelet-merges", "merged"),
     ("missing-state", state("lifecycle", "kubelet", 3_000 * MILLISECOND), "other", "divergence"),
+    *(
+        ("missing-state", state(name, writer, 1_000 * held * MILLISECOND, in_part=True), rule, verdict)
+        for name, writer, held, rule, verdict in (
+            ("lifecycle", "kubelet", 9, "kubelet-backlog", "merged"),
+            ("readiness", "kubelet", 9, "kubelet-backlog", "merged"),
+            ("lifecycle", "kubelet", 10, "other", "divergence"),
+            ("lifecycle", "user", 9, "other", "divergence"),
+            ("deletion", "kubelet", 9, "other", "divergence"),
+        )
+    ),
     ("missing-state", state("lifecycle", "user", 200 * MILLISECOND), "other", "divergence"),
     ("missing-state", state("deletion", "kubelet", 200 * MILLISECOND), "other", "divergence"),
     *(

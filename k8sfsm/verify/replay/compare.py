@@ -6,7 +6,7 @@ What counts as agreement is in `specs/replay/controller.yaml`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from typing import Any, Final
 
 from attrs import frozen
@@ -50,13 +50,17 @@ class Divergence:
 
 @frozen
 class Record:
-    """How a recording was made. `slim`: changes of Endpoints are left out; `exact`: times are finer than seconds;
-    `probes`: every answer of a probe is in it; `stalls`: from when to when (ns) the API server kept somebody waiting.
+    """How a recording was made.
+
+    `slim`: changes of Endpoints are left out; `exact`: times are finer than seconds; `probes`: every answer of a probe
+    is in it; `pods_in_part`: changed pods are not shown whole; `stalls`: from when to when (ns) the API server kept
+    somebody waiting.
     """
 
     slim: bool = False
     exact: bool = True
     probes: bool = True
+    pods_in_part: bool = False
     stalls: tuple[Span, ...] = ()
 
 
@@ -98,6 +102,12 @@ def writer(case: MissingState) -> str:
 def slim(case: MissingState | Left) -> bool:
     """Whether the recording leaves changes of Endpoints out."""
     return case.record.slim
+
+
+@law.fact
+def pods_in_part(case: MissingState) -> bool:
+    """Whether the recording shows changed pods in part only."""
+    return case.record.pods_in_part
 
 
 @law.fact
@@ -156,13 +166,24 @@ def compare_tracks(
             yield from _compare_track(key, track, other, record)
 
 
-def _compare_track(key: TrackKey, recorded: Track, predicted: Track, record: Record) -> Iterator[Divergence]:
+def _compare_track(key: TrackKey, recorded: Track, predicted: Track, record: Record) -> list[Divergence]:
+    """Divergences of one track. A brief value between two stays of one other value was never there for who looked only
+    before and after; where both tracks have it, it may also be what both are to be aligned by.
+    """
+    shared = {stay.value for stay in recorded} & {stay.value for stay in predicted}
+    found = _aligned(key, recorded, predicted, record, frozenset())
+    return found and (_aligned(key, recorded, predicted, record, shared) and found)
+
+
+def _aligned(key: TrackKey, recorded: Track, predicted: Track, record: Record, kept: Set[Any]) -> list[Divergence]:
+    """Divergences that are left when values which may be missing are left out; `kept`: never those."""
+
     def merged(stay: Stay) -> bool:
         version = stay.version
         case = MissingState(key[0][0], key[2], version.actor, version.at, stay.held, record)
         return bool(law.decide("missing-state", case).outputs["verdict"] == "merged")
 
-    recorded, predicted = _without_blips(recorded, predicted, merged), _without_blips(predicted, recorded, merged)
+    recorded, predicted = _without_blips(recorded, kept, merged), _without_blips(predicted, kept, merged)
     while True:
         only_recorded, only_predicted = unmatched(recorded, predicted)
         skipped_recorded = [at for at in only_recorded if merged(recorded[at])]
@@ -170,23 +191,18 @@ def _compare_track(key: TrackKey, recorded: Track, predicted: Track, record: Rec
         if not skipped_recorded and not skipped_predicted:
             break
         recorded, predicted = without(recorded, skipped_recorded), without(predicted, skipped_predicted)
-    for position in only_recorded:
-        stay = recorded[position]
-        yield _divergence(key, stay, stay, _around(predicted, stay.version.at))
-    for position in only_predicted:
-        stay = predicted[position]
-        yield _divergence(key, stay, _around(recorded, stay.version.at), stay)
+    found: list[tuple[Stay, Stay | None, Stay | None]]
+    found = [(recorded[at], recorded[at], _around(predicted, recorded[at].version.at)) for at in only_recorded]
+    found += [(predicted[at], _around(recorded, predicted[at].version.at), predicted[at]) for at in only_predicted]
+    return [_divergence(key, *each) for each in found]
 
 
-def _without_blips(track: Track, other: Track, merged: Callable[[Stay], bool]) -> Track:
-    """The track without values that were there briefly, between two stays of one other value, and that the other track
-    has not.
-    """
-    shared = {stay.value for stay in other}
+def _without_blips(track: Track, kept: Set[Any], merged: Callable[[Stay], bool]) -> Track:
+    """The track without values that were there briefly, between two stays of one other value."""
     for position in range(1, len(track) - 1):
         before, stay, after = track[position - 1 : position + 2]
-        if before.value == after.value and stay.value not in shared and merged(stay):
-            return _without_blips(without(track, (position,)), other, merged)
+        if before.value == after.value and stay.value not in kept and merged(stay):
+            return _without_blips(without(track, (position,)), kept, merged)
     return track
 
 

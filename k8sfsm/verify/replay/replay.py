@@ -116,6 +116,7 @@ def _record(recording: Recording) -> Record:
         slim=bool(recording.about.get("slim")),
         exact=recording.format != "watch",
         probes=any(fact.source == "runtime" for fact in recording.environment),
+        pods_in_part=any(write.trimmed and write.key[0] == "Pod" for write in recording.changes()),
         stalls=stalls_of(recording),
     )
 
