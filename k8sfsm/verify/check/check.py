@@ -19,7 +19,7 @@ from k8sfsm.trace.case import Finding
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.trace.integrity import Integrity
 from k8sfsm.verify.check.events import Announced
-from k8sfsm.verify.check.explaining import Explaining
+from k8sfsm.verify.check.explaining import Explaining, Granting
 from k8sfsm.verify.check.verdicts import Explanation, Nearest
 from k8sfsm.verify.check.judging import BY_THE_CLOCK, KUBELET, Known, Request, law, method_of
 from k8sfsm.verify.check.kubelets import Kubelets
@@ -112,7 +112,7 @@ class _Check:
         self.machines = Machines.load()
         self.bundles = extra_bundles(recording)
         api = ApiServer(self.machines, Options(extra_root_bundles=self.bundles))
-        self.explaining = Explaining(self.past, api, Announced())
+        self.explaining = Explaining(self.past, Granting(api.machines, api.options), Announced())
         self.kubelets = Kubelets(self.past, Runs())
         self.timed = Timed.beside(recording, api, whole=self.whole)
         self.undone = Undone(self.past, api)
@@ -149,7 +149,8 @@ class _Check:
         if bundles and bundles != self.bundles:
             self.bundles = bundles
             api = ApiServer(self.machines, Options(extra_root_bundles=bundles))
-            self.explaining.api = self.undone.api = self.timed.engine.api = api
+            self.undone.api = self.timed.engine.api = api
+            self.explaining.api = Granting(api.machines, api.options)
         self.past.choose_node, self.past.tie_break = self.choices.node, self.choices.tie
         self.timed.go_on(recording, self.choices)
         self.integrity.go_on(recording)
@@ -185,7 +186,9 @@ class _Check:
         """Time passes: what was due before a write has come."""
         self.timed.take(write)
         late = write.time - int(constant("check_clock_lag")) * SECOND
-        self._by_the_clock(late)
+        if self.waiting:
+            self.timed.until(write.time)
+            self._by_the_clock(late)
         for found in self.undone.looked(write.time, self.choices, self.known.shows):
             self.report.add("undone", found)
 

@@ -58,6 +58,8 @@ class Timed:
     ordered: dict[Route, deque[Line]] = field(factory=lambda: defaultdict(deque))
     told: dict[str, deque[Line]] = field(factory=dict)
     """The Events that each of them recorded of late."""
+    kinds: frozenset[str] = frozenset()
+    """What they watch."""
     nodes: set[str] = field(factory=set)
     facts: deque[EnvironmentFact] = field(factory=deque)
     pattern: Settings = field(factory=lambda: Settings(node=""))
@@ -98,7 +100,8 @@ class Timed:
         )
         for step in heartbeats.remembered(engine.store, start) if _MONITOR in played else ():
             engine.own(_MONITOR).remember(step)
-        timed = cls(engine, played, shown, ordered, told=told, facts=deque(recording.environment))
+        kinds = frozenset(kind for name in engine.components for kind in engine.informers.kinds_of(name))
+        timed = cls(engine, played, shown, ordered, told=told, kinds=kinds | {"Lease", "Namespace"}, facts=deque(recording.environment))
         timed.pattern = Settings(node="", probing=False, heartbeats=not shown, reports_node=False)
         timed.renewals = heartbeats.renewals
         for document in recording.initial:
@@ -123,7 +126,7 @@ class Timed:
             self.engine.schedule(Deliver(component, kind), self.engine.now)
 
     def _join(self, node: str) -> None:
-        if node in self.nodes or self.leases:
+        if node in self.nodes or self.leases or _MONITOR not in self.played:
             return
         self.nodes.add(node)
         settings = evolve(self.pattern, node=node, renews_at=self.renewals.get(node))
@@ -141,7 +144,9 @@ class Timed:
 
     def take(self, write: RecordedWrite) -> None:
         """A recorded change is committed; those of the controllers that run here they make themselves."""
-        if write.type is None or write.new is None or write.actor in self.played or write.key[0] == "Event":
+        if write.type is None or write.new is None or write.actor in self.played or write.key[0] not in self.kinds:
+            return
+        if write.key[0] == "Lease" and _MONITOR not in self.played:
             return
         self.until(write.time)
         try:
