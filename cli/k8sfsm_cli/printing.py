@@ -9,14 +9,16 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-WIDE = 200
+WIDEST = 10_000
+"""Columns of a line in a file, at most."""
 
 
 def print_table(table: Table) -> None:
-    """Print a table: to the width of a terminal, or wide enough for a file."""
+    """Print a table: to the width of a terminal, or each row on one line where a program or a file reads it."""
     console = Console()
     if not console.is_terminal:
-        console = Console(width=WIDE)
+        console = Console(width=WIDEST)
+        console.width = console.measure(table).maximum
     console.print(table)
 
 

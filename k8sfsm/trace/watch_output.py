@@ -22,6 +22,7 @@ from k8sfsm.trace.history import Document, Recording, WatchType
 from k8sfsm.trace.join import Join, Seen
 from k8sfsm.trace.lines import Json, Progress, json_values
 from k8sfsm.trace.resources import controller_reference, is_deleting, json_key, metadata, revision_of
+from k8sfsm.trace.skeleton import refuse_misshapen
 from k8sfsm.trace.statuses import facts_from_statuses, made_at
 from k8sfsm.trace.timestamps import SECOND, parse_time
 
@@ -117,6 +118,7 @@ def _line(place: Line, kind: WatchType | None, obj: Json, time: int | None) -> _
     if revision_of(obj) is None:
         what = f"expected a number, found {describe(metadata(obj)['resourceVersion'])}"
         raise TraceError(place, what, "give what kubectl printed, unchanged", "metadata.resourceVersion")
+    refuse_misshapen(place, obj)
     return _Line(place, kind, without_bookkeeping(obj), time, sorted(_moments(obj)))
 
 

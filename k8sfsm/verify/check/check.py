@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, Final
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from k8sfsm.apiserver import ApiServer, Options
 from k8sfsm.law import constant
@@ -20,7 +20,6 @@ from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.trace.integrity import Integrity
 from k8sfsm.verify.check.events import Announced
 from k8sfsm.verify.check.explaining import Explaining, Granting
-from k8sfsm.verify.check.verdicts import Explanation, Nearest
 from k8sfsm.verify.check.judging import BY_THE_CLOCK, KUBELET, Known, Request, law, method_of
 from k8sfsm.verify.check.kubelets import Kubelets
 from k8sfsm.verify.check.near import Near
@@ -29,6 +28,7 @@ from k8sfsm.verify.check.report import Found, Judged, Kind, Report, grouped
 from k8sfsm.verify.check.runs import Runs
 from k8sfsm.verify.check.timed import Timed
 from k8sfsm.verify.check.undone import Undone
+from k8sfsm.verify.check.verdicts import Explanation, Nearest
 from k8sfsm.verify.invariants import check_convergence, check_safety, check_transition
 from k8sfsm.verify.replay.choices import RecordedChoices
 from k8sfsm.verify.replay.kubelets import hollow_nodes
@@ -111,7 +111,7 @@ class _Check:
         self.past = Past(store, self.choices.node, self.choices.tie)
         self.machines = Machines.load()
         self.bundles = extra_bundles(recording)
-        api = ApiServer(self.machines, Options(extra_root_bundles=self.bundles))
+        api = ApiServer(self.machines, Options(extra_root_bundles=self.bundles, quota=False))
         self.explaining = Explaining(self.past, Granting(api.machines, api.options), Announced())
         self.kubelets = Kubelets(self.past, Runs())
         self.timed = Timed.beside(recording, api, whole=self.whole)
@@ -148,7 +148,7 @@ class _Check:
         bundles = extra_bundles(recording)
         if bundles and bundles != self.bundles:
             self.bundles = bundles
-            api = ApiServer(self.machines, Options(extra_root_bundles=bundles))
+            api = ApiServer(self.machines, Options(extra_root_bundles=bundles, quota=False))
             self.undone.api = self.timed.engine.api = api
             self.explaining.api = Granting(api.machines, api.options)
         self.past.choose_node, self.past.tie_break = self.choices.node, self.choices.tie

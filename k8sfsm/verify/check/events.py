@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Any
 
 from attrs import define, field, frozen
 
@@ -16,10 +16,10 @@ from k8sfsm.engine.recorder import COMBINED
 from k8sfsm.law import constant
 from k8sfsm.request import Key, Record, Why
 from k8sfsm.trace.history import RecordedWrite
-from k8sfsm.verify.check.verdicts import Explanation, Nearest
 from k8sfsm.verify.check.judging import law
 from k8sfsm.verify.check.past import SECOND
-from k8sfsm.verify.replay.compare import timeless
+from k8sfsm.verify.check.verdicts import Explanation, Nearest
+from k8sfsm.verify.replay.events import timeless
 
 
 @frozen
@@ -114,5 +114,3 @@ class Announced:
             yield ordered, why
         for record in more:
             yield Announcement.of_record(record), record.why
-
-

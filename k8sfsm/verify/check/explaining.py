@@ -20,9 +20,9 @@ from k8sfsm.store import Change, Store
 from k8sfsm.trace.history import RecordedWrite
 from k8sfsm.verify.check.course import Address, Course
 from k8sfsm.verify.check.events import Announced, Announcement
-from k8sfsm.verify.check.verdicts import Explanation, Nearest, apart
 from k8sfsm.verify.check.judging import law
 from k8sfsm.verify.check.past import SECOND, Actor, Moment, Past
+from k8sfsm.verify.check.verdicts import Explanation, Nearest, apart
 from k8sfsm.verify.replay.choices import address_of, named, reconciled
 from k8sfsm.verify.replay.compare import differences
 
@@ -66,6 +66,10 @@ class Told:
     def index(self, count: int) -> int:
         """The first."""
         return 0
+
+    def fork(self) -> Told:
+        """The same: it has nothing to choose."""
+        return self
 
     def recorded(self, purpose: str, key: Key) -> str:
         """Nothing: Services are the users' own."""
@@ -191,7 +195,13 @@ class Explaining:
     def keys_of(self, actor: Actor, write: RecordedWrite) -> tuple[Key, ...]:
         """Keys that the actor can have worked on: those that its watches make of the object, and like ones."""
         before = (reconciled(evolve(write, new=None)),) if write.old is not None else ()
-        found: list[Key] = [reconciled(write), *before, *_owners(write), write.key, ("Namespace", "", write.key[1] or write.key[2])]
+        found: list[Key] = [
+            reconciled(write),
+            *before,
+            *_owners(write),
+            write.key,
+            ("Namespace", "", write.key[1] or write.key[2]),
+        ]
         for document in (write.old, write.new):
             if document is not None:
                 found = [*self._woken_by(actor, write.key, document.typed), *found]
@@ -396,7 +406,9 @@ def _apart(writes: Sequence[RecordedWrite], answer: Any) -> str:
         if write.new is None or write.type == "DELETED" or worked_out or _same(write.new.typed, change.new):
             continue
         recorded, ordered = to_json(write.new.typed), to_json(change.new)
-        found = sorted(differences(write.key[0], recorded, ordered, by=law), key=lambda each: each[0].startswith("metadata"))
+        found = sorted(
+            differences(write.key[0], recorded, ordered, by=law), key=lambda each: each[0].startswith("metadata")
+        )
         if found:
             return apart(write.key[0], *found[0])
     return ""

@@ -58,6 +58,7 @@ class Prediction:
                 object=None if line.change == "DELETED" else line.after,
                 actor=line.actor,
                 rule=line.rule,
+                changed=line.change == "MODIFIED",
             )
             for line in self.lines
             if line.change
@@ -83,6 +84,7 @@ def recorded_versions(recording: Recording) -> tuple[Version, ...]:
             object=None if write.type == "DELETED" or write.new is None else write.new.typed,
             actor=write.actor,
             line=str(write.line),
+            changed=write.type == "MODIFIED",
         )
         for write in recording.changes()
     )
