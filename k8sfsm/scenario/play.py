@@ -8,13 +8,12 @@ from typing import Any, Final
 import attrs
 from attrs import define, field, frozen
 
-from k8sfsm.engine.action import Crash, Lag, Start, Stop
 from k8sfsm.engine.engine import Engine
 from k8sfsm.engine.line import Line
 from k8sfsm.objects import format_duration
 from k8sfsm.scenario.cluster import START, engine_of
-from k8sfsm.scenario.loading import unknown
-from k8sfsm.scenario.model import VERBS, Action, Fault, Manifest, Story, Timed, Wanted
+from k8sfsm.scenario.faults import actions_of
+from k8sfsm.scenario.model import VERBS, Action, Manifest, Promise, Story, Timed, Wanted
 from k8sfsm.scenario.order import DEFAULT_NAMESPACE
 from k8sfsm.scenario.user import Reply, User
 from k8sfsm.scenario.verbs import in_namespace
@@ -65,6 +64,7 @@ class Play:
     misses: list[Miss] = field(factory=list)
     ending: str = ""
     _pending: list[Wanted] = field(factory=list)
+    _kept: list[Promise] = field(factory=list)
     _checked: int = 0
 
     @classmethod
@@ -85,6 +85,7 @@ class Play:
     def run(self) -> Play:
         """Play the story to its end."""
         self._pending = [wanted for wanted in self.story.expect if wanted.early]
+        self._kept = [promise for promise in self.story.properties if promise.always]
         self._give(self.story.manifests)
         for due, moment in self._moments():
             self._advance(START + due)
@@ -168,6 +169,9 @@ class Play:
         for wanted in self.story.expect:
             if wanted.deadline is None:
                 self._expect(wanted)
+        for promise in self.story.properties:
+            if not promise.always:
+                self._promise(promise)
 
     def _stop(self, engine: Engine) -> bool:
         """Whether a cluster that does not come to rest has gone on for long enough."""
@@ -181,10 +185,11 @@ class Play:
 
     def _watch(self, engine: Engine) -> bool:
         """Look whether expectations with a deadline have come true."""
-        if not self._pending or engine.store.revision == self._checked:
+        if not (self._pending or self._kept) or engine.store.revision == self._checked:
             return False
         self._checked = engine.store.revision
         due = engine.now - START
+        self._kept = [promise for promise in self._kept if due < promise.since or self._promise(promise)]
         self._pending = [
             wanted
             for wanted in self._pending
@@ -207,41 +212,26 @@ class Play:
         )
         self.misses.append(Miss(str(wanted.at), f"expected {wanted.text} {when}, found {found}"))
 
+    def _promise(self, promise: Promise) -> bool:
+        """Whether a property holds; where it does not, that is a finding."""
+        found = promise.test(self.engine.store, self.engine.now)
+        if not found.holds:
+            when = f"always, {format_duration(self.engine.now - START)} it was" if promise.always else "at the end, found"
+            self.misses.append(Miss(str(promise.at), f"expected {promise.text} {when} {found.found}"))
+        return bool(found.holds)
+
     # -- faults -------------------------------------------------------------------------------------------------------
 
     def _schedule_faults(self) -> None:
         mistakes: list[Mistake] = []
         for timed in self.story.faults:
             try:
-                for action in self._fault(timed.part):
-                    self.engine.schedule(action, START + timed.due)
+                for after, action in actions_of(timed.part, self.engine):
+                    self.engine.schedule(action, START + timed.due + after)
             except LookupError as error:
                 mistakes.append(Mistake(timed.part.at, str(error.args[0])))
         if mistakes:
             raise SpecError(mistakes)
-
-    def _fault(self, fault: Fault) -> list[Any]:
-        if fault.crash:
-            return [Crash(_known(fault.crash, self.engine.actors, "controller"))]
-        if fault.stop:
-            return [Stop(self._component(fault.stop))]
-        if fault.start:
-            return [Start(self._component(fault.start))]
-        component = self._component(fault.lag)
-        kinds = self.engine.informers.kinds_of(component)
-        chosen = (_known(fault.kind, kinds, f"kind that {component} watches"),) if fault.kind else kinds
-        return [Lag(component, kind, fault.for_) for kind in chosen]
-
-    def _component(self, name: str) -> str:
-        kubelet = f"kubelet/{name}"
-        return kubelet if kubelet in self.engine.components else _known(name, self.engine.components, "component")
-
-
-def _known(name: str, names: Iterable[str], what: str) -> str:
-    known = tuple(sorted(names))
-    if name not in known:
-        raise LookupError(unknown(name, known, what))
-    return name
 
 
 def _json(value: Any) -> Any:

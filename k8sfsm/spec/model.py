@@ -205,6 +205,8 @@ class Scenario:
     actions: Any = None
     faults: Any = None
     expect: Any = None
+    properties: Any = None
+    allow: Any = None
     until: Any = None
     source: str = ""
     doc: str = ""
