@@ -86,11 +86,11 @@ class Play:
         """Play the story to its end."""
         self._pending = [wanted for wanted in self.story.expect if wanted.early]
         self._kept = [promise for promise in self.story.properties if promise.always]
-        self._give(self.story.manifests)
+        self.give(self.story.manifests)
         for due, moment in self._moments():
-            self._advance(START + due)
+            self.advance(START + due)
             if isinstance(moment, Timed):
-                self._do(moment)
+                self.do(moment)
             else:
                 self._expect(moment)
         self._finish()
@@ -98,7 +98,7 @@ class Play:
 
     # -- commands -----------------------------------------------------------------------------------------------------
 
-    def _give(self, manifests: Iterable[Manifest], verb: str = "apply", action: Action | None = None) -> None:
+    def give(self, manifests: Iterable[Manifest], verb: str = "apply", action: Action | None = None) -> None:
         """Apply or create manifests one after the other."""
         account, refused = (action.user, action.refused) if action is not None else ("user", None)
         user = User(self.engine, account)
@@ -109,12 +109,12 @@ class Play:
             reply = getattr(user, how)(document)
             self._tell(f"{how} {document.get('kind')}/{name}", reply, str(manifest.place), refused)
 
-    def _do(self, timed: Timed) -> None:
+    def do(self, timed: Timed) -> None:
         """A verb of the user."""
         action: Action = timed.part
         verb = next(name for name in VERBS if getattr(action, name) is not None)
         if timed.manifests:
-            self._give(timed.manifests, verb, action)
+            self.give(timed.manifests, verb, action)
             return
         asked = getattr(action, verb)
         names = [part.name for part in attrs.fields(type(asked)) if part.name != "at"]
@@ -134,7 +134,7 @@ class Play:
             self.misses.append(Miss(place, f"expected {command} to be refused with '{refused}', found: {reply.text}"))
         elif reply.refused and not wanted:
             self.misses.append(Miss(place, f"{command} was refused: {reply.text}"))
-        self._advance(self.engine.now + 2 * self.engine.latencies.request)
+        self.advance(self.engine.now + 2 * self.engine.latencies.request)
 
     # -- time ---------------------------------------------------------------------------------------------------------
 
@@ -145,7 +145,7 @@ class Play:
         moments += [(wanted.deadline or 0, wanted) for wanted in asked]
         return sorted(moments, key=lambda each: each[0])
 
-    def _advance(self, until: int | None) -> None:
+    def advance(self, until: int | None) -> None:
         """Let the cluster run until a time (ns); None: until it is at rest, or a limit is reached."""
         if until is not None and until < self.engine.now:
             return
@@ -155,14 +155,14 @@ class Play:
         """The end: the last expectations."""
         last = [START + wanted.deadline for wanted in self._pending if wanted.deadline is not None]
         if self.story.until is not None:
-            self._advance(START + self.story.until)
+            self.advance(START + self.story.until)
             self.ending = "until"
         else:
-            self._advance(None)
+            self.advance(None)
             self.ending = self.ending or "at rest"
             for deadline in sorted(last):
                 if self._pending:
-                    self._advance(deadline)
+                    self.advance(deadline)
         self._watch(self.engine)
         for wanted in self._pending:
             self._miss(wanted)
