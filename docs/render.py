@@ -33,6 +33,7 @@ PAGES = (
     ("Replay", "replay.md"),
     ("Performance", "performance.md"),
     ("Scenarios", "scenarios.md"),
+    ("Campaigns", "fuzz.md"),
     ("Stories", "stories.md"),
     ("What pause is for", "pause.md"),
     ("CPU: request and limit", "cpu.md"),

@@ -34,6 +34,7 @@ class Random:
 
     def __init__(self, seed: int, rate: int = 0) -> None:
         self._picks = Seeded(seed)
+        self._strikes = Seeded(~seed)
         self._rate = rate
         self.choices = Seeded(seed, jitter=1)
 
@@ -47,11 +48,11 @@ class Random:
 
     def fault(self, engine: Engine) -> Fault | None:
         """The fault that happens now, if one does."""
-        if not self._rate or self._picks.index(self._rate):
+        if not self._rate or self._strikes.index(self._rate):
             return None
         kinds = [kind for kind, left in engine.allowance.items() if left > 0]
-        found = faults_of(engine, kinds[self._picks.index(len(kinds))]) if kinds else ()
-        return found[self._picks.index(len(found))] if found else None
+        found = faults_of(engine, kinds[self._strikes.index(len(kinds))]) if kinds else ()
+        return found[self._strikes.index(len(found))] if found else None
 
 
 def run(engine: Engine, policy: Policy, steps: int = 1_000_000) -> int:

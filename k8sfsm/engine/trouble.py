@@ -51,7 +51,8 @@ def send(engine: Engine, write: Write, sender: Sender, component: str, actor: st
     engine.trouble = evolve(trouble, requests=trouble.requests.delete(actor))
     if how == "conflict":
         stored = engine.store.snapshot.get(_target(write))
-        return Outcome(request=write, code=409, reason="Conflict", message="the object has been modified", object=stored)
+        message = "the object has been modified; please apply your changes to the latest version and try again"
+        return Outcome(request=write, code=409, reason="Conflict", message=message, object=stored)
     if how == "lost":
         engine.send(write, sender, cause)
     return _timed_out(write)

@@ -339,7 +339,8 @@ class _Reading:
             if kind not in KINDS:
                 self.wrong(found.key_at[kind], unknown(kind, tuple(KINDS), "kind of fault"))
             elif not isinstance(count, int) or isinstance(count, bool) or count < 0:
-                self.wrong(found.value_at[kind], f"{type_name(count)} stands here, expected how many faults of the kind")
+                what = f"{type_name(count)} stands here, expected how many faults of the kind"
+                self.wrong(found.value_at[kind], what)
         return {kind: count for kind, count in found.items() if isinstance(count, int)}
 
 

@@ -352,7 +352,7 @@ class Promise:
 class Story:
     """A scenario that was read and checked. `until`: ns after the start, None: until the cluster is at rest.
 
-    `allow`: the faults that chance may add in `fuzz` and `explore`, by kind, and how many of each; None: it is not said.
+    `allow`: the faults that chance may add in `fuzz` and `explore`, by kind, and how many of each; None: not said.
     """
 
     name: str = ""

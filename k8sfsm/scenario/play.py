@@ -216,7 +216,8 @@ class Play:
         """Whether a property holds; where it does not, that is a finding."""
         found = promise.test(self.engine.store, self.engine.now)
         if not found.holds:
-            when = f"always, {format_duration(self.engine.now - START)} it was" if promise.always else "at the end, found"
+            since = format_duration(self.engine.now - START)
+            when = f"always, after {since} found" if promise.always else "at the end, found"
             self.misses.append(Miss(str(promise.at), f"expected {promise.text} {when} {found.found}"))
         return bool(found.holds)
 

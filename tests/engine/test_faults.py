@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -290,7 +291,7 @@ def test_a_readiness_probe_flaps() -> None:
     assert isinstance(next(iter(engine.trouble.flaps.items()))[0], tuple)
     passes(engine, 40)
     answers = [line.detail["ok"] for line in lines if line.verb == "probe" and line.detail["probe"] == "ready"]
-    changes = sum(a != b for a, b in zip(answers, answers[1:], strict=False))
+    changes = sum(a != b for a, b in itertools.pairwise(answers))
     assert 8 <= changes <= 11 and answers[-1]
     assert pods(engine)[0].status.container_statuses[0].ready
 

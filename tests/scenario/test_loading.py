@@ -49,7 +49,7 @@ WRONG = [
     ("environment: [{pods: a, script: sing}]", "s:1:15: unknown phrase 'sing' in a container's script"),
     ("environment: [{script: never ready}]", "s:1:15: key 'pods' is missing, expected a text"),
     ("faults: [{at: 1s}]", "s:1:10: a fault is one of stop, start, crash, lag, resync, "),
-    ("faults: [{at: 1s, stop: a, crash: b}]", "cut, flap, found stop and crash"),
+    ("faults: [{at: 1s, stop: a, crash: b}]", "s:1:10: a fault is one of " + ", ".join(FAULTS) + ", found stop and crash"),
     ("faults: [{at: 1s, lag: a}]", "s:1:10: null stands here, expected a duration such as 30s or 1m30s"),
     ("faults: [{at: 1s, skew: a, by: x}]", "s:1:10: the text 'x' stands here, expected a duration such as 30s or"),
     ("properties: [{always: node/a exists, finally: node/a exists}]", "s:1:14: a property is one of always, finally"),

@@ -57,7 +57,9 @@ def make(task: Task) -> Done:
     return Done(task, result, process_time() - began)
 
 
-def tasks(scenarios: Iterable[str], allow: Callable[[Story], Mapping[str, int]], seed: int, runs: int) -> Iterator[Task]:
+def tasks(
+    scenarios: Iterable[str], allow: Callable[[Story], Mapping[str, int]], seed: int, runs: int
+) -> Iterator[Task]:
     """The runs of a campaign: all scenarios with the first seed, all with the next..."""
     known = tuple(scenarios)
     allowed = {name: allow(story_of(name)) for name in known}
@@ -101,4 +103,3 @@ def _on_dask(given: Iterator[Task], address: str) -> Iterator[Done]:
             return client.submit(function, task, pure=False)
 
         yield from _ahead(given, submit, workers * _AHEAD)
-

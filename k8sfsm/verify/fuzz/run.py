@@ -25,7 +25,7 @@ from k8sfsm.verify.watch import REFUSED, Watch
 from k8sfsm.view import View
 
 SECOND: Final = 1_000_000_000
-RATE: Final = 60
+RATE: Final = 30
 """One step in so many is a fault, as long as some are allowed."""
 AFTER: Final = 30 * SECOND
 """How long after the last command of the story faults may still come."""
@@ -59,8 +59,8 @@ def _shown(part: Any, delay: int) -> str:
 
 @frozen(kw_only=True)
 class Chance:
-    """What chance decides in a run. `allow`: kind of fault -> how many may be drawn. `faults` given: these and no others
-    happen. `calm`: actions that are due together happen in order, and nothing takes longer or shorter than usual.
+    """What chance decides in a run. `allow`: kind of fault -> how many may be drawn. `faults` given: these happen, no
+    others. `calm`: actions that are due together happen in order, and nothing takes longer or shorter than usual.
     """
 
     seed: int = 0
@@ -202,7 +202,7 @@ def chosen_faults(seed: int, allow: Mapping[str, int]) -> dict[str, int]:
     draw = Seeded(seed ^ 0x5DEECE66D)
     kinds = [kind for kind in KINDS if allow.get(kind, 0) > 0]
     chosen: dict[str, int] = {}
-    for _ in range(min(len(kinds), draw.index(4))):
+    for _ in range(min(len(kinds), draw.index(6))):
         kind = kinds.pop(draw.index(len(kinds)))
         chosen[kind] = 1 + draw.index(allow[kind])
     return chosen
@@ -250,7 +250,9 @@ def _play(play: Play, judge: _Judge, until: int) -> bool:
         play.advance(START + timed.due)
         play.do(timed)
         judge.look(engine)
-    play.advance(max(until, *(START + drawn.at + delay for drawn in judge.drawn for delay, _ in drawn.fault.parts), until))
+    play.advance(
+        max(until, *(START + drawn.at + delay for drawn in judge.drawn for delay, _ in drawn.fault.parts), until)
+    )
     rested = _settle(engine)
     view = View(engine.now, engine.store.snapshot, store=engine.store)
     found = list(check_convergence(view)) if rested else []
@@ -261,7 +263,7 @@ def _play(play: Play, judge: _Judge, until: int) -> bool:
 
 
 def _settle(engine: Engine) -> bool:
-    """Go on until nothing happens any more, and say whether that came. Raises Broken where Pods come and go for ever."""
+    """Go on until nothing happens any more; says whether that came. Raises Broken where Pods come and go for ever."""
     end, seen, changed, made = engine.now + LONGEST, engine.store.revision, engine.now, 0
     faults_end = engine.now + LONGEST // 4
     while engine.now < end:

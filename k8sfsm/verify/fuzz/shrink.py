@@ -1,4 +1,4 @@
-"""Makes a failure small: fewer faults, commands, objects, replicas and nodes, and no more of the trace than is needed."""
+"""Makes a failure small: fewer faults, commands, objects, replicas, nodes, and no more of the trace than is needed."""
 
 from __future__ import annotations
 
