@@ -40,6 +40,7 @@ PAGES = (
     ("DNS", "dns.md"),
     ("Check", "check.md"),
     ("kube-proxy and packets", "proxy.md"),
+    ("Testing your own controller", "testing.md"),
     ("From Python", "python-api.md"),
 )
 

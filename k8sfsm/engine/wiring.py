@@ -25,11 +25,12 @@ def _wiring(component: Component, controller: Controller) -> Wiring:
         max_retries=queue.max_retries,
     )
     name = f"{controller.name}/{component.node}" if component.node else controller.name
+    actor = getattr(controller, "acts_as", controller.name)
     return Wiring(
         actor=name,
         controller=controller,
         component=component,
-        sender=Sender(actor=controller.name, account=account_of(controller.name, component.node), node=component.node),
+        sender=Sender(actor=actor, account=account_of(controller.name, component.node), node=component.node),
         source=EventSource(event_component(controller.name), component.node),
         settings=settings,
         watches=_watches(controller, spec.watches),
