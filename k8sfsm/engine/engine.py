@@ -35,7 +35,7 @@ Tracer: TypeAlias = Callable[[Line], None]
 class Engine:
     """A cluster in virtual time. `now`: nanoseconds since the epoch; `store`: the objects; `steps`: how many so far.
 
-    `pace`: how `run` makes one step; in order, where nobody else sets a pace.
+    `keeps_events`: recorders write Events. `pace`: how `run` makes one step; in order, where nobody else sets a pace.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class Engine:
         self.node_states: Map[str, Map[str, Any]] = Map()
         self.trouble: Trouble = NO_TROUBLE
         self.allowance: Mapping[str, int] = {}
+        self.keeps_events = True
         self.pace: Callable[[Engine], None] = Engine.step
         self._agenda = Agenda()
         self._token = self._agenda_token = object()
@@ -84,6 +85,14 @@ class Engine:
     def due(self) -> tuple[Action, ...]:
         """All actions that are due at the earliest time, in order."""
         return self._agenda.due_first()
+
+    def next_due(self) -> int | None:
+        """When the next action is due (ns); None where nothing is."""
+        return self._agenda.next_due()
+
+    def pending(self) -> tuple[tuple[int, Action], ...]:
+        """Everything that is to come, in order: when it is due (ns), and what."""
+        return self._agenda.pending()
 
     def offers(self) -> tuple[Fault, ...]:
         """The faults that may happen now, in a stable order."""

@@ -171,6 +171,10 @@ class Informers:
             for obj in _listed(kind, node, snapshot)
         )
 
+    def waiting(self) -> tuple[Informer, ...]:
+        """The informers to whom something is on its way, sorted."""
+        return tuple(sorted(informer for informer, inbox in self._inbox.items() if inbox.length))
+
     def told_again(self, component: str, kind: str) -> tuple[Change, ...]:
         """What the informer has, as updates that change nothing: what a resync tells.
 

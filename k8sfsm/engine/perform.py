@@ -136,6 +136,8 @@ def _do(engine: Engine, actor: Actor, step: Any, cause: int) -> None:
     if isinstance(step, Remember):
         actor.remember(step)
     elif isinstance(step, Record):
+        if not engine.keeps_events:
+            return
         component = actor.wiring.component.name
         now = engine.now + trouble.skew_of(engine, component)
         actor.recorder, write = event_write(actor.recorder, step, actor.wiring.source, engine.store, now)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from k8sfsm.controllers.nodelifecycle import NodeLifecycleController
 from k8sfsm.engine.choices import Seeded
 from k8sfsm.engine.cluster import Latencies
 from k8sfsm.engine.engine import Engine, Tracer
 from k8sfsm.engine.standard import standard_engine
 from k8sfsm.node.registration import HEALTHY, own_labels
-from k8sfsm.node.scripted import ScriptedRuntime
+from k8sfsm.node.scripted import AT_ONCE, ScriptedRuntime
+from k8sfsm.node.session import Settings
 from k8sfsm.objects import (
     Namespace,
     NamespaceSpec,
@@ -39,13 +41,18 @@ NAMESPACES: Final = ("default", "kube-node-lease", "kube-public", "kube-system")
 _ZONE: Final = "topology.kubernetes.io/zone"
 
 
-def engine_of(story: Story, *, tracer: Tracer | None = None, namespaces: Iterable[str] = ()) -> Engine:
+def engine_of(
+    story: Story, *, tracer: Tracer | None = None, namespaces: Iterable[str] = (), prompt: bool = False
+) -> Engine:
     """The engine of a story's cluster at its start; `namespaces` beside the usual ones exist already.
 
-    Its nodes are Ready, its namespaces have their service accounts, and nothing is left to do.
+    Its nodes are Ready, its namespaces have their service accounts, and nothing is left to do. `prompt`: nothing takes
+    any time but what a script says, there are no rate limits, and nodes are up without heartbeats.
     """
     choices = Seeded(story.cluster.seed)
     latencies = story.cluster.latencies
+    if prompt:
+        return _prompt_engine(story, choices, tracer, namespaces)
     engine = standard_engine(
         [node.name for node in story.nodes],
         ScriptedRuntime([(each.pods, each.container, each.script) for each in story.environment]),
@@ -55,6 +62,23 @@ def engine_of(story: Story, *, tracer: Tracer | None = None, namespaces: Iterabl
         tracer=tracer,
         limited=story.cluster.limits,
         latencies=Latencies(request=parse_duration(latencies.request), watch=parse_duration(latencies.watch)),
+    )
+    engine.run(until=START)
+    return engine
+
+
+def _prompt_engine(story: Story, choices: Seeded, tracer: Tracer | None, namespaces: Iterable[str]) -> Engine:
+    engine = standard_engine(
+        [node.name for node in story.nodes],
+        ScriptedRuntime([(each.pods, each.container, each.script) for each in story.environment], AT_ONCE),
+        store=_store(story.nodes, dict.fromkeys((*NAMESPACES, *namespaces)), choices),
+        now=START,
+        choices=choices,
+        tracer=tracer,
+        limited=False,
+        latencies=Latencies(request=0, watch=0),
+        kubelets=Settings(node="", heartbeats=False),
+        without=(NodeLifecycleController.name,),
     )
     engine.run(until=START)
     return engine

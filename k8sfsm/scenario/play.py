@@ -68,11 +68,14 @@ class Play:
     _checked: int = 0
 
     @classmethod
-    def of(cls, story: Story) -> Play:
-        """The story at its start. Raises SpecError where it names components that its cluster does not have."""
+    def of(cls, story: Story, prompt: bool = False) -> Play:
+        """The story at its start. Raises SpecError where it names components that its cluster does not have.
+
+        `prompt`: in a cluster in which nothing takes time but timers.
+        """
         lines: list[Line] = []
         made = missing_namespaces(story)
-        engine = engine_of(story, tracer=lines.append, namespaces=made)
+        engine = engine_of(story, tracer=lines.append, namespaces=made, prompt=prompt)
         play = cls(story, engine, lines, made)
         play._schedule_faults()
         return play
@@ -134,7 +137,8 @@ class Play:
             self.misses.append(Miss(place, f"expected {command} to be refused with '{refused}', found: {reply.text}"))
         elif reply.refused and not wanted:
             self.misses.append(Miss(place, f"{command} was refused: {reply.text}"))
-        self.advance(self.engine.now + 2 * self.engine.latencies.request)
+        if self.engine.latencies.request:
+            self.advance(self.engine.now + 2 * self.engine.latencies.request)
 
     # -- time ---------------------------------------------------------------------------------------------------------
 

@@ -105,7 +105,7 @@ class Broken(Exception):
         super().__init__("; ".join(map(str, self.violations)))
 
 
-class _WatchedServer(ApiServer):
+class WatchedServer(ApiServer):
     """Notes the writes of controllers that are refused as no write of theirs may be, and when users write."""
 
     def __init__(self, server: ApiServer) -> None:
@@ -129,7 +129,7 @@ class _Judge:
 
     chance: Chance
     policy: Random
-    server: _WatchedServer
+    server: WatchedServer
     watch: Watch
     promises: tuple[Promise, ...]
     until: int
@@ -179,12 +179,12 @@ class _Judge:
         self._blind(self.server.user_at + _HURRY)
         found = [*self.watch.look(engine), *self.server.refused]
         if self.promises:
-            found += _promises(self.promises, engine, always=True)
+            found += promises_broken(self.promises, engine, always=True)
         if found:
             raise Broken(found)
 
 
-def _promises(promises: Iterable[Promise], engine: Engine, always: bool) -> list[Violation]:
+def promises_broken(promises: Iterable[Promise], engine: Engine, always: bool) -> list[Violation]:
     """Properties of the story that do not hold now."""
     found = []
     for promise in promises:
@@ -216,7 +216,7 @@ def run_once(story: Story, chance: Chance, traced: bool = False) -> Result:
         engine.tracer = None
     if not chance.calm:
         engine.choices = policy.choices
-    server = _WatchedServer(engine.api)
+    server = WatchedServer(engine.api)
     engine.api = server
     engine.allowance = {} if chance.faults is not None else chosen_faults(chance.seed, chance.allow)
     last = max((timed.due for timed in (*story.actions, *story.faults)), default=0)
@@ -256,7 +256,7 @@ def _play(play: Play, judge: _Judge, until: int) -> bool:
     rested = _settle(engine)
     view = View(engine.now, engine.store.snapshot, store=engine.store)
     found = list(check_convergence(view)) if rested else []
-    found += _promises(play.story.properties, engine, always=False)
+    found += promises_broken(play.story.properties, engine, always=False)
     if found:
         raise Broken(found)
     return rested
