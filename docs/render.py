@@ -43,6 +43,8 @@ MENU: tuple[tuple[str, str | tuple[tuple[str, str], ...]], ...] = (
         (
             ("Replay a rollout", "tutorial-replay.md"),
             ("Stories of rollouts", "stories.md"),
+            ("Testing your own controller", "testing.md"),
+            ("Campaigns", "fuzz.md"),
         ),
     ),
     (

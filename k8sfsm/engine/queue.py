@@ -202,6 +202,11 @@ class WorkQueue:
         """Nothing queued and nothing being worked on."""
         return not (self._ready or self._ranked or self._held or self._processing)
 
+    def contents(self) -> tuple[tuple[Key, ...], tuple[Key, ...], dict[Key, int]]:
+        """Keys that wait for a worker, in order; those that are to be queued again; how often each has failed."""
+        again = tuple(sorted(key for key in self._dirty if key in self._processing))
+        return tuple(self._ready), again, self._failures
+
     def copy(self) -> WorkQueue:
         """An independent queue in the same state."""
         twin = WorkQueue(self.settings)

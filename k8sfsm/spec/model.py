@@ -164,10 +164,17 @@ class Machine:
 
 @frozen(kw_only=True)
 class Invariant:
-    """A property of the cluster; `holds` names the function that checks it."""
+    """A property of the cluster; `holds` names the function that checks it.
+
+    `of`: the kinds of which a write can break it (none: all). `each`: it is about one object of these at a time.
+    `fresh`: who writes can keep to it only where it sees the cluster as it is.
+    """
 
     type: InvariantType
     holds: str
+    of: tuple[str, ...] = ()
+    each: bool = False
+    fresh: bool = False
     source: str = ""
     doc: str = ""
     at: Position = NOWHERE
@@ -209,6 +216,8 @@ class Scenario:
     switches: Any = None
     figures: Any = None
     expect: Any = None
+    properties: Any = None
+    allow: Any = None
     until: Any = None
     source: str = ""
     doc: str = ""
