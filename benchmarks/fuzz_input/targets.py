@@ -14,12 +14,13 @@ from typing import Any
 
 import yaml
 import zstandard
+from attrs import evolve
 
 from benchmarks.fuzz_input.mutate import DEEP, spoilt_text, spoilt_value
 from k8sfsm.apiserver import ApiServer, Sender
 from k8sfsm.engine.choices import Seeded
 from k8sfsm.machine import Machines
-from k8sfsm.objects import ObjectError, from_json, key_of, to_json
+from k8sfsm.objects import ObjectError, from_json, key_of, kind_of_resource, to_json
 from k8sfsm.request import Create, Patch, Update
 from k8sfsm.scenario.access import Access
 from k8sfsm.scenario.loading import is_scenario, read_story
@@ -59,8 +60,15 @@ def objects() -> tuple[Any, ...]:
     """Objects of all kinds that the examples have, in JSON form."""
     manifests = [each for text in texts("examples/recordings/*/manifests/*") for each in yaml.safe_load_all(text)]
     final = json.loads(_plain(next(ROOT.glob("examples/recordings/*/final.json*"))))
-    listed = [item for part in final.values() if isinstance(part, list) for item in part]
+    listed = [item for name, part in final.items() for item in _listed(name, part)]
     return tuple(each for each in (*manifests, *listed, *_ROLES) if isinstance(each, dict) and "metadata" in each)
+
+
+def _listed(resource: str, part: Any) -> list[dict[str, Any]]:
+    """The objects of one resource, with the kind that they need not say there."""
+    known = kind_of_resource(resource)
+    head = {"apiVersion": known.api_version, "kind": known.kind} if known is not None else {}
+    return [{**head, **item} for item in part] if isinstance(part, list) else []
 
 
 _GROUP = "rbac.authorization.k8s.io"
@@ -140,8 +148,9 @@ def patches(chance: random.Random) -> None:
         body = {name: part for name, part in body.items() if chance.random() < 0.5} if isinstance(body, dict) else body
     subresource = chance.choice(("", "", "", "status", "scale", "ephemeralcontainers", "nonsense"))
     _keep({"key": key_of(target), "type": kind, "subresource": subresource, "body": body})
-    write = Patch(key=key_of(target), type=kind, body=body, subresource=subresource)
-    api.handle(store, write, Sender("user", "user"), NOW, Seeded(1))
+    write = Patch(key=key_of(target), type=kind, body=body, subresource=subresource, manager="fuzz", force=True)
+    for patch in (write, evolve(write, manager=chance.choice(("fuzz", "other", "")), force=False)):
+        store = api.handle(store, patch, Sender("user", "user"), NOW, Seeded(1)).store
 
 
 def _operations(chance: random.Random, document: Any) -> Any:

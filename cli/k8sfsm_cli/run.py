@@ -18,7 +18,7 @@ from k8sfsm.printer import printed
 from k8sfsm.scenario.cluster import START
 from k8sfsm.scenario.loading import FAULTS, MOST_NODES, default_nodes, is_scenario, read_story
 from k8sfsm.scenario.manifests import read_manifests
-from k8sfsm.scenario.model import Manifest, Story
+from k8sfsm.scenario.model import Manifest, ServerSide, Story
 from k8sfsm.scenario.output import final_objects, write_story_trace
 from k8sfsm.scenario.play import Play
 from k8sfsm.scenario.user import User
@@ -53,6 +53,11 @@ _ENDINGS: Final = {
 @click.option("--compare", metavar="SWITCH", help="Print only the figures, with the switch on and off.")
 @click.option("--figures", "figures", is_flag=True, help="Print only the figures.")
 @click.option("--timeline/--no-timeline", default=True, help="Print what happened.")
+@click.option("--server-side", is_flag=True, help="Apply manifests by the server, which notes who owns which fields.")
+@click.option(
+    "--field-manager", "manager", default="kubectl", show_default=True, help="Who applies, with --server-side."
+)
+@click.option("--force-conflicts", "force", is_flag=True, help="Take over the fields of others, with --server-side.")
 @click.option("--events", is_flag=True, help="Show Events in the timeline too.")
 @click.option(
     "-o", "output", type=click.Choice(["table", "json", "yaml"]), default="table", help="json, yaml: the final objects."
@@ -67,6 +72,9 @@ def run(
     compare: str | None,
     figures: bool,
     timeline: bool,
+    server_side: bool,
+    manager: str,
+    force: bool,
     events: bool,
     output: str,
 ) -> None:
@@ -78,6 +86,8 @@ def run(
     try:
         story, own = _story(files)
         story = without(_with_options(story, until, seed, nodes), off)
+        if server_side:
+            story = evolve(story, server_side=ServerSide(manager=manager, force=force))
         plays = [Play.of(each) for each in _told(story, compare, figures, output)]
     except (ManifestError, SpecError) as error:
         _unusable(str(error))
@@ -212,6 +222,8 @@ def _dump(play: Play, output: str) -> None:
 def _conclude(plays: Iterable[Play]) -> None:
     missed = False
     for play in plays:
+        for line in (line for told in play.told for line in told.reply.warnings):
+            click.echo(line, err=True)
         for miss in play.misses:
             click.echo(str(miss), err=True)
         missed = missed or bool(play.misses)

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 from attrs import frozen
 
-from k8sfsm.apiserver.answer import Refusal
+from k8sfsm.apiserver.answer import Refusal, plural
 from k8sfsm.apiserver.deletion import law
 from k8sfsm.apiserver.quota import amounts_of
 from k8sfsm.apiserver.quota_usage import (
@@ -23,7 +23,7 @@ from k8sfsm.apiserver.quota_usage import (
     tracked,
     usage_of,
 )
-from k8sfsm.objects import KINDS, Container, Pod, Quantity, ResourceQuota, evolve
+from k8sfsm.objects import Container, Pod, Quantity, ResourceQuota, evolve
 from k8sfsm.store import Store
 
 Verb: TypeAlias = Literal["create", "update"]
@@ -213,14 +213,7 @@ def _agreed(table: str, covered: Covered) -> str:
         return decision.rule
     obj = covered.write.object
     words = text.format(**covered.words())
-    raise Refusal(403, "Forbidden", f'{_plural(obj.kind)} "{obj.metadata.name}" is forbidden: {words}')
-
-
-def _plural(kind: str) -> str:
-    known = KINDS.get(kind)
-    if known is None:
-        return kind.lower()
-    return f"{known.resource}.{known.group}" if known.group else known.resource
+    raise Refusal(403, "Forbidden", f'{plural(obj.kind)} "{obj.metadata.name}" is forbidden: {words}')
 
 
 def _counting(covered: Covered) -> ResourceQuota:

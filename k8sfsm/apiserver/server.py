@@ -12,7 +12,8 @@ from attrs import define, field
 
 from k8sfsm.apiserver.addresses import with_allocations
 from k8sfsm.apiserver.admission import admit, admitted_unchanged, refuse_deletion
-from k8sfsm.apiserver.answer import NO_ASIDES, Answer, Refusal, Sender, conflict, not_found
+from k8sfsm.apiserver.answer import NO_ASIDES, Answer, Refusal, Sender, conflict, not_found, plural
+from k8sfsm.apiserver.apply import Applying, applied, is_tracked, manager_of, noted
 from k8sfsm.apiserver.binding import bound
 from k8sfsm.apiserver.defaults import defaulted
 from k8sfsm.apiserver.deletion import Deletion, deletion_of, finished, law
@@ -20,10 +21,11 @@ from k8sfsm.apiserver.eviction import eviction_case, granted, marked
 from k8sfsm.apiserver.names import Chance, generated_name
 from k8sfsm.apiserver.options import Options
 from k8sfsm.apiserver.patch import patched
+from k8sfsm.apiserver.podsecurity import secured
 from k8sfsm.apiserver.quota_admission import charged
 from k8sfsm.apiserver.rbac.gate import Gate
 from k8sfsm.apiserver.strategy import StrategyCase, prepared_event, prepared_for_create, prepared_for_update
-from k8sfsm.apiserver.validation import invalid
+from k8sfsm.apiserver.validation import event_is_invalid, invalid, warnings
 from k8sfsm.machine import Machines, Move
 from k8sfsm.objects import KINDS, Event, Service, evolve, key_of, kind_named
 from k8sfsm.request import (
@@ -43,6 +45,8 @@ from k8sfsm.store import Change, Store
 
 SECOND = 1_000_000_000
 _SERVER = "apiserver"
+PEOPLE = "user"
+"""The actor that stands for everybody outside the cluster."""
 _WITH_DEFAULTS = ("", "ephemeralcontainers")
 """Subresources of which the spec is written."""
 
@@ -52,7 +56,9 @@ class Request:
     """One request on its way: what it works on, and what has become of it so far.
 
     `asides`: revisions at which the server wrote something of its own, which stays even if the request is refused,
-    with the rule for it; `kept`: the store after the last of them.
+    with the rule for it; `kept`: the store after the last of them. `warnings`, `notes`: what the sender and the audit
+    log are told.
+    `owned`: it has noted itself who owns which fields.
     """
 
     write: Write
@@ -64,6 +70,9 @@ class Request:
     moves: list[Move] = field(factory=list)
     asides: dict[int, str] = field(factory=dict)
     kept: Store | None = None
+    warnings: list[str] = field(factory=list)
+    notes: dict[str, str] = field(factory=dict)
+    owned: bool = False
 
     @property
     def second(self) -> int:
@@ -81,6 +90,8 @@ class ApiServer:
 
     def handle(self, store: Store, write: Write, sender: Sender, now: int, chance: Chance) -> Answer:
         """Do one write, or refuse it. Never raises for what a request can be: refusals are outcomes."""
+        if write.dry_run:
+            return self._tried(store, write, sender, now, chance)
         request = Request(write, sender, now, chance, store)
         try:
             self.gate.pass_by(sender, write, store)
@@ -95,7 +106,22 @@ class ApiServer:
             kept = tuple(change for change in request.changes if change.revision in request.asides)
             return Answer(request.kept, outcome, kept, asides=request.asides)
         outcome = Outcome(request=write, code=code, object=obj)
+        if request.warnings or request.notes:
+            outcome = evolve(outcome, warnings=tuple(dict.fromkeys(request.warnings)), notes=request.notes)
         return Answer(request.store, outcome, tuple(request.changes), tuple(request.moves), request.asides or NO_ASIDES)
+
+    def _tried(self, store: Store, write: Write, sender: Sender, now: int, chance: Chance) -> Answer:
+        """The answer to a dry run: as if the write were done, but that nothing is stored.
+
+        Source: staging/src/k8s.io/apiserver/pkg/registry/generic/registry/dryrun.go: DryRunnableStorage.
+        """
+        outcome = self.handle(store, evolve(write, dry_run=False), sender, now, chance.fork()).outcome
+        obj = outcome.object
+        if outcome.ok and hasattr(obj, "metadata"):
+            old = store.snapshot.get(key_of(obj))
+            version = "" if old is None else old.metadata.resource_version
+            obj = evolve(obj, metadata=evolve(obj.metadata, resource_version=version))
+        return Answer(store, evolve(outcome, request=write, object=obj))
 
     def record(self, store: Store, write: Create, sender: Sender, now: int, chance: Chance) -> Answer:
         """Create an Event that a recorder made: the same answer as from `handle`, on a shorter way.
@@ -107,7 +133,7 @@ class ApiServer:
         key = ("Event", meta.namespace, meta.name)
         plain = store.snapshot.get(key) is None and admitted_unchanged(event, store, self.options, chance)
         plain = plain and self.gate.knows(sender, write)
-        if not plain or invalid(None, event):
+        if not plain or event_is_invalid(event):
             return self.handle(store, write, sender, now, chance)
         stored = prepared_event(event, chance.uid(key), now - now % SECOND, store.next_version)
         store, change = store.put(stored, now)
@@ -132,6 +158,7 @@ class ApiServer:
             obj = self._allocated(request, None, evolve(obj, metadata=evolve(obj.metadata, name=name)))
         obj = prepared_for_create(obj, name, uid, request.second, request.store.next_version)
         self._refuse_invalid(None, obj, basis)
+        self._warn(request, None, obj, "")
         self._charge(request, obj, None, "")
         if taken is not None:
             raise _already_exists(taken)
@@ -145,10 +172,31 @@ class ApiServer:
         return 200, self._replace(request, old, write.object, write.subresource)
 
     def _patch(self, request: Request, write: Patch) -> tuple[int, Any]:
+        if write.type == "apply":
+            return self._apply(request, write)
         old = self._stored(request.store, write.key)
         _refuse_unserved(old, write.subresource)
         _refuse_other_uid(old, write.uid)
         new = patched(old, write.type, write.body)
+        _refuse_other_version(old, new)
+        return 200, self._replace(request, old, new, write.subresource)
+
+    def _apply(self, request: Request, write: Patch) -> tuple[int, Any]:
+        """A server-side apply, which also creates."""
+        old = request.store.snapshot.get(write.key)
+        if old is None and write.subresource:
+            raise not_found(plural(write.key[0]), write.key[2])
+        apply = Applying(write.key, write.body, write.manager, write.force, write.subresource, request.second)
+        new = applied(apply, old)
+        request.owned = True
+        if old is None:
+            create = Create(object=new, why=write.why)
+            self.gate.pass_by(request.sender, create, request.store)
+            return self._create(request, create)
+        _refuse_unserved(old, write.subresource)
+        _refuse_other_uid(old, write.uid)
+        if new is old:
+            return 200, old
         _refuse_other_version(old, new)
         return 200, self._replace(request, old, new, write.subresource)
 
@@ -172,7 +220,7 @@ class ApiServer:
         _refuse_other_uid(old, write.uid)
         if write.resource_version and write.resource_version != old.metadata.resource_version:
             text = f"ResourceVersion in precondition: {write.resource_version}, ResourceVersion in object meta: "
-            raise conflict(_plural(old.kind), old.metadata.name, f"Precondition failed: {text}{_version(old)}")
+            raise conflict(plural(old.kind), old.metadata.name, f"Precondition failed: {text}{_version(old)}")
         self._look(request, old, None)
         refuse_deletion(old)
         return 200, self._carry_out(request, old, deletion_of(old, write, request.second))
@@ -208,6 +256,7 @@ class ApiServer:
             return old
         self._look(request, old, new)
         self._refuse_invalid(old, new, subresource=subresource)
+        self._warn(request, old, new, subresource)
         self._charge(request, new, old, subresource)
         if finished(new):
             return self._remove(request, old, None)
@@ -219,6 +268,19 @@ class ApiServer:
     def _allocated(self, request: Request, old: Service | None, new: Service) -> Service:
         """The Service with what is allocated to it, before anything else looks at it: BeginCreate, BeginUpdate."""
         return with_allocations(old, new, request.store, self.options, request.chance)
+
+    def _warn(self, request: Request, old: Any, new: Any, subresource: str) -> None:
+        """What is stored all the same, but not without a word; and Pod Security, which may refuse it.
+
+        Nobody but people reads what kinds warn of, so components are not told.
+        """
+        sender = request.sender
+        if self.options.admission:
+            judged = secured(new, old, subresource, request.store, self.options, sender.account)
+            request.warnings += judged.warnings
+            request.notes |= judged.notes
+        if sender.actor == PEOPLE and not subresource:
+            request.warnings[:0] = warnings(new)
 
     def _charge(self, request: Request, obj: Any, old: Any, subresource: str) -> None:
         """ResourceQuota, the last of the plugins: what it counts is stored before the object is."""
@@ -238,10 +300,21 @@ class ApiServer:
         return self._remove(request, old, deletion.object)
 
     def _put(self, request: Request, old: Any, new: Any) -> Any:
+        if self.options.managed_fields or (old is not None and is_tracked(old)):
+            new = self._noted(request, old, new)
         self._check(request, old, new)
         request.store, change = request.store.put(new, request.now)
         request.changes.append(change)
         return change.new
+
+    def _noted(self, request: Request, old: Any, new: Any) -> Any:
+        """The object with the owners of its fields; deletions, bindings and evictions are nobody's."""
+        write = request.write
+        if request.owned or not isinstance(write, Create | Update | Patch | PatchStatus):
+            return new
+        part = "status" if isinstance(write, PatchStatus) else getattr(write, "subresource", "")
+        name = getattr(write, "manager", "") or request.sender.manager or manager_of(request.sender.actor)
+        return noted(old, new, name, part, request.second)
 
     def _remove(self, request: Request, old: Any, last: Any) -> Any:
         if last is not None and last != old:
@@ -279,22 +352,14 @@ class ApiServer:
     def _stored(store: Store, key: Key) -> Any:
         found = store.snapshot.get(key)
         if found is None:
-            raise not_found(_plural(key[0]), key[2])
+            raise not_found(plural(key[0]), key[2])
         return found
 
 
 def _already_exists(existing: Any) -> Refusal:
     """409 on the creation of an object whose name is taken. Source: generic/registry/store.go: create."""
     head = "object is being deleted: " if existing.metadata.deletion_timestamp is not None else ""
-    return Refusal(409, "AlreadyExists", f'{head}{_plural(existing.kind)} "{existing.metadata.name}" already exists')
-
-
-def _plural(kind: str) -> str:
-    """The kind's resource in error texts: `pods`, `deployments.apps`."""
-    known = KINDS.get(kind)
-    if known is None:
-        return kind.lower()
-    return f"{known.resource}.{known.group}" if known.group else known.resource
+    return Refusal(409, "AlreadyExists", f'{head}{plural(existing.kind)} "{existing.metadata.name}" already exists')
 
 
 def _qualified(kind: str) -> str:
@@ -318,18 +383,18 @@ def _refuse_unserved(obj: Any, subresource: str = "") -> None:
         raise Refusal(404, "NotFound", "the server could not find the requested resource")
 
 
-def _refuse_other_uid(old: Any, wanted: str, plural: str = "") -> None:
+def _refuse_other_uid(old: Any, wanted: str, resource: str = "") -> None:
     """409 where a request is about another object of that name."""
     uid = old.metadata.uid
     if wanted and wanted != uid:
         text = f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {uid}"
-        raise conflict(plural or _plural(old.kind), old.metadata.name, text)
+        raise conflict(resource or plural(old.kind), old.metadata.name, text)
 
 
 def _refuse_other_version(old: Any, new: Any) -> None:
     """409 where a changed object was made from another revision than the stored one, or from another object."""
     if _version(new) and _version(new) != _version(old):
-        raise conflict(_plural(old.kind), old.metadata.name)
+        raise conflict(plural(old.kind), old.metadata.name)
     _refuse_other_uid(old, new.metadata.uid)
 
 

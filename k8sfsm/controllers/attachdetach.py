@@ -13,7 +13,7 @@ from attrs import frozen
 from k8sfsm.controllers.nodelifecycle.health import ready_of
 from k8sfsm.kinds.volumes import AttachableVolume, claimed_volume, volume_named, volumes_of
 from k8sfsm.law import Decision, Law, constant
-from k8sfsm.objects import Node, Pod, from_json, key_of
+from k8sfsm.objects import Node, Pod, from_json
 from k8sfsm.objects.times import SECOND
 from k8sfsm.request import Create, Delete, Key, Patch, Plan, Record, Remember, Step, regardless
 from k8sfsm.view import Change, View
@@ -100,7 +100,9 @@ def volume_of_attachment(change: Change, view: View) -> Iterable[Key]:
 def volumes_of_node(change: Change, view: View) -> Iterable[Key]:
     """The volumes that are attached to a node."""
     name = change.key[2]
-    return tuple(_key(attached_volume(each)) for each in view.list("VolumeAttachment") if _spec(each, "nodeName") == name)
+    return tuple(
+        _key(attached_volume(each)) for each in view.list("VolumeAttachment") if _spec(each, "nodeName") == name
+    )
 
 
 def _spec(attachment: Any, field: str) -> Any:

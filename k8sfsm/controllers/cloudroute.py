@@ -40,8 +40,10 @@ class NodeRoute:
         """Networks of the node's Pods that no route leads to."""
         there = {(each.node, each.cidr) for each in all_of(self.view, "route")}
         node = self.node
-        return () if node is None else tuple(
-            cidr for cidr in node.spec.pod_cidrs if (node.metadata.name, cidr) not in there
+        return (
+            ()
+            if node is None
+            else tuple(cidr for cidr in node.spec.pod_cidrs if (node.metadata.name, cidr) not in there)
         )
 
 
@@ -212,7 +214,7 @@ class CloudRouteController:
         if route is None or trouble(view, "routes"):
             return Plan(steps=hang_up)
         old = OldRoute(view, route, line)
-        steps = law.perform(law.decide("old-route", old), old) if not hang_up else hang_up
+        steps = hang_up if hang_up else law.perform(law.decide("old-route", old), old)
         return Plan(steps=steps)
 
 

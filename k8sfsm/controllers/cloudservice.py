@@ -224,7 +224,8 @@ def announce_update_failed(case: Sync, decision: Decision) -> Iterable[Step]:
 
 
 def _finalizers(case: Sync, finalizers: Iterable[str]) -> Patch:
-    return Patch(key=key_of(case.found), body={"metadata": {"finalizers": list(finalizers) or None}})
+    body = {"metadata": {"finalizers": list(finalizers) or None}}
+    return Patch(key=key_of(case.found), body=body, subresource="status")
 
 
 @law.action

@@ -50,7 +50,10 @@ class Sync:
 
 @law.key
 def changed_attachment(change: Change, view: View) -> tuple[Key, ...]:
-    """The VolumeAttachment, unless only an error was noted in it. Source: pkg/controller/util.go: shouldEnqueueVAChange."""
+    """The VolumeAttachment, unless only an error was noted in it.
+
+    Source: github.com/kubernetes-csi/external-attacher: pkg/controller/util.go: shouldEnqueueVAChange.
+    """
     old, new = change.old, change.new
     if change.type == "MODIFIED" and old is not None and new is not None and _told(old) == _told(new):
         return ()

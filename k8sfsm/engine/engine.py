@@ -200,7 +200,7 @@ class Engine:
         for change in answer.changes:
             for component, kind in self.informers.publish(change):
                 self.schedule(Deliver(component, kind), self.now + self.choices.delay(self.latencies.watch))
-        if self.tracer is not None:
+        if self.tracer is not None and not write.dry_run:
             self._trace(write, sender, answer, cause)
         return answer.outcome
 

@@ -35,7 +35,7 @@ class Line:
     ordered it. `cause`: the revision that made the actor look (0: none). `revision`: what the store gave the
     write (0: nothing was written). `moves`: the transitions that the object's machines took. `before` and `after`:
     the object. `body`: the request's body in JSON form, where it is more than the object (patches, delete options).
-    `request`: the number of the request; one request may change several objects.
+    `request`: the number of the request; one request may change several objects. `warnings`: what the sender was told.
     """
 
     number: int
@@ -59,6 +59,7 @@ class Line:
     after: Any = None
     body: Any = None
     request: int = 0
+    warnings: tuple[str, ...] = ()
     detail: Mapping[str, Any] = field(factory=dict)
 
 
@@ -80,6 +81,7 @@ def line_of(write: Write, sender: Sender, answer: Answer, now: int, cause: int) 
         "code": answer.outcome.code,
         "reason": answer.outcome.reason,
         "message": answer.outcome.message,
+        "warnings": answer.outcome.warnings,
         "body": _body(write),
     }
     if not answer.changes:

@@ -223,7 +223,7 @@ def _question(session: Session) -> _Question | None:
 
 
 def _same_metadata(new: ObjectMeta, known: ObjectMeta) -> bool:
-    same = all(a is b for a, b in zip(_of_metadata(new), _of_metadata(known), strict=True))
+    same = new is known or _of_metadata(new) == _of_metadata(known)
     return same and new.generation == known.generation
 
 
@@ -231,13 +231,21 @@ def _is_newer(version: str, sent_at: int) -> bool:
     return sent_at > 0 and int(version or 0) > sent_at
 
 
+_NODES: dict[str, tuple[Any, str, tuple[str, str] | None]] = {}
+
+
 def _of_node(session: Session) -> tuple[str, str] | None:
     """The node's address and the network of its pods; None where it has several addresses."""
-    node = session.view.get("Node", "", session.settings.node)
+    settings = session.settings
+    node = session.view.get("Node", "", settings.node)
+    known = _NODES.get(settings.node)
+    if known is not None and known[0] is node and known[1] == settings.host_ip:
+        return known[2]
     hosts = session.host_ips
-    if len(hosts) > 1:
-        return None
-    return hosts[0].ip if hosts else "", "" if node is None else node.spec.pod_cidr
+    cidr = "" if node is None else node.spec.pod_cidr
+    found = (hosts[0].ip if hosts else "", cidr) if len(hosts) < 2 else None
+    _NODES[settings.node] = (node, settings.host_ip, found)
+    return found
 
 
 def _of_runtime(session: Session, ids: list[str], times: list[int]) -> tuple[Any, ...] | None:

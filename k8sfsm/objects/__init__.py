@@ -94,6 +94,13 @@ from k8sfsm.objects.pod import (
 )
 from k8sfsm.objects.policy import PodDisruptionBudget, PodDisruptionBudgetSpec, PodDisruptionBudgetStatus
 from k8sfsm.objects.quantity import ZERO, Quantity, QuantityError
+from k8sfsm.objects.quota import (
+    ResourceQuota,
+    ResourceQuotaSpec,
+    ResourceQuotaStatus,
+    ScopedResourceSelectorRequirement,
+    ScopeSelector,
+)
 from k8sfsm.objects.rbac import (
     AggregationRule,
     ClusterRole,
@@ -103,13 +110,6 @@ from k8sfsm.objects.rbac import (
     RoleBinding,
     RoleRef,
     Subject,
-)
-from k8sfsm.objects.quota import (
-    ResourceQuota,
-    ResourceQuotaSpec,
-    ResourceQuotaStatus,
-    ScopedResourceSelectorRequirement,
-    ScopeSelector,
 )
 from k8sfsm.objects.reading import ObjectError
 from k8sfsm.objects.requirement import Requirement, Selector, SelectorError, format_label_selector

@@ -85,8 +85,8 @@ class InstanceSetting:
 
 @frozen(kw_only=True)
 class Outage:
-    """The cloud refuses `calls` `for` a time, with `message`: all about `instances`, `balancers`, `routes` or `volumes`,
-    or those of one verb (`create-route`).
+    """The cloud refuses `calls` `for` a time, with `message`: all about `instances`, `balancers`, `routes` or
+    `volumes`, or those of one verb (`create-route`).
     """
 
     calls: Literal[
@@ -144,6 +144,15 @@ class LoadSetting:
     rate: float
     at_: Any = "0s"
     namespace: str = ""
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
+class ServerSide:
+    """`kubectl apply --server-side`: `manager` is --field-manager, `force` --force-conflicts."""
+
+    manager: str = "kubectl"
+    force: bool = False
     at: Position = NOWHERE
 
 
@@ -267,11 +276,15 @@ class TaintVerb:
 
 @frozen(kw_only=True)
 class Action:
-    """What the user does at a time: exactly one verb. `refused`: a part of the refusal that is expected."""
+    """What the user does at a time: exactly one verb. `refused`: a part of the refusal that is expected.
+
+    `server_side`: `apply` is done by the server, which notes who owns which fields.
+    """
 
     at_: Any = "0s"
     user: str = "user"
     refused: str | None = None
+    server_side: ServerSide | None = None
     apply: Any = None
     create: Any = None
     delete: DeleteVerb | None = None
@@ -378,7 +391,10 @@ class Figure:
 
 @frozen(kw_only=True)
 class Expectation:
-    """What must hold: `at` a time, `by` a time at the latest, or at the end. `when`: `SWITCH on` or `off`, commas between."""
+    """What must hold: `at` a time, `by` a time at the latest, or at the end.
+
+    `when`: the switches that it depends on: `SWITCH on` or `SWITCH off`, commas between.
+    """
 
     that: str
     at_: Any = None
@@ -465,7 +481,7 @@ class Option:
 class Story:
     """A scenario that was read and checked. `until`: ns after the start, None: until the cluster is at rest.
 
-    `off`: the names of the switches that are off.
+    `off`: the names of the switches that are off. `server_side`: how its manifests are applied; None: by the client.
     """
 
     name: str = ""
@@ -483,6 +499,7 @@ class Story:
     expect: tuple[Wanted, ...] = ()
     until: int | None = None
     doc: str = ""
+    server_side: ServerSide | None = None
 
     def ended_at(self, until: int) -> Story:
         """The story with another end (ns after its start): what is due later is left out.

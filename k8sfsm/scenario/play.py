@@ -81,9 +81,7 @@ class Play:
         """The story at its start. Raises SpecError where it names components that its cluster does not have."""
         lines: list[Line] = []
         made = missing_namespaces(story)
-        expect = tuple(
-            each for each in story.expect if all(on is (name not in story.off) for name, on in each.when)
-        )
+        expect = tuple(each for each in story.expect if all(on is (name not in story.off) for name, on in each.when))
         with amended(amendments_of(story)):
             engine = engine_of(story, tracer=lines.append, namespaces=made)
         play = cls(evolve(story, expect=expect), engine, lines, made)
@@ -128,7 +126,11 @@ class Play:
             document = manifest.document
             name = document["metadata"].get("name") or document["metadata"].get("generateName", "")
             how = verb if action is not None or document["metadata"].get("name") else "create"
-            reply = getattr(user, how)(document)
+            chosen = self.story.server_side if action is None else action.server_side
+            if how == "apply" and chosen is not None:
+                reply = user.apply(document, server_side=True, manager=chosen.manager, force=chosen.force)
+            else:
+                reply = getattr(user, how)(document)
             self._tell(f"{how} {document.get('kind')}/{name}", reply, str(manifest.place), refused)
 
     def _do(self, timed: Timed) -> None:

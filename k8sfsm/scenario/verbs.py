@@ -151,6 +151,20 @@ def apply(store: Store, document: Json, namespace: str = "") -> Order:
     return Order(writes=writes[decision.outputs["request"]], says=says)
 
 
+def server_side_apply(document: Json, namespace: str = "", manager: str = "kubectl", force: bool = False) -> Order:
+    """`kubectl apply --server-side`: the manifest as it is; the server works out what it changes.
+
+    Source: staging/src/k8s.io/kubectl/pkg/cmd/apply/apply.go: ApplyOptions.applyOneObject.
+    """
+    manifest = in_namespace(document, namespace)
+    key = key_of(from_json(manifest))
+    if not key[2]:
+        base = manifest["metadata"].get("generateName") or "a manifest"
+        raise Refused(f"error: from {base}: cannot use generate name with apply")
+    write = Patch(key=key, body=manifest, type="apply", manager=manager, force=force)
+    return Order(writes=(write,), says=f"{called(key)} serverside-applied")
+
+
 def last_applied_of(manifest: Json) -> tuple[str, dict[str, Any]]:
     """The text that `apply` notes, and the manifest with it.
 

@@ -62,10 +62,10 @@ def check_portions(
 ) -> Report:
     """Judge a history that comes in portions, with no more than one in memory unless `keep` keeps what was judged."""
     waiting = iter(portions)
-    first = next(waiting)
-    judge = _Check(first, actors, keep)
+    first, second = next(waiting), next(waiting, None)
+    judge = _Check(first, actors, keep, whole=second is None)
     done = 0
-    for recording in chain((first,), waiting):
+    for recording in chain((first,) if second is None else (first, second), waiting):
         judge.portion(recording, progress, done)
         done += len(recording.writes)
     judge.end()
@@ -79,6 +79,7 @@ class _Check:
     recording: Recording
     actors: Collection[str]
     keep: bool
+    whole: bool
     report: Report = field(init=False)
     past: Past = field(init=False)
     machines: Machines = field(init=False)
@@ -94,6 +95,9 @@ class _Check:
     waiting: deque[tuple[RecordedWrite, tuple[int, ...]]] = field(factory=deque)
     """Requests of controllers that act by the clock, and Events, until what was ordered by then is known."""
     refused: dict[tuple[str, Any], int] = field(factory=dict)
+    guessed: set[Key] = field(factory=set)
+    """Objects whose state was worked out from others that a log which began late may not have."""
+    bundles: tuple[tuple[str, str], ...] = ()
     begun: bool = False
 
     def __attrs_post_init__(self) -> None:
@@ -106,15 +110,17 @@ class _Check:
         store = Store(store.snapshot, Store.starting_at(store.revision).history)
         self.past = Past(store, self.choices.node, self.choices.tie)
         self.machines = Machines.load()
-        api = ApiServer(self.machines, Options(extra_root_bundles=extra_bundles(recording), quota=False))
+        self.bundles = extra_bundles(recording)
+        api = ApiServer(self.machines, Options(extra_root_bundles=self.bundles, quota=False))
         self.explaining = Explaining(self.past, api, Announced())
         self.kubelets = Kubelets(self.past, Runs())
-        self.timed = Timed.beside(recording, api)
+        self.timed = Timed.beside(recording, api, whole=self.whole)
         self.undone = Undone(self.past, api)
         self.integrity = Integrity.before(recording)
         start = recording.start or 0
+        dumped = int(constant("check_undone_after")) * SECOND if not recording.writes else 0
         for actor in self.past.actors.values():
-            self.past.list_all(actor, start)
+            self.past.list_all(actor, start - dumped)
         self._open(start)
         self._state_at_start(start)
 
@@ -139,6 +145,11 @@ class _Check:
     def _go_on(self, recording: Recording) -> None:
         """What shows for the first time was there before; what is long past is forgotten."""
         self.choices = RecordedChoices(recording)
+        bundles = extra_bundles(recording)
+        if bundles and bundles != self.bundles:
+            self.bundles = bundles
+            api = ApiServer(self.machines, Options(extra_root_bundles=bundles))
+            self.explaining.api = self.undone.api = self.timed.engine.api = api
         self.past.choose_node, self.past.tie_break = self.choices.node, self.choices.tie
         self.timed.go_on(recording, self.choices)
         self.integrity.go_on(recording)
@@ -157,8 +168,10 @@ class _Check:
         for number, write in enumerate(recording.writes):
             if progress is not None and number % 64 == 0:
                 progress(done + number, done + len(recording.writes))
+            sure = write.key not in self.guessed and not self.known.unsure(write) and not _bare(write)
             for finding in self.integrity.of(write):
-                self._broken(finding, write)
+                if sure:
+                    self._broken(finding, write)
             if write.request not in judged:
                 self.past.coming = recording.writes[number + 1 : number + _AHEAD]
                 judged[write.request] = self._judge(groups[write.request])
@@ -197,8 +210,13 @@ class _Check:
         write = writes[0]
         actor = self.past.actors.get(write.actor)
         verdict = str(law.decide("judged", self._request(write, actor)).outputs["verdict"])
+        if verdict == "unjudged":
+            self.report.unjudged["the history does not show it whole, or what its component saw"] += 1
         if verdict == "refused" and actor is not None:
             self.explaining.refused(actor, write)
+        if verdict == _BY_RULE and method_of(write.actor) == BY_THE_CLOCK and write.actor not in self.timed.played:
+            self.report.unjudged["what it did depends on times that are not in the history"] += 1
+            return "unjudged", None
         if verdict != _BY_RULE or method_of(write.actor) == BY_THE_CLOCK:
             return verdict, None
         why = self._why(actor, writes)
@@ -246,15 +264,9 @@ class _Check:
         self.report.counts[verdict] += 1
         if verdict == "unmodelled":
             self.report.others[write.actor] += 1
-        elif verdict == "unjudged" and not (write.ok and self._blamed(write)):
-            self.report.unjudged["the log does not show it whole"] += 1
         self._answered(write, why)
         if self.keep:
             self.report.judged.append(Judged(write=write, verdict=verdict, why=why, revisions=made))
-
-    def _blamed(self, write: RecordedWrite) -> bool:
-        """Whether it has been said already why a write is not judged."""
-        return bool(self.known.missing(write, self.past))
 
     def _answered(self, write: RecordedWrite, why: Explanation | None) -> None:
         """Keep count of refusals, and of what was tried again."""
@@ -291,6 +303,10 @@ class _Check:
         """Take a recorded change over; says whether it could be."""
         assert write.new is not None
         self.known.changed(write)
+        if self.known.older and write.derived and write.type != "DELETED":
+            self.guessed.add(write.key)
+        else:
+            self.guessed.discard(write.key)
         try:
             obj = write.new.typed
         except ObjectError:
@@ -370,6 +386,11 @@ class _Check:
         yield from check_safety(self.past.whole_view(at))
         if not self.recording.writes and not self.begun:
             yield from check_convergence(self.past.whole_view(at))
+
+
+def _bare(write: RecordedWrite) -> bool:
+    """Whether a granted request was logged without what it left."""
+    return write.ok and write.type is None and write.new is None and write.answered is None and write.body is None
 
 
 def _told(write: RecordedWrite, why: Nearest) -> Found:

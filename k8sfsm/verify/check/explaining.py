@@ -16,13 +16,13 @@ from k8sfsm.law import LawError
 from k8sfsm.objects import key_of, to_json
 from k8sfsm.request import Key, Outcome, Record, Why
 from k8sfsm.scheduler.cluster import ASSUMED
-from k8sfsm.store import Change
+from k8sfsm.store import Change, Store
 from k8sfsm.trace.history import RecordedWrite
 from k8sfsm.verify.check.course import Address, Course
 from k8sfsm.verify.check.events import Announced, Announcement
-from k8sfsm.verify.check.verdicts import Explanation, Nearest, apart
 from k8sfsm.verify.check.judging import law
-from k8sfsm.verify.check.past import Actor, Moment, Past
+from k8sfsm.verify.check.past import SECOND, Actor, Moment, Past
+from k8sfsm.verify.check.verdicts import Explanation, Nearest, apart
 from k8sfsm.verify.replay.choices import address_of, named, reconciled
 from k8sfsm.verify.replay.compare import differences
 
@@ -59,6 +59,10 @@ class Told:
     def index(self, count: int) -> int:
         """The first."""
         return 0
+
+    def fork(self) -> Told:
+        """The same: it has nothing to choose."""
+        return self
 
     def recorded(self, purpose: str, key: Key) -> str:
         """Nothing: Services are the users' own."""
@@ -184,7 +188,13 @@ class Explaining:
     def keys_of(self, actor: Actor, write: RecordedWrite) -> tuple[Key, ...]:
         """Keys that the actor can have worked on: those that its watches make of the object, and like ones."""
         before = (reconciled(evolve(write, new=None)),) if write.old is not None else ()
-        found: list[Key] = [reconciled(write), *before, *_owners(write), write.key, ("Namespace", "", write.key[1] or write.key[2])]
+        found: list[Key] = [
+            reconciled(write),
+            *before,
+            *_owners(write),
+            write.key,
+            ("Namespace", "", write.key[1] or write.key[2]),
+        ]
         for document in (write.old, write.new):
             if document is not None:
                 found = [*self._woken_by(actor, write.key, document.typed), *found]
@@ -247,6 +257,19 @@ class Explaining:
     def _sender(self, actor: Actor) -> Sender:
         return actor.wiring.sender
 
+    def _stores(self, write: RecordedWrite) -> Iterator[Store]:
+        """What the API server can have looked at first: a deletion is prepared before it is committed.
+
+        Source: staging/src/k8s.io/apiserver/pkg/registry/generic/registry/store.go: Delete, BeforeDelete
+        """
+        store = self.past.store
+        yield store
+        if write.verb != "delete":
+            return
+        for at, earlier in reversed(self.past.versions.get(write.key, ())):
+            if earlier is not store.snapshot.get(write.key) and at >= write.time - SECOND:
+                yield Store(store.snapshot.put(store.revision, write.key, earlier), store.history)
+
     def _fits(self, actor: Actor, course: Course, writes: Sequence[RecordedWrite]) -> Explanation | Nearest:
         write = writes[0]
         nearest = Nearest()
@@ -256,8 +279,11 @@ class Explaining:
                 verb, _, key = address_of(order)
                 nearest = _nearer(nearest, Nearest(why.rule, dict(why.facts), f"it orders {verb} {'/'.join(key)}"))
                 continue
-            answer = self.api.handle(self.past.store, order, self._sender(actor), write.time, Told(write))
-            differs = _apart(writes, answer)
+            for store in self._stores(write):
+                answer = self.api.handle(store, order, self._sender(actor), write.time, Told(write))
+                differs = _apart(writes, answer)
+                if not differs:
+                    break
             if not differs:
                 woken = actor.woken.get(course.key, ())
                 cause = next((each for each in reversed(woken) if each <= course.seen), 0)
@@ -356,7 +382,7 @@ def _apart(writes: Sequence[RecordedWrite], answer: Any) -> str:
     """How the answer to an order differs from what was recorded; "" where it does not."""
     if not answer.outcome.ok:
         return f"it would be refused: {answer.outcome.message or answer.outcome.reason}"
-    changed = [write for write in writes if write.type is not None]
+    changed = _without_steps([write for write in writes if write.type is not None], len(answer.changes))
     if len(changed) != len(answer.changes):
         return f"it changes {len(answer.changes)} times, recorded are {len(changed)}"
     if writes[0].verb == "deletecollection":  # in any order
@@ -370,10 +396,19 @@ def _apart(writes: Sequence[RecordedWrite], answer: Any) -> str:
         if write.new is None or write.type == "DELETED":
             continue
         recorded, ordered = to_json(write.new.typed), to_json(change.new)
-        found = sorted(differences(write.key[0], recorded, ordered, by=law), key=lambda each: each[0].startswith("metadata"))
+        found = sorted(
+            differences(write.key[0], recorded, ordered, by=law), key=lambda each: each[0].startswith("metadata")
+        )
         if found:
             return apart(write.key[0], *found[0])
     return ""
+
+
+def _without_steps(changed: list[RecordedWrite], wanted: int) -> list[RecordedWrite]:
+    """The changes without those that a log is believed to imply, where a request made fewer: a removal without a mark."""
+    if len(changed) == wanted or not all(write.derived for write in changed[:-1]):
+        return changed
+    return changed[-1:] if wanted == 1 and changed[-1].type == "DELETED" else changed
 
 
 def _nearer(known: Nearest, other: Nearest) -> Nearest:

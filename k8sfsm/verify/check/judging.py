@@ -100,7 +100,8 @@ def method_of(actor: str) -> str:
 @law.fact
 def whole(case: Request) -> bool:
     """Whether the history shows the object as the request left it."""
-    return not case.write.trimmed and (case.write.type is None or case.write.new is not None)
+    write = case.write
+    return not write.trimmed and (write.new is not None or write.verb == "deletecollection")
 
 
 @law.fact
@@ -201,8 +202,9 @@ def worked_on(case: Basis) -> Literal["shown", "unknown"]:
         return "shown"
     if write.actor == "kube-scheduler":
         return "shown" if "Node" in case.known.kinds else "unknown"
-    key = reconciled(write)
-    return "shown" if key[0] in case.known.kinds else "unknown"
+    if write.verb == "deletecollection":
+        return "shown" if case.past.store.get("Namespace", "", write.key[1]) is not None else "unknown"
+    return "shown" if reconciled(write)[0] in case.known.kinds else "unknown"
 
 
 @law.fact

@@ -93,7 +93,7 @@ class Kubelets:
         recorded = _comparable(written.status)
         for pod in self._seen(stored):
             for row, reads in self._attempts(pod, stored):
-                status = _report(row.outputs, pod, stored, written, reads, write.time, self._host_ips(stored))
+                status = _report(row.outputs, pod, stored, written, reads, write.time, self._host_ips(written))
                 differs = _apart(recorded, _comparable(status))
                 if not differs:
                     self.cgroups[stored.spec.node_name] = reads

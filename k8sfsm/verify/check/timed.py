@@ -23,9 +23,10 @@ from k8sfsm.law import constant
 from k8sfsm.node.scripted import ScriptedRuntime
 from k8sfsm.node.session import Settings
 from k8sfsm.objects import ObjectError, to_json
-from k8sfsm.request import Why
+from k8sfsm.request import Key, Why
 from k8sfsm.store import Change, Snapshot, Store
 from k8sfsm.trace.history import EnvironmentFact, RecordedWrite, Recording
+from k8sfsm.verify.check.silence import with_silence
 from k8sfsm.verify.check.verdicts import Explanation, Nearest, apart
 from k8sfsm.verify.check.events import Announced, Announcement
 from k8sfsm.verify.check.judging import BY_THE_CLOCK, law, method_of
@@ -38,11 +39,12 @@ from k8sfsm.verify.replay.heartbeats import Heartbeats
 from k8sfsm.verify.replay.kubelets import HollowKubelet, stops_of
 from k8sfsm.verify.replay.predict import initial_store, shows_leases
 
+_MONITOR: Final = "node-controller"
 _TOLD: Final = 512
 _KEPT: Final = 4096
 """So many revisions are kept for views."""
-Route = tuple[str, str, str, tuple[str, str, str]]
-"""(actor, verb, subresource, object)."""
+Route = tuple[str, Key]
+"""(actor, object)."""
 
 
 @define
@@ -62,12 +64,15 @@ class Timed:
     renewals: Mapping[str, int] = field(factory=dict)
 
     @classmethod
-    def beside(cls, recording: Recording, api: ApiServer) -> Timed:
-        """Ready to follow a history from its start on."""
+    def beside(cls, recording: Recording, api: ApiServer, *, whole: bool) -> Timed:
+        """Ready to follow a history from its start on. `whole`: it is known to its end; otherwise it is not known when
+        nodes fell silent, and what the node controller did about that is taken as it was recorded.
+        """
+        recording = with_silence(recording)
         heartbeats = Heartbeats.of(recording, stops_of(recording))
         others = {each.name: each for each in heartbeats.controllers()}
         manager = control_plane()[0]
-        clocked = tuple(each for each in manager.controllers if method_of(each.name) == BY_THE_CLOCK)
+        clocked = tuple(each for each in manager.controllers if method_of(each.name) == BY_THE_CLOCK and (whole or each.name != _MONITOR))
         component = evolve(manager, controllers=tuple(others.get(each.name, each) for each in clocked))
         ordered: dict[Route, deque[Line]] = defaultdict(deque)
 
@@ -75,7 +80,7 @@ class Timed:
             if line.actor in played and line.key[0] == "Event" and line.after is not None:
                 told[line.actor].append(line)
             elif line.actor in played and line.code < 300:
-                ordered[line.actor, line.verb, line.subresource, line.key].append(line)
+                ordered[line.actor, line.key].append(line)
 
         told: dict[str, deque[Line]] = defaultdict(lambda: deque(maxlen=_TOLD))
         played = frozenset(each.name for each in component.controllers)
@@ -91,8 +96,8 @@ class Timed:
             choices=RecordedChoices(recording),
             tracer=take,
         )
-        for step in heartbeats.remembered(engine.store, start):
-            engine.own("node-controller").remember(step)
+        for step in heartbeats.remembered(engine.store, start) if _MONITOR in played else ():
+            engine.own(_MONITOR).remember(step)
         timed = cls(engine, played, shown, ordered, told=told, facts=deque(recording.environment))
         timed.pattern = Settings(node="", probing=False, heartbeats=not shown, reports_node=False)
         timed.renewals = heartbeats.renewals
@@ -105,6 +110,7 @@ class Timed:
     def go_on(self, recording: Recording, choices: RecordedChoices) -> None:
         """Another portion of the history begins."""
         self.engine.choices = choices
+        recording = with_silence(recording)
         self.facts.extend(recording.environment)
         self.engine.store = self.engine.store.forgetting(self.engine.store.revision - _KEPT)
         for document in recording.initial:
@@ -157,12 +163,13 @@ class Timed:
         if write.key[0] == "Event":
             return self._told(write)
         limit = constant("check_clock_lag") * SECOND
-        waiting = self.ordered.get((write.actor, write.verb, write.subresource, write.key), deque())
+        waiting = self.ordered.get((write.actor, write.key), deque())
         nearest = Nearest()
         for line in tuple(waiting):
-            if abs(line.at - write.time) > limit:
+            same = write.inferred or (line.verb, line.subresource) == (write.verb, write.subresource)
+            if abs(line.at - write.time) > limit or not same:
                 continue
-            differs = _apart(write, line)
+            differs = "" if write.inferred else _apart(write, line)
             if not differs:
                 waiting.remove(line)
                 return Explanation(line.rule, dict(line.facts), write.key, 0, 0)

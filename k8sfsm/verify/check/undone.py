@@ -94,6 +94,11 @@ class Undone:
         case = OpenOrder(name, kind, shown(actor.watched, kind, key[1]), now - max(last, at), failures, pause)
         if not law.decide("left-undone", case).outputs["undone"]:
             return
+        before, _ = self._order(actor, key, max(last, at))
+        if before is None or before.why is None or before.why.rule != order.why.rule:
+            actor.stirred[key] = now  # a timer has made it an order
+            self.woken(name, key, now)
+            return
         answer = self.api.handle(self.past.store, order, actor.wiring.sender, now, choices)
         identity = (name, order.why.rule, key)
         if not answer.outcome.ok or not answer.changes or identity in self.told:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from k8sfsm.apiserver import Sender
@@ -14,6 +14,7 @@ from k8sfsm.law import constant
 from k8sfsm.objects import key_of
 from k8sfsm.request import Bind, Create, Delete, DeleteCollection, Evict, Key, Patch, PatchStatus, Update, Write
 from k8sfsm.trace.history import RecordedWrite, Recording
+from k8sfsm.verify.replay.contents import alike, content_of, recorded_content
 
 _NEVER: Final = 1 << 63
 _TOKEN_VOLUME: Final = "kube-api-access-"
@@ -86,9 +87,13 @@ def reconciled(write: RecordedWrite) -> Key:
         return write.key
     if write.actor in _SLICERS:
         return (_SLICERS[write.actor], namespace, (meta.get("labels") or {}).get("kubernetes.io/service-name", name))
-    owners = (owner for owner in meta.get("ownerReferences") or () if owner.get("kind") == wanted)
-    owner = next(owners, None)
+    owners = [owner for side in (write.new, write.old) if side is not None for owner in _owners(side.json)]
+    owner = next((owner for owner in owners if owner.get("kind") == wanted), None)  # one that is released had one
     return (owner["kind"], namespace, owner["name"]) if owner is not None else write.key
+
+
+def _owners(obj: Mapping[str, Any]) -> Sequence[Any]:
+    return obj.get("metadata", {}).get("ownerReferences") or ()
 
 
 def _banishes(write: RecordedWrite) -> bool:
@@ -100,8 +105,7 @@ def _banishes(write: RecordedWrite) -> bool:
 
 def _orphaned_by(obj: Mapping[str, Any], namespace: str) -> Key | None:
     """The owner for whose sake the garbage collector changes an object's owner references."""
-    owners = obj.get("metadata", {}).get("ownerReferences") or ()
-    return next(((owner["kind"], namespace, owner["name"]) for owner in owners if owner.get("controller")), None)
+    return next(((owner["kind"], namespace, owner["name"]) for owner in _owners(obj) if owner.get("controller")), None)
 
 
 def address_of(write: Write) -> tuple[str, str, Key]:
@@ -124,6 +128,11 @@ _VERBS: Final[dict[type[Any], str]] = {
     Bind: "bind",
     Evict: "evict",
 }
+
+
+def _sent(write: RecordedWrite) -> int:
+    """When (ns) a request was sent, as far as that is known."""
+    return min(write.time, write.received or write.time)
 
 
 def _allocated(spec: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -152,7 +161,7 @@ class RecordedChoices:
         self._volumes: dict[Key, str] = {}
         self._starts: dict[tuple[str, Key], deque[tuple[int, int]]] = defaultdict(deque)
         self.deleted: dict[Key, int] = {}
-        self._arrivals: dict[Route, deque[tuple[int, int, int]]] = defaultdict(deque)
+        self._arrivals: dict[Route, deque[RecordedWrite]] = defaultdict(deque)
         self.paired: set[int] = set()
         self._tainted: dict[Key, list[int]] = defaultdict(list)
         self._now = 0
@@ -165,7 +174,7 @@ class RecordedChoices:
                 self._learn_refused(write)
         for write in sorted(requests_of(recording), key=lambda entry: entry.time):
             route = _route(write.actor, write.node, write.verb, write.subresource, named(write))
-            self._arrivals[route].append((write.time, write.received or write.time, write.request))
+            self._arrivals[route].append(write)
             if write.verb == "delete" and write.actor in (*_OWNERS, *_SLICERS):
                 self.deleted.setdefault(write.key, write.time)
             if write.key[0] == "Node" and _banishes(write):
@@ -257,17 +266,20 @@ class RecordedChoices:
         waiting = self._arrivals.get(_route(sender.actor, sender.node, *address_of(write)))
         window: int = constant("replay_latency_window") * MILLISECOND
         named_by_chance = isinstance(write, Create) and not write.object.metadata.name
-        while waiting and waiting[0][0] < now - window and not named_by_chance:
+        while waiting and waiting[0].time < now - window and not named_by_chance:
             waiting.popleft()
         if isinstance(write, Bind) and write.key not in self.nodes:
             return now + window  # the recorded scheduler was slower than what made the pod go
-        if named_by_chance:
+        content = content_of(write)
+        reported = bool(sender.node) and isinstance(write, Patch | PatchStatus)
+        if named_by_chance or reported or content is not None:
             window = constant("replay_time_tolerance") * SECOND
-        if not waiting or (min(waiting[0][:2]) > now + window and not named_by_chance):
+        same = next((each for each in waiting or () if alike(content, recorded_content(each))), None)
+        if waiting is None or same is None or not (named_by_chance or _sent(same) <= now + window):
             return now + base
-        time, received, request = waiting.popleft()
-        self.paired.add(request)
-        return max(time, now + min(base, MILLISECOND)) if min(time, received) <= now + window else now + base
+        waiting.remove(same)
+        self.paired.add(same.request)
+        return max(same.time, now + min(base, MILLISECOND)) if _sent(same) <= now + window else now + base
 
     def index(self, count: int) -> int:
         """Any."""

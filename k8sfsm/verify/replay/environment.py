@@ -31,6 +31,7 @@ def recorded_runtime(recording: Recording) -> RecordedRuntime:
         container_ids=_container_ids(facts),
         cleaned_at=dict(_cleaned(recording)),
         noticed_at=noticed_ends(recording),
+        deleted_at=dict(_deleted(recording)),
     )
 
 
@@ -104,3 +105,12 @@ def _cleaned(recording: Recording) -> Iterator[tuple[str, int]]:
     for write in recording.writes:
         if write.actor == "kubelet" and write.verb == "delete" and write.key[0] == "Pod" and write.ok and write.uid:
             yield write.uid, write.received or write.time
+
+
+def _deleted(recording: Recording) -> Iterator[tuple[str, int]]:
+    """When each pod was marked as deleted."""
+    for write in recording.changes():
+        if write.key[0] != "Pod" or write.new is None or "deletionTimestamp" not in write.new.json["metadata"]:
+            continue
+        if write.old is None or "deletionTimestamp" not in write.old.json["metadata"]:
+            yield write.uid, write.time
