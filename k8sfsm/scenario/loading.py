@@ -22,6 +22,7 @@ from k8sfsm.scenario.model import (
     Action,
     Behaviour,
     CloudSetting,
+    DrainVerb,
     ClusterSetting,
     Expectation,
     Fault,
@@ -300,7 +301,9 @@ class _Reading:
         yield from sorted(found, key=lambda each: each.due)
 
     def check_target(self, verb: Any) -> None:
-        """The object of a verb is one."""
+        """The object of a verb is one, and its timeout a duration."""
+        if isinstance(verb, DrainVerb):
+            self.duration(verb.timeout, verb.at)
         target = getattr(verb, "object", None)
         if target is None:
             return

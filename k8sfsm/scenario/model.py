@@ -254,11 +254,13 @@ class NodeVerb:
 
 @frozen(kw_only=True)
 class DrainVerb:
-    """`kubectl drain`."""
+    """`kubectl drain`; the story goes on meanwhile. `timeout`: a duration; 0: for ever."""
 
     node: str
     force: bool = False
     ignore_daemonsets: bool = False
+    delete_emptydir_data: bool = False
+    timeout: str = "0s"
     at: Position = NOWHERE
 
 
