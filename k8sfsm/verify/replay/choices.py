@@ -271,7 +271,7 @@ class RecordedChoices:
         if isinstance(write, Bind) and write.key not in self.nodes:
             return now + window  # the recorded scheduler was slower than what made the pod go
         content = content_of(write)
-        reported = bool(sender.node) and isinstance(write, Patch | PatchStatus)
+        reported = bool(sender.node) and isinstance(write, Patch | PatchStatus | Delete)
         if named_by_chance or reported or content is not None:
             window = constant("replay_time_tolerance") * SECOND
         same = next((each for each in waiting or () if alike(content, recorded_content(each))), None)
