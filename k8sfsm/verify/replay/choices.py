@@ -252,7 +252,7 @@ class RecordedChoices:
             waiting.popleft()
         if not waiting or waiting[0][0] > now + constant("replay_latency_window") * MILLISECOND:
             return now
-        return max(waiting.popleft()[0], now)
+        return max(waiting[0][0], now)
 
     def arrival(self, write: Write, sender: Sender, now: int, base: int) -> int:
         """The recorded time of the actor's next write of this kind to this object, where it was sent about now; else as
