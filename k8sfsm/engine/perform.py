@@ -130,13 +130,14 @@ _UNANSWERED: Final = frozenset((Remember, Record, Call, Look))
 
 
 def _do(engine: Engine, actor: Actor, step: Any, cause: int) -> None:
-    if isinstance(step, Remember):
+    kind = type(step)
+    if kind is Remember:
         actor.remember(step)
-    elif isinstance(step, Record):
+    elif kind is Record:
         actor.recorder, write = event_write(actor.recorder, step, actor.wiring.source, engine.store, engine.now)
         if write is not None:
             engine.record(write, actor.wiring.sender, cause)
-    elif isinstance(step, Look):
+    elif kind is Look:
         actor.queue.add(step.key, cause)
     else:
         state = engine.node_states.get(step.node, Map())
