@@ -172,6 +172,15 @@ class Store:
         """Forget the history up to now: what etcd does every five minutes."""
         return Store(self.snapshot, History(base=self.revision))
 
+    def forgetting(self, revision: int) -> Store:
+        """Forget the history up to `revision`, in whole chunks; the same store where that is less than one."""
+        history = self.history
+        gone = min(max(revision - history.base, 0) // _CHUNK, len(history.chunks))
+        if not gone:
+            return self
+        left = History(history.base + gone * _CHUNK, history.chunks[gone:], history.tail, history.tail_length)
+        return Store(self.snapshot, left)
+
     @classmethod
     def starting_at(cls, revision: int) -> Store:
         """An empty store whose next write gets `revision` + 1."""

@@ -82,9 +82,9 @@ def invalid(old: Any, new: Any, basis: Any = None, subresource: str = "") -> str
     What is judged in metadata and what is judged in specs do not depend on each other. So what a table found sound once
     needs no second look, if it is the very same object: thousands of Pods come from one template.
     """
-    spec = getattr(new, "spec", None) if basis is None else basis
+    spec = _judged_part(new) if basis is None else basis
     judge, meta = law.table("judge"), new.metadata
-    specs = (judge, _verb(old, subresource), new.__class__, spec, None if old is None else getattr(old, "spec", None))
+    specs = (judge, _verb(old, subresource), new.__class__, spec, None if old is None else _judged_part(old))
     before = None if old is None else old.metadata
     rest = (judge, new.__class__, meta.labels, meta.annotations, meta.owner_references, meta.finalizers, before)
     known = _SPECS.get(specs) is not None and _METADATA.get(rest) is not None
@@ -96,6 +96,12 @@ def invalid(old: Any, new: Any, basis: Any = None, subresource: str = "") -> str
     _SPECS.put(specs, True)
     _METADATA.put(rest, True)
     return ""
+
+
+def _judged_part(obj: Any) -> Any:
+    """What of an object is judged beside its metadata: its spec; of a role or binding, which has none, all of it."""
+    spec = getattr(obj, "spec", None)
+    return obj if spec is None and hasattr(obj, "rules" if "Binding" not in obj.kind else "subjects") else spec
 
 
 def _same_identity(old: Any, new: Any) -> bool:
@@ -144,7 +150,20 @@ def _table(judge: CompiledTable, kind: str, verb: Verb) -> str:
     return str(judge.decide(Judged(kind, verb)).outputs["table"])
 
 
+_JUDGED: Final = {
+    "spec": "spec",
+    "rules": "rules",
+    "aggregation_rule": "aggregationRule",
+    "role_ref": "roleRef",
+    "subjects": "subjects",
+}
+"""Attributes beside metadata that tables look at, and their names in JSON."""
+
+
 def _document(obj: Any) -> dict[str, Any]:
-    found = {"metadata": to_json(obj.metadata)}
-    spec = getattr(obj, "spec", None)
-    return found if spec is None else {**found, "spec": to_json(spec)}
+    found: dict[str, Any] = {"metadata": to_json(obj.metadata)}
+    for attribute, name in _JUDGED.items():
+        part = getattr(obj, attribute, None)
+        if part is not None:
+            found[name] = [to_json(each) for each in part] if isinstance(part, tuple) else to_json(part)
+    return found

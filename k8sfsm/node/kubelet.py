@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import k8sfsm.node.admission
+import k8sfsm.node.answers
 import k8sfsm.node.ending
 import k8sfsm.node.mounting
 import k8sfsm.node.outcome
