@@ -146,9 +146,10 @@ _UNANSWERED: Final = frozenset((Remember, Record, CountEvents, Call, Look))
 
 
 def _do(engine: Engine, actor: Actor, step: Any, cause: int) -> None:
-    if isinstance(step, Remember):
+    kind = type(step)
+    if kind is Remember:
         actor.remember(step)
-    elif isinstance(step, Record):
+    elif kind is Record:
         if not engine.keeps_events:
             return
         component = actor.wiring.component.name
@@ -156,11 +157,11 @@ def _do(engine: Engine, actor: Actor, step: Any, cause: int) -> None:
         actor.recorder, write = event_write(actor.recorder, step, actor.wiring.source, engine.store, now)
         if write is not None and component not in engine.trouble.parted:
             engine.record(write, actor.wiring.sender, cause)
-    elif isinstance(step, CountEvents):
+    elif kind is CountEvents:
         actor.recorder, counted = finished(actor.recorder, engine.store, engine.now)
         for each in counted:
             engine.record(each, actor.wiring.sender, cause)
-    elif isinstance(step, Look):
+    elif kind is Look:
         actor.queue.add(step.key, cause)
     else:
         state = engine.node_states.get(step.node, Map())
