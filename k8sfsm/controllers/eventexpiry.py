@@ -32,7 +32,7 @@ class Kept:
     @property
     def due(self) -> int:
         """When (ns) it goes."""
-        return _last_written(self.event) + constant("event_ttl") * SECOND
+        return _last_written(self.event) + int(constant("event_ttl")) * SECOND
 
 
 def _last_written(event: Event | Unmodelled) -> int:

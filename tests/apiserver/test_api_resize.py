@@ -1,4 +1,3 @@
-# ruff: noqa: E501 (a case is a line)
 """The subresource `resize`: other resources for a pod's containers, and nothing else."""
 
 from __future__ import annotations
