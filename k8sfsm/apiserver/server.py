@@ -47,7 +47,7 @@ SECOND = 1_000_000_000
 _SERVER = "apiserver"
 PEOPLE = "user"
 """The actor that stands for everybody outside the cluster."""
-_WITH_DEFAULTS = ("", "ephemeralcontainers")
+_WITH_DEFAULTS = ("", "ephemeralcontainers", "resize")
 """Subresources of which the spec is written."""
 
 

@@ -11,6 +11,7 @@ from k8sfsm.controllers.disruption import DisruptionController
 from k8sfsm.controllers.endpoints import EndpointController
 from k8sfsm.controllers.endpointslice import EndpointSliceController
 from k8sfsm.controllers.endpointslicemirroring import EndpointSliceMirroringController
+from k8sfsm.controllers.eventexpiry import EventExpiry
 from k8sfsm.controllers.garbagecollector import GarbageCollector
 from k8sfsm.controllers.namespace import NamespaceController
 from k8sfsm.controllers.nodelifecycle import NodeLifecycleController, known_nodes
@@ -22,7 +23,7 @@ from k8sfsm.controllers.serviceaccount import ServiceAccountController
 from k8sfsm.controllers.serviceaccounttoken import TokenController
 from k8sfsm.controllers.tainteviction import TaintEvictionController
 from k8sfsm.engine.choices import Choices
-from k8sfsm.engine.cluster import MANAGER, SCHEDULER, Cluster, Component, Controller, Latencies
+from k8sfsm.engine.cluster import API_SERVER, MANAGER, SCHEDULER, Cluster, Component, Controller, Latencies
 from k8sfsm.engine.engine import Engine, Tracer
 from k8sfsm.law import constant
 from k8sfsm.machine import Machines
@@ -127,6 +128,7 @@ def standard_engine(
     """
     components = (
         *control_plane(limited=limited, scheduler=scheduler, instead=instead, besides=besides, without=without),
+        Component(name=API_SERVER, controllers=(EventExpiry(),)),
         *(kubelet_of(node, kubelets) for node in nodes),
         *others,
     )
