@@ -15,17 +15,20 @@ from k8sfsm.apiserver.admission import admit, admitted_unchanged, refuse_deletio
 from k8sfsm.apiserver.answer import Answer, Refusal, Sender, conflict, not_found
 from k8sfsm.apiserver.apply import Applying, applied, is_tracked, manager_of, noted
 from k8sfsm.apiserver.binding import bound
+from k8sfsm.apiserver.custom import CRD, customised, refuse_custom
 from k8sfsm.apiserver.defaults import defaulted
 from k8sfsm.apiserver.deletion import Deletion, deletion_of, finished, law
 from k8sfsm.apiserver.eviction import eviction_case, granted, marked
 from k8sfsm.apiserver.names import Chance, generated_name
 from k8sfsm.apiserver.options import Options
 from k8sfsm.apiserver.patch import patched
-from k8sfsm.apiserver.rbac.gate import Gate
+from k8sfsm.apiserver.policies import POLICIES, AdmissionRequest, judged_by_policies
+from k8sfsm.apiserver.rbac.gate import Gate, asked_by
+from k8sfsm.apiserver.rbac.users import user_of
 from k8sfsm.apiserver.strategy import StrategyCase, prepared_event, prepared_for_create, prepared_for_update
 from k8sfsm.apiserver.validation import invalid
 from k8sfsm.machine import Machines, Move
-from k8sfsm.objects import KINDS, Event, Service, evolve, key_of, kind_named
+from k8sfsm.objects import KINDS, Event, Service, Unmodelled, evolve, key_of, kind_named
 from k8sfsm.request import (
     Bind,
     Create,
@@ -62,6 +65,7 @@ class Request:
     changes: list[Change] = field(factory=list)
     moves: list[Move] = field(factory=list)
     owned: bool = False
+    warnings: list[str] = field(factory=list)
 
     @property
     def second(self) -> int:
@@ -76,6 +80,7 @@ class ApiServer:
         self.machines = machines
         self.options = options or Options()
         self.gate = Gate(people=self.options.rbac)
+        self._policed: bool | None = None
 
     def handle(self, store: Store, write: Write, sender: Sender, now: int, chance: Chance) -> Answer:
         """Do one write, or refuse it. Never raises for what a request can be: refusals are outcomes."""
@@ -89,7 +94,7 @@ class ApiServer:
                 request=write, code=refusal.code, reason=refusal.reason, message=refusal.message, object=stored
             )
             return Answer(store, outcome)
-        outcome = Outcome(request=write, code=code, object=obj)
+        outcome = Outcome(request=write, code=code, object=obj, message="\n".join(request.warnings))
         return Answer(request.store, outcome, tuple(request.changes), tuple(request.moves))
 
     def record(self, store: Store, write: Create, sender: Sender, now: int, chance: Chance) -> Answer:
@@ -122,11 +127,13 @@ class ApiServer:
         key = (kind, namespace, name)
         taken = request.store.snapshot.get(key)
         uid = request.chance.uid(key) if taken is None else ""
-        obj, basis = admit(defaulted(obj), request.store, self.options, request.chance)
+        obj, basis = admit(self._defaulted(request, obj), request.store, self.options, request.chance)
         if isinstance(obj, Service):
             obj = self._allocated(request, None, evolve(obj, metadata=evolve(obj.metadata, name=name)))
         obj = prepared_for_create(obj, name, uid, request.second, request.store.next_version)
         self._refuse_invalid(None, obj, basis)
+        self._refuse_custom(request, None, obj)
+        self._police(request, "CREATE", None, obj)
         if taken is not None:
             raise _already_exists(taken)
         return 201, self._put(request, None, obj)
@@ -189,6 +196,7 @@ class ApiServer:
             text = f"ResourceVersion in precondition: {write.resource_version}, ResourceVersion in object meta: "
             raise conflict(_plural(old.kind), old.metadata.name, f"Precondition failed: {text}{_version(old)}")
         self._look(request, old, None)
+        self._police(request, "DELETE", old, None)
         refuse_deletion(old)
         return 200, self._carry_out(request, old, deletion_of(old, write, request.second))
 
@@ -215,7 +223,7 @@ class ApiServer:
     def _replace(self, request: Request, old: Any, new: Any, subresource: str) -> Any:
         """What a PUT or PATCH of an object, or of one of its subresources, makes of the stored one."""
         if subresource in _WITH_DEFAULTS:
-            new = defaulted(new)
+            new = self._defaulted(request, new)
         if isinstance(new, Service) and not subresource:
             new = self._allocated(request, old, new)
         new = prepared_for_update(old, new, subresource)
@@ -223,6 +231,8 @@ class ApiServer:
             return old
         self._look(request, old, new)
         self._refuse_invalid(old, new, subresource=subresource)
+        self._refuse_custom(request, old, new)
+        self._police(request, "UPDATE", old, new)
         if finished(new):
             return self._remove(request, old, None)
         return self._put(request, old, new)
@@ -233,6 +243,25 @@ class ApiServer:
     def _allocated(self, request: Request, old: Service | None, new: Service) -> Service:
         """The Service with what is allocated to it, before anything else looks at it: BeginCreate, BeginUpdate."""
         return with_allocations(old, new, request.store, self.options, request.chance)
+
+    def _defaulted(self, request: Request, obj: Any) -> Any:
+        """The object with its defaults: those of the API, or of the kind's definition."""
+        return customised(obj, request.store.snapshot) if _is_custom(obj) else defaulted(obj)
+
+    def _police(self, request: Request, operation: str, old: Any, new: Any) -> None:
+        """Ask the admission policies, as soon as there are any."""
+        if self._policed is None:
+            self._policed = any(request.store.snapshot.series("in", kind, "") for kind in POLICIES)
+        if new is not None and new.kind in POLICIES:
+            self._policed = True
+        if self._policed:
+            asked = asked_by(user_of(request.sender.account, request.sender.groups), request.write)
+            admission = AdmissionRequest(asked, operation, old, new, request.store.snapshot)
+            request.warnings += judged_by_policies(admission)
+
+    def _refuse_custom(self, request: Request, old: Any, new: Any) -> None:
+        if _is_custom(new) or new.kind == CRD:
+            refuse_custom(old, new, request.store.snapshot)
 
     def _carry_out(self, request: Request, old: Any, deletion: Deletion) -> Any:
         if deletion.verdict == "keep" or (deletion.verdict == "mark" and deletion.object == old):
@@ -331,6 +360,11 @@ def _refuse_unserved(obj: Any, subresource: str = "") -> None:
     other = known is not None and known.type is not None and kind_named(obj.api_version, obj.kind) is None
     if other or not law.decide("subresources", StrategyCase(obj.kind, subresource)).outputs["served"]:
         raise Refusal(404, "NotFound", "the server could not find the requested resource")
+
+
+def _is_custom(obj: Any) -> bool:
+    """Whether an object is of a kind that Kubernetes itself does not have."""
+    return isinstance(obj, Unmodelled) and kind_named(obj.api_version, obj.kind) is None
 
 
 def _refuse_other_uid(old: Any, wanted: str, plural: str = "") -> None:

@@ -57,7 +57,8 @@ class User:
             if not outcome.ok:
                 text = f"Error from server ({outcome.reason}): {outcome.message}"
                 return Reply(text, refused=True, code=outcome.code, outcomes=tuple(outcomes))
-        return Reply(order.says + _generated(outcomes), outcomes=tuple(outcomes))
+        warnings = "".join(f"\nWarning: {line}" for each in outcomes for line in each.message.splitlines())
+        return Reply(order.says + _generated(outcomes) + warnings, outcomes=tuple(outcomes))
 
     # -- looking ------------------------------------------------------------------------------------------------------
 
@@ -90,7 +91,7 @@ class User:
         """
         document = document_of(manifest)
         if server_side:
-            return self.run(lambda store: verbs.server_side_apply(document, self.namespace, manager, force))
+            return self.run(lambda store: verbs.server_side_apply(store, document, self.namespace, manager, force))
         return self.run(lambda store: verbs.apply(store, document, self.namespace))
 
     def create(self, manifest: Any) -> Reply:
