@@ -222,6 +222,8 @@ def _dump(play: Play, output: str) -> None:
 def _conclude(plays: Iterable[Play]) -> None:
     missed = False
     for play in plays:
+        for line in (line for told in play.told for line in told.reply.warnings):
+            click.echo(line, err=True)
         for miss in play.misses:
             click.echo(str(miss), err=True)
         missed = missed or bool(play.misses)

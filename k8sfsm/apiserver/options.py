@@ -14,6 +14,9 @@ class Options:
     `managed_fields`: the owners of fields are noted for all objects, not only for those that somebody applies.
     `rbac`: whether people need roles too; the components of the cluster always do.
     `admission`: whether admission plugins run (a replay of a cluster without them, and unit tests, turn them off).
+    `quota`: whether ResourceQuota is among them; who judges single requests of a history, in which what quotas count
+    is written by requests of its own, does without.
+    `exempt_namespaces`, `exempt_users`, `exempt_runtime_classes`: whose pods Pod Security does not judge.
     """
 
     extra_root_bundles: tuple[tuple[str, str], ...] = ()
@@ -22,3 +25,7 @@ class Options:
     rbac: bool = False
     managed_fields: bool = False
     admission: bool = True
+    quota: bool = True
+    exempt_namespaces: tuple[str, ...] = ()
+    exempt_users: tuple[str, ...] = ()
+    exempt_runtime_classes: tuple[str, ...] = ()

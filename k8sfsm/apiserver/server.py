@@ -12,23 +12,24 @@ from attrs import define, field
 
 from k8sfsm.apiserver.addresses import with_allocations
 from k8sfsm.apiserver.admission import admit, admitted_unchanged, refuse_deletion
-from k8sfsm.apiserver.answer import Answer, Refusal, Sender, conflict, not_found
+from k8sfsm.apiserver.answer import NO_ASIDES, Answer, Refusal, Sender, conflict, not_found, plural
 from k8sfsm.apiserver.apply import Applying, applied, is_tracked, manager_of, noted
 from k8sfsm.apiserver.binding import bound
-from k8sfsm.apiserver.custom import CRD, customised, refuse_custom
-from k8sfsm.apiserver.defaults import defaulted
+from k8sfsm.apiserver.custom import refuse_custom, with_defaults
 from k8sfsm.apiserver.deletion import Deletion, deletion_of, finished, law
 from k8sfsm.apiserver.eviction import eviction_case, granted, marked
 from k8sfsm.apiserver.names import Chance, generated_name
 from k8sfsm.apiserver.options import Options
 from k8sfsm.apiserver.patch import patched
-from k8sfsm.apiserver.policies import POLICIES, AdmissionRequest, judged_by_policies
-from k8sfsm.apiserver.rbac.gate import Gate, asked_by
-from k8sfsm.apiserver.rbac.users import user_of
+from k8sfsm.apiserver.podsecurity import secured
+from k8sfsm.apiserver.policies import Police
+from k8sfsm.apiserver.quota_admission import charged
+from k8sfsm.apiserver.rbac.gate import Gate
+from k8sfsm.apiserver.served import refuse_unserved
 from k8sfsm.apiserver.strategy import StrategyCase, prepared_event, prepared_for_create, prepared_for_update
-from k8sfsm.apiserver.validation import invalid
+from k8sfsm.apiserver.validation import event_is_invalid, invalid, warnings
 from k8sfsm.machine import Machines, Move
-from k8sfsm.objects import KINDS, Event, Service, Unmodelled, evolve, key_of, kind_named
+from k8sfsm.objects import KINDS, Event, Service, evolve, key_of
 from k8sfsm.request import (
     Bind,
     Create,
@@ -46,6 +47,8 @@ from k8sfsm.store import Change, Store
 
 SECOND = 1_000_000_000
 _SERVER = "apiserver"
+PEOPLE = "user"
+"""The actor that stands for everybody outside the cluster."""
 _WITH_DEFAULTS = ("", "ephemeralcontainers")
 """Subresources of which the spec is written."""
 
@@ -54,6 +57,9 @@ _WITH_DEFAULTS = ("", "ephemeralcontainers")
 class Request:
     """One request on its way: what it works on, and what has become of it so far.
 
+    `asides`: revisions at which the server wrote something of its own, which stays even if the request is refused,
+    with the rule for it; `kept`: the store after the last of them. `warnings`, `notes`: what the sender and the audit
+    log are told.
     `owned`: it has noted itself who owns which fields.
     """
 
@@ -64,8 +70,11 @@ class Request:
     store: Store
     changes: list[Change] = field(factory=list)
     moves: list[Move] = field(factory=list)
-    owned: bool = False
+    asides: dict[int, str] = field(factory=dict)
+    kept: Store | None = None
     warnings: list[str] = field(factory=list)
+    notes: dict[str, str] = field(factory=dict)
+    owned: bool = False
 
     @property
     def second(self) -> int:
@@ -80,10 +89,12 @@ class ApiServer:
         self.machines = machines
         self.options = options or Options()
         self.gate = Gate(people=self.options.rbac)
-        self._policed: bool | None = None
+        self.police = Police()
 
     def handle(self, store: Store, write: Write, sender: Sender, now: int, chance: Chance) -> Answer:
         """Do one write, or refuse it. Never raises for what a request can be: refusals are outcomes."""
+        if write.dry_run:
+            return self._tried(store, write, sender, now, chance)
         request = Request(write, sender, now, chance, store)
         try:
             self.gate.pass_by(sender, write, store)
@@ -93,9 +104,27 @@ class ApiServer:
             outcome = Outcome(
                 request=write, code=refusal.code, reason=refusal.reason, message=refusal.message, object=stored
             )
-            return Answer(store, outcome)
-        outcome = Outcome(request=write, code=code, object=obj, message="\n".join(request.warnings))
-        return Answer(request.store, outcome, tuple(request.changes), tuple(request.moves))
+            if request.kept is None:
+                return Answer(store, outcome)
+            kept = tuple(change for change in request.changes if change.revision in request.asides)
+            return Answer(request.kept, outcome, kept, asides=request.asides)
+        outcome = Outcome(request=write, code=code, object=obj)
+        if request.warnings or request.notes:
+            outcome = evolve(outcome, warnings=tuple(dict.fromkeys(request.warnings)), notes=request.notes)
+        return Answer(request.store, outcome, tuple(request.changes), tuple(request.moves), request.asides or NO_ASIDES)
+
+    def _tried(self, store: Store, write: Write, sender: Sender, now: int, chance: Chance) -> Answer:
+        """The answer to a dry run: as if the write were done, but that nothing is stored.
+
+        Source: staging/src/k8s.io/apiserver/pkg/registry/generic/registry/dryrun.go: DryRunnableStorage.
+        """
+        outcome = self.handle(store, evolve(write, dry_run=False), sender, now, chance.fork()).outcome
+        obj = outcome.object
+        if outcome.ok and hasattr(obj, "metadata"):
+            old = store.snapshot.get(key_of(obj))
+            version = "" if old is None else old.metadata.resource_version
+            obj = evolve(obj, metadata=evolve(obj.metadata, resource_version=version))
+        return Answer(store, evolve(outcome, request=write, object=obj))
 
     def record(self, store: Store, write: Create, sender: Sender, now: int, chance: Chance) -> Answer:
         """Create an Event that a recorder made: the same answer as from `handle`, on a shorter way.
@@ -107,7 +136,7 @@ class ApiServer:
         key = ("Event", meta.namespace, meta.name)
         plain = store.snapshot.get(key) is None and admitted_unchanged(event, store, self.options, chance)
         plain = plain and self.gate.knows(sender, write)
-        if not plain or invalid(None, event):
+        if not plain or event_is_invalid(event):
             return self.handle(store, write, sender, now, chance)
         stored = prepared_event(event, chance.uid(key), now - now % SECOND, store.next_version)
         store, change = store.put(stored, now)
@@ -117,7 +146,7 @@ class ApiServer:
 
     def _create(self, request: Request, write: Create) -> tuple[int, Any]:
         obj = write.object
-        _refuse_unserved(obj)
+        refuse_unserved(obj)
         self._look(request, None, obj)
         kind, namespace, name = key_of(obj)
         if not name:
@@ -127,20 +156,22 @@ class ApiServer:
         key = (kind, namespace, name)
         taken = request.store.snapshot.get(key)
         uid = request.chance.uid(key) if taken is None else ""
-        obj, basis = admit(self._defaulted(request, obj), request.store, self.options, request.chance)
+        obj, basis = admit(with_defaults(obj, request.store.snapshot), request.store, self.options, request.chance)
         if isinstance(obj, Service):
             obj = self._allocated(request, None, evolve(obj, metadata=evolve(obj.metadata, name=name)))
         obj = prepared_for_create(obj, name, uid, request.second, request.store.next_version)
         self._refuse_invalid(None, obj, basis)
-        self._refuse_custom(request, None, obj)
-        self._police(request, "CREATE", None, obj)
+        refuse_custom(None, obj, request.store.snapshot)
+        self._warn(request, None, obj, "")
+        request.warnings += self.police.ask(request.sender, request.write, None, obj, request.store.snapshot)
+        self._charge(request, obj, None, "")
         if taken is not None:
             raise _already_exists(taken)
         return 201, self._put(request, None, obj)
 
     def _update(self, request: Request, write: Update) -> tuple[int, Any]:
         old = self._stored(request.store, key_of(write.object))
-        _refuse_unserved(write.object, write.subresource)
+        refuse_unserved(write.object, write.subresource)
         _refuse_unconditional(write.object)
         _refuse_other_version(old, write.object)
         return 200, self._replace(request, old, write.object, write.subresource)
@@ -149,7 +180,7 @@ class ApiServer:
         if write.type == "apply":
             return self._apply(request, write)
         old = self._stored(request.store, write.key)
-        _refuse_unserved(old, write.subresource)
+        refuse_unserved(old, write.subresource)
         _refuse_other_uid(old, write.uid)
         new = patched(old, write.type, write.body)
         _refuse_other_version(old, new)
@@ -159,7 +190,7 @@ class ApiServer:
         """A server-side apply, which also creates."""
         old = request.store.snapshot.get(write.key)
         if old is None and write.subresource:
-            raise not_found(_plural(write.key[0]), write.key[2])
+            raise not_found(plural(write.key[0]), write.key[2])
         apply = Applying(write.key, write.body, write.manager, write.force, write.subresource, request.second)
         new = applied(apply, old)
         request.owned = True
@@ -167,7 +198,7 @@ class ApiServer:
             create = Create(object=new, why=write.why)
             self.gate.pass_by(request.sender, create, request.store)
             return self._create(request, create)
-        _refuse_unserved(old, write.subresource)
+        refuse_unserved(old, write.subresource)
         _refuse_other_uid(old, write.uid)
         if new is old:
             return 200, old
@@ -194,9 +225,9 @@ class ApiServer:
         _refuse_other_uid(old, write.uid)
         if write.resource_version and write.resource_version != old.metadata.resource_version:
             text = f"ResourceVersion in precondition: {write.resource_version}, ResourceVersion in object meta: "
-            raise conflict(_plural(old.kind), old.metadata.name, f"Precondition failed: {text}{_version(old)}")
+            raise conflict(plural(old.kind), old.metadata.name, f"Precondition failed: {text}{_version(old)}")
         self._look(request, old, None)
-        self._police(request, "DELETE", old, None)
+        request.warnings += self.police.ask(request.sender, request.write, old, None, request.store.snapshot)
         refuse_deletion(old)
         return 200, self._carry_out(request, old, deletion_of(old, write, request.second))
 
@@ -223,7 +254,7 @@ class ApiServer:
     def _replace(self, request: Request, old: Any, new: Any, subresource: str) -> Any:
         """What a PUT or PATCH of an object, or of one of its subresources, makes of the stored one."""
         if subresource in _WITH_DEFAULTS:
-            new = self._defaulted(request, new)
+            new = with_defaults(new, request.store.snapshot)
         if isinstance(new, Service) and not subresource:
             new = self._allocated(request, old, new)
         new = prepared_for_update(old, new, subresource)
@@ -231,8 +262,10 @@ class ApiServer:
             return old
         self._look(request, old, new)
         self._refuse_invalid(old, new, subresource=subresource)
-        self._refuse_custom(request, old, new)
-        self._police(request, "UPDATE", old, new)
+        refuse_custom(old, new, request.store.snapshot)
+        self._warn(request, old, new, subresource)
+        request.warnings += self.police.ask(request.sender, request.write, old, new, request.store.snapshot)
+        self._charge(request, new, old, subresource)
         if finished(new):
             return self._remove(request, old, None)
         return self._put(request, old, new)
@@ -244,24 +277,28 @@ class ApiServer:
         """The Service with what is allocated to it, before anything else looks at it: BeginCreate, BeginUpdate."""
         return with_allocations(old, new, request.store, self.options, request.chance)
 
-    def _defaulted(self, request: Request, obj: Any) -> Any:
-        """The object with its defaults: those of the API, or of the kind's definition."""
-        return customised(obj, request.store.snapshot) if _is_custom(obj) else defaulted(obj)
+    def _warn(self, request: Request, old: Any, new: Any, subresource: str) -> None:
+        """What is stored all the same, but not without a word; and Pod Security, which may refuse it.
 
-    def _police(self, request: Request, operation: str, old: Any, new: Any) -> None:
-        """Ask the admission policies, as soon as there are any."""
-        if self._policed is None:
-            self._policed = any(request.store.snapshot.series("in", kind, "") for kind in POLICIES)
-        if new is not None and new.kind in POLICIES:
-            self._policed = True
-        if self._policed:
-            asked = asked_by(user_of(request.sender.account, request.sender.groups), request.write)
-            admission = AdmissionRequest(asked, operation, old, new, request.store.snapshot)
-            request.warnings += judged_by_policies(admission)
+        Nobody but people reads what kinds warn of, so components are not told.
+        """
+        sender = request.sender
+        if self.options.admission:
+            judged = secured(new, old, subresource, request.store, self.options, sender.account)
+            request.warnings += judged.warnings
+            request.notes |= judged.notes
+        if sender.actor == PEOPLE and not subresource:
+            request.warnings[:0] = warnings(new)
 
-    def _refuse_custom(self, request: Request, old: Any, new: Any) -> None:
-        if _is_custom(new) or new.kind == CRD:
-            refuse_custom(old, new, request.store.snapshot)
+    def _charge(self, request: Request, obj: Any, old: Any, subresource: str) -> None:
+        """ResourceQuota, the last of the plugins: what it counts is stored before the object is."""
+        if not (self.options.admission and self.options.quota):
+            return
+        for quota, rule in charged(request.store, obj, old, subresource, request.now):
+            request.store, change = request.store.put(quota, request.now)
+            request.changes.append(change)
+            request.asides[change.revision] = rule
+            request.kept = request.store
 
     def _carry_out(self, request: Request, old: Any, deletion: Deletion) -> Any:
         if deletion.verdict == "keep" or (deletion.verdict == "mark" and deletion.object == old):
@@ -323,22 +360,14 @@ class ApiServer:
     def _stored(store: Store, key: Key) -> Any:
         found = store.snapshot.get(key)
         if found is None:
-            raise not_found(_plural(key[0]), key[2])
+            raise not_found(plural(key[0]), key[2])
         return found
 
 
 def _already_exists(existing: Any) -> Refusal:
     """409 on the creation of an object whose name is taken. Source: generic/registry/store.go: create."""
     head = "object is being deleted: " if existing.metadata.deletion_timestamp is not None else ""
-    return Refusal(409, "AlreadyExists", f'{head}{_plural(existing.kind)} "{existing.metadata.name}" already exists')
-
-
-def _plural(kind: str) -> str:
-    """The kind's resource in error texts: `pods`, `deployments.apps`."""
-    known = KINDS.get(kind)
-    if known is None:
-        return kind.lower()
-    return f"{known.resource}.{known.group}" if known.group else known.resource
+    return Refusal(409, "AlreadyExists", f'{head}{plural(existing.kind)} "{existing.metadata.name}" already exists')
 
 
 def _qualified(kind: str) -> str:
@@ -351,34 +380,18 @@ def _version(obj: Any) -> str:
     return str(obj.metadata.resource_version)
 
 
-def _refuse_unserved(obj: Any, subresource: str = "") -> None:
-    """404 for a version of a kind that is not served, and for a subresource that the kind does not have.
-
-    Source: staging/src/k8s.io/apimachinery/pkg/api/errors/errors.go: NewGenericServerResponse.
-    """
-    known = KINDS.get(obj.kind)
-    other = known is not None and known.type is not None and kind_named(obj.api_version, obj.kind) is None
-    if other or not law.decide("subresources", StrategyCase(obj.kind, subresource)).outputs["served"]:
-        raise Refusal(404, "NotFound", "the server could not find the requested resource")
-
-
-def _is_custom(obj: Any) -> bool:
-    """Whether an object is of a kind that Kubernetes itself does not have."""
-    return isinstance(obj, Unmodelled) and kind_named(obj.api_version, obj.kind) is None
-
-
-def _refuse_other_uid(old: Any, wanted: str, plural: str = "") -> None:
+def _refuse_other_uid(old: Any, wanted: str, resource: str = "") -> None:
     """409 where a request is about another object of that name."""
     uid = old.metadata.uid
     if wanted and wanted != uid:
         text = f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {uid}"
-        raise conflict(plural or _plural(old.kind), old.metadata.name, text)
+        raise conflict(resource or plural(old.kind), old.metadata.name, text)
 
 
 def _refuse_other_version(old: Any, new: Any) -> None:
     """409 where a changed object was made from another revision than the stored one, or from another object."""
     if _version(new) and _version(new) != _version(old):
-        raise conflict(_plural(old.kind), old.metadata.name)
+        raise conflict(plural(old.kind), old.metadata.name)
     _refuse_other_uid(old, new.metadata.uid)
 
 

@@ -63,5 +63,5 @@ def blocks_of(view: View, kind: str, namespace: str = "") -> tuple[Block, ...]:
     snapshot = view.snapshot(kind)
     if namespace:
         return snapshot.series("in", kind, namespace).blocks
-    names = snapshot.namespaces.get(kind, ())
+    names = snapshot.namespaces_of(kind)
     return tuple(block for name in names for block in snapshot.series("in", kind, name).blocks)

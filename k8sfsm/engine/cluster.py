@@ -39,7 +39,7 @@ class Component:
     """A process with one set of informers: the controller manager, the scheduler, a kubelet.
 
     `qps`, `burst`: the client's rate limit, for each of its controllers (0: none). `node`: the node whose pods alone
-    the component watches.
+    the component watches. `outside`: the part of the world that it sees besides, where that is not its node's runtime.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Component:
     qps: float = 0
     burst: int = 0
     node: str = ""
+    outside: str = ""
 
 
 @frozen(kw_only=True)

@@ -13,9 +13,9 @@ from k8sfsm.engine.actor import Actor
 from k8sfsm.engine.line import environment_line, fault_line
 from k8sfsm.engine.recorder import event_write
 from k8sfsm.engine.run import Batch, Run
-from k8sfsm.node.runtime import OWN_ORDERS, apply
+from k8sfsm.node.runtime import OWN_ORDERS
 from k8sfsm.objects import evolve
-from k8sfsm.request import DONE, Call, Look, Outcome, Parallel, Record, Remember
+from k8sfsm.request import DONE, Call, Key, Look, Outcome, Parallel, Record, Remember
 from k8sfsm.store import Change
 
 if TYPE_CHECKING:
@@ -84,6 +84,8 @@ def _enqueue(engine: Engine, action: Enqueue) -> None:
     if action.periodic:
         engine.heartbeats -= 1
     actor = engine.own(action.actor)
+    if action.retry and not actor.queue.retried(action.key, action.retry):
+        return
     if actor.wiring.component.name not in engine.stopped:
         actor.queue.add(action.key)
         dispatch(engine, actor)
@@ -174,10 +176,12 @@ def _finish(engine: Engine, actor: Actor, run: Run) -> None:
     name, key = actor.wiring.actor, run.key
     actor.runs.pop(key, None)
     actor.queue.done(key)
-    if run.plan.error or run.failure:
+    if run.plan.unsettled and not run.failure:
+        pass
+    elif run.plan.error or run.failure:
         again = actor.queue.failed(key, engine.now)
         if again is not None:
-            engine.schedule(Enqueue(name, key), again)
+            engine.schedule(Enqueue(name, key, retry=again), again)
     else:
         actor.queue.succeeded(key)
     if run.plan.requeue_after is not None:
@@ -196,15 +200,24 @@ def _finish(engine: Engine, actor: Actor, run: Run) -> None:
 def _happen(engine: Engine, action: Happen) -> None:
     event = action.event
     state = engine.node_states.get(event.node, Map())
-    engine.node_states = engine.node_states.set(event.node, apply(state, event))
+    engine.node_states = engine.node_states.set(event.node, event.applied(state))
     if engine.tracer is not None:
         engine.emit(environment_line(event, engine.now))
+    if event.actor:
+        _tell(engine, event.actor, event.pod)
+        return
     name = engine.informers.component_of(event.node)
     if name is None or name in engine.stopped or event.kind in OWN_ORDERS:
         return
     for wiring in engine.informers.wirings(name):
-        actor = engine.own(wiring.actor)
-        actor.queue.add(event.pod)
+        _tell(engine, wiring.actor, event.pod)
+
+
+def _tell(engine: Engine, name: str, key: Key) -> None:
+    """Something has happened that an actor waits for, unless it has stopped meanwhile."""
+    actor = engine.own(name)
+    if actor.wiring.component.name not in engine.stopped:
+        actor.queue.add(key)
         dispatch(engine, actor)
 
 

@@ -78,6 +78,7 @@ class WorkQueue:
         "_processing",
         "_ranked",
         "_ready",
+        "_retries",
         "_turn",
         "settings",
     )
@@ -91,6 +92,7 @@ class WorkQueue:
         self._busy = 0
         self._failures: dict[Key, int] = {}
         self._causes: dict[Key, int] = {}
+        self._retries: dict[Key, int] = {}
         self._bucket = TokenBucket(10, 100)
         self._ranked: list[Ranked] = []
         self._held: list[Held] = []
@@ -162,7 +164,11 @@ class WorkQueue:
             self._ready.append(key)
 
     def failed(self, key: Key, now: int) -> int | None:
-        """When a key that failed may be tried again; None where it is given up (until the next event)."""
+        """When a key that failed may be tried again; None where it is given up (until the next event).
+
+        None too where the key is to be tried again before that anyway: it waits once, for the earliest of its times.
+        Source: client-go/util/workqueue/delaying_queue.go: insert.
+        """
         count = self._failures.get(key, 0)
         limit = self.settings.max_retries
         if limit is not None and count >= limit:
@@ -170,7 +176,18 @@ class WorkQueue:
             return None
         self._failures[key] = count + 1
         delay = min(self.settings.base_delay << min(count, 62), self.settings.max_delay)
-        return max(now + delay, self._bucket.reserve(now))
+        due = max(now + delay, self._bucket.reserve(now))
+        if self._retries.get(key, due + 1) <= due:
+            return None
+        self._retries[key] = due
+        return due
+
+    def retried(self, key: Key, due: int) -> bool:
+        """Whether a key that was to be tried again at `due` still is: another failure may have hastened it."""
+        if self._retries.get(key) != due:
+            return False
+        del self._retries[key]
+        return True
 
     def reserve(self, now: int) -> int:
         """When the limit that all keys share lets one more come back."""
@@ -194,6 +211,7 @@ class WorkQueue:
         twin._detached, twin._busy = self._detached.copy(), self._busy
         twin._failures = self._failures.copy()
         twin._causes = self._causes.copy()
+        twin._retries = self._retries.copy()
         twin._bucket = self._bucket.copy()
         twin._ranked, twin._held, twin._turn = self._ranked.copy(), self._held.copy(), self._turn
         return twin

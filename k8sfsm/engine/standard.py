@@ -18,6 +18,7 @@ from k8sfsm.controllers.nodelifecycle import NodeLifecycleController, known_node
 from k8sfsm.controllers.podgc import PodGarbageCollector
 from k8sfsm.controllers.replicaset import ReplicaSetController
 from k8sfsm.controllers.replicationcontroller import ReplicationController
+from k8sfsm.controllers.resourcequota import ResourceQuotaController
 from k8sfsm.controllers.serviceaccount import ServiceAccountController
 from k8sfsm.controllers.serviceaccounttoken import TokenController
 from k8sfsm.controllers.tainteviction import TaintEvictionController
@@ -52,6 +53,7 @@ def manager_controllers() -> tuple[Controller, ...]:
         TaintEvictionController(),
         PodGarbageCollector(),
         DisruptionController(),
+        ResourceQuotaController(),
         ClusterRoleAggregationController(),
         TokenController(),
         CrdController(),
@@ -59,16 +61,21 @@ def manager_controllers() -> tuple[Controller, ...]:
 
 
 def control_plane(
-    *, limited: bool = True, scheduler: Scheduler | None = None, instead: tuple[Controller, ...] = ()
+    *,
+    limited: bool = True,
+    scheduler: Scheduler | None = None,
+    instead: tuple[Controller, ...] = (),
+    besides: tuple[Controller, ...] = (),
 ) -> tuple[Component, ...]:
     """The controller manager and the scheduler. `limited`: with their clients' default rate limits.
 
-    `scheduler`, and the controllers of `instead`, take the places of the standard ones of their names.
+    `scheduler`, and the controllers of `instead`, take the places of the standard ones of their names. `besides`:
+    controllers of the controller manager that not every cluster has.
     """
     others = {controller.name: controller for controller in instead}
     manager = Component(
         name=MANAGER,
-        controllers=tuple(others.get(each.name, each) for each in manager_controllers()),
+        controllers=(*(others.get(each.name, each) for each in manager_controllers()), *besides),
         qps=constant("manager_client_qps") if limited else 0,
         burst=constant("manager_client_burst") if limited else 0,
     )
@@ -107,15 +114,16 @@ def standard_engine(
     kubelets: Settings | None = None,
     scheduler: Scheduler | None = None,
     instead: tuple[Controller, ...] = (),
+    besides: tuple[Controller, ...] = (),
     others: tuple[Component, ...] = (),
 ) -> Engine:
     """An engine with a control plane and a kubelet for each of `nodes`. `now`: ns; `store`: what exists at the start.
 
-    `kubelets`: the pattern of the kubelets' settings. `scheduler`, `instead`: see `control_plane`. `others`: further
-    components. Nodes that exist at the start are nothing new to anybody.
+    `kubelets`: the pattern of the kubelets' settings. `scheduler`, `instead`, `besides`: see `control_plane`. `others`:
+    further components. Nodes that exist at the start are nothing new to anybody.
     """
     components = (
-        *control_plane(limited=limited, scheduler=scheduler, instead=instead),
+        *control_plane(limited=limited, scheduler=scheduler, instead=instead, besides=besides),
         *(kubelet_of(node, kubelets) for node in nodes),
         *others,
     )

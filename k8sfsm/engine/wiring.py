@@ -74,6 +74,7 @@ def event_component(actor: str) -> str:
 
 EVENT_COMPONENTS: Final = {
     "disruption-controller": "controllermanager",
+    "route-controller": "route_controller",
     "kube-scheduler": "default-scheduler",
     "endpointslice-controller": "endpoint-slice-controller",
     "endpointslicemirroring-controller": "endpoint-slice-mirroring-controller",

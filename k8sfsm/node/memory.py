@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias
 
+from attrs import field
 from immutables import Map
 
 from k8sfsm.node.backoff import Backoff
@@ -82,6 +83,7 @@ class PodMemory:
     `rejected`: it was not admitted again, as its `generated` status says.
     `stopping`: containers that were ordered to stop since `ending_since`; `grace`: seconds that they get; `seen_phase`:
     the phase that the API had then.
+    `alike`: what the memory has in common with those of other pods (`k8sfsm.node.alike`); None: nothing is known.
     """
 
     pod: Pod
@@ -107,3 +109,4 @@ class PodMemory:
     ending_since: int = 0
     grace: int = 0
     seen_phase: str = ""
+    alike: Any = field(default=None, eq=False, repr=False)

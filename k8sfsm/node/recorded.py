@@ -29,6 +29,8 @@ _ORDERED: Final = ("sigterm", "sigkill after grace period", "sigkill")
 _SIZE: Final = 1_048_576
 _SANDBOX: Final = 150_000_000
 """How long (ns) the recorded runtime took to make a sandbox."""
+_JUST: Final = 1_000_000
+"""How long (ns) before something is just before it."""
 
 
 class RecordedRuntime:
@@ -36,7 +38,7 @@ class RecordedRuntime:
 
     `image_facts`: image -> (name, id, size) as the runtime reported them; `container_ids`: short id -> whole id;
     What the log does not tell: `cleaned_at`, pod uid -> when the kubelet handed the pod back (ns); `noticed_at`,
-    short id -> when the kubelet had noticed the container's end (ns).
+    short id -> when the kubelet had noticed the container's end (ns); `deleted_at`, pod uid -> when it was marked (ns).
     """
 
     def __init__(
@@ -46,12 +48,14 @@ class RecordedRuntime:
         container_ids: Mapping[str, str] | None = None,
         cleaned_at: Mapping[str, int] | None = None,
         noticed_at: Mapping[str, int] | None = None,
+        deleted_at: Mapping[str, int] | None = None,
         fallback: Runtime | None = None,
     ) -> None:
         self.image_facts = dict(image_facts or {})
         self.container_ids = dict(container_ids or {})
         self.cleaned_at = dict(cleaned_at or {})
         self.noticed_at = dict(noticed_at or {})
+        self.deleted_at = dict(deleted_at or {})
         self.fallback: Runtime = fallback if fallback is not None else ScriptedRuntime()
         self._pods: dict[str, list[tuple[int, Mapping[str, Any]]]] = {}
         self._end = 0
@@ -76,9 +80,12 @@ class RecordedRuntime:
                 yield at, event
 
     def _mount_volumes(self, call: Call, now: int, state: State) -> Iterator[Answer]:
-        """Not in the log, but they must have been mounted before the sandbox was made; else they never were."""
+        """Not in the log, but they must have been mounted before the sandbox was made; else they never were.
+
+        A kubelet that had seen the pod's deletion would not have made a sandbox.
+        """
         for at, _ in self._recorded(call, "sandbox-run"):
-            due = max(now, at - _SANDBOX)
+            due = max(now, min(at - _SANDBOX, self.deleted_at.get(call.uid, at) - _JUST))
             yield due, _event(call, due, "volumes-mounted")
             return
 

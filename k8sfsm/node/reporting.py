@@ -88,8 +88,10 @@ def report_rejection(session: Session, decision: Decision) -> Iterable[Step]:
 def report_remains(session: Session, decision: Decision) -> Iterable[Step]:
     """Report what is left of a pod that is over. Source: pkg/kubelet/kubelet.go: SyncTerminatedPod"""
     status = session.memory.generated
+    if status is None or status.resources is None:
+        return ()
     left = pod_resources(_case(session, True))
-    if status is not None and status.resources != left:
+    if status.resources != left:
         report(session, evolve(status, resources=left), decision)
     return ()
 

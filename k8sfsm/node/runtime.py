@@ -147,6 +147,7 @@ class RuntimeEvent:
 
     `success`, `failure`: the thresholds of the probe that was answered; `begins`, `ends`: of a pull that may wait;
     `noticed`: when the kubelet notices an end. `memory`: bytes. `load`: requests per second.
+    `actor`: who alone is told of it; "": the node's kubelet.
     """
 
     at: int
@@ -174,6 +175,11 @@ class RuntimeEvent:
     noticed: int | None = None
     memory: int = 0
     load: float = 0
+    actor: str = ""
+
+    def applied(self, state: State) -> State:
+        """The state of the node's runtime after the event."""
+        return apply(state, self)
 
 
 Answer: TypeAlias = tuple[int, RuntimeEvent]
@@ -210,7 +216,7 @@ def apply(state: State, event: RuntimeEvent) -> State:
     return state if change is None else change(state, event)
 
 
-OWN_ORDERS: Final = frozenset({"pull-start", "load"})
+OWN_ORDERS: Final = frozenset({"pull-start", "pull-queued", "load"})
 """Events that tell a kubelet nothing: it waits for what follows from them."""
 EMPTY: Final = PodRuntime()
 _KEPT: Final = 2

@@ -94,6 +94,13 @@ from k8sfsm.objects.pod import (
 )
 from k8sfsm.objects.policy import PodDisruptionBudget, PodDisruptionBudgetSpec, PodDisruptionBudgetStatus
 from k8sfsm.objects.quantity import ZERO, Quantity, QuantityError
+from k8sfsm.objects.quota import (
+    ResourceQuota,
+    ResourceQuotaSpec,
+    ResourceQuotaStatus,
+    ScopedResourceSelectorRequirement,
+    ScopeSelector,
+)
 from k8sfsm.objects.rbac import (
     AggregationRule,
     ClusterRole,
@@ -257,11 +264,16 @@ __all__ = [
     "ReplicationControllerSpec",
     "ReplicationControllerStatus",
     "Requirement",
+    "ResourceQuota",
+    "ResourceQuotaSpec",
+    "ResourceQuotaStatus",
     "ResourceRequirements",
     "Role",
     "RoleBinding",
     "RoleRef",
     "RollingUpdateDeployment",
+    "ScopeSelector",
+    "ScopedResourceSelectorRequirement",
     "Selector",
     "SelectorError",
     "Service",

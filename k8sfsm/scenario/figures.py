@@ -127,10 +127,7 @@ def _spans(told: Told, question: Question, since: int) -> list[tuple[int, int, i
     """From when to when (ns), and of how many objects, from `since` on; changes at one moment are one."""
     points = [*_history(told, question), (told.end, 0)]
     first = told.start + since
-    cut = [
-        (max(at, first), min(after, told.end), found)
-        for (at, found), (after, _) in pairwise(points)
-    ]
+    cut = [(max(at, first), min(after, told.end), found) for (at, found), (after, _) in pairwise(points)]
     return [span for span in cut if span[0] < span[1]]
 
 

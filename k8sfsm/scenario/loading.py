@@ -18,6 +18,7 @@ from k8sfsm.scenario.model import (
     VERBS,
     Action,
     Behaviour,
+    CloudSetting,
     ClusterSetting,
     Expectation,
     Fault,
@@ -45,6 +46,8 @@ T = TypeVar("T")
 
 MOST_NODES: Final = 5000
 FAULTS: Final = ("stop", "start", "crash", "lag")
+MACHINE: Final = ("gone", "shutdown", "started")
+"""What happens to machines of a cloud."""
 DOCUMENTS: Final = ("apply", "create")
 """Verbs that take manifests."""
 
@@ -107,6 +110,7 @@ class _Reading:
             manifests=self.given(raw.get("manifests"), ("manifests",), raw.at),
             environment=tuple(self.parts(raw, "environment", Behaviour)),
             load=tuple(self.load(raw)),
+            cloud=self.cloud(raw),
             actions=tuple(self.actions(raw)),
             faults=tuple(self.faults(raw)),
             switches=tuple(self.switches(raw)),
@@ -193,6 +197,8 @@ class _Reading:
         """Quantities and names of a node."""
         if node.name in others:
             self.wrong(node.at, f"node '{node.name}' stands twice, expected each name once")
+        if node.joins:
+            self.duration(node.joins, node.at)
         for taint in node.taints:
             if TAINT.fullmatch(taint) is None:
                 self.wrong(node.at, f"'taints': '{taint}' is no taint, expected KEY=VALUE:EFFECT")
@@ -235,8 +241,9 @@ class _Reading:
         for wanted in story.expect:
             if isinstance(wanted.test, FigureTest) and wanted.test.name not in figures:
                 self.wrong(wanted.at, unknown(wanted.test.name, figures, "figure"))
-            if wanted.when is not None and wanted.when[0] not in switches:
-                self.wrong(wanted.at, unknown(wanted.when[0], switches, "switch"))
+            for name, _ in wanted.when:
+                if name not in switches:
+                    self.wrong(wanted.at, unknown(name, switches, "switch"))
 
     # -- manifests ----------------------------------------------------------------------------------------------------
 
@@ -313,6 +320,26 @@ class _Reading:
             found.append(Timed(due=self.duration(load.at_, load.at), part=load))
         yield from sorted(found, key=lambda each: each.due)
 
+    def cloud(self, raw: Located) -> CloudSetting | None:
+        """The cloud around the cluster, its times in ns."""
+        if "cloud" not in raw:
+            return None
+        cloud = self.part(raw["cloud"], CloudSetting)
+        if cloud is None:
+            return None
+        for topic in ("balancers", "routes", "volumes"):
+            self.duration(getattr(cloud, topic), cloud.at)
+        outages = [
+            evolve(each, at_=self.duration(each.at_, each.at), for_=self.duration(each.for_, each.at))
+            for each in cloud.outages
+        ]
+        machines = [evolve(each, at_=self.duration(each.at_, each.at)) for each in cloud.machines]
+        for each in machines:
+            named = [word for word in MACHINE if getattr(each, word)]
+            if len(named) != 1:
+                self.wrong(each.at, f"a machine is one of {', '.join(MACHINE)}, found {' and '.join(named) or 'none'}")
+        return evolve(cloud, outages=tuple(outages), machines=tuple(machines))
+
     def switches(self, raw: Located) -> Iterator[Option]:
         """The parts of the law that the story can be told without."""
         for switch in self.parts(raw, "switches", Switch):
@@ -366,14 +393,15 @@ def _spelled_out(action: Located) -> Located:
     return action
 
 
-def _when(text: str) -> tuple[str, bool] | None:
-    """The switch that an expectation depends on, and whether it is on. Raises ValueError."""
-    if not text:
-        return None
-    name, _, position = text.rpartition(" ")
-    if not name or position not in ("on", "off"):
-        raise ValueError(f"'when': '{text}' stands here, expected the name of a switch and on or off")
-    return name, position == "on"
+def _when(text: str) -> tuple[tuple[str, bool], ...]:
+    """The switches that an expectation depends on, each with whether it is on. Raises ValueError."""
+    found = []
+    for part in filter(None, map(str.strip, text.split(","))):
+        name, _, position = part.rpartition(" ")
+        if not name or position not in ("on", "off"):
+            raise ValueError(f"'when': '{part}' stands here, expected the name of a switch and on or off")
+        found.append((name, position == "on"))
+    return tuple(found)
 
 
 def _mistake(error: ManifestError, fallback: Position) -> Mistake:

@@ -18,7 +18,10 @@ from k8sfsm.spec.mistakes import NOWHERE, Position
 
 @frozen(kw_only=True)
 class NodeSetting:
-    """A node of the cluster. `cpu`, `memory`: quantities; `taints` as `kubectl taint` writes them."""
+    """A node of the cluster. `cpu`, `memory`: quantities; `taints` as `kubectl taint` writes them.
+
+    `joins`: when its kubelet starts and registers it; it is there from the beginning otherwise.
+    """
 
     name: str
     cpu: Any = 4
@@ -27,6 +30,7 @@ class NodeSetting:
     zone: str = ""
     labels: Mapping[str, str] = field(factory=dict)
     taints: tuple[str, ...] = ()
+    joins: str = ""
     at: Position = NOWHERE
 
 
@@ -62,6 +66,73 @@ class Behaviour:
     pods: str
     script: str
     container: str = "*"
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
+class InstanceSetting:
+    """A machine of the cloud; `name` is its node's. Without `address` it has the one that its node has."""
+
+    name: str
+    id: str = ""
+    type: str = "standard-4"
+    zone: str = ""
+    region: str = "region-1"
+    address: str = ""
+    external: str = ""
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
+class Outage:
+    """The cloud refuses `calls` `for` a time, with `message`: all about `instances`, `balancers`, `routes` or
+    `volumes`, or those of one verb (`create-route`).
+    """
+
+    calls: Literal[
+        "instances",
+        "balancers",
+        "routes",
+        "volumes",
+        "ensure-balancer",
+        "update-balancer",
+        "delete-balancer",
+        "create-route",
+        "delete-route",
+        "attach-volume",
+        "detach-volume",
+    ]
+    for_: Any
+    at_: Any = "0s"
+    message: str = "the cloud is out of order"
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
+class Machine:
+    """What happens to a machine: it is `gone`, `shutdown`, or `started` again; its kubelet stops and starts with it."""
+
+    at_: Any = "0s"
+    gone: str = ""
+    shutdown: str = ""
+    started: str = ""
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
+class CloudSetting:
+    """A cloud around the cluster, with its controller manager. Without `instances` every node has a machine.
+
+    `balancers`, `routes`, `volumes`: how long a call about one takes.
+    """
+
+    provider: str = "example"
+    balancers: str = "20s"
+    routes: str = "1s"
+    volumes: str = "2s"
+    instances: tuple[InstanceSetting, ...] | None = None
+    outages: tuple[Outage, ...] = ()
+    machines: tuple[Machine, ...] = ()
     at: Position = NOWHERE
 
 
@@ -318,7 +389,10 @@ class Figure:
 
 @frozen(kw_only=True)
 class Expectation:
-    """What must hold: `at` a time, `by` a time at the latest, or at the end (neither). `when`: `SWITCH on` or `off`."""
+    """What must hold: `at` a time, `by` a time at the latest, or at the end.
+
+    `when`: the switches that it depends on: `SWITCH on` or `SWITCH off`, commas between.
+    """
 
     that: str
     at_: Any = None
@@ -373,7 +447,7 @@ class Timed:
 class Wanted:
     """An expectation that was read: `test` asks it; `deadline` ns since the start (None: the end); `early`: `by`.
 
-    `when`: the switch that it depends on, and whether that is on; None: none.
+    `when`: the switches that it depends on, each with whether that is on.
     """
 
     text: str
@@ -381,7 +455,7 @@ class Wanted:
     deadline: int | None
     early: bool
     at: Position
-    when: tuple[str, bool] | None = None
+    when: tuple[tuple[str, bool], ...] = ()
 
 
 @frozen(kw_only=True)
@@ -414,6 +488,7 @@ class Story:
     manifests: tuple[Manifest, ...] = ()
     environment: tuple[Behaviour, ...] = ()
     load: tuple[Timed, ...] = ()
+    cloud: CloudSetting | None = None
     actions: tuple[Timed, ...] = ()
     faults: tuple[Timed, ...] = ()
     switches: tuple[Option, ...] = ()

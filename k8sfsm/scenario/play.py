@@ -79,9 +79,7 @@ class Play:
         """The story at its start. Raises SpecError where it names components that its cluster does not have."""
         lines: list[Line] = []
         made = missing_namespaces(story)
-        expect = tuple(
-            each for each in story.expect if each.when is None or each.when[1] != (each.when[0] in story.off)
-        )
+        expect = tuple(each for each in story.expect if all(on is (name not in story.off) for name, on in each.when))
         with amended(amendments_of(story)):
             engine = engine_of(story, tracer=lines.append, namespaces=made)
         play = cls(evolve(story, expect=expect), engine, lines, made)

@@ -21,6 +21,8 @@ from k8sfsm.store import Store
 class Reply:
     """What a command came to. `text`: what kubectl prints; `refused`: it, or the API server, refused.
 
+    `warnings`: the lines that kubectl writes to the standard error besides.
+
     `code`: the HTTP status of the refusal, 0 where kubectl itself refused.
     """
 
@@ -28,6 +30,11 @@ class Reply:
     refused: bool = False
     code: int = 0
     outcomes: tuple[Outcome, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the API server warned of, as kubectl prints it."""
+        return tuple(f"Warning: {text}" for outcome in self.outcomes for text in outcome.warnings)
 
 
 class User:
@@ -57,8 +64,7 @@ class User:
             if not outcome.ok:
                 text = f"Error from server ({outcome.reason}): {outcome.message}"
                 return Reply(text, refused=True, code=outcome.code, outcomes=tuple(outcomes))
-        warnings = "".join(f"\nWarning: {line}" for each in outcomes for line in each.message.splitlines())
-        return Reply(order.says + _generated(outcomes) + warnings, outcomes=tuple(outcomes))
+        return Reply(order.says + _generated(outcomes), outcomes=tuple(outcomes))
 
     # -- looking ------------------------------------------------------------------------------------------------------
 

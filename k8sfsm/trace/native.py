@@ -120,6 +120,7 @@ class TraceWriter:
     def _request(self, write: RecordedWrite) -> Json:
         value: Json = {"id": write.request, "verb": write.verb}
         value |= {name: part for name in _REQUEST if (part := getattr(write, name)) not in ("", None, {})}
+        value |= {"warnings": list(write.warnings)} if write.warnings else {}
         value |= {"body": write.body} if write.body is not None else {}
         value |= {name: True for name in _FLAGS if getattr(write, name)}
         for name in ("received", "completed"):
@@ -224,6 +225,7 @@ class _Reader:
         more: dict[str, Any] = {name: request[name] for name in (*_REQUEST, *_FLAGS, "body") if name in request}
         return RecordedWrite(
             line=place,
+            warnings=tuple(optional(place, request, "warnings", list, [])),
             request=required(place, request, "id", int),
             time=_time(place, value),
             received=time_at(place, request, "received"),

@@ -58,6 +58,7 @@ def read_watch_output(paths: Sequence[Path], progress: Progress | None = None) -
     initial, changes = _changes(lines, initial_uids)
     writes = assemble(Join(changes, []), initial)
     plain = any(line.type is None for line in lines)
+    latest = max((moment for line in lines for moment in line.moments), default=None)
     notes = ["who wrote is inferred from what changed: watch output has no requests"]
     notes += ["environment facts are read off the kubelets' status writes and Events"]
     if any(line.time is None for line in lines):
@@ -70,8 +71,8 @@ def read_watch_output(paths: Sequence[Path], progress: Progress | None = None) -
         initial=tuple(initial),
         writes=writes,
         environment=facts_from_statuses(writes, initial),
-        start=writes[0].time if writes else None,
-        end=writes[-1].time if writes else None,
+        start=writes[0].time if writes else latest,
+        end=writes[-1].time if writes else latest,
         problems=tuple(problems),
         notes=tuple(notes),
     )

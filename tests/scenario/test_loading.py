@@ -120,7 +120,7 @@ def test_mistakes_in_manifests(text: str, expected: str) -> None:
 
 
 CLASSES = [cls for cls in vars(model).values() if isinstance(cls, type) and attrs.has(cls)]
-READ = {"Manifest", "Timed", "Wanted", "Story", "Position", "Place"}
+READ = {"Manifest", "Timed", "Wanted", "Story", "Option", "Measure", "Amendment", "Position", "Place"}
 
 
 def test_schema_and_model_have_the_same_fields() -> None:

@@ -10,13 +10,17 @@ from typing import Any, Final, Literal
 
 from attrs import frozen
 
-from k8sfsm.apiserver.answer import Refusal
+from k8sfsm.apiserver.answer import Refusal, Sender
 from k8sfsm.apiserver.cel import CelError, evaluated
 from k8sfsm.apiserver.cel.authorizer import AUTHORIZER, authorizer_functions
 from k8sfsm.apiserver.custom.definitions import listed, member
 from k8sfsm.apiserver.deletion import law
 from k8sfsm.apiserver.policies.matching import AdmissionRequest, concerns, params_of
+from k8sfsm.apiserver.rbac.gate import asked_by
+from k8sfsm.apiserver.rbac.users import user_of
 from k8sfsm.objects import to_json
+from k8sfsm.request import Write
+from k8sfsm.store import Snapshot
 
 POLICY: Final = "ValidatingAdmissionPolicy"
 BINDING: Final = "ValidatingAdmissionPolicyBinding"
@@ -113,6 +117,25 @@ class Denial:
         """The sentence of a warning."""
         of = f"ValidatingAdmissionPolicy '{self.policy}' with binding '{self.binding}'"
         return f"Validation failed for {of}: {self.text}"
+
+
+class Police:
+    """Asks the admission policies about writes, as soon as there are any; before, that costs nothing."""
+
+    def __init__(self) -> None:
+        self._needed: bool | None = None
+
+    def ask(self, sender: Sender, write: Write, old: Any, new: Any, snapshot: Snapshot) -> tuple[str, ...]:
+        """The warnings of policies about a write. Raises Refusal where one denies it."""
+        if self._needed is None:
+            self._needed = any(snapshot.series("in", kind, "") for kind in POLICIES)
+        if new is not None and new.kind in POLICIES:
+            self._needed = True
+        if not self._needed:
+            return ()
+        operation = "CREATE" if old is None else "UPDATE" if new is not None else "DELETE"
+        asked = asked_by(user_of(sender.account, sender.groups), write)
+        return judged_by_policies(AdmissionRequest(asked, operation, old, new, snapshot))
 
 
 def judged_by_policies(request: AdmissionRequest) -> tuple[str, ...]:

@@ -14,18 +14,22 @@ from k8sfsm.controllers.namespace import Sync
 from k8sfsm.controllers.namespace import law as emptying
 from k8sfsm.law import LawError
 from k8sfsm.objects import key_of, to_json
-from k8sfsm.request import Key, Outcome, Why
+from k8sfsm.request import Key, Outcome, Record, Why
 from k8sfsm.scheduler.cluster import ASSUMED
-from k8sfsm.store import Change
+from k8sfsm.store import Change, Store
 from k8sfsm.trace.history import RecordedWrite
 from k8sfsm.verify.check.course import Address, Course
+from k8sfsm.verify.check.events import Announced, Announcement
 from k8sfsm.verify.check.judging import law
-from k8sfsm.verify.check.past import Actor, Moment, Past
+from k8sfsm.verify.check.past import SECOND, Actor, Moment, Past
+from k8sfsm.verify.check.verdicts import Explanation, Nearest, apart
 from k8sfsm.verify.replay.choices import address_of, named, reconciled
 from k8sfsm.verify.replay.compare import differences
 
 _TRIES: Final = 64
 _IDLE: Final = 16
+_TOLD: Final = 12
+"""On so many views an Event is looked for."""
 _PAIRED: Final = 6
 """So many earlier states of two kinds at once are tried."""
 Behind: TypeAlias = Mapping[str, Moment]
@@ -56,30 +60,13 @@ class Told:
         """The first."""
         return 0
 
+    def fork(self) -> Told:
+        """The same: it has nothing to choose."""
+        return self
+
     def recorded(self, purpose: str, key: Key) -> str:
         """Nothing: Services are the users' own."""
         return ""
-
-
-@frozen
-class Explanation:
-    """Why a write was made. `cause`: revision of the change that woke the actor; `seen`: that of its view."""
-
-    rule: str
-    facts: dict[str, Any]
-    key: Key
-    seen: int
-    cause: int
-    course: Course | None = None
-
-
-@frozen
-class Nearest:
-    """The order that comes closest to a write that no rule explains."""
-
-    rule: str = ""
-    facts: dict[str, Any] | None = None
-    differs: str = ""
 
 
 @define
@@ -88,6 +75,7 @@ class Explaining:
 
     past: Past
     api: ApiServer
+    announced: Announced
 
     def explain(self, actor: Actor, writes: Sequence[RecordedWrite]) -> Explanation | Nearest:
         """The rule behind one request, with the changes it made; else the order that comes nearest."""
@@ -95,23 +83,23 @@ class Explaining:
         if isinstance(found, Nearest):
             found = self._looked_earlier(actor, writes) or found
         if isinstance(found, Nearest):
-            listed_first = self._fresh(actor, self._keys(actor, writes[0]), writes[0], writes[0].key)
+            listed_first = self._fresh(actor, self.keys_of(actor, writes[0]), writes[0], writes[0].key)
             other = self._explained(actor, writes, listed_first)
             found = other if isinstance(other, Explanation) else found
         if isinstance(found, Nearest) and writes[0].verb == "deletecollection":
-            found = self._emptied(writes[0]) or found
+            found = self.emptied(writes[0]) or found
         if isinstance(found, Nearest) and writes[0].verb == "bind":
             other = self._explained(actor, writes, self._with_assumed(actor, writes[0]))
             found = other if isinstance(other, Explanation) else found
         return found
 
-    def _emptied(self, write: RecordedWrite) -> Explanation | None:
+    def emptied(self, write: RecordedWrite) -> Explanation | None:
         """The namespace controller asks for kinds of which there is nothing as well: the rule for those that there are.
 
         Source: pkg/controller/namespace/deletion/namespaced_resources_deleter.go: deleteAllContent
         """
         namespace = self.past.store.get("Namespace", "", write.key[1])
-        if write.type is not None or namespace is None:
+        if namespace is None or (write.type is not None and write.key[0] != "Event"):
             return None
         view = self.past.whole_view(write.time)
         decision = emptying.decide("content", Sync(namespace=namespace, view=view))
@@ -132,7 +120,7 @@ class Explaining:
             for moment, behind in _views(moments, actor):
                 now = write.received or write.time
                 course = self._sync(actor, write.key, moment, now, behind, memory=memory)
-                if course is not None:
+                if course is not None and not course.over:
                     yield course
 
     def _explained(
@@ -150,7 +138,7 @@ class Explaining:
 
     def _looked_earlier(self, actor: Actor, writes: Sequence[RecordedWrite]) -> Explanation | None:
         """The same plan on an earlier view: the requests before this one did not tell which view it was made of."""
-        for key in self._keys(actor, writes[0]):
+        for key in self.keys_of(actor, writes[0]):
             known = actor.trails.get(key)
             if known is None or not known.trail:
                 continue
@@ -186,22 +174,30 @@ class Explaining:
                     return
 
     def _courses(self, actor: Actor, write: RecordedWrite) -> Iterator[Course]:
-        keys = self._keys(actor, write)
+        keys = self.keys_of(actor, write)
         for key in keys:
             if key in actor.courses:
                 yield actor.courses[key]
         yield from self._fresh(actor, keys, write)
 
-    def _keys(self, actor: Actor, write: RecordedWrite) -> tuple[Key, ...]:
+    def give_up(self, actor: Actor, write: RecordedWrite) -> None:
+        """A write that no rule orders was made all the same."""
+        for key in self.keys_of(actor, write):
+            actor.give_up(key)
+
+    def keys_of(self, actor: Actor, write: RecordedWrite) -> tuple[Key, ...]:
         """Keys that the actor can have worked on: those that its watches make of the object, and like ones."""
         before = (reconciled(evolve(write, new=None)),) if write.old is not None else ()
-        found: list[Key] = [reconciled(write), *before, *_owners(write), write.key, ("Namespace", "", write.key[1] or write.key[2])]
-        watch = next((each for each in actor.wiring.watches if each.kind == write.key[0]), None)
-        view = self.past.view(actor, self.past.moments[-1], write.time)
-        for document in (write.old, write.new) if watch is not None else ():
-            if document is not None and watch is not None:
-                change = Change(self.past.store.revision, "ADDED", write.key, None, document.typed, write.time)
-                found = [each[0] if len(each) == 2 else each for each in watch.keys(change, view)] + found
+        found: list[Key] = [
+            reconciled(write),
+            *before,
+            *_owners(write),
+            write.key,
+            ("Namespace", "", write.key[1] or write.key[2]),
+        ]
+        for document in (write.old, write.new):
+            if document is not None:
+                found = [*self._woken_by(actor, write.key, document.typed), *found]
         found += self._preemptors(actor, write)
         return tuple(key for key in dict.fromkeys(found) if key in actor.woken or key in actor.courses)
 
@@ -224,7 +220,7 @@ class Explaining:
                     if now < moment.at and moment is not moments[0]:
                         continue
                     course = self._sync(actor, key, moment, now, behind, first)
-                    if course is not None:
+                    if course is not None and not course.over:
                         yield course
 
     def _sync(
@@ -253,12 +249,26 @@ class Explaining:
             if not answer.outcome.ok or answer.changes:
                 return
             after = course.answered(answer.outcome)
-            if after is None:
+            if after.over:
                 return
-            course = evolve(after, remembered=(*course.remembered, *after.remembered))
+            noted, told = (*course.remembered, *after.remembered), (*course.recorded, *after.recorded)
+            course = evolve(after, remembered=noted, recorded=told)
 
     def _sender(self, actor: Actor) -> Sender:
         return actor.wiring.sender
+
+    def _stores(self, write: RecordedWrite) -> Iterator[Store]:
+        """What the API server can have looked at first: a deletion is prepared before it is committed.
+
+        Source: staging/src/k8s.io/apiserver/pkg/registry/generic/registry/store.go: Delete, BeforeDelete
+        """
+        store = self.past.store
+        yield store
+        if write.verb != "delete":
+            return
+        for at, earlier in reversed(self.past.versions.get(write.key, ())):
+            if earlier is not store.snapshot.get(write.key) and at >= write.time - SECOND:
+                yield Store(store.snapshot.put(store.revision, write.key, earlier), store.history)
 
     def _fits(self, actor: Actor, course: Course, writes: Sequence[RecordedWrite]) -> Explanation | Nearest:
         write = writes[0]
@@ -269,8 +279,11 @@ class Explaining:
                 verb, _, key = address_of(order)
                 nearest = _nearer(nearest, Nearest(why.rule, dict(why.facts), f"it orders {verb} {'/'.join(key)}"))
                 continue
-            answer = self.api.handle(self.past.store, order, self._sender(actor), write.time, Told(write))
-            differs = _apart(writes, answer)
+            for store in self._stores(write):
+                answer = self.api.handle(store, order, self._sender(actor), write.time, Told(write))
+                differs = _apart(writes, answer)
+                if not differs:
+                    break
             if not differs:
                 woken = actor.woken.get(course.key, ())
                 cause = next((each for each in reversed(woken) if each <= course.seen), 0)
@@ -292,11 +305,34 @@ class Explaining:
     def _go_on(self, actor: Actor, course: Course, answer: Outcome) -> None:
         after = course.answered(answer)
         sent = (*course.trail, (address_of(answer.request), answer))
-        actor.trails[course.key] = evolve(course, trail=sent, remembered=())
+        actor.trails[course.key] = evolve(course, trail=sent, remembered=(), recorded=())
         actor.courses.pop(course.key, None)
-        if after is not None:
-            actor.remember(after.remembered, course.seen)
-            actor.courses[course.key] = evolve(after, remembered=())
+        actor.remember(after.remembered, course.seen)
+        self.announced.note(actor.wiring.controller.name, (*course.recorded, *after.recorded), self.past.moments[-1].at)
+        if not after.over:
+            actor.courses[course.key] = evolve(after, remembered=(), recorded=())
+
+    def announcements(self, actor: Actor, write: RecordedWrite) -> Iterator[Record]:
+        """The Events that a controller orders before any write, on the views that it can have had."""
+        assert write.new is not None
+        about = Announcement.of_json(write.new.json).about
+        obj = self.past.store.snapshot.get(about)
+        keys = [about, *self._woken_by(actor, about, obj)]
+        for key in dict.fromkeys(each for each in keys if each in actor.woken):
+            for moment in self._moments(actor, 0)[:_TOLD]:
+                for now in (moment.at, write.received or write.time):
+                    course = self._sync(actor, key, moment, now, None)
+                    yield from () if course is None else course.recorded
+
+    def _woken_by(self, actor: Actor, key: Key, obj: Any) -> Iterator[Key]:
+        """The keys that a controller's watches make of an object."""
+        watch = next((each for each in actor.wiring.watches if each.kind == key[0]), None)
+        if watch is None or obj is None:
+            return
+        change = Change(self.past.store.revision, "ADDED", key, None, obj, self.past.moments[-1].at)
+        view = self.past.view(actor, self.past.moments[-1], change.at)
+        for found in watch.keys(change, view):
+            yield found[0] if len(found) == 2 else found
 
 
 def _views(moments: Sequence[Moment], actor: Actor) -> Iterator[tuple[Moment, Behind | None]]:
@@ -346,7 +382,7 @@ def _apart(writes: Sequence[RecordedWrite], answer: Any) -> str:
     """How the answer to an order differs from what was recorded; "" where it does not."""
     if not answer.outcome.ok:
         return f"it would be refused: {answer.outcome.message or answer.outcome.reason}"
-    changed = [write for write in writes if write.type is not None]
+    changed = _without_steps([write for write in writes if write.type is not None], len(answer.changes))
     if len(changed) != len(answer.changes):
         return f"it changes {len(answer.changes)} times, recorded are {len(changed)}"
     if writes[0].verb == "deletecollection":  # in any order
@@ -360,16 +396,19 @@ def _apart(writes: Sequence[RecordedWrite], answer: Any) -> str:
         if write.new is None or write.type == "DELETED":
             continue
         recorded, ordered = to_json(write.new.typed), to_json(change.new)
-        for path, left, right in differences(write.key[0], recorded, ordered, by=law):
-            return apart(write.key[0], path, left, right)
+        found = sorted(
+            differences(write.key[0], recorded, ordered, by=law), key=lambda each: each[0].startswith("metadata")
+        )
+        if found:
+            return apart(write.key[0], *found[0])
     return ""
 
 
-def apart(kind: str, path: str, recorded: Any, ordered: Any) -> str:
-    """A difference in words; values that may be secret are not shown."""
-    if kind == "Secret" or ".env" in path or "token" in path.lower():
-        return f"{path}: recorded and ordered values differ (not shown)"
-    return f"{path}: recorded {recorded!r}, the rule orders {ordered!r}"
+def _without_steps(changed: list[RecordedWrite], wanted: int) -> list[RecordedWrite]:
+    """The changes without those that a log is believed to imply, where a request made fewer: a removal without a mark."""
+    if len(changed) == wanted or not all(write.derived for write in changed[:-1]):
+        return changed
+    return changed[-1:] if wanted == 1 and changed[-1].type == "DELETED" else changed
 
 
 def _nearer(known: Nearest, other: Nearest) -> Nearest:

@@ -22,7 +22,7 @@ from k8sfsm.node.status import ReportCase, StatusCase, ended_status, generate, m
 from k8sfsm.objects import Pod, PodStatus, evolve, format_micro_time, to_json
 from k8sfsm.objects.pod import ContainerState, ContainerStatus, HostIP
 from k8sfsm.trace.history import RecordedWrite
-from k8sfsm.verify.check.explaining import Explanation, Nearest, apart
+from k8sfsm.verify.check.verdicts import Explanation, Nearest, apart
 from k8sfsm.verify.check.judging import law
 from k8sfsm.verify.check.past import SECOND, Past
 from k8sfsm.verify.check.runs import Runs
@@ -93,7 +93,7 @@ class Kubelets:
         recorded = _comparable(written.status)
         for pod in self._seen(stored):
             for row, reads in self._attempts(pod, stored):
-                status = _report(row.outputs, pod, stored, written, reads, write.time, self._host_ips(stored))
+                status = _report(row.outputs, pod, stored, written, reads, write.time, self._host_ips(written))
                 differs = _apart(recorded, _comparable(status))
                 if not differs:
                     self.cgroups[stored.spec.node_name] = reads

@@ -24,6 +24,7 @@ from k8sfsm.view import View
 
 SECOND: Final = 1_000_000_000
 _NO_MEMORY: Final[Map[Any, Any]] = Map()
+_WAKES: Final = 64
 
 
 @frozen
@@ -58,6 +59,8 @@ class Actor:
     memories: deque[tuple[int, Map[Any, Any]]] = field(factory=lambda: deque([(0, Map())]))
     woken: dict[Key, deque[int]] = field(factory=dict)
     """Key -> revisions of the changes that put it into the queue."""
+    stirred: dict[Key, int] = field(factory=dict)
+    """Key -> when (ns) it was put into the queue last."""
     courses: dict[Key, Course] = field(factory=dict)
     floor: dict[Key, int] = field(factory=dict)
     """Key -> the revision of the last view that the controller has shown for it."""
@@ -65,6 +68,19 @@ class Actor:
     """Key -> what was known when the latest course began."""
     trails: dict[Key, Course] = field(factory=dict)
     """Key -> the course as it is under way, with what it has sent."""
+
+    def forget(self, key: Key) -> None:
+        """The object of a key is long gone."""
+        for table in (self.woken, self.stirred, self.courses, self.floor, self.began, self.trails):
+            table.pop(key, None)  # type: ignore[attr-defined]
+
+    def give_up(self, key: Key) -> None:
+        """The actor did about a key what it should not have done: what it has in mind now is not known."""
+        self.courses.pop(key, None)
+        for position, (seen, memory) in enumerate(self.memories):
+            for name in [name for name in memory if isinstance(name, tuple) and key in name]:
+                memory = memory.delete(name)
+            self.memories[position] = (seen, memory)
 
     def memory_at(self, revision: int) -> Map[Any, Any]:
         """The memory when the view was at a revision."""
@@ -201,8 +217,30 @@ class Past:
         """All that there is, seen at a time (ns)."""
         return View(now, self.store.snapshot, memory, runtime, self.store, self.choose_node, self.tie_break)
 
-    def take(self, store: Store, change: Change, writer: str) -> None:
-        """A change was committed: everybody hears of it, some time."""
+    def list_all(self, actor: Actor, at: int) -> None:
+        """At its start a component is woken by everything that exists."""
+        store = self.store
+        for key, (_, obj) in store.snapshot.objects.items():
+            watch = next((each for each in actor.wiring.watches if each.kind == key[0]), None)
+            if watch is None:
+                continue
+            change = Change(store.revision, "ADDED", key, None, obj, at)
+            for found in watch.keys(change, self.view(actor, self.moments[-1], at)):
+                name = found[0] if len(found) == 2 else found
+                actor.woken.setdefault(name, deque([store.revision], maxlen=_WAKES))
+                actor.stirred[name] = at
+
+    def appear(self, obj: Any, at: int) -> None:
+        """An object shows that was there before the history began."""
+        store, change = self.store.put(obj, at)
+        for _ in self.take(store, change, ""):
+            pass
+
+    def take(self, store: Store, change: Change, writer: str) -> Iterator[tuple[str, Key]]:
+        """A change was committed: everybody hears of it, some time. Gives the keys that it puts into actors' queues."""
+        return iter(self._taken(store, change, writer))
+
+    def _taken(self, store: Store, change: Change, writer: str) -> list[tuple[str, Key]]:
         self.store = store
         moment = Moment(change.revision, change.at, change, store.snapshot)
         self.moments.append(moment)
@@ -213,14 +251,16 @@ class Past:
         oldest = change.at - constant("check_view_lag") * SECOND
         while len(self.moments) > 1 and self.moments[1].at < oldest:
             self._forget(self.moments.popleft())
-        for actor in self.actors.values():
-            self._notify(actor, change, moment)
+        self.store = self.store.forgetting(self.moments[0].revision)
+        return [(name, key) for name, actor in self.actors.items() for key in self._notify(actor, change, moment)]
 
     def _forget(self, moment: Moment) -> None:
         change = moment.change
         if change is not None and change.type == "DELETED" and self.store.snapshot.get(change.key) is None:
             self.versions.pop(change.key, None)
             self.last_heard.pop(change.key, None)
+            for actor in self.actors.values():
+                actor.forget(change.key)
 
     def _remember(self, change: Change) -> None:
         known = self.versions.setdefault(change.key, deque())
@@ -233,7 +273,7 @@ class Past:
         """The view of a controller that has just seen a change."""
         return View(moment.at, moment.snapshot, memory, Map(), self.store, self.choose_node, self.tie_break)
 
-    def _notify(self, actor: Actor, change: Change, moment: Moment) -> None:
+    def _notify(self, actor: Actor, change: Change, moment: Moment) -> Iterator[Key]:
         watch = next((each for each in actor.wiring.watches if each.kind == change.key[0]), None)
         if watch is None:
             return
@@ -246,7 +286,9 @@ class Past:
             actor.memories.popleft()
         for found in watch.keys(change, view):
             key = found[0] if len(found) == 2 else found
-            actor.woken.setdefault(key, deque(maxlen=64)).append(change.revision)
+            actor.woken.setdefault(key, deque(maxlen=_WAKES)).append(change.revision)
+            actor.stirred[key] = change.at
+            yield key
 
     def earlier(self, floor: int) -> Iterator[Moment]:
         """The moments that a view can be of, the latest first."""

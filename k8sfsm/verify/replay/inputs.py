@@ -18,7 +18,7 @@ from k8sfsm.request import Create, Delete, DeleteCollection, Evict, Patch, Patch
 from k8sfsm.trace.differences import missing
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.trace.lines import Json
-from k8sfsm.verify.replay.faults import fault_of
+from k8sfsm.verify.replay.faults import effect_of, fault_of
 from k8sfsm.verify.replay.kubelets import hollow_nodes, objects_left_out
 
 _HEARTBEATS: Final = ("Node", "Lease")
@@ -67,7 +67,7 @@ def _faults(recording: Recording, engine: Engine) -> Iterator[Input]:
     for fact in recording.environment:
         action = fault_of(fact, engine)
         if action is not None:
-            yield Input(fact.time, action)
+            yield Input(effect_of(fact, recording, engine), action)
 
 
 def _as_sent(write: RecordedWrite) -> Write | None:

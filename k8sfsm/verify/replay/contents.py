@@ -1,0 +1,42 @@
+"""What a write decides, so that a predicted one and a recorded one can be told to be the same."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+from k8sfsm.objects import ObjectError, from_json
+from k8sfsm.request import Update, Write
+from k8sfsm.trace.history import RecordedWrite
+from k8sfsm.verify.replay.tracks import COUNTS
+
+
+def content_of(write: Write) -> Hashable:
+    """What a predicted write decides: the counts of a status, the size of a ReplicaSet; None: nothing of the kind."""
+    return _content(write.object, write.subresource) if isinstance(write, Update) else None
+
+
+def recorded_content(write: RecordedWrite) -> Hashable:
+    """The same of a recorded write; of one that was refused, what it wanted."""
+    if write.verb != "update" or write.key[0] not in COUNTS:
+        return None
+    obj = write.new.typed if write.new is not None else _wanted(write.body)
+    return None if obj is None else _content(obj, write.subresource)
+
+
+def _wanted(body: Any) -> Any:
+    try:
+        return from_json(body) if isinstance(body, dict) and "status" in body else None
+    except ObjectError:
+        return None
+
+
+def _content(obj: Any, subresource: str) -> Hashable:
+    if subresource == "status" and obj.kind in COUNTS:
+        return tuple(getattr(obj.status, name) or 0 for name in COUNTS[obj.kind])
+    return (obj.spec.replicas,) if obj.kind == "ReplicaSet" and not subresource else None
+
+
+def alike(mine: Hashable, told: Hashable) -> bool:
+    """Whether two contents may be the same; an unknown one may be any."""
+    return mine is None or told is None or mine == told
