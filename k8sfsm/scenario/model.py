@@ -306,6 +306,16 @@ class Action:
 
 
 @frozen(kw_only=True)
+class Invariant:
+    """What every write of a kind must keep. `holds`: an expression in CEL over `object` and `oldObject`."""
+
+    of: str
+    holds: str
+    says: str = ""
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
 class Fault:
     """What goes wrong at a time: one of `stop`, `start`, `crash`, `lag`.
 
@@ -494,6 +504,7 @@ class Story:
     switches: tuple[Option, ...] = ()
     off: frozenset[str] = frozenset()
     figures: tuple[Measure, ...] = ()
+    invariants: tuple[Invariant, ...] = ()
     expect: tuple[Wanted, ...] = ()
     until: int | None = None
     doc: str = ""

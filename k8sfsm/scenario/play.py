@@ -18,6 +18,7 @@ from k8sfsm.scenario.cluster import START, engine_of
 from k8sfsm.scenario.expect import FigureTest, Finding
 from k8sfsm.scenario.figures import Told as LinesTold
 from k8sfsm.scenario.figures import Value
+from k8sfsm.scenario.invariants import breaches
 from k8sfsm.scenario.loading import unknown
 from k8sfsm.scenario.model import VERBS, Action, Fault, Manifest, Story, Timed, Wanted
 from k8sfsm.scenario.order import DEFAULT_NAMESPACE
@@ -186,6 +187,9 @@ class Play:
                 if self._pending:
                     self._advance(deadline)
         self._watch(self.engine)
+        for breach in breaches(self.story.invariants, self.lines):
+            when = format_duration(breach.line.at - START)
+            self.misses.append(Miss(str(breach.invariant.at), f"{breach.text} at {when}"))
         for wanted in self._pending:
             self._miss(wanted, wanted.test(self.engine.store, self.engine.now).found)
         figures = self.figures()

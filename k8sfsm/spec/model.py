@@ -208,6 +208,7 @@ class Scenario:
     faults: Any = None
     switches: Any = None
     figures: Any = None
+    invariants: Any = None
     expect: Any = None
     until: Any = None
     source: str = ""
