@@ -57,6 +57,7 @@ MENU: tuple[tuple[str, str | tuple[tuple[str, str], ...]], ...] = (
             ("Check", "check.md"),
             ("kube-proxy and packets", "proxy.md"),
             ("DNS", "dns.md"),
+            ("Users, roles, rules of your own", "access.md"),
             ("Performance", "performance.md"),
         ),
     ),

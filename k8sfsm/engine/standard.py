@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from k8sfsm.apiserver import ApiServer, Options
 from k8sfsm.controllers.clusterroleaggregation import ClusterRoleAggregationController
+from k8sfsm.controllers.crdnames import CrdController
 from k8sfsm.controllers.deployment import DeploymentController
 from k8sfsm.controllers.disruption import DisruptionController
 from k8sfsm.controllers.endpoints import EndpointController
@@ -56,6 +57,7 @@ def manager_controllers() -> tuple[Controller, ...]:
         ResourceQuotaController(),
         ClusterRoleAggregationController(),
         TokenController(),
+        CrdController(),
     )
 
 

@@ -308,6 +308,16 @@ class Action:
 
 
 @frozen(kw_only=True)
+class Invariant:
+    """What every write of a kind must keep. `holds`: an expression in CEL over `object` and `oldObject`."""
+
+    of: str
+    holds: str
+    says: str = ""
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
 class Fault:
     """What goes wrong at a time: exactly one of `FAULTS`. docs/scenarios.md says what each is.
 
@@ -560,6 +570,7 @@ class Story:
     switches: tuple[Option, ...] = ()
     off: frozenset[str] = frozenset()
     figures: tuple[Measure, ...] = ()
+    invariants: tuple[Invariant, ...] = ()
     expect: tuple[Wanted, ...] = ()
     properties: tuple[Promise, ...] = ()
     allow: Mapping[str, int] | None = None

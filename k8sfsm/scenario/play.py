@@ -19,6 +19,7 @@ from k8sfsm.scenario.expect import FigureTest, Finding
 from k8sfsm.scenario.faults import actions_of
 from k8sfsm.scenario.figures import Told as LinesTold
 from k8sfsm.scenario.figures import Value
+from k8sfsm.scenario.invariants import breaches
 from k8sfsm.scenario.model import VERBS, Action, Manifest, Promise, Story, Timed, Wanted
 from k8sfsm.scenario.order import DEFAULT_NAMESPACE
 from k8sfsm.scenario.switches import amendments_of
@@ -218,6 +219,9 @@ class Play:
             command = f"drain {drain.node} (still waiting)"
             self.told.append(Told(self.engine.now, command, Reply(drain.text), str(action.at)))
         self._watch(self.engine)
+        for breach in breaches(self.story.invariants, self.lines):
+            when = format_duration(breach.line.at - START)
+            self.misses.append(Miss(str(breach.invariant.at), f"{breach.text} at {when}"))
         for wanted in self._pending:
             self._miss(wanted, wanted.test(self.engine.store, self.engine.now).found)
         figures = self.figures()

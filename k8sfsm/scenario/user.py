@@ -101,7 +101,7 @@ class User:
         """
         document = document_of(manifest)
         if server_side:
-            return self.run(lambda store: verbs.server_side_apply(document, self.namespace, manager, force))
+            return self.run(lambda store: verbs.server_side_apply(store, document, self.namespace, manager, force))
         return self.run(lambda store: verbs.apply(store, document, self.namespace))
 
     def create(self, manifest: Any) -> Reply:

@@ -215,6 +215,7 @@ class Scenario:
     faults: Any = None
     switches: Any = None
     figures: Any = None
+    invariants: Any = None
     expect: Any = None
     properties: Any = None
     allow: Any = None
