@@ -43,6 +43,8 @@ MENU: tuple[tuple[str, str | tuple[tuple[str, str], ...]], ...] = (
         (
             ("Replay a rollout", "tutorial-replay.md"),
             ("Stories of rollouts", "stories.md"),
+            ("Avalanches", "avalanche.md"),
+            ("A cloud", "cloud.md"),
         ),
     ),
     (

@@ -27,7 +27,7 @@ Held: TypeAlias = tuple[int, tuple[int, ...], int, Key, tuple[int, ...]]
 class QueueSettings:
     """Workers, and the delays between retries of a failing key (nanoseconds). `max_retries` None: for ever.
 
-    `retry_qps`, `retry_burst`: how many retries of all keys together may begin in a second, and at once (0: any number).
+    `retry_qps`, `retry_burst`: how many retries of all keys together may begin in a second, and at once; 0: any number.
     """
 
     workers: int = 1
