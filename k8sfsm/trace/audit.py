@@ -25,7 +25,6 @@ from k8sfsm.trace.resources import is_deleting, metadata
 from k8sfsm.trace.sequence import in_order
 from k8sfsm.trace.statuses import facts_from_statuses
 
-
 _SEEN: Final = 100_000
 """So many revisions back an answer may show a change again."""
 

@@ -91,8 +91,13 @@ def _decode(raw: bytes, place: Line) -> str:
         raise TraceError(place, what, "give a JSON file (plain, .gz or .zst)") from error
 
 
-def json_lines(path: Path, progress: Progress | None = None) -> Iterator[tuple[Line, Json]]:
-    """JSON objects of a file with one per line. TraceError where a line is not one, or where the file holds none."""
+def json_lines(
+    path: Path, progress: Progress | None = None, skip: Callable[[str], bool] | None = None
+) -> Iterator[tuple[Line, Json]]:
+    """JSON objects of a file with one per line; those that `skip` knows by their text are left out unread.
+
+    Raises TraceError where a line is not one, or where the file holds none.
+    """
     place = Line(str(path))
     found = 0
     for place, text in text_lines(path):
@@ -100,7 +105,8 @@ def json_lines(path: Path, progress: Progress | None = None) -> Iterator[tuple[L
             progress(place.file, place.number)
         if text.strip():
             found += 1
-            yield place, _object(text, place)
+            if skip is None or not skip(text):
+                yield place, _object(text, place)
     if not found:
         raise TraceError(place, "the file is empty", "check that the recording was finished")
     if progress:

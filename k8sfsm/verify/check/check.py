@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, Final
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from k8sfsm.apiserver import ApiServer, Options
 from k8sfsm.law import constant
@@ -19,8 +19,7 @@ from k8sfsm.trace.case import Finding
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.trace.integrity import Integrity
 from k8sfsm.verify.check.events import Announced
-from k8sfsm.verify.check.explaining import Explaining
-from k8sfsm.verify.check.verdicts import Explanation, Nearest
+from k8sfsm.verify.check.explaining import Explaining, Granting
 from k8sfsm.verify.check.judging import BY_THE_CLOCK, KUBELET, Known, Request, law, method_of
 from k8sfsm.verify.check.kubelets import Kubelets
 from k8sfsm.verify.check.near import Near
@@ -29,6 +28,7 @@ from k8sfsm.verify.check.report import Found, Judged, Kind, Report, grouped
 from k8sfsm.verify.check.runs import Runs
 from k8sfsm.verify.check.timed import Timed
 from k8sfsm.verify.check.undone import Undone
+from k8sfsm.verify.check.verdicts import Explanation, Nearest
 from k8sfsm.verify.invariants import check_convergence, check_safety, check_transition
 from k8sfsm.verify.replay.choices import RecordedChoices
 from k8sfsm.verify.replay.kubelets import hollow_nodes
@@ -112,7 +112,7 @@ class _Check:
         self.machines = Machines.load()
         self.bundles = extra_bundles(recording)
         api = ApiServer(self.machines, Options(extra_root_bundles=self.bundles, quota=False))
-        self.explaining = Explaining(self.past, api, Announced())
+        self.explaining = Explaining(self.past, Granting(api.machines, api.options), Announced())
         self.kubelets = Kubelets(self.past, Runs())
         self.timed = Timed.beside(recording, api, whole=self.whole)
         self.undone = Undone(self.past, api)
@@ -148,8 +148,9 @@ class _Check:
         bundles = extra_bundles(recording)
         if bundles and bundles != self.bundles:
             self.bundles = bundles
-            api = ApiServer(self.machines, Options(extra_root_bundles=bundles))
-            self.explaining.api = self.undone.api = self.timed.engine.api = api
+            api = ApiServer(self.machines, Options(extra_root_bundles=bundles, quota=False))
+            self.undone.api = self.timed.engine.api = api
+            self.explaining.api = Granting(api.machines, api.options)
         self.past.choose_node, self.past.tie_break = self.choices.node, self.choices.tie
         self.timed.go_on(recording, self.choices)
         self.integrity.go_on(recording)
@@ -185,7 +186,9 @@ class _Check:
         """Time passes: what was due before a write has come."""
         self.timed.take(write)
         late = write.time - int(constant("check_clock_lag")) * SECOND
-        self._by_the_clock(late)
+        if self.waiting:
+            self.timed.until(write.time)
+            self._by_the_clock(late)
         for found in self.undone.looked(write.time, self.choices, self.known.shows):
             self.report.add("undone", found)
 

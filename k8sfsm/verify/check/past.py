@@ -210,7 +210,12 @@ class Past:
         for each in self.coming:
             if each.time > write.time + SECOND:
                 return
-            if each.verb == "bind" and each.ok and each.new is not None and self.store.snapshot.get(each.key) is not None:
+            if (
+                each.verb == "bind"
+                and each.ok
+                and each.new is not None
+                and self.store.snapshot.get(each.key) is not None
+            ):
                 yield each
 
     def whole_view(self, now: int, memory: Map[Any, Any] = _NO_MEMORY, runtime: Map[str, Any] = _NO_MEMORY) -> View:

@@ -279,4 +279,3 @@ def _how(case: Run) -> str:
     if began is None or began.started_at is None or case.ended.finished_at is None:
         return ""
     return f" (down for about {(began.started_at - case.ended.finished_at) // SECOND} s)"
-
