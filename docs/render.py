@@ -45,6 +45,8 @@ MENU: tuple[tuple[str, str | tuple[tuple[str, str], ...]], ...] = (
             ("Stories of rollouts", "stories.md"),
             ("Testing your own controller", "testing.md"),
             ("Campaigns", "fuzz.md"),
+            ("Avalanches", "avalanche.md"),
+            ("A cloud", "cloud.md"),
         ),
     ),
     (

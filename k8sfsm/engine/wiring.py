@@ -26,6 +26,8 @@ def _wiring(component: Component, controller: Controller) -> Wiring:
         base_delay=round(queue.base_delay_ms * MILLISECOND),
         max_delay=round(queue.max_delay_s * SECOND),
         max_retries=queue.max_retries,
+        retry_qps=queue.retry_qps,
+        retry_burst=queue.retry_burst,
     )
     name = f"{controller.name}/{component.node}" if component.node else controller.name
     actor = getattr(controller, "acts_as", controller.name)
