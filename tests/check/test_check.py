@@ -14,8 +14,9 @@ from click.testing import CliRunner
 
 from k8sfsm.trace.history import Document, RecordedWrite
 from k8sfsm.trace.reading import read_history
-from k8sfsm.verify.check.check import Report, check
-from k8sfsm.verify.check.explaining import apart
+from k8sfsm.verify.check.check import check
+from k8sfsm.verify.check.report import Report
+from k8sfsm.verify.check.verdicts import apart
 from k8sfsm_cli.app import main
 
 ROOT = Path(__file__).parents[2]

@@ -19,9 +19,10 @@ from k8sfsm.trace.case import Finding
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.trace.integrity import Integrity
 from k8sfsm.verify.check.events import Announced
-from k8sfsm.verify.check.explaining import Explaining, Granting
+from k8sfsm.verify.check.explaining import Explaining
 from k8sfsm.verify.check.judging import BY_THE_CLOCK, KUBELET, Known, Request, law, method_of
 from k8sfsm.verify.check.kubelets import Kubelets
+from k8sfsm.verify.check.matching import Granting
 from k8sfsm.verify.check.near import Near
 from k8sfsm.verify.check.past import SECOND, Actor, Past
 from k8sfsm.verify.check.report import Found, Judged, Kind, Report, grouped

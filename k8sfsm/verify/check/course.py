@@ -41,8 +41,8 @@ class Course:
 
     @property
     def next_writes(self) -> tuple[Write, ...]:
-        """The writes that may be sent next: one, those of a batch, which go together, or deletions of whole kinds, which
-        a real component takes from a map.
+        """The writes that may be sent next: one, those of a batch, which go together, or deletions of whole kinds,
+        which a real component takes from a map.
         """
         batch = self.run.batch
         if self.over:
