@@ -49,7 +49,7 @@ class Course:
             return ()
         if batch is not None:
             return batch.waiting[: batch.left]
-        collections = takewhile(lambda step: isinstance(step, DeleteCollection), self.run.steps)
+        collections = [each for each in takewhile(_empties, self.run.steps) if isinstance(each, DeleteCollection)]
         return tuple(collections) or (self.run.next_write,)
 
     def answered(self, outcome: Outcome) -> Course:
@@ -80,6 +80,10 @@ class Course:
             noted += course.remembered
             course = course.answered(evolve(outcome, request=order))
         return evolve(course, remembered=(*noted, *course.remembered))
+
+
+def _empties(step: object) -> bool:
+    return isinstance(step, DeleteCollection)
 
 
 def _advanced(course: Course) -> Course:
