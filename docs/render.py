@@ -50,6 +50,7 @@ MENU: tuple[tuple[str, str | tuple[tuple[str, str], ...]], ...] = (
         (
             ("Concepts", "concepts.md"),
             ("Scenarios", "scenarios.md"),
+            ("Rules of your own", "own-rules.md"),
             ("Replay", "replay.md"),
             ("Check", "check.md"),
             ("kube-proxy and packets", "proxy.md"),

@@ -46,19 +46,19 @@ def _deliver(engine: Engine, action: Deliver) -> None:
 def notify(engine: Engine, name: str, keys: Callable[..., Iterable[Any]], changes: Iterable[Change]) -> None:
     """An actor sees changes: its memory takes note, and the keys that they concern are queued."""
     actor = engine.own(name)
-    observe = actor.wiring.observe
+    observe, add = actor.wiring.observe, actor.queue.add
     view = engine.view_of(name)
     for change in changes:
-        if view.memory is not actor.memory:
-            view = engine.view_of(name)
         if observe is not None:
+            if view.memory is not actor.memory:
+                view = engine.view_of(name)
             for step in observe(change, view):
                 actor.remember(step)
         for found in keys(change, view):
             if len(found) == 2:
                 engine.schedule(Enqueue(name, found[0]), engine.now + found[1])
             else:
-                actor.queue.add(found, change.revision)
+                add(found, change.revision)
     dispatch(engine, actor)
 
 
@@ -124,7 +124,7 @@ def _proceed(engine: Engine, actor: Actor, run: Run) -> None:
             continue
         first = left[0]
         if not isinstance(first, Parallel):
-            run = evolve(run, steps=left) if done else run
+            run = Run(run.key, run.cause, run.plan, left, None, run.outcomes) if done else run
             break
         run = evolve(run, steps=left[1:], batch=Batch.of(first) if first.writes else None)
     actor.runs[run.key] = run

@@ -149,11 +149,12 @@ class Scheduler:
         admission = law.decide("admit", turn)
         if not admission.outputs["place"]:
             return Plan(steps=law.perform(admission, turn))
-        assert turn.pod is not None
-        attempt = self._attempt(view, turn.pod)
-        attempt.pick = lambda best: self._sacrificed(view, best, attempt.pod)
+        pod = turn.pod
+        assert pod is not None
+        attempt = self._attempt(view, pod)
+        attempt.pick = lambda best: self._sacrificed(view, best, pod)
         if attempt.host and self.cache is not None:
-            self.cache.expect(turn.pod)
+            self.cache.expect(pod)
         decision = law.decide("outcome", attempt)
         steps = law.perform(decision, attempt)
         if attempt.host:

@@ -16,7 +16,7 @@ from k8sfsm.apiserver.rbac.policy import policy_of
 from k8sfsm.apiserver.rbac.restriction import Kept, refuse_restricted
 from k8sfsm.apiserver.rbac.users import Asked, User, law, user_of
 from k8sfsm.objects import KINDS, Pod, key_of
-from k8sfsm.request import Create, Delete, DeleteCollection, PatchStatus, Update, Write
+from k8sfsm.request import Create, Delete, DeleteCollection, Patch, PatchStatus, Update, Write
 from k8sfsm.store import Snapshot, Store
 from k8sfsm.table import CompiledTable
 from k8sfsm.value import value
@@ -36,6 +36,12 @@ class Sent:
 def request_form(case: Sent) -> Form:
     """The class of the request."""
     return cast(Form, type(case.write).__name__)
+
+
+@law.fact
+def asks_for_nothing(case: Sent) -> bool:
+    """It is a patch without content: it only reads."""
+    return isinstance(case.write, Patch) and case.write.body == {}
 
 
 class Gate:
@@ -88,7 +94,8 @@ class Gate:
 def _form_of(sender: Sender, write: Any) -> tuple[Any, ...]:
     """What requests have in common that are judged alike, whatever the object's name and namespace."""
     kind = write.object.kind if isinstance(write, Create | Update) else _kind_of(write)
-    return sender.account, write.__class__, kind, getattr(write, "subresource", "")
+    reads = isinstance(write, Patch) and write.body == {}
+    return sender.account, write.__class__, kind, getattr(write, "subresource", ""), reads
 
 
 def _always(verdict: Verdict, asked: Asked) -> bool:

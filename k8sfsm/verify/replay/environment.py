@@ -32,6 +32,7 @@ def recorded_runtime(recording: Recording) -> RecordedRuntime:
         cleaned_at=dict(_cleaned(recording)),
         noticed_at=noticed_ends(recording),
         deleted_at=dict(_deleted(recording)),
+        terse=bool(recording.about.get("slim")),
     )
 
 

@@ -120,6 +120,8 @@ def _counts_differ(how: str, recorded: int, predicted: int) -> bool:
     """Whether an Event was seen too often or not often enough, by the way in which it is compared."""
     if how == "recorded":
         return recorded > predicted
+    if how == "known":
+        return bool(recorded) and not predicted
     return (how == "counted" and recorded != predicted) or (how == "present" and bool(recorded) != bool(predicted))
 
 
