@@ -42,6 +42,7 @@ MENU: tuple[tuple[str, str | tuple[tuple[str, str], ...]], ...] = (
         "Tutorials",
         (
             ("Replay a rollout", "tutorial-replay.md"),
+            ("Judge your own cluster", "tutorial-audit.md"),
             ("Stories of rollouts", "stories.md"),
         ),
     ),
@@ -53,6 +54,7 @@ MENU: tuple[tuple[str, str | tuple[tuple[str, str], ...]], ...] = (
             ("Rules of your own", "own-rules.md"),
             ("Replay", "replay.md"),
             ("Check", "check.md"),
+            ("Explain", "explain.md"),
             ("kube-proxy and packets", "proxy.md"),
             ("DNS", "dns.md"),
             ("Performance", "performance.md"),
