@@ -42,6 +42,7 @@ MENU: tuple[tuple[str, str | tuple[tuple[str, str], ...]], ...] = (
         "Tutorials",
         (
             ("Replay a rollout", "tutorial-replay.md"),
+            ("Judge your own cluster", "tutorial-audit.md"),
             ("Stories of rollouts", "stories.md"),
             ("Testing your own controller", "testing.md"),
             ("Campaigns", "fuzz.md"),
@@ -57,6 +58,7 @@ MENU: tuple[tuple[str, str | tuple[tuple[str, str], ...]], ...] = (
             ("Rules of your own", "own-rules.md"),
             ("Replay", "replay.md"),
             ("Check", "check.md"),
+            ("Explain", "explain.md"),
             ("kube-proxy and packets", "proxy.md"),
             ("DNS", "dns.md"),
             ("Users, roles, rules of your own", "access.md"),

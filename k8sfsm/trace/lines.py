@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import IO, Any, Final
+from typing import IO, Any, Final, TextIO
 
 import zstandard
 
@@ -37,18 +37,18 @@ STDIN: Final = Path("-")
 
 
 @lru_cache(maxsize=1)
-def _spooled() -> str:
+def _spooled(source: TextIO) -> str:
     """The name of a file with all of standard input: it is read more than once, and may be longer than memory."""
     with NamedTemporaryFile(prefix="k8sfsm-", delete=False) as file:
         atexit.register(Path(file.name).unlink, missing_ok=True)
-        shutil.copyfileobj(sys.stdin.buffer, file, _BLOCK)
+        shutil.copyfileobj(source.buffer, file, _BLOCK)
     return file.name
 
 
 def open_bytes(path: Path) -> IO[bytes]:
     """A file's bytes, decompressed where it is gzip or zstd (told by content, not by name); `-` is standard input."""
     try:
-        raw = (Path(_spooled()) if path == STDIN else path).open("rb")
+        raw = (Path(_spooled(sys.stdin)) if path == STDIN else path).open("rb")
     except FileNotFoundError:
         raise TraceError(Line(str(path)), "no such file", "check the path") from None
     except OSError as error:
