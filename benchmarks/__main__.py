@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks import proxy_rules, rollout
+from benchmarks import check_log, proxy_rules, rollout
 
 if __name__ == "__main__":
     rollout.main()
     proxy_rules.main()
+    check_log.main()

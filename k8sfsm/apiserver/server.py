@@ -12,6 +12,7 @@ from attrs import define, field
 
 from k8sfsm.apiserver.addresses import with_allocations
 from k8sfsm.apiserver.admission import admit, admitted_unchanged, refuse_deletion
+from k8sfsm.apiserver.admission_review import Review, reviewed
 from k8sfsm.apiserver.answer import NO_ASIDES, Answer, Refusal, Sender, conflict, not_found, plural
 from k8sfsm.apiserver.apply import Applying, applied, is_tracked, manager_of, noted
 from k8sfsm.apiserver.binding import bound
@@ -20,10 +21,9 @@ from k8sfsm.apiserver.deletion import Deletion, deletion_of, finished, law
 from k8sfsm.apiserver.eviction import eviction_case, granted, marked
 from k8sfsm.apiserver.names import Chance, generated_name
 from k8sfsm.apiserver.options import Options
+from k8sfsm.apiserver.own_rules import own_rules
 from k8sfsm.apiserver.patch import patched
-from k8sfsm.apiserver.podsecurity import secured
 from k8sfsm.apiserver.policies import Police
-from k8sfsm.apiserver.quota_admission import charged
 from k8sfsm.apiserver.rbac.gate import Gate
 from k8sfsm.apiserver.served import refuse_unserved
 from k8sfsm.apiserver.strategy import StrategyCase, prepared_event, prepared_for_create, prepared_for_update
@@ -49,7 +49,7 @@ SECOND = 1_000_000_000
 _SERVER = "apiserver"
 PEOPLE = "user"
 """The actor that stands for everybody outside the cluster."""
-_WITH_DEFAULTS = ("", "ephemeralcontainers")
+_WITH_DEFAULTS = ("", "ephemeralcontainers", "resize")
 """Subresources of which the spec is written."""
 
 
@@ -83,12 +83,16 @@ class Request:
 
 
 class ApiServer:
-    """Stateless but for its options: `handle` maps a store and a write to an answer with a new store."""
+    """Stateless but for its options: `handle` maps a store and a write to an answer with a new store.
+
+    `rules`: those of the cluster's own (see `own_rules`), whose mistakes are raised as SpecError and LawError.
+    """
 
     def __init__(self, machines: Machines, options: Options | None = None) -> None:
         self.machines = machines
         self.options = options or Options()
         self.gate = Gate(people=self.options.rbac)
+        self.rules = own_rules()
         self.police = Police()
 
     def handle(self, store: Store, write: Write, sender: Sender, now: int, chance: Chance) -> Answer:
@@ -162,9 +166,8 @@ class ApiServer:
         obj = prepared_for_create(obj, name, uid, request.second, request.store.next_version)
         self._refuse_invalid(None, obj, basis)
         refuse_custom(None, obj, request.store.snapshot)
-        self._warn(request, None, obj, "")
         request.warnings += self.police.ask(request.sender, request.write, None, obj, request.store.snapshot)
-        self._charge(request, obj, None, "")
+        self._review(request, None, obj, "")
         if taken is not None:
             raise _already_exists(taken)
         return 201, self._put(request, None, obj)
@@ -263,9 +266,8 @@ class ApiServer:
         self._look(request, old, new)
         self._refuse_invalid(old, new, subresource=subresource)
         refuse_custom(old, new, request.store.snapshot)
-        self._warn(request, old, new, subresource)
         request.warnings += self.police.ask(request.sender, request.write, old, new, request.store.snapshot)
-        self._charge(request, new, old, subresource)
+        self._review(request, old, new, subresource)
         if finished(new):
             return self._remove(request, old, None)
         return self._put(request, old, new)
@@ -277,24 +279,21 @@ class ApiServer:
         """The Service with what is allocated to it, before anything else looks at it: BeginCreate, BeginUpdate."""
         return with_allocations(old, new, request.store, self.options, request.chance)
 
-    def _warn(self, request: Request, old: Any, new: Any, subresource: str) -> None:
-        """What is stored all the same, but not without a word; and Pod Security, which may refuse it.
+    def _review(self, request: Request, old: Any, new: Any, subresource: str) -> None:
+        """Validating admission, and what is warned of. What quotas count is stored before the object is.
 
         Nobody but people reads what kinds warn of, so components are not told.
         """
         sender = request.sender
-        if self.options.admission:
-            judged = secured(new, old, subresource, request.store, self.options, sender.account)
-            request.warnings += judged.warnings
-            request.notes |= judged.notes
         if sender.actor == PEOPLE and not subresource:
-            request.warnings[:0] = warnings(new)
-
-    def _charge(self, request: Request, obj: Any, old: Any, subresource: str) -> None:
-        """ResourceQuota, the last of the plugins: what it counts is stored before the object is."""
-        if not (self.options.admission and self.options.quota):
+            request.warnings += warnings(new)
+        if not self.options.admission:
             return
-        for quota, rule in charged(request.store, obj, old, subresource, request.now):
+        review = Review(new, old, subresource, request.store, self.options, self.rules, sender.account, request.now)
+        reviewed(review)
+        request.warnings += review.warnings
+        request.notes |= review.notes
+        for quota, rule in review.charges:
             request.store, change = request.store.put(quota, request.now)
             request.changes.append(change)
             request.asides[change.revision] = rule

@@ -131,6 +131,15 @@ CASES: list[tuple[str, Any, str, Any]] = [
     ("pairing", Left("EndpointSlice", Record()), "other", "name"),
     ("pairing", Left("Pod", Record(slim=True)), "other", "name"),
     ("event", seen("Scheduled", slim=True), "sampled", "recorded"),
+    *(
+        ("event", seen(reason, slim=True), "sampled-again", "known")
+        for reason in ("Pulling", "Failed", "BackOff", "Unhealthy", "FailedScheduling", "FailedCreate")
+    ),
+    *(
+        ("event", seen(reason, slim=True), "sampled-again", "known")
+        for reason in ("NodeHasSufficientMemory", "NodeHasNoDiskPressure", "NodeHasSufficientPID", "NodeReady")
+    ),
+    ("event", seen("FailedMount", slim=True), "mounts", "ignored"),
     ("missing-state", state("availability", "user", LATE, exact=False), "whole-seconds", "merged"),
     ("missing-state", state("availability", "user", None, exact=False), "other", "divergence"),
     ("missing-state", state("availability", "user", LATE), "other", "divergence"),

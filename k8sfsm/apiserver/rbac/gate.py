@@ -37,6 +37,12 @@ def request_form(case: Sent) -> Form:
     return cast(Form, type(case.write).__name__)
 
 
+@law.fact
+def asks_for_nothing(case: Sent) -> bool:
+    """It is a patch without content: it only reads."""
+    return isinstance(case.write, Patch) and case.write.body == {}
+
+
 class Gate:
     """Judges senders. `people`: whether those outside of the cluster need a role too."""
 
@@ -89,7 +95,8 @@ def _form_of(sender: Sender, write: Any) -> tuple[Any, ...]:
     """What requests have in common that are judged alike, whatever the object's name and namespace."""
     form = write.__class__
     kind = write.object.kind if form in _WHOLE else _kind_of(write)
-    return sender.account, form, kind, write.subresource if form in _PARTS else ""
+    reads = form is Patch and write.body == {}
+    return sender.account, form, kind, write.subresource if form in _PARTS else "", reads
 
 
 def _always(verdict: Verdict, asked: Asked) -> bool:

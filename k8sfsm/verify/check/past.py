@@ -78,9 +78,8 @@ class Actor:
         """The actor did about a key what it should not have done: what it has in mind now is not known."""
         self.courses.pop(key, None)
         for position, (seen, memory) in enumerate(self.memories):
-            for name in [name for name in memory if isinstance(name, tuple) and key in name]:
-                memory = memory.delete(name)
-            self.memories[position] = (seen, memory)
+            about = [name for name in memory if isinstance(name, tuple) and key in name]
+            self.memories[position] = (seen, _with(memory, _NO_MEMORY, about))
 
     def memory_at(self, revision: int) -> Map[Any, Any]:
         """The memory when the view was at a revision."""
@@ -210,7 +209,12 @@ class Past:
         for each in self.coming:
             if each.time > write.time + SECOND:
                 return
-            if each.verb == "bind" and each.ok and each.new is not None and self.store.snapshot.get(each.key) is not None:
+            if (
+                each.verb == "bind"
+                and each.ok
+                and each.new is not None
+                and self.store.snapshot.get(each.key) is not None
+            ):
                 yield each
 
     def whole_view(self, now: int, memory: Map[Any, Any] = _NO_MEMORY, runtime: Map[str, Any] = _NO_MEMORY) -> View:

@@ -105,7 +105,8 @@ def _read_event(event: Any) -> tuple[str, str, int]:
         count = event.extra.get("series", {}).get("count") or event.extra.get("deprecatedCount", 0)
         return f"{about.get('kind')}/{about.get('name')}", event.extra.get("note", ""), count
     about = event.involved_object
-    return f"{about.kind}/{about.name}", event.message, event.count
+    count = event.count if event.series is None else event.series.count
+    return f"{about.kind}/{about.name}", event.message, count
 
 
 def timeless(message: str) -> str:
@@ -120,6 +121,8 @@ def _counts_differ(how: str, recorded: int, predicted: int) -> bool:
     """Whether an Event was seen too often or not often enough, by the way in which it is compared."""
     if how == "recorded":
         return recorded > predicted
+    if how == "known":
+        return bool(recorded) and not predicted
     return (how == "counted" and recorded != predicted) or (how == "present" and bool(recorded) != bool(predicted))
 
 
