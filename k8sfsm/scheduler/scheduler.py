@@ -161,7 +161,7 @@ class Scheduler:
             return Plan(steps=steps, then=lambda outcomes: self._bound(attempt, outcomes), detached=True)
         if not attempt.evicts:
             return Plan(steps=steps)
-        evictions = Evictions(view, turn.pod, attempt.nominee, DONE)
+        evictions = Evictions(view, pod, attempt.nominee, DONE)
         return Plan(steps=steps, then=lambda _: evictions.start(), detached=True)
 
     def _attempt(self, view: View, pod: Pod) -> Attempt:
