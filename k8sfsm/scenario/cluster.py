@@ -11,7 +11,7 @@ from k8sfsm.engine.cluster import Latencies
 from k8sfsm.engine.engine import Engine, Tracer
 from k8sfsm.engine.standard import standard_engine
 from k8sfsm.node.registration import HEALTHY, own_labels
-from k8sfsm.node.scripted import AT_ONCE, ScriptedRuntime
+from k8sfsm.node.scripted import ScriptedRuntime
 from k8sfsm.node.session import Settings
 from k8sfsm.objects import (
     Namespace,
@@ -46,8 +46,8 @@ def engine_of(
 ) -> Engine:
     """The engine of a story's cluster at its start; `namespaces` beside the usual ones exist already.
 
-    Its nodes are Ready, its namespaces have their service accounts, and nothing is left to do. `prompt`: nothing takes
-    any time but what a script says, there are no rate limits, and nodes are up without heartbeats.
+    Its nodes are Ready, its namespaces have their service accounts, and nothing is left to do. `prompt`: requests
+    and news take no time, there are no rate limits, and nodes are up without heartbeats.
     """
     choices = Seeded(story.cluster.seed)
     latencies = story.cluster.latencies
@@ -70,7 +70,7 @@ def engine_of(
 def _prompt_engine(story: Story, choices: Seeded, tracer: Tracer | None, namespaces: Iterable[str]) -> Engine:
     engine = standard_engine(
         [node.name for node in story.nodes],
-        ScriptedRuntime([(each.pods, each.container, each.script) for each in story.environment], AT_ONCE),
+        ScriptedRuntime([(each.pods, each.container, each.script) for each in story.environment]),
         store=_store(story.nodes, dict.fromkeys((*NAMESPACES, *namespaces)), choices),
         now=START,
         choices=choices,
