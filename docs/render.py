@@ -34,6 +34,7 @@ PAGES = (
     ("Performance", "performance.md"),
     ("Scenarios", "scenarios.md"),
     ("Campaigns", "fuzz.md"),
+    ("Exploring", "explore.md"),
     ("Stories", "stories.md"),
     ("What pause is for", "pause.md"),
     ("CPU: request and limit", "cpu.md"),

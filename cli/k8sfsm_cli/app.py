@@ -16,6 +16,7 @@ COMMANDS = {
     "replay": ("k8sfsm_cli.replay", "replay"),
     "dns": ("k8sfsm_cli.dns", "dns"),
     "fuzz": ("k8sfsm_cli.fuzz", "fuzz"),
+    "explore": ("k8sfsm_cli.explore", "explore_command"),
     "check": ("k8sfsm_cli.check", "check"),
     "explain": ("k8sfsm_cli.explain", "explain"),
     "vectors": ("k8sfsm_cli.vectors", "vectors"),

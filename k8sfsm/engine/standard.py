@@ -111,8 +111,8 @@ def standard_engine(
 ) -> Engine:
     """An engine with a control plane and a kubelet for each of `nodes`. `now`: ns; `store`: what exists at the start.
 
-    `kubelets`: the pattern of the kubelets' settings. `scheduler`, `instead`, `without`: see `control_plane`. `others`: further
-    components. Nodes that exist at the start are nothing new to anybody.
+    `kubelets`: the pattern of the kubelets' settings. `scheduler`, `instead`, `without`: see `control_plane`. `others`:
+    further components. Nodes that exist at the start are nothing new to anybody.
     """
     components = (
         *control_plane(limited=limited, scheduler=scheduler, instead=instead, without=without),

@@ -8,6 +8,7 @@ from typing import Final
 
 from attrs import define, field, frozen
 
+from k8sfsm.engine.collecting import seldom_collected
 from k8sfsm.engine.engine import Engine
 from k8sfsm.scenario.cluster import START
 from k8sfsm.scenario.model import Story
@@ -15,13 +16,13 @@ from k8sfsm.scenario.output import final_objects
 from k8sfsm.scenario.play import Play
 from k8sfsm.verify.explore.fingerprint import Fingerprints
 from k8sfsm.verify.explore.state import State, first_state
-from k8sfsm.verify.fuzz.run import Chance, Failure
+from k8sfsm.verify.fuzz.run import Chance, Failure, promises_broken
 from k8sfsm.verify.invariants import Violation
 
 SECOND: Final = 1_000_000_000
-LATE: Final = 1800 * SECOND
-"""A story that goes on for so long after its last command, with no fault left, may never come to rest."""
-LASTING: Final = 3600 * SECOND
+LATE: Final = 660 * SECOND
+"""A story that goes on for so long after its last command may never come to rest; it is not followed further."""
+LASTING: Final = 900 * SECOND
 """For how long it is then looked whether it comes back to where it was."""
 _MANY: Final = 1 << 30
 Progress = Callable[["Explored"], None]
@@ -90,7 +91,8 @@ def explore(
     within = bound or Bound()
     first = _first(story, allowed, started, fine, within.turns)
     search = _Search(story, allowed, within, started, fine, Fingerprints(first.engine))
-    _look(search, first, progress)
+    with seldom_collected():
+        _look(search, first, progress)
     return search.found
 
 
@@ -123,15 +125,20 @@ def _look(search: _Search, first: State, progress: Progress | None) -> None:
             if after.broken:
                 _fail(search, mine if mine is not None else _again(search, number, place), after.broken)
                 return
-            if mine is not None:
+            if mine is None:
+                continue
+            if not _is_late(after):
                 waiting.append((mine, depth + 1, after))
-        broken = state.over() if ended else _restless(state)
+            elif broken := _restless(after):
+                _fail(search, mine, broken)
+                return
+            else:
+                found.whole = False
         found.ends += ended
+        broken = state.over() if ended else ()
         if broken:
             _fail(search, number, broken)
             return
-        if not ended and _is_late(state):
-            found.whole = False
 
 
 def _note(search: _Search, state: State, parent: int, place: int) -> int | None:
@@ -165,9 +172,10 @@ def _is_late(state: State) -> bool:
 
 
 def _restless(state: State) -> tuple[Violation, ...]:
-    """A fair run goes on from a late state, in order: does it come back to where it was, and never rest?"""
-    if not _is_late(state):
-        return ()
+    """A fair run goes on from a late state, in order: does it come back to where it was, and never rest?
+
+    Where it does not, only looks go on that come to nothing, and what must hold at the end is judged.
+    """
     engine = state.engine.fork()
     pods, end = _pods_made(engine), engine.now + LASTING
     seen: dict[int, int] = {}
@@ -182,7 +190,7 @@ def _restless(state: State) -> tuple[Violation, ...]:
             )
             return (Violation("never-rests", says),)
         seen[mark] = engine.now
-    return ()
+    return tuple(promises_broken(state.play.story.properties, engine, always=False))
 
 
 def _pods_made(engine: Engine) -> int:

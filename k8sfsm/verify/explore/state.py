@@ -4,10 +4,10 @@ Requests and news take no time here; what nodes do takes as long as usual. The c
 done at its moment, and what happens at one moment happens in every order. Five things are not put off:
 
 - what changes is seen at once, and what somebody decides is written at once: nobody acts on what is no longer so. Where
-  a stale view is among the faults that are allowed, one who sees, or a write that was decided, is late: it comes any time
-  after, whatever else happens in between. In a `fine` search every write takes its turn;
-- what happens in a container runtime is noticed at once, and a kubelet works at once, but what it reports takes its turn
-  (in a `fine` search its looks do, too);
+  a stale view is among the faults that are allowed, one who sees, or a write that was decided, is late: it comes any
+  time after, whatever else happens in between. In a `fine` search every write takes its turn;
+- what happens in a container runtime is noticed at once, and a kubelet works at once, but what it reports takes its
+  turn (in a `fine` search its looks do, too);
 - a fault happens before anything else of its moment: a container's end is not noticed before the kubelet's next relist;
 - a look that comes to nothing (no write, nothing remembered) is done first: it commutes with everything else, because
   whatever would change its outcome puts its key into the queue again.
@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from attrs import define, evolve
 
-from k8sfsm.engine.action import Act, Deliver, Enqueue, Happen, Send
+from k8sfsm.engine.action import Act, Deliver, Happen, Send
 from k8sfsm.engine.engine import Engine
 from k8sfsm.law import LawError
 from k8sfsm.scenario.cluster import START
@@ -37,8 +37,9 @@ SECOND: Final = 1_000_000_000
 
 @define
 class State:
-    """A state of a story. `held`: news and writes that are late; `done`: commands that the user has given; `fine`: every
-    write takes its turn; `turns`: how many more times something may come out of turn (None: any number).
+    """A state of a story. `held`: news and writes that are late; `done`: commands that the user has given; `fine`:
+    every write takes its turn; `turns`: how many more times something may come out of turn (None: any number); `fresh`:
+    the first state of its moment, in which faults strike.
 
     `says`: what happened last; `broken`: what that broke.
     """
@@ -82,8 +83,8 @@ class State:
         yield from found
 
     def _in_turn(self) -> tuple[Any, ...]:
-        """What is due now, or next, in order; what is late comes last, and heartbeats are left out."""
-        due = [each for each in self.engine.due() if not (isinstance(each, Enqueue) and each.periodic)]
+        """What is due now, or next, in order; what is late comes last."""
+        due = self.engine.due()
         return (*(each for each in due if each not in self.held), *(each for each in due if each in self.held))
 
     @property
@@ -145,7 +146,7 @@ class State:
         yield from child._settled()
 
     def _settled(self) -> list[State]:
-        """The state when all is done that is not put off; where something may be late, also the states in which it is."""
+        """The state when all is done that is not put off; and the states in which something of that is late."""
         found: list[State] = []
         while (action := self._at_once()) is not None:
             if isinstance(action, Deliver | Send) and self.engine.allowance.get(STALE, 0) > 0:
@@ -213,6 +214,7 @@ def first_state(play: Play, started: bool, fine: bool = False, turns: int | None
     if started:
         until = START + play.story.actions[0].due if play.story.actions else engine.now
         engine.run(until=until)
+    engine.stop_heartbeats()
     engine.tracer = None
     state = State(play, engine, Watch(engine), fine=fine, turns=turns)
     state._judge()
