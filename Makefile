@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 RECORDING := examples/recordings/03-rolling-default
 
-.PHONY: demo test lint format bench docs mutation clean help
+.PHONY: demo test lint format bench docs docs-test mutation fuzz-input clean help
 
 help: ## What can be made
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "k8sfsm needs Python 3.11 or later")'
@@ -37,10 +37,17 @@ bench: $(VENV)/.installed ## Measure speed and memory
 mutation: $(VENV)/.installed ## Remove or invert each row of specs/ in turn: do the tests notice?
 	$(BIN)/python -m benchmarks.mutation
 
+fuzz-input: $(VENV)/.installed ## Feed spoilt files to every reader for FUZZ_SECONDS (600) seconds
+	$(BIN)/python -m benchmarks.fuzz_input
+
 docs: $(VENV)/.installed ## Build the book into site/
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
 	$(BIN)/python docs/render.py book
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --config-file build/mkdocs.yml
+
+docs-test: $(VENV)/.installed ## Build the book and look at it in headless Chromium (which must be installed)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	K8SFSM_BOOK=1 $(BIN)/python -m pytest -m book tests/project/test_book.py
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) site build .mutation .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,6 +1,7 @@
 """Renders the pages of the book that come from code and specs.
 
 `python docs/render.py cli` writes docs/cli.md; `python docs/render.py book` writes the whole book's sources to build/.
+`python docs/render.py book FOLDER` writes them to a folder, without playing everything to see where rules hold.
 """
 
 from __future__ import annotations
@@ -8,48 +9,85 @@ from __future__ import annotations
 import inspect
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import click
 
-from k8sfsm.spec import Room, Specs, load_specs
-from k8sfsm.spec.graph import graph
-from k8sfsm.spec.sheet import markdown
-from k8sfsm.spec.sheet import show as sheets_of
+import k8sfsm
+from k8sfsm.law import import_all
+from k8sfsm.scenario.loading import load_story
+from k8sfsm.spec import load_specs, specs_dir
 from k8sfsm.spec.source import yaml_text
-from k8sfsm.spec.svg import svg
-from k8sfsm_cli import main as k8sfsm
+from k8sfsm_cli import main
 
 DOCS = Path(__file__).resolve().parent
 BUILD = DOCS.parent / "build"
-NO_DOCS = ""
-PAGES = (
+sys.path.insert(0, str(DOCS))
+
+from rulepages import rule_links, with_links, write_rule_pages  # noqa: E402
+
+MENU: tuple[tuple[str, str | tuple[tuple[str, str], ...]], ...] = (
     ("k8sfsm", "index.md"),
-    ("Concepts", "concepts.md"),
-    ("The format of specs", "spec-format.md"),
-    ("Commands", "cli.md"),
-    ("Histories and traces", "trace-format.md"),
-    ("Replay", "replay.md"),
-    ("Performance", "performance.md"),
-    ("Scenarios", "scenarios.md"),
-    ("Campaigns", "fuzz.md"),
-    ("Exploring", "explore.md"),
-    ("Stories", "stories.md"),
-    ("What pause is for", "pause.md"),
-    ("CPU: request and limit", "cpu.md"),
-    ("DNS", "dns.md"),
-    ("Check", "check.md"),
-    ("kube-proxy and packets", "proxy.md"),
-    ("Testing your own controller", "testing.md"),
-    ("From Python", "python-api.md"),
+    (
+        "Questions",
+        (
+            ("In English", "questions.md"),
+            ("中文", "questions.zh.md"),
+            ("What pause is for", "pause.md"),
+            ("CPU: request and limit", "cpu.md"),
+        ),
+    ),
+    (
+        "Tutorials",
+        (
+            ("Replay a rollout", "tutorial-replay.md"),
+            ("Stories of rollouts", "stories.md"),
+            ("Find a bug with fuzz", "fuzz.md"),
+            ("Explore every order", "explore.md"),
+            ("Test your own controller", "testing.md"),
+        ),
+    ),
+    (
+        "How it works",
+        (
+            ("Concepts", "concepts.md"),
+            ("Scenarios", "scenarios.md"),
+            ("Rules of your own", "own-rules.md"),
+            ("Replay", "replay.md"),
+            ("Check", "check.md"),
+            ("kube-proxy and packets", "proxy.md"),
+            ("DNS", "dns.md"),
+            ("Performance", "performance.md"),
+        ),
+    ),
+    (
+        "Reference",
+        (
+            ("Commands", "cli.md"),
+            ("From Python", "python-api.md"),
+            ("Python API", "api.md"),
+            ("The format of specs", "spec-format.md"),
+            ("Histories and traces", "trace-format.md"),
+        ),
+    ),
 )
+"""The pages of the book by title. `api.md` is written by `api_page`."""
+
+
+def menu_pages() -> dict[str, str]:
+    """Every page of the menu: its file and its title."""
+    return {
+        file: title
+        for chapter, pages in MENU
+        for title, file in ([(chapter, pages)] if isinstance(pages, str) else pages)
+    }
 
 
 def cli_page() -> str:
     """The reference of all commands, from what the commands say about themselves."""
     parts = ["# Commands", "<!-- written by `python docs/render.py cli` -->"]
-    for context in _commands(_context(k8sfsm, "k8sfsm", None)):
+    for context in _commands(_context(main, "k8sfsm", None)):
         parts += _command(context)
     return "\n\n".join(parts) + "\n"
 
@@ -82,31 +120,50 @@ def _cell(text: str) -> str:
     return " ".join(text.replace("|", "\\|").split())
 
 
-def book(build: Path) -> None:
-    """Write the sources of the book: the pages of docs/, one page per room with its machines drawn, and the menu."""
-    pages, kinds = build / "book", build / "book" / "kinds"
+def api_page() -> str:
+    """The reference of the public interface, from its docstrings."""
+    names = [name for name in k8sfsm.__all__ if not name.startswith("__")]
+    parts = ["# Python API", "What `import k8sfsm` gives. How to begin: [From Python](python-api.md)."]
+    for name in names:
+        home = k8sfsm._HOMES[name]
+        parts.append(f"## {name}\n\n::: {home}.{name}\n    options: {{show_root_heading: false, heading_level: 3}}")
+    return "\n\n".join(parts) + "\n"
+
+
+def story_page(file: Path) -> str:
+    """A scenario of specs/scenarios as a page."""
+    text = file.read_text("utf-8")
+    doc = load_story(file).doc
+    command = f"```console\n$ k8sfsm run specs/scenarios/{file.name}\n```"
+    return f"# {file.stem}\n\n{doc}\n\n{command}\n\n```yaml\n{text}```\n"
+
+
+def book(build: Path, exercised: Mapping[str, Sequence[str]] | None = None) -> None:
+    """Write the sources of the book: the pages of docs/, of rules, of stories and of the API, and the menu.
+
+    `exercised`: where each rule holds (see `exercised.py`); the pages of rules say so if it is given.
+    """
+    pages, kinds, stories = build / "book", build / "book" / "kinds", build / "book" / "stories"
     shutil.rmtree(pages, ignore_errors=True)
-    shutil.copytree(DOCS, pages, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
-    kinds.mkdir()
+    kinds.mkdir(parents=True)
+    stories.mkdir()
+    import_all()
     specs = load_specs()
-    for room in specs.rooms.values():
-        (kinds / f"{room.name}.md").write_text(_room(specs, room, kinds), "utf-8")
-    rules = [{room: f"kinds/{room}.md"} for room in specs.rooms]
-    menu = [*({title: file} for title, file in PAGES), {"Rules": rules}]
-    settings = {"INHERIT": "../mkdocs.yml", "docs_dir": "book", "site_dir": "../site", "nav": menu}
+    links = rule_links(specs)
+    for file in sorted(DOCS.glob("*.md")):
+        (pages / file.name).write_text(with_links(file.read_text("utf-8"), links), "utf-8")
+    (pages / "api.md").write_text(api_page(), "utf-8")
+    write_rule_pages(specs, kinds, exercised or {})
+    scenarios = sorted((specs_dir() / "scenarios").glob("*.yaml"))
+    for file in scenarios:
+        (stories / f"{file.stem}.md").write_text(story_page(file), "utf-8")
+    menu = [{title: pages if isinstance(pages, str) else [dict([page]) for page in pages]} for title, pages in MENU]
+    menu.append({"Stories": [{file.stem: f"stories/{file.stem}.md"} for file in scenarios]})
+    menu.append({"Rules": [{room: f"kinds/{room}.md"} for room in (*specs.rooms, "constants")]})
+    checkout = DOCS.parent
+    inherit, site = ("../mkdocs.yml", "../site") if build.parent == checkout else (str(checkout / "mkdocs.yml"), "site")
+    settings = {"INHERIT": inherit, "docs_dir": "book", "site_dir": site, "nav": menu}
     (build / "mkdocs.yml").write_text(yaml_text(settings), "utf-8")
-
-
-def _room(specs: Specs, room: Room, folder: Path) -> str:
-    """The page of a room; drawings are written beside it."""
-    parts = [f"# {room.name}"]
-    if room.machine is not None:
-        for name, region in room.machine.regions.items():
-            file = folder / f"{room.name}-{name}.svg"
-            file.write_text(svg(graph(f"{room.machine.kind}/{name}", region)), "utf-8")
-            parts.append(f"![the states of {room.machine.kind}/{name}]({file.name})")
-    parts.append(markdown(sheets_of(specs, room.name, lambda *names: NO_DOCS)))
-    return "\n\n".join(parts)
 
 
 if __name__ == "__main__":
@@ -114,6 +171,10 @@ if __name__ == "__main__":
         case ["cli"]:
             (DOCS / "cli.md").write_text(cli_page(), "utf-8")
         case ["book"]:
-            book(BUILD)
+            from exercised import exercised
+
+            book(BUILD, exercised())
+        case ["book", folder]:
+            book(Path(folder))
         case _:
             sys.exit(str(__doc__))

@@ -7,7 +7,7 @@ writes that nobody looks for one by one are taken in together.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import Any, Final, TypeAlias
 
@@ -20,6 +20,8 @@ from k8sfsm.value import value
 
 IndexKey: TypeAlias = tuple[str, str, str]
 """(index, kind, value)."""
+Entries: TypeAlias = Callable[[Key, Any], tuple[IndexKey, ...]]
+"""The lists of a chain in which an object is."""
 _BLOCK: Final = 128
 _LONGEST: Final = 1024
 """Links that a chain may have before it is worked in anyhow."""
@@ -108,20 +110,22 @@ class Lists:
     namespaces: Map[str, tuple[str, ...]] = field(factory=Map)
 
 
-class Index:
-    """The lists of a snapshot: those of an earlier one, and what was written since."""
+class _Chain:
+    """Lists of an earlier snapshot, and what was written since."""
 
-    __slots__ = ("_before", "_depth", "_lists", "_write")
+    __slots__ = ("_before", "_depth", "_entries", "_lists", "_write")
 
-    def __init__(self) -> None:
+    def __init__(self, entries: Entries) -> None:
+        self._entries = entries
         self._lists: Lists | None = Lists()
-        self._before: Index | None = None
+        self._before: _Chain | None = None
         self._write: tuple[Key, int, Any, Any] | None = None
         self._depth = 0
 
-    def after(self, key: Key, ordinal: int, old: Any, new: Any) -> Index:
-        """The index after a write; `old` None: the object is new, `new` None: it is gone."""
-        following = Index.__new__(Index)
+    def after(self, key: Key, ordinal: int, old: Any, new: Any) -> _Chain:
+        """The chain with one link more."""
+        following = _Chain.__new__(_Chain)
+        following._entries = self._entries
         following._lists, following._before, following._write = None, self, (key, ordinal, old, new)
         following._depth = self._depth + 1 if self._lists is None else 1
         if following._depth >= _LONGEST:
@@ -137,20 +141,73 @@ class Index:
                 assert link._write is not None and link._before is not None
                 writes.append(link._write)
                 link = link._before
-            self._lists = _advanced(link._lists, reversed(writes))
+            self._lists = _advanced(link._lists, reversed(writes), self._entries)
             self._before = self._write = None
         return self._lists
 
 
-def _advanced(lists: Lists, writes: Iterator[tuple[Key, int, Any, Any]]) -> Lists:
+class Index:
+    """The lists of a snapshot, in chains: Events, which are many and seldom asked for; Pods; Pods by their node, which
+    kubelets ask for one by one; and all the rest, which the API server asks for at every creation.
+    """
+
+    __slots__ = ("_events", "_nodes", "_pods", "_rest")
+
+    def __init__(self) -> None:
+        self._events, self._nodes = _Chain(_in_entries), _Chain(_node_entries)
+        self._pods, self._rest = _Chain(_entries), _Chain(_entries)
+
+    def after(self, key: Key, ordinal: int, old: Any, new: Any) -> Index:
+        """The index after a write; `old` None: the object is new, `new` None: it is gone."""
+        following = Index.__new__(Index)
+        following._events, following._nodes = self._events, self._nodes
+        following._pods, following._rest = self._pods, self._rest
+        if key[0] == "Event":
+            following._events = self._events.after(key, ordinal, old, new)
+        elif key[0] != "Pod":
+            following._rest = self._rest.after(key, ordinal, old, new)
+        else:
+            following._pods = self._pods.after(key, ordinal, old, new)
+            if _changes_node_list(old, new):
+                following._nodes = self._nodes.after(key, ordinal, old, new)
+        return following
+
+    def _chain(self, kind: str) -> _Chain:
+        if kind == "Pod":
+            return self._pods
+        return self._events if kind == "Event" else self._rest
+
+    def series(self, index: str, kind: str, value: str) -> Series:
+        """One list, by the name of the index, a kind and a value."""
+        chain = self._nodes if index == "node" else self._chain(kind)
+        return chain.lists().series.get((index, kind, value), NO_SERIES)
+
+    def namespaces_of(self, kind: str) -> tuple[str, ...]:
+        """The namespaces in which there is, or was, an object of a kind, sorted ("" where it has none)."""
+        return self._chain(kind).lists().namespaces.get(kind, ())
+
+    @property
+    def namespaces(self) -> Mapping[str, tuple[str, ...]]:
+        """The same for all kinds."""
+        found = self._rest.lists().namespaces
+        for chain in (self._pods, self._events):
+            found = found.update(chain.lists().namespaces)
+        return found
+
+
+def _changes_node_list(old: Any, new: Any) -> bool:
+    return bool(old is not None and old.spec.node_name) or bool(new is not None and new.spec.node_name)
+
+
+def _advanced(lists: Lists, writes: Iterator[tuple[Key, int, Any, Any]], entries_of: Entries) -> Lists:
     changes: dict[IndexKey, dict[int, Any]] = {}
     namespaces = lists.namespaces
     for key, ordinal, old, new in writes:
         if old is not None and (new is None or not _listed_alike(old, new)):
-            for entry in _entries(key, old):
+            for entry in entries_of(key, old):
                 changes.setdefault(entry, {})[ordinal] = GONE
         if new is not None:
-            for entry in _entries(key, new):
+            for entry in entries_of(key, new):
                 changes.setdefault(entry, {})[ordinal] = new
         known = namespaces.get(key[0], ())
         if key[1] not in known:
@@ -172,16 +229,20 @@ def _listed_alike(old: Any, new: Any) -> bool:
     return new.kind != "Pod" or old.spec is new.spec
 
 
+def _in_entries(key: Key, obj: Any) -> tuple[IndexKey, ...]:
+    return (("in", key[0], key[1]),)
+
+
+def _node_entries(key: Key, obj: Any) -> tuple[IndexKey, ...]:
+    return (("node", "Pod", obj.spec.node_name),) if obj.spec.node_name else ()
+
+
 def _entries(key: Key, obj: Any) -> tuple[IndexKey, ...]:
-    """The lists in which an object is."""
+    """The lists in which an object is, its node's aside."""
     kind, namespace, _ = key
-    if kind == "Event":
-        return (("in", kind, namespace),)
     owner = controller_of(obj)
     by_owner = ("owned", kind, owner.uid) if owner is not None else ("orphans", kind, namespace)
     entries: tuple[IndexKey, ...] = (("in", kind, namespace), by_owner)
-    if kind == "Pod" and obj.spec.node_name:
-        entries = (*entries, ("node", kind, obj.spec.node_name))
     references = obj.metadata.owner_references
     if len(references) > (owner is not None):
         others = dict.fromkeys(each.uid for each in references if owner is None or each.uid != owner.uid)

@@ -16,13 +16,15 @@ Functions that are registered are returned as they are. Law objects of the same 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pkgutil import walk_packages
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
 from k8sfsm.objects import evolve
 from k8sfsm.request import Parallel, Step, Why
+from k8sfsm.spec.amendment import Amendment, in_force
 from k8sfsm.spec.domain import Count
 from k8sfsm.spec.loader import forget_files, load_constants, load_invariants, load_tables, specs_dir
 from k8sfsm.spec.mistakes import SpecError, did_you_mean
@@ -30,7 +32,20 @@ from k8sfsm.spec.model import Comparison, Controller, Invariants, Table
 from k8sfsm.table import CompiledComparison, CompiledTable, Decision, LawError, Ranked, Row
 from k8sfsm.value import value
 
-__all__ = ["Count", "Decision", "Law", "LawError", "Transition", "constant", "forget", "import_all", "laws", "usable"]
+__all__ = [
+    "Count",
+    "Decision",
+    "Law",
+    "LawError",
+    "Transition",
+    "amended",
+    "constant",
+    "forget",
+    "import_all",
+    "laws",
+    "meaning",
+    "usable",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 Role: TypeAlias = Literal["fact", "guard", "action", "comparison", "key", "invariant"]
@@ -236,6 +251,13 @@ class Law:
         """`items` in the order of the comparison; items that it does not tell apart keep their order."""
         return self._comparison(name).order(items, case)
 
+    def rank(self, name: str, item: Any, case: Any) -> tuple[int, ...]:
+        """Numbers that sort as the comparison does. Raises LawError where a row is not by a fact."""
+        compiled = self._comparison(name)
+        if any(rank.by is None for rank in compiled.ranks):
+            raise LawError(f"comparison '{name}' of room '{self.room}' has a row that is not by a fact, expected `by`")
+        return compiled.rank(item, case)
+
     def forget(self) -> None:
         """Compile tables and comparisons anew when they are next asked for."""
         self._tables.clear()
@@ -305,6 +327,13 @@ def _constants() -> Mapping[str, Any]:
     return _values
 
 
+def meaning(room: str, role: str, name: str) -> str:
+    """The first line of a registered function's docstring, or "" where a room has no such function."""
+    law = Law._rooms.get(room)
+    function = None if law is None else {str(key): named for key, named in law.functions.items()}[role].get(name)
+    return "" if function is None else (inspect.getdoc(function) or "").partition("\n")[0]
+
+
 def laws() -> Mapping[str, Law]:
     """Every room that Python knows, by name, in the order of import."""
     return Law._rooms
@@ -335,9 +364,28 @@ def import_all() -> tuple[tuple[str, Exception], ...]:
 def forget() -> None:
     """Forget all files and compiled tables: after `K8SFSM_SPECS` has changed, or in a test that writes specs."""
     forget_files()
+    _forget_compiled()
+
+
+def _forget_compiled() -> None:
     _values.clear()
     for law in Law._rooms.values():
         law.forget()
+
+
+@contextmanager
+def amended(amendments: Iterable[Amendment]) -> Iterator[None]:
+    """Ask the tables and constants with amendments in them until the block ends; no amendments: nothing changes."""
+    wanted = tuple(amendments)
+    if not wanted:
+        yield
+        return
+    with in_force(wanted):
+        _forget_compiled()
+        try:
+            yield
+        finally:
+            _forget_compiled()
 
 
 def usable(room: str) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """Requests to the API server as values, and plans: what a reconciler orders.
 
+A write with `dry_run` is answered as if it were done, and changes nothing (kubectl's --dry-run=server).
+
 A reconciler is pure. It looks at a view and returns a `Plan`: requests in the order in which they
 are to be sent, and how to go on once their outcomes are known. The engine sends them one by one, so
 other actors' writes may come in between, exactly as in a real cluster.
@@ -7,13 +9,15 @@ other actors' writes may come in between, exactly as in a real cluster.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, Literal, TypeAlias
 
 from attrs import field
 
 from k8sfsm.value import value
 
+NO_NOTES: Final[Mapping[str, str]] = MappingProxyType({})
 Key: TypeAlias = tuple[str, str, str]
 """(kind, namespace, name); namespace is "" for cluster-scoped objects."""
 
@@ -34,6 +38,7 @@ class Create:
     """Create `object`; a name is generated from `metadata.generate_name` where the name is empty."""
 
     object: Any
+    dry_run: bool = False
     why: Why | None = None
 
 
@@ -46,18 +51,26 @@ class Update:
 
     object: Any
     subresource: str = ""
+    dry_run: bool = False
     why: Why | None = None
 
 
 @value(kw_only=True)
 class Patch:
-    """Change part of an object by a patch document in JSON form (`body`)."""
+    """Change part of an object by a patch document in JSON form (`body`).
+
+    A server-side apply (`type` apply) creates what is not there; `manager`: who applies; `force`: takes over the fields
+    of others.
+    """
 
     key: Key
     body: Any
     type: PatchType = "merge"
     subresource: str = ""
     uid: str = ""
+    dry_run: bool = False
+    manager: str = ""
+    force: bool = False
     why: Why | None = None
 
 
@@ -68,6 +81,7 @@ class PatchStatus:
     key: Key
     uid: str
     status: Any
+    dry_run: bool = False
     why: Why | None = None
 
 
@@ -80,6 +94,7 @@ class Delete:
     resource_version: str = ""
     grace_seconds: int | None = None
     propagation: Propagation | None = None
+    dry_run: bool = False
     why: Why | None = None
 
 
@@ -90,6 +105,7 @@ class DeleteCollection:
     kind: str
     namespace: str
     propagation: Propagation | None = None
+    dry_run: bool = False
     why: Why | None = None
 
 
@@ -100,6 +116,7 @@ class Bind:
     key: Key
     uid: str
     node: str
+    dry_run: bool = False
     why: Why | None = None
 
 
@@ -108,6 +125,7 @@ class Evict:
     """POST pods/eviction."""
 
     key: Key
+    dry_run: bool = False
     why: Why | None = None
 
 
@@ -156,6 +174,20 @@ class Look:
     why: Why | None = None
 
 
+@value(kw_only=True)
+class Rank:
+    """The place of a key in a ranked queue: keys with a lower `order` go first.
+
+    A key with an `until` (ns) is held back until then, in the order of `held`; with `early` it has its turn before that
+    when no other key waits.
+    """
+
+    order: tuple[int, ...]
+    held: tuple[int, ...] = ()
+    until: int = 0
+    early: bool = True
+
+
 Write: TypeAlias = Create | Update | Patch | PatchStatus | Delete | DeleteCollection | Bind | Evict
 Step: TypeAlias = Write | Record | Call | Remember | Look
 
@@ -173,7 +205,8 @@ class Outcome:
     """What the API server answered to one write.
 
     `code` is the HTTP status; `object` what is stored after it: also on 409, so that a retry can start from it. Of a
-    deleted collection, `object` is the tuple of what is left.
+    deleted collection, `object` is the tuple of what is left. `warnings`: what the sender is told besides (kubectl
+    prints it after "Warning: "); `notes`: what admission puts into the audit log.
     """
 
     request: Write
@@ -181,6 +214,8 @@ class Outcome:
     reason: str = ""
     message: str = ""
     object: Any = None
+    warnings: tuple[str, ...] = ()
+    notes: Mapping[str, str] = NO_NOTES
 
     @property
     def ok(self) -> bool:
@@ -198,7 +233,8 @@ class Plan:
     again with its rate limit; `requeue_after` (nanoseconds) puts it back after that time; with `limited` no
     sooner than the queue's rate limit lets it. `periodic` marks that
     as a heartbeat: a cluster where only heartbeats are left to come is at rest. `detached`: the worker takes the
-    next key while the writes are still on their way (the scheduler's binding cycles).
+    next key while the writes are still on their way (the scheduler's binding cycles). `unsettled`: whether it comes
+    to a good end is not known yet, because somebody outside was asked; the queue's back-off stays as it is.
     """
 
     steps: tuple[Step | Parallel, ...] = ()
@@ -208,6 +244,16 @@ class Plan:
     limited: bool = False
     periodic: bool = False
     detached: bool = False
+    unsettled: bool = False
 
 
 DONE = Plan()
+
+
+def regardless(steps: Iterable[Step | Parallel], then: Plan) -> Plan:
+    """The plan that does `steps` first; whether they fail does not matter to `then`."""
+
+    def go_on(outcomes: tuple[Outcome, ...]) -> Plan:
+        return then
+
+    return Plan(steps=tuple(steps), then=go_on)

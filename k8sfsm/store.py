@@ -6,13 +6,13 @@ all it did not touch with the old one, so keeping an old state, or forking, cost
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal, TypeAlias
 
 from attrs import field
 from immutables import Map
 
-from k8sfsm.index import NO_SERIES, Index, Series
+from k8sfsm.index import Index, Series
 from k8sfsm.objects import evolve, key_of
 from k8sfsm.request import Key
 from k8sfsm.value import value
@@ -51,12 +51,16 @@ class Snapshot:
         """One list: "in" or "orphans" of a kind and namespace, "node" of Pod and a node; by the uid of an owner,
         "owned" where that is the controller, else "co-owned".
         """
-        return self.index.lists().series.get((index, kind, value), NO_SERIES)
+        return self.index.series(index, kind, value)
 
     @property
-    def namespaces(self) -> Map[str, tuple[str, ...]]:
+    def namespaces(self) -> Mapping[str, tuple[str, ...]]:
         """Per kind the namespaces in which there is, or was, an object of it, sorted ("" where it has none)."""
-        return self.index.lists().namespaces
+        return self.index.namespaces
+
+    def namespaces_of(self, kind: str) -> tuple[str, ...]:
+        """The same for one kind."""
+        return self.index.namespaces_of(kind)
 
     def put(self, revision: int, key: Key, obj: Any) -> Snapshot:
         """Add or replace an object."""
@@ -122,14 +126,18 @@ class Store:
 
     def put(self, obj: Any, at: int = 0) -> tuple[Store, Change]:
         """Commit an object, which gets the new revision as its resourceVersion."""
-        revision = self.revision + 1
-        key = key_of(obj)
-        old = self.snapshot.get(key)
+        snapshot = self.snapshot
+        revision = snapshot.revision + 1
         version, stored = str(revision), obj
         if obj.metadata.resource_version != version:
             stored = evolve(obj, metadata=evolve(obj.metadata, resource_version=version))
+        key = key_of(obj)
+        found = snapshot.objects.get(key)
+        ordinal, old = (revision, None) if found is None else found
         change = Change(revision, "ADDED" if old is None else "MODIFIED", key, old, stored, at)
-        return Store(self.snapshot.put(revision, key, stored), self.history.append(change)), change
+        index = snapshot.index.after(key, ordinal, old, stored)
+        after = Snapshot(revision, snapshot.objects.set(key, (ordinal, stored)), index)
+        return Store(after, self.history.append(change)), change
 
     def remove(self, key: Key, at: int = 0) -> tuple[Store, Change]:
         """Take an object away. The change shows its last state with the revision of the deletion.
@@ -163,6 +171,15 @@ class Store:
     def compact(self) -> Store:
         """Forget the history up to now: what etcd does every five minutes."""
         return Store(self.snapshot, History(base=self.revision))
+
+    def forgetting(self, revision: int) -> Store:
+        """Forget the history up to `revision`, in whole chunks; the same store where that is less than one."""
+        history = self.history
+        gone = min(max(revision - history.base, 0) // _CHUNK, len(history.chunks))
+        if not gone:
+            return self
+        left = History(history.base + gone * _CHUNK, history.chunks[gone:], history.tail, history.tail_length)
+        return Store(self.snapshot, left)
 
     @classmethod
     def starting_at(cls, revision: int) -> Store:

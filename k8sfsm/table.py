@@ -257,6 +257,10 @@ class CompiledComparison:
         ranked.sort(key=cmp_to_key(self._compare))
         return tuple(item.value for item in ranked)
 
+    def rank(self, item: Any, case: Any) -> tuple[int, ...]:
+        """Numbers that sort as the comparison does; for comparisons by facts that are numbers only."""
+        return tuple([rank.sign * rank.by(item, case) for rank in self.ranks if rank.by is not None])
+
     def _compare(self, a: _Item, b: _Item) -> int:
         for rank in self.ranks:
             if rank.by is not None:

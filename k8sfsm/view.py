@@ -59,7 +59,7 @@ class View:
         snapshot = self.snapshot(kind)
         if namespace:
             return tuple(snapshot.series("in", kind, namespace))
-        names = snapshot.namespaces.get(kind, ())
+        names = snapshot.namespaces_of(kind)
         return tuple(obj for name in names for obj in snapshot.series("in", kind, name))
 
     def owned(self, kind: str, uid: str) -> tuple[Any, ...]:

@@ -17,6 +17,7 @@ COMMANDS = {
     "dns": ("k8sfsm_cli.dns", "dns"),
     "fuzz": ("k8sfsm_cli.fuzz", "fuzz"),
     "explore": ("k8sfsm_cli.explore", "explore_command"),
+    "can-i": ("k8sfsm_cli.access", "can_i"),
     "check": ("k8sfsm_cli.check", "check"),
     "explain": ("k8sfsm_cli.explain", "explain"),
     "vectors": ("k8sfsm_cli.vectors", "vectors"),

@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from k8sfsm.trace.reading import FORMATS, read_history
-from k8sfsm.verify.check.check import Found, Report, grouped
-from k8sfsm.verify.check.check import check as judge
-from k8sfsm_cli.printing import progress_bar
+from k8sfsm.trace.reading import FORMATS, read_portions
+from k8sfsm.verify.check.check import check_portions
+from k8sfsm.verify.check.report import KINDS, Found, Report, grouped
+from k8sfsm_cli.printing import counter
 
 _SHOWN = 3
 
@@ -28,20 +28,12 @@ def check(paths: tuple[Path, ...], form: Any, namespace: str, actors: str, outpu
     """Judge PATHS: a recording folder, audit logs (one or several), `kubectl get -w` output, a dump, our own trace.
 
     Every write: is it a legal transition, does a rule of its actor order it, does it keep the invariants; and what was
-    left undone. Exit code 0 where all is well, 1 with findings, 2 where the input cannot be used.
+    left undone. `-` is standard input. Exit code 0 where all is well, 1 with findings, 2 where the input cannot be used.
     """
-    recording = read_history(*paths, format=form, namespace=namespace)
     wanted = tuple(name.strip() for name in actors.split(",") if name.strip())
-    with progress_bar(f"check {paths[0].name}", 100) as advance:
-        done = 0
-
-        def progress(number: int, total: int) -> None:
-            nonlocal done
-            percent = number * 100 // max(total, 1)
-            advance(percent - done)
-            done = percent
-
-        report = judge(recording, wanted, progress)
+    portions = read_portions(*paths, format=form, namespace=namespace)
+    with counter(f"check {paths[0].name or paths[0]}") as seen:
+        report = check_portions(portions, wanted, lambda number, _: seen(number))
     if output == "json":
         click.echo(json.dumps(as_json(report), indent=2, default=str))
     else:
@@ -53,20 +45,22 @@ def check(paths: tuple[Path, ...], form: Any, namespace: str, actors: str, outpu
 def as_json(report: Report) -> dict[str, Any]:
     """The report in JSON form."""
     counts = report.counts
+    findings = {kind: [_found(each) for each in getattr(report, kind)] for kind in KINDS}
     return {
-        "source": report.recording.source,
+        "source": report.source,
         "writes": sum(counts.values()),
         "explained": counts["explained"],
-        "unexplained": [_found(each) for each in report.unexplained],
-        "illegal": [_found(each) for each in report.illegal],
-        "violated": [_found(each) for each in report.violated],
-        "undone": [_found(each) for each in report.undone],
+        **findings,
         "unmodelled": counts["unmodelled"],
+        "components": dict(report.others),
         "given": counts["given"],
         "refused": counts["refused"],
+        "refusals": dict(report.refusals),
+        "retried": report.retried,
         "unjudged": counts["unjudged"],
+        "why_unjudged": dict(report.unjudged),
         "left_out": counts["left-out"],
-        "notes": list(report.recording.notes),
+        "notes": list(report.notes),
         "ok": report.ok,
     }
 
@@ -85,14 +79,23 @@ def _found(found: Found) -> dict[str, Any]:
 
 
 def _print(report: Report) -> None:
-    for title in ("unexplained", "illegal", "violated", "undone"):
+    for title in KINDS:
         for cause, found in grouped(getattr(report, title)).items():
-            click.echo(f"{title}: {cause} ({len(found)})")
+            total = report.totals[title, cause]
+            click.echo(f"{title}: {cause} ({total})")
             for each in found[:_SHOWN]:
                 click.echo(f"  {each}")
-            if len(found) > _SHOWN:
-                click.echo(f"  ... and {len(found) - _SHOWN} more; -o json shows all")
-    for note in report.recording.notes:
+            if total > _SHOWN:
+                click.echo(f"  ... and {total - _SHOWN} more; -o json shows them")
+    for reason, number in report.unjudged.items():
+        click.echo(f"not judged: {reason} ({number})")
+    for reason, number in report.refusals.items():
+        click.echo(f"refused: {reason} ({number})")
+    if report.retried:
+        click.echo(f"tried again and granted: {report.retried}")
+    for name, number in report.others.items():
+        click.echo(f"another component's: {name} ({number})")
+    for note in report.notes:
         click.echo(f"note: {note}", err=True)
     counts = report.counts
     parts = ("explained", "unexplained", "given", "refused", "unmodelled", "unjudged", "left-out")

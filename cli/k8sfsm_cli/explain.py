@@ -12,7 +12,8 @@ from k8sfsm.objects import format_micro_time, parse_time
 from k8sfsm.request import Key
 from k8sfsm.trace.reading import FORMATS, read_history
 from k8sfsm.verify.check.chain import Chains, Hop, hop_of, mermaid
-from k8sfsm.verify.check.check import Judged, check
+from k8sfsm.verify.check.check import check
+from k8sfsm.verify.check.report import Judged
 
 
 @click.command()

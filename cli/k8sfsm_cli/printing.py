@@ -6,17 +6,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-WIDE = 200
+WIDEST = 10_000
+"""Columns of a line in a file, at most."""
 
 
 def print_table(table: Table) -> None:
-    """Print a table: to the width of a terminal, or wide enough for a file."""
+    """Print a table: to the width of a terminal, or each row on one line where a program or a file reads it."""
     console = Console()
     if not console.is_terminal:
-        console = Console(width=WIDE)
+        console = Console(width=WIDEST)
+        console.width = console.measure(table).maximum
     console.print(table)
 
 
@@ -33,3 +35,13 @@ def progress_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(title, total=total)
         yield lambda steps: progress.advance(task, steps)
+
+
+@contextmanager
+def counter(title: str) -> Iterator[Callable[[int], None]]:
+    """How far work of unknown length is, on stderr where that is a terminal. Yields the function that says how far."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), TextColumn("{task.completed} done"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(title, total=None)
+        yield lambda done: progress.update(task, completed=done)

@@ -12,19 +12,21 @@ import click
 from attrs import evolve
 from rich.table import Table
 
+from k8sfsm.apiserver.own_rules import with_rules
 from k8sfsm.objects import KINDS, ManifestError, format_duration, to_json
 from k8sfsm.objects.yamltext import write_documents
 from k8sfsm.printer import printed
 from k8sfsm.scenario.cluster import START
 from k8sfsm.scenario.loading import MOST_NODES, default_nodes, is_scenario, read_story
 from k8sfsm.scenario.manifests import read_manifests
-from k8sfsm.scenario.model import FAULTS, Manifest, Story
+from k8sfsm.scenario.model import FAULTS, Manifest, ServerSide, Story
 from k8sfsm.scenario.output import final_objects, write_story_trace
 from k8sfsm.scenario.play import Play
 from k8sfsm.scenario.user import User
 from k8sfsm.spec import SpecError
 from k8sfsm_cli.durations import duration
 from k8sfsm_cli.errors import BadInput
+from k8sfsm_cli.figures import print_figures, titled, without
 from k8sfsm_cli.printing import print_table
 from k8sfsm_cli.timeline import timeline_rows
 
@@ -48,7 +50,21 @@ _ENDINGS: Final = {
 @click.option(
     "--trace", "trace", type=click.Path(path_type=Path, dir_okay=False), help="Write the trace (.itf.json: ITF)."
 )
+@click.option("--off", "off", multiple=True, metavar="SWITCH", help="Leave out that part of the law; several times.")
+@click.option("--compare", metavar="SWITCH", help="Print only the figures, with the switch on and off.")
+@click.option("--figures", "figures", is_flag=True, help="Print only the figures.")
+@click.option(
+    "--rules",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="Rules of one's own for the API server; else those of K8SFSM_RULES.",
+)
 @click.option("--timeline/--no-timeline", default=True, help="Print what happened.")
+@click.option("--server-side", is_flag=True, help="Apply manifests by the server, which notes who owns which fields.")
+@click.option(
+    "--field-manager", "manager", default="kubectl", show_default=True, help="Who applies, with --server-side."
+)
+@click.option("--force-conflicts", "force", is_flag=True, help="Take over the fields of others, with --server-side.")
 @click.option("--events", is_flag=True, help="Show Events in the timeline too.")
 @click.option(
     "-o", "output", type=click.Choice(["table", "json", "yaml"]), default="table", help="json, yaml: the final objects."
@@ -59,7 +75,14 @@ def run(
     seed: int | None,
     nodes: int | None,
     trace: Path | None,
+    off: tuple[str, ...],
+    compare: str | None,
+    figures: bool,
+    rules: Path | None,
     timeline: bool,
+    server_side: bool,
+    manager: str,
+    force: bool,
     events: bool,
     output: str,
 ) -> None:
@@ -68,25 +91,32 @@ def run(
     The clock starts at 2026-01-01T00:00:00Z, in a cluster that is up. Without --until it runs until nothing is left to
     do. Exit code 0; 1 where an expectation fails or a request is refused; 2 for input that cannot be used.
     """
+    click.get_current_context().with_resource(with_rules(rules))
     try:
         story, own = _story(files)
-        story = _with_options(story, until, seed, nodes)
-        play = Play.of(story)
+        story = without(_with_options(story, until, seed, nodes), off)
+        if server_side:
+            story = evolve(story, server_side=ServerSide(manager=manager, force=force))
+        plays = [Play.of(each) for each in _told(story, compare, figures, output)]
     except (ManifestError, SpecError) as error:
         _unusable(str(error))
+    play = plays[0]
     for namespace in play.made:
         click.echo(f"note: namespace {namespace} does not exist, created before the start", err=True)
     _refuse_invalid(play, own)
     initial = final_objects(play.engine.store)
-    play.run()
+    for each in plays:
+        each.run()
     if trace is not None:
         with trace.open("w", encoding="utf-8", newline="\n") as stream:
             write_story_trace(stream, play, initial, itf=trace.name.endswith(".itf.json"))
-    if output == "table":
+    if figures or compare is not None:
+        print_figures({titled(each.story): each.figures() for each in plays}, output)
+    elif output == "table":
         _print(play, timeline, events)
     else:
         _dump(play, output)
-    _conclude(play)
+    _conclude(plays)
 
 
 # -- input ------------------------------------------------------------------------------------------------------------
@@ -111,6 +141,17 @@ def _story(files: Iterable[str]) -> tuple[Story, tuple[Manifest, ...]]:
     return evolve(story, manifests=(*story.manifests, *manifests)), tuple(manifests)
 
 
+def _told(story: Story, compare: str | None, figures: bool, output: str) -> tuple[Story, ...]:
+    """The ways in which the story is to be told. Raises ManifestError where it has no figures that are asked for."""
+    if not figures and compare is None:
+        return (story,)
+    if not story.figures:
+        raise ManifestError(f"{story.name}: no figures, expected a scenario with `figures`")
+    if output == "yaml":
+        raise ManifestError(f"{story.name}: -o yaml prints objects, expected -o table or -o json for figures")
+    return (story,) if compare is None else (story, without(story, (compare,)))
+
+
 def _read(name: str) -> str:
     try:
         return sys.stdin.read() if name == "-" else Path(name).read_text("utf-8")
@@ -123,7 +164,7 @@ def _with_options(story: Story, until: int | None, seed: int | None, nodes: int 
         story = evolve(story, cluster=evolve(story.cluster, seed=seed))
     if nodes is not None:
         story = evolve(story, nodes=default_nodes(nodes))
-    return story if until is None else evolve(story, until=until)
+    return story if until is None else story.ended_at(until)
 
 
 def _refuse_invalid(play: Play, manifests: Iterable[Manifest]) -> None:
@@ -162,6 +203,9 @@ def _print(play: Play, timeline: bool, events: bool) -> None:
             several = " --all-namespaces" if spaces - {"", "default"} else ""
             click.echo(f"\n$ kubectl get {KINDS[kind].resource}{several}")
             click.echo(printed(kind, found, play.engine.now, namespaces=bool(several)), nl=False)
+    if play.story.figures:
+        click.echo("")
+        print_figures({titled(play.story): play.figures()})
 
 
 def _commands_and_faults(play: Play) -> Iterator[str]:
@@ -184,15 +228,21 @@ def _dump(play: Play, output: str) -> None:
         click.echo(write_documents([document]), nl=False)
 
 
-def _conclude(play: Play) -> None:
-    for miss in play.misses:
-        click.echo(str(miss), err=True)
-    engine, expected = play.engine, len(play.story.expect)
-    kept = f", {expected} expectations" if expected else ""
-    click.echo(
-        f"{_ENDINGS[play.ending]} after {format_duration(engine.now - START)}: {engine.steps} steps, "
-        f"seed {play.story.cluster.seed}{kept}, {len(play.misses)} findings",
-        err=True,
-    )
-    if play.misses:
+def _conclude(plays: Iterable[Play]) -> None:
+    missed = False
+    for play in plays:
+        for line in (line for told in play.told for line in told.reply.warnings):
+            click.echo(line, err=True)
+        for miss in play.misses:
+            click.echo(str(miss), err=True)
+        missed = missed or bool(play.misses)
+        engine, story = play.engine, play.story
+        kept = f", {len(story.expect)} expectations" if story.expect else ""
+        without_these = f", {titled(story)}" if story.off else ""
+        click.echo(
+            f"{_ENDINGS[play.ending]} after {format_duration(engine.now - START)}: {engine.steps} steps, "
+            f"seed {story.cluster.seed}{without_these}{kept}, {len(play.misses)} findings",
+            err=True,
+        )
+    if missed:
         raise click.exceptions.Exit(_FINDINGS)

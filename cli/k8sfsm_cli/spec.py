@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from k8sfsm.law import import_all, laws
+from k8sfsm.law import import_all, laws, meaning
 from k8sfsm.spec import SpecError, Specs, load_specs, specs_dir
 from k8sfsm.spec.code import constants_used, where
 from k8sfsm.spec.graph import Graph, dot, graph, mermaid
@@ -110,12 +109,6 @@ def lint(path: Path, rooms: tuple[str, ...], output: str) -> None:
         raise click.exceptions.Exit(status)
 
 
-def _docs(room: str, role: str, name: str) -> str:
-    law = laws().get(room)
-    function = None if law is None else {str(key): value for key, value in law.functions.items()}[role].get(name)
-    return (inspect.getdoc(function) or "").partition("\n")[0] if function is not None else ""
-
-
 def _print(sheets: tuple[Sheet, ...]) -> None:
     console = Console()
     if not console.is_terminal:
@@ -150,7 +143,7 @@ def show(directory: Path, path: str, output: str) -> None:
     if path.count("/") > 1:
         import_all()  # for what the functions of a rule say about themselves
     try:
-        sheets = sheets_of(specs, path, _docs)
+        sheets = sheets_of(specs, path, meaning)
     except UnknownPath as error:
         raise click.ClickException(str(error)) from None
     if output == "json":

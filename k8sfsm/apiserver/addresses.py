@@ -201,7 +201,7 @@ class Allocator:
 
     def _others(self) -> list[Service]:
         """The stored Services, with the one that is replaced: what it gives up is free only afterwards."""
-        namespaces = self.store.snapshot.namespaces.get("Service", ())
+        namespaces = self.store.snapshot.namespaces_of("Service")
         return [service for name in namespaces for service in self.store.snapshot.series("in", "Service", name)]
 
     # -- cluster IPs -------------------------------------------------------------------------------------------------

@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
 from k8sfsm.machine import Move
+from k8sfsm.objects import KINDS
 from k8sfsm.request import Outcome
 from k8sfsm.store import Change, Store
 from k8sfsm.value import value
 
+NO_ASIDES: Final[Mapping[int, str]] = MappingProxyType({})
+
 
 @value
 class Sender:
-    """Who sends a request. `actor`: the name that transitions list; `account`: the user name; `node`: of a kubelet."""
+    """Who sends a request. `actor`: the name that transitions list; `account`: the user name; `node`: of a kubelet.
+
+    `groups`: those beside the ones that the user name brings. `trusted`: needs no role. `manager`: the name under which
+    the fields that it writes are noted, "" for the actor's usual one.
+    """
 
     actor: str
     account: str = ""
     node: str = ""
+    groups: tuple[str, ...] = ()
+    trusted: bool = False
+    manager: str = ""
 
 
 @value
 class Answer:
-    """The store after a request, what the sender is told, what changed, and the transitions that were taken."""
+    """The store after a request, what the sender is told, what changed, and the transitions that were taken.
+
+    `asides`: the revisions at which the server wrote something of its own on the way, each with the rule for it.
+    """
 
     store: Store
     outcome: Outcome
     changes: tuple[Change, ...] = ()
     moves: tuple[Move, ...] = ()
+    asides: Mapping[int, str] = NO_ASIDES
 
 
 class Refusal(Exception):
@@ -49,3 +67,11 @@ def conflict(plural: str, name: str, why: str = "") -> Refusal:
     """
     text = why or ("the object has been modified; please apply your changes to the latest version and try again")
     return Refusal(409, "Conflict", f'Operation cannot be fulfilled on {plural} "{name}": {text}')
+
+
+def plural(kind: str) -> str:
+    """The kind's resource in error texts: `pods`, `deployments.apps`."""
+    known = KINDS.get(kind)
+    if known is None:
+        return kind.lower()
+    return f"{known.resource}.{known.group}" if known.group else known.resource

@@ -6,11 +6,13 @@ plugin/pkg/admission/podtopologylabels.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from k8sfsm.apiserver.answer import Refusal
 from k8sfsm.apiserver.deletion import law
-from k8sfsm.objects import Node, Pod, PodCondition, evolve
+from k8sfsm.apiserver.memo import Memo
+from k8sfsm.objects import Node, Pod, PodCondition, PodStatus, evolve
 from k8sfsm.value import value
 
 TOPOLOGY_LABELS: Final = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone")
@@ -39,14 +41,43 @@ def bound(pod: Pod, node_name: str, node: Node | None, second: int) -> Pod:
         name = pod.metadata.name
         text = refusal.format(name=name, node=pod.spec.node_name)
         raise Refusal(409, "Conflict", f'Operation cannot be fulfilled on pods/binding "{name}": {text}')
-    others = tuple(condition for condition in pod.status.conditions if condition.type != "PodScheduled")
-    was = next((condition for condition in pod.status.conditions if condition.type == "PodScheduled"), None)
-    since = was.last_transition_time if was is not None and was.status == "True" else second
-    scheduled = PodCondition(type="PodScheduled", status="True", last_transition_time=since)
-    status = evolve(pod.status, conditions=(*others, scheduled), nominated_node_name="")
-    labels = topology_labels(node)
-    metadata = evolve(pod.metadata, labels={**pod.metadata.labels, **labels}) if labels else pod.metadata
-    return evolve(pod, metadata=metadata, spec=evolve(pod.spec, node_name=node_name), status=status)
+    labels = _labels(pod.metadata.labels, node)
+    metadata = pod.metadata if labels is pod.metadata.labels else evolve(pod.metadata, labels=labels)
+    spec = evolve(pod.spec, node_name=node_name)
+    return evolve(pod, metadata=metadata, spec=spec, status=_scheduled(pod.status, second))
+
+
+_STATUSES: Final = Memo()
+"""Statuses of bound pods by second: those that are one object before are one afterwards."""
+_SECONDS: Final = 64
+_LABELS: Final = Memo()
+
+
+def _scheduled(status: PodStatus, second: int) -> PodStatus:
+    """The status with the condition PodScheduled."""
+    known: dict[int, PodStatus] | None = _STATUSES.get((status,))
+    if known is None or len(known) >= _SECONDS:
+        known = {}
+        _STATUSES.put((status,), known)
+    if second not in known:
+        others = tuple(condition for condition in status.conditions if condition.type != "PodScheduled")
+        was = next((condition for condition in status.conditions if condition.type == "PodScheduled"), None)
+        since = was.last_transition_time if was is not None and was.status == "True" else second
+        scheduled = PodCondition(type="PodScheduled", status="True", last_transition_time=since)
+        known[second] = evolve(status, conditions=(*others, scheduled), nominated_node_name="")
+    return known[second]
+
+
+def _labels(labels: Mapping[str, str], node: Node | None) -> Mapping[str, str]:
+    """The pod's labels with those that it takes over from its node."""
+    if node is None:
+        return labels
+    found: Mapping[str, str] | None = _LABELS.get((labels, node.metadata.labels))
+    if found is None:
+        added = topology_labels(node)
+        found = {**labels, **added} if added else labels
+        _LABELS.put((labels, node.metadata.labels), found)
+    return found
 
 
 def topology_labels(node: Any) -> dict[str, str]:

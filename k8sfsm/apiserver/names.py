@@ -27,6 +27,9 @@ class Chance(Protocol):
     def index(self, count: int) -> int:
         """A number from 0 to `count` - 1."""
 
+    def fork(self) -> Chance:
+        """Chance that goes on from here, and leaves this one as it is: for dry runs."""
+
     def recorded(self, purpose: str, key: Key) -> str:
         """What a recorded cluster chose for a Service; "" where it chose nothing.
 

@@ -82,6 +82,7 @@ def _counter(attribute: str) -> None:
 READ: Final = (
     "allocate_load_balancer_node_ports",
     "allow_privilege_escalation",
+    "api_group",
     "dns_policy",
     "enable_service_links",
     "external_traffic_policy",

@@ -224,5 +224,4 @@ _APPLY: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "json": json_patch,
     "merge": merge,
     "strategic": strategic_merge,
-    "apply": strategic_merge,
 }

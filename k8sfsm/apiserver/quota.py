@@ -5,12 +5,15 @@ Source: pkg/quota/v1/evaluator/core/pods.go: PodUsageFunc, QuotaV1Pod, podComput
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final, Literal
 
 from k8sfsm.apiserver.deletion import SECOND, law
 from k8sfsm.apiserver.valid.resources import is_extended
 from k8sfsm.kinds.pod_resources import pod_limits, pod_requests
 from k8sfsm.objects import Pod, Quantity
+from k8sfsm.table import CompiledTable
 from k8sfsm.value import value
 
 _ONE: Final = Quantity.parse("1")
@@ -64,18 +67,41 @@ def counted_resource(case: Counted) -> Literal["common", "pages", "extended", "o
     return "extended" if is_extended(case.resource) else "other"
 
 
+def is_charged(case: Charged) -> bool:
+    """Whether a pod is charged for more than its being there."""
+    return bool(law.decide("charge", case).outputs["charged"])
+
+
 def pod_usage(pod: Pod, now: int) -> dict[str, Quantity]:
     """What the pod counts at `now` (ns), by the names that quotas use."""
     usage = {"count/pods": _ONE}
-    if not law.decide("charge", Charged(pod, now)).outputs["charged"]:
+    if not is_charged(Charged(pod, now)):
         return usage
     usage["pods"] = _ONE
-    groups: tuple[tuple[Literal["request", "limit"], dict[str, Quantity]], ...] = (
-        ("request", pod_requests(pod, use_status=True)),
-        ("limit", pod_limits(pod)),
+    usage |= amounts_of(pod_requests(pod, use_status=True), pod_limits(pod))
+    return usage
+
+
+def amounts_of(requests: Mapping[str, Quantity], limits: Mapping[str, Quantity]) -> dict[str, Quantity]:
+    """What requests and limits count, by the names that quotas use."""
+    found: dict[str, Quantity] = {}
+    groups: tuple[tuple[Literal["request", "limit"], Mapping[str, Quantity]], ...] = (
+        ("request", requests),
+        ("limit", limits),
     )
     for how, amounts in groups:
         for resource, amount in amounts.items():
-            for row in law.collect("counted", Counted(resource, how)):
-                usage[row.outputs["name"].format(resource)] = amount
-    return usage
+            for name in counted_names(resource, how):
+                found[name] = amount
+    return found
+
+
+def counted_names(resource: str, how: Literal["request", "limit"]) -> tuple[str, ...]:
+    """The names under which an amount of a resource counts."""
+    return _counted_names(law.table("counted"), resource, how)
+
+
+@lru_cache(maxsize=1024)
+def _counted_names(table: CompiledTable, resource: str, how: Literal["request", "limit"]) -> tuple[str, ...]:
+    rows = table.collect(Counted(resource, how))
+    return tuple(row.outputs["name"].format(resource) for row in rows)

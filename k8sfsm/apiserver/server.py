@@ -12,18 +12,22 @@ from attrs import define, field
 
 from k8sfsm.apiserver.addresses import with_allocations
 from k8sfsm.apiserver.admission import admit, admitted_unchanged, refuse_deletion
-from k8sfsm.apiserver.answer import Answer, Refusal, Sender, conflict, not_found
+from k8sfsm.apiserver.admission_review import Review, reviewed
+from k8sfsm.apiserver.answer import NO_ASIDES, Answer, Refusal, Sender, conflict, not_found, plural
+from k8sfsm.apiserver.apply import Applying, applied, is_tracked, manager_of, noted
 from k8sfsm.apiserver.binding import bound
 from k8sfsm.apiserver.defaults import defaulted
 from k8sfsm.apiserver.deletion import Deletion, deletion_of, finished, law
 from k8sfsm.apiserver.eviction import eviction_case, granted, marked
 from k8sfsm.apiserver.names import Chance, generated_name
 from k8sfsm.apiserver.options import Options
+from k8sfsm.apiserver.own_rules import own_rules
 from k8sfsm.apiserver.patch import patched
+from k8sfsm.apiserver.rbac.gate import Gate
 from k8sfsm.apiserver.strategy import StrategyCase, prepared_event, prepared_for_create, prepared_for_update
-from k8sfsm.apiserver.validation import invalid
+from k8sfsm.apiserver.validation import event_is_invalid, invalid, warnings
 from k8sfsm.machine import Machines, Move
-from k8sfsm.objects import KINDS, Event, Service, evolve, key_of
+from k8sfsm.objects import KINDS, Event, Service, evolve, key_of, kind_named
 from k8sfsm.request import (
     Bind,
     Create,
@@ -41,13 +45,21 @@ from k8sfsm.store import Change, Store
 
 SECOND = 1_000_000_000
 _SERVER = "apiserver"
+PEOPLE = "user"
+"""The actor that stands for everybody outside the cluster."""
 _WITH_DEFAULTS = ("", "ephemeralcontainers")
 """Subresources of which the spec is written."""
 
 
 @define
 class Request:
-    """One request on its way: what it works on, and what has become of it so far."""
+    """One request on its way: what it works on, and what has become of it so far.
+
+    `asides`: revisions at which the server wrote something of its own, which stays even if the request is refused,
+    with the rule for it; `kept`: the store after the last of them. `warnings`, `notes`: what the sender and the audit
+    log are told.
+    `owned`: it has noted itself who owns which fields.
+    """
 
     write: Write
     sender: Sender
@@ -56,6 +68,11 @@ class Request:
     store: Store
     changes: list[Change] = field(factory=list)
     moves: list[Move] = field(factory=list)
+    asides: dict[int, str] = field(factory=dict)
+    kept: Store | None = None
+    warnings: list[str] = field(factory=list)
+    notes: dict[str, str] = field(factory=dict)
+    owned: bool = False
 
     @property
     def second(self) -> int:
@@ -64,25 +81,51 @@ class Request:
 
 
 class ApiServer:
-    """Stateless but for its options: `handle` maps a store and a write to an answer with a new store."""
+    """Stateless but for its options: `handle` maps a store and a write to an answer with a new store.
+
+    `rules`: those of the cluster's own (see `own_rules`), whose mistakes are raised as SpecError and LawError.
+    """
 
     def __init__(self, machines: Machines, options: Options | None = None) -> None:
         self.machines = machines
         self.options = options or Options()
+        self.gate = Gate(people=self.options.rbac)
+        self.rules = own_rules()
 
     def handle(self, store: Store, write: Write, sender: Sender, now: int, chance: Chance) -> Answer:
         """Do one write, or refuse it. Never raises for what a request can be: refusals are outcomes."""
+        if write.dry_run:
+            return self._tried(store, write, sender, now, chance)
         request = Request(write, sender, now, chance, store)
         try:
+            self.gate.pass_by(sender, write, store)
             code, obj = _HANDLERS[type(write)](self, request, write)
         except Refusal as refusal:
             stored = store.snapshot.get(_target(write)) if refusal.code == 409 else None
             outcome = Outcome(
                 request=write, code=refusal.code, reason=refusal.reason, message=refusal.message, object=stored
             )
-            return Answer(store, outcome)
+            if request.kept is None:
+                return Answer(store, outcome)
+            kept = tuple(change for change in request.changes if change.revision in request.asides)
+            return Answer(request.kept, outcome, kept, asides=request.asides)
         outcome = Outcome(request=write, code=code, object=obj)
-        return Answer(request.store, outcome, tuple(request.changes), tuple(request.moves))
+        if request.warnings or request.notes:
+            outcome = evolve(outcome, warnings=tuple(dict.fromkeys(request.warnings)), notes=request.notes)
+        return Answer(request.store, outcome, tuple(request.changes), tuple(request.moves), request.asides or NO_ASIDES)
+
+    def _tried(self, store: Store, write: Write, sender: Sender, now: int, chance: Chance) -> Answer:
+        """The answer to a dry run: as if the write were done, but that nothing is stored.
+
+        Source: staging/src/k8s.io/apiserver/pkg/registry/generic/registry/dryrun.go: DryRunnableStorage.
+        """
+        outcome = self.handle(store, evolve(write, dry_run=False), sender, now, chance.fork()).outcome
+        obj = outcome.object
+        if outcome.ok and hasattr(obj, "metadata"):
+            old = store.snapshot.get(key_of(obj))
+            version = "" if old is None else old.metadata.resource_version
+            obj = evolve(obj, metadata=evolve(obj.metadata, resource_version=version))
+        return Answer(store, evolve(outcome, request=write, object=obj))
 
     def record(self, store: Store, write: Create, sender: Sender, now: int, chance: Chance) -> Answer:
         """Create an Event that a recorder made: the same answer as from `handle`, on a shorter way.
@@ -93,7 +136,8 @@ class ApiServer:
         meta = event.metadata
         key = ("Event", meta.namespace, meta.name)
         plain = store.snapshot.get(key) is None and admitted_unchanged(event, store, self.options, chance)
-        if not plain or invalid(None, event):
+        plain = plain and self.gate.knows(sender, write)
+        if not plain or event_is_invalid(event):
             return self.handle(store, write, sender, now, chance)
         stored = prepared_event(event, chance.uid(key), now - now % SECOND, store.next_version)
         store, change = store.put(stored, now)
@@ -103,6 +147,8 @@ class ApiServer:
 
     def _create(self, request: Request, write: Create) -> tuple[int, Any]:
         obj = write.object
+        _refuse_unserved(obj)
+        self._look(request, None, obj)
         kind, namespace, name = key_of(obj)
         if not name:
             if not obj.metadata.generate_name:
@@ -116,26 +162,51 @@ class ApiServer:
             obj = self._allocated(request, None, evolve(obj, metadata=evolve(obj.metadata, name=name)))
         obj = prepared_for_create(obj, name, uid, request.second, request.store.next_version)
         self._refuse_invalid(None, obj, basis)
+        self._review(request, None, obj, "")
         if taken is not None:
             raise _already_exists(taken)
         return 201, self._put(request, None, obj)
 
     def _update(self, request: Request, write: Update) -> tuple[int, Any]:
         old = self._stored(request.store, key_of(write.object))
+        _refuse_unserved(write.object, write.subresource)
         _refuse_unconditional(write.object)
         _refuse_other_version(old, write.object)
         return 200, self._replace(request, old, write.object, write.subresource)
 
     def _patch(self, request: Request, write: Patch) -> tuple[int, Any]:
+        if write.type == "apply":
+            return self._apply(request, write)
         old = self._stored(request.store, write.key)
+        _refuse_unserved(old, write.subresource)
         _refuse_other_uid(old, write.uid)
         new = patched(old, write.type, write.body)
+        _refuse_other_version(old, new)
+        return 200, self._replace(request, old, new, write.subresource)
+
+    def _apply(self, request: Request, write: Patch) -> tuple[int, Any]:
+        """A server-side apply, which also creates."""
+        old = request.store.snapshot.get(write.key)
+        if old is None and write.subresource:
+            raise not_found(plural(write.key[0]), write.key[2])
+        apply = Applying(write.key, write.body, write.manager, write.force, write.subresource, request.second)
+        new = applied(apply, old)
+        request.owned = True
+        if old is None:
+            create = Create(object=new, why=write.why)
+            self.gate.pass_by(request.sender, create, request.store)
+            return self._create(request, create)
+        _refuse_unserved(old, write.subresource)
+        _refuse_other_uid(old, write.uid)
+        if new is old:
+            return 200, old
         _refuse_other_version(old, new)
         return 200, self._replace(request, old, new, write.subresource)
 
     def _patch_status(self, request: Request, write: PatchStatus) -> tuple[int, Any]:
         old = self._stored(request.store, write.key)
         _refuse_other_uid(old, write.uid)
+        self._look(request, old, old)
         if write.status == old.status:
             return 200, old
         metadata = evolve(old.metadata, resource_version=request.store.next_version)
@@ -152,7 +223,8 @@ class ApiServer:
         _refuse_other_uid(old, write.uid)
         if write.resource_version and write.resource_version != old.metadata.resource_version:
             text = f"ResourceVersion in precondition: {write.resource_version}, ResourceVersion in object meta: "
-            raise conflict(_plural(old.kind), old.metadata.name, f"Precondition failed: {text}{_version(old)}")
+            raise conflict(plural(old.kind), old.metadata.name, f"Precondition failed: {text}{_version(old)}")
+        self._look(request, old, None)
         refuse_deletion(old)
         return 200, self._carry_out(request, old, deletion_of(old, write, request.second))
 
@@ -164,6 +236,7 @@ class ApiServer:
 
     def _evict(self, request: Request, write: Evict) -> tuple[int, Any]:
         pod = self._stored(request.store, write.key)
+        self._look(request, pod, None)
         case = eviction_case(request.store, pod, request.second)
         budget = granted(case)
         if budget is not None:
@@ -184,14 +257,39 @@ class ApiServer:
         new = prepared_for_update(old, new, subresource)
         if new == old:
             return old
+        self._look(request, old, new)
         self._refuse_invalid(old, new, subresource=subresource)
+        self._review(request, old, new, subresource)
         if finished(new):
             return self._remove(request, old, None)
         return self._put(request, old, new)
 
+    def _look(self, request: Request, old: Any, new: Any) -> None:
+        self.gate.look_at(request.sender, request.write, old, new, request.store.snapshot)
+
     def _allocated(self, request: Request, old: Service | None, new: Service) -> Service:
         """The Service with what is allocated to it, before anything else looks at it: BeginCreate, BeginUpdate."""
         return with_allocations(old, new, request.store, self.options, request.chance)
+
+    def _review(self, request: Request, old: Any, new: Any, subresource: str) -> None:
+        """Validating admission, and what is warned of. What quotas count is stored before the object is.
+
+        Nobody but people reads what kinds warn of, so components are not told.
+        """
+        sender = request.sender
+        if sender.actor == PEOPLE and not subresource:
+            request.warnings += warnings(new)
+        if not self.options.admission:
+            return
+        review = Review(new, old, subresource, request.store, self.options, self.rules, sender.account, request.now)
+        reviewed(review)
+        request.warnings += review.warnings
+        request.notes |= review.notes
+        for quota, rule in review.charges:
+            request.store, change = request.store.put(quota, request.now)
+            request.changes.append(change)
+            request.asides[change.revision] = rule
+            request.kept = request.store
 
     def _carry_out(self, request: Request, old: Any, deletion: Deletion) -> Any:
         if deletion.verdict == "keep" or (deletion.verdict == "mark" and deletion.object == old):
@@ -201,10 +299,21 @@ class ApiServer:
         return self._remove(request, old, deletion.object)
 
     def _put(self, request: Request, old: Any, new: Any) -> Any:
+        if self.options.managed_fields or (old is not None and is_tracked(old)):
+            new = self._noted(request, old, new)
         self._check(request, old, new)
         request.store, change = request.store.put(new, request.now)
         request.changes.append(change)
         return change.new
+
+    def _noted(self, request: Request, old: Any, new: Any) -> Any:
+        """The object with the owners of its fields; deletions, bindings and evictions are nobody's."""
+        write = request.write
+        if request.owned or not isinstance(write, Create | Update | Patch | PatchStatus):
+            return new
+        part = "status" if isinstance(write, PatchStatus) else getattr(write, "subresource", "")
+        name = getattr(write, "manager", "") or request.sender.manager or manager_of(request.sender.actor)
+        return noted(old, new, name, part, request.second)
 
     def _remove(self, request: Request, old: Any, last: Any) -> Any:
         if last is not None and last != old:
@@ -242,22 +351,14 @@ class ApiServer:
     def _stored(store: Store, key: Key) -> Any:
         found = store.snapshot.get(key)
         if found is None:
-            raise not_found(_plural(key[0]), key[2])
+            raise not_found(plural(key[0]), key[2])
         return found
 
 
 def _already_exists(existing: Any) -> Refusal:
     """409 on the creation of an object whose name is taken. Source: generic/registry/store.go: create."""
     head = "object is being deleted: " if existing.metadata.deletion_timestamp is not None else ""
-    return Refusal(409, "AlreadyExists", f'{head}{_plural(existing.kind)} "{existing.metadata.name}" already exists')
-
-
-def _plural(kind: str) -> str:
-    """The kind's resource in error texts: `pods`, `deployments.apps`."""
-    known = KINDS.get(kind)
-    if known is None:
-        return kind.lower()
-    return f"{known.resource}.{known.group}" if known.group else known.resource
+    return Refusal(409, "AlreadyExists", f'{head}{plural(existing.kind)} "{existing.metadata.name}" already exists')
 
 
 def _qualified(kind: str) -> str:
@@ -270,18 +371,29 @@ def _version(obj: Any) -> str:
     return str(obj.metadata.resource_version)
 
 
-def _refuse_other_uid(old: Any, wanted: str, plural: str = "") -> None:
+def _refuse_unserved(obj: Any, subresource: str = "") -> None:
+    """404 for a version of a kind that is not served, and for a subresource that the kind does not have.
+
+    Source: staging/src/k8s.io/apimachinery/pkg/api/errors/errors.go: NewGenericServerResponse.
+    """
+    known = KINDS.get(obj.kind)
+    other = known is not None and known.type is not None and kind_named(obj.api_version, obj.kind) is None
+    if other or not law.decide("subresources", StrategyCase(obj.kind, subresource)).outputs["served"]:
+        raise Refusal(404, "NotFound", "the server could not find the requested resource")
+
+
+def _refuse_other_uid(old: Any, wanted: str, resource: str = "") -> None:
     """409 where a request is about another object of that name."""
     uid = old.metadata.uid
     if wanted and wanted != uid:
         text = f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {uid}"
-        raise conflict(plural or _plural(old.kind), old.metadata.name, text)
+        raise conflict(resource or plural(old.kind), old.metadata.name, text)
 
 
 def _refuse_other_version(old: Any, new: Any) -> None:
     """409 where a changed object was made from another revision than the stored one, or from another object."""
     if _version(new) and _version(new) != _version(old):
-        raise conflict(_plural(old.kind), old.metadata.name)
+        raise conflict(plural(old.kind), old.metadata.name)
     _refuse_other_uid(old, new.metadata.uid)
 
 

@@ -7,6 +7,7 @@ strategy.go files.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 from k8sfsm.apiserver.daemonset import NO_STATUS, with_template_generation
@@ -65,8 +66,15 @@ def _pending(pod: Any, second: int) -> PodStatus:
         reason="SchedulingGated",
         message="Scheduling is blocked due to non-empty scheduling gates",
     )
-    conditions = (gated,) if pod.spec.scheduling_gates else ()
-    return PodStatus(phase="Pending", qos_class=qos_class(pod), conditions=conditions)
+    if not pod.spec.scheduling_gates:
+        return _ungated(qos_class(pod))
+    return PodStatus(phase="Pending", qos_class=qos_class(pod), conditions=(gated,))
+
+
+@lru_cache(maxsize=8)
+def _ungated(qos: str) -> PodStatus:
+    """A status that all new pods share."""
+    return PodStatus(phase="Pending", qos_class=qos)
 
 
 _INITIAL: dict[str, Callable[[Any, int], Any]] = {

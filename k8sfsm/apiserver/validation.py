@@ -5,6 +5,7 @@ Source: pkg/apis/core/validation/validation.go; pkg/apis/apps/validation/validat
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final, Literal
 
@@ -12,7 +13,7 @@ from k8sfsm.apiserver.deletion import law
 from k8sfsm.apiserver.memo import Memo
 from k8sfsm.apiserver.parts import Part
 from k8sfsm.apiserver.valid import Fault, judged, message
-from k8sfsm.apiserver.valid.formats import format_errors
+from k8sfsm.apiserver.valid.formats import has_format
 from k8sfsm.objects import to_json
 from k8sfsm.table import CompiledTable
 from k8sfsm.value import value
@@ -44,6 +45,9 @@ _SPECS: Final = Memo()
 """Specs (of an update: with the one before) in which no table finds anything."""
 _METADATA: Final = Memo()
 """The same for labels, annotations, owners and finalizers."""
+
+_EVENTS: Final = Memo()
+"""The same for all metadata of Events, which have no spec."""
 
 
 def faults(old: Any, new: Any, *, subresource: str = "", allow_privileged: bool = True) -> tuple[Fault, ...]:
@@ -78,9 +82,9 @@ def invalid(old: Any, new: Any, basis: Any = None, subresource: str = "") -> str
     What is judged in metadata and what is judged in specs do not depend on each other. So what a table found sound once
     needs no second look, if it is the very same object: thousands of Pods come from one template.
     """
-    spec = getattr(new, "spec", None) if basis is None else basis
+    spec = _judged_part(new) if basis is None else basis
     judge, meta = law.table("judge"), new.metadata
-    specs = (judge, _verb(old, subresource), new.__class__, spec, None if old is None else getattr(old, "spec", None))
+    specs = (judge, _verb(old, subresource), new.__class__, spec, None if old is None else _judged_part(old))
     before = None if old is None else old.metadata
     rest = (judge, new.__class__, meta.labels, meta.annotations, meta.owner_references, meta.finalizers, before)
     known = _SPECS.get(specs) is not None and _METADATA.get(rest) is not None
@@ -94,6 +98,12 @@ def invalid(old: Any, new: Any, basis: Any = None, subresource: str = "") -> str
     return ""
 
 
+def _judged_part(obj: Any) -> Any:
+    """What of an object is judged beside its metadata: its spec; of a role or binding, which has none, all of it."""
+    spec = getattr(obj, "spec", None)
+    return obj if spec is None and hasattr(obj, "rules" if "Binding" not in obj.kind else "subjects") else spec
+
+
 def _same_identity(old: Any, new: Any) -> bool:
     return bool(
         old.name == new.name
@@ -105,21 +115,34 @@ def _same_identity(old: Any, new: Any) -> bool:
     )
 
 
+def event_is_invalid(event: Any) -> bool:
+    """Whether `invalid` finds anything in the Event of a recorder; asked once for all but its name and namespace."""
+    judge, meta = law.table("judge"), event.metadata
+    parts = (judge, meta.labels, meta.annotations, meta.owner_references, meta.finalizers)
+    if _EVENTS.get(parts) is not None and _name_is_sound(judge, event):
+        return False
+    if invalid(None, event):
+        return True
+    _EVENTS.put(parts, True)
+    return False
+
+
 def _name_is_sound(judge: CompiledTable, new: Any) -> bool:
     meta = new.metadata
-    form = _name_format(judge, new.kind, meta.namespace, meta.generate_name)
-    return bool(form and meta.name and not format_errors(form, meta.name))
+    sound = _name_check(judge, new.kind, meta.namespace, meta.generate_name)
+    return bool(meta.name) and sound(meta.name)
 
 
 @lru_cache(maxsize=1024)
-def _name_format(judge: CompiledTable, kind: str, namespace: str, generate_name: str) -> str:
-    """The format of names of a kind; "" where namespace or generateName would be refused."""
+def _name_check(judge: CompiledTable, kind: str, namespace: str, generate_name: str) -> Callable[[str], bool]:
+    """Whether a name is of the format of names of a kind; none is where namespace or generateName would be refused."""
     metadata = {"name": "a", "namespace": namespace, "generateName": generate_name}
     part = Part({name: text for name, text in metadata.items() if text}, kind, path="metadata", table="NewMeta")
     if any(judged(part)):
-        return ""
+        return lambda name: False
     rows = [row.outputs for row in law.collect("NewMeta", part)]
-    return next((str(row.get("of")) for row in rows if row.get("at") == "name" and row.get("must") == "format"), "")
+    form = next((str(row.get("of")) for row in rows if row.get("at") == "name" and row.get("must") == "format"), "")
+    return has_format(form) if form else lambda name: False
 
 
 @lru_cache(maxsize=256)
@@ -127,7 +150,20 @@ def _table(judge: CompiledTable, kind: str, verb: Verb) -> str:
     return str(judge.decide(Judged(kind, verb)).outputs["table"])
 
 
+_JUDGED: Final = {
+    "spec": "spec",
+    "rules": "rules",
+    "aggregation_rule": "aggregationRule",
+    "role_ref": "roleRef",
+    "subjects": "subjects",
+}
+"""Attributes beside metadata that tables look at, and their names in JSON."""
+
+
 def _document(obj: Any) -> dict[str, Any]:
-    found = {"metadata": to_json(obj.metadata)}
-    spec = getattr(obj, "spec", None)
-    return found if spec is None else {**found, "spec": to_json(spec)}
+    found: dict[str, Any] = {"metadata": to_json(obj.metadata)}
+    for attribute, name in _JUDGED.items():
+        part = getattr(obj, attribute, None)
+        if part is not None:
+            found[name] = [to_json(each) for each in part] if isinstance(part, tuple) else to_json(part)
+    return found

@@ -89,10 +89,12 @@ class ReadinessTimes:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._times: Blocks[dict[str, int]] = Blocks()
+        self._pods: Memo[tuple[str, int | None]] = Memo(1024)
         self._known: Memo[tuple[Seen, tuple[dict[str, int], ...]]] = Memo(16)
 
     def look(self, blocks: tuple[Block, ...], before: Seen | None) -> Trigger:
         """Compare the pods of the Service (all pods of its namespace are in `blocks`) with what was seen before."""
+        self._pods.limit = max(1024, 2 * sum(map(len, blocks)))
         times = tuple(self._times.of(blocks, self._of_block))
         known = None if before is None else self._known.get(before)
         created = self._service.metadata.creation_timestamp or 0
@@ -106,12 +108,11 @@ class ReadinessTimes:
         return Trigger(self._service, before, after, changed)
 
     def _of_block(self, block: Block) -> dict[str, int]:
-        found = {}
-        for pod in block:
-            time = _readiness_time(pod)
-            if time is not None and selects(self._service, pod.metadata.labels):
-                found[pod.metadata.name] = time
-        return found
+        return {name: time for name, time in self._pods.each(block, self._of_pod) if time is not None}
+
+    def _of_pod(self, pod: Pod) -> tuple[str, int | None]:
+        counts = selects(self._service, pod.metadata.labels)
+        return pod.metadata.name, _readiness_time(pod) if counts else None
 
 
 def _readiness_time(pod: Pod) -> int | None:

@@ -140,7 +140,7 @@ class EndpointSliceController:
         hinted: Hinted = view.memory.get(hints_key(sync.key), Hinted())
         computing = Computing(service, time, hinted)
         types = tuple(followed.members)
-        supported, last = _by_family(slices, types, service)
+        supported, last = _by_family(tuple(view.by_chance(slices)), types, service)
         for write in last:
             computing.hinted = computing.hinted.without(write.slice.address_type)
         for family, members in followed.members.items():

@@ -103,6 +103,15 @@ def report(sync: Sync, decision: Decision) -> Iterable[Step]:
         yield Update(object=evolve(sync.namespace, status=status), subresource="status")
 
 
+@law.action
+def report_early(sync: Sync, decision: Decision) -> Iterable[Step]:
+    """Write the conditions of a look that ended with the pods: it has counted nothing.
+
+    Source: namespaced_resources_deleter.go: deleteAllContent (without ProcessContentTotals).
+    """
+    return report(evolve(sync, left=()), decision)
+
+
 def _condition(sync: Sync, row: Decision) -> NamespaceCondition:
     out = row.outputs
     return NamespaceCondition(
@@ -187,7 +196,7 @@ def _after_pods(sync: Sync, outcomes: tuple[Outcome, ...]) -> Plan:
     sync = evolve(sync, left=_left(outcomes))
     decision = law.decide("after-pods", sync)
     steps = law.perform(decision, sync)
-    if decision.actions == ("report",):
+    if decision.actions == ("report_early",):
         return Plan(steps=steps, then=lambda _: _wait(sync))
     return Plan(steps=steps, then=lambda results: _after_rest(sync, results))
 

@@ -13,7 +13,7 @@ from attrs import field, frozen
 from k8sfsm.controllers.nodelifecycle.health import ready_of
 from k8sfsm.law import Decision, Law, constant
 from k8sfsm.objects import Node, Pod, format_time, key_of
-from k8sfsm.request import Delete, Key, Outcome, Patch, Plan, Remember, Step
+from k8sfsm.request import Delete, Key, Patch, Plan, Remember, Step, regardless
 from k8sfsm.view import Change, View
 
 law = Law("podgc")
@@ -191,8 +191,8 @@ class PodGarbageCollector:
         for pod in reversed(pods):
             case = Suspect(pod=pod, view=view, surplus=surplus, deleted=deleted)
             steps = law.perform(law.decide("garbage", case), case)
-            plan = _before(steps, plan) if steps else plan
-        return _before((remember,), plan)
+            plan = regardless(steps, plan) if steps else plan
+        return regardless((remember,), plan)
 
     def _surplus(self, pods: Iterable[Pod]) -> frozenset[Key]:
         """The Pods that have ended and are beyond the threshold."""
@@ -201,15 +201,6 @@ class PodGarbageCollector:
             return frozenset()
         ordered = law.order("oldest-first", ended, None)
         return frozenset(key_of(pod) for pod in ordered[: len(ended) - self.threshold])
-
-
-def _before(steps: Iterable[Any], then: Plan) -> Plan:
-    """The plan that does steps first; whether they fail does not matter to the rest."""
-
-    def go_on(outcomes: tuple[Outcome, ...]) -> Plan:
-        return then
-
-    return Plan(steps=tuple(steps), then=go_on)
 
 
 def _quarantine(view: View, pods: Iterable[Pod]) -> tuple[dict[str, int], frozenset[str]]:

@@ -34,11 +34,15 @@ class Send:
 
 @value
 class Enqueue:
-    """A timer of `actor` puts `key` into its queue. `periodic`: a heartbeat, which a cluster at rest has too."""
+    """A timer of `actor` puts `key` into its queue. `periodic`: a heartbeat, which a cluster at rest has too.
+
+    `retry`: when (ns) a key that failed is to be tried again; 0 for other timers.
+    """
 
     actor: str
     key: Key
     periodic: bool = False
+    retry: int = 0
 
 
 @value

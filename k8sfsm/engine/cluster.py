@@ -39,7 +39,7 @@ class Component:
     """A process with one set of informers: the controller manager, the scheduler, a kubelet.
 
     `qps`, `burst`: the client's rate limit, for each of its controllers (0: none). `node`: the node whose pods alone
-    the component watches.
+    the component watches. `outside`: the part of the world that it sees besides, where that is not its node's runtime.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Component:
     qps: float = 0
     burst: int = 0
     node: str = ""
+    outside: str = ""
 
 
 @frozen(kw_only=True)
@@ -82,7 +83,8 @@ class Wiring:
     """What the engine needs to know of a controller, read from its spec once.
 
     `actor`: the controller's name, with its node's behind it where it belongs to one. `source`: the component that its
-    Events name. `first_keys`: what it looks at when it starts, whatever its informers list.
+    Events name. `first_keys`: what it looks at when it starts, whatever its informers list. `rank`: the function
+    (view, key) -> Rank by which keys have their turn; None: in the order in which they come.
     """
 
     actor: str
@@ -94,6 +96,7 @@ class Wiring:
     watches: tuple[Watch, ...]
     observe: Any = None
     first_keys: tuple[Key, ...] = ()
+    rank: Any = None
 
 
 @frozen(kw_only=True)

@@ -222,7 +222,8 @@ class Engine:
         """What an actor sees now."""
         actor = self.actors[name]
         component = actor.wiring.component
-        state: Map[str, Any] = self.node_states.get(component.node, Map()) if component.node else Map()
+        place = component.node or component.outside
+        state: Map[str, Any] = self.node_states.get(place, Map()) if place else Map()
         snapshots = self.informers.snapshots(component.name)
         now, store = self.now, self.store
         if self.trouble is not NO_TROUBLE:
@@ -261,14 +262,17 @@ class Engine:
         for change in answer.changes:
             for component, kind in self.informers.publish(change):
                 self.schedule(Deliver(component, kind), self.now + self.choices.delay(self.latencies.watch))
-        if self.tracer is not None:
+        if self.tracer is not None and not write.dry_run:
             self._trace(write, sender, answer, cause)
         return answer.outcome
 
     def _trace(self, write: Write, sender: Sender, answer: Answer, cause: int) -> None:
-        self.requests += 1
+        own = self.requests + len(answer.asides) + 1
         for line in line_of(write, sender, answer, self.now, cause):
-            self.emit(evolve(line, request=self.requests))
+            aside = line.revision in answer.asides
+            self.requests += aside
+            self.emit(evolve(line, request=self.requests if aside else own))
+        self.requests = own
 
     def emit(self, line: Line) -> None:
         """Give a line to the tracer, numbered."""

@@ -228,5 +228,5 @@ def _listed(kind: str, node: str, snapshot: Snapshot) -> Iterator[Any]:
         if found is not None:
             yield found
     else:
-        for namespace in snapshot.namespaces.get(kind, ()):
+        for namespace in snapshot.namespaces_of(kind):
             yield from snapshot.series("in", kind, namespace)

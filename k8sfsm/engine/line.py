@@ -22,6 +22,7 @@ from k8sfsm.request import (
     Update,
     Write,
 )
+from k8sfsm.store import Change
 from k8sfsm.value import value
 
 
@@ -34,7 +35,7 @@ class Line:
     ordered it. `cause`: the revision that made the actor look (0: none). `revision`: what the store gave the
     write (0: nothing was written). `moves`: the transitions that the object's machines took. `before` and `after`:
     the object. `body`: the request's body in JSON form, where it is more than the object (patches, delete options).
-    `request`: the number of the request; one request may change several objects.
+    `request`: the number of the request; one request may change several objects. `warnings`: what the sender was told.
     """
 
     number: int
@@ -58,6 +59,7 @@ class Line:
     after: Any = None
     body: Any = None
     request: int = 0
+    warnings: tuple[str, ...] = ()
     detail: Mapping[str, Any] = field(factory=dict)
 
 
@@ -79,6 +81,7 @@ def line_of(write: Write, sender: Sender, answer: Answer, now: int, cause: int) 
         "code": answer.outcome.code,
         "reason": answer.outcome.reason,
         "message": answer.outcome.message,
+        "warnings": answer.outcome.warnings,
         "body": _body(write),
     }
     if not answer.changes:
@@ -86,6 +89,9 @@ def line_of(write: Write, sender: Sender, answer: Answer, now: int, cause: int) 
         return
     moves = tuple(answer.moves)
     for change in answer.changes:
+        if change.revision in answer.asides:
+            yield _aside(change, answer.asides[change.revision], now)
+            continue
         yield Line(
             key=change.key,
             revision=change.revision,
@@ -96,6 +102,27 @@ def line_of(write: Write, sender: Sender, answer: Answer, now: int, cause: int) 
             **common,
         )
         moves = ()
+    if len(answer.asides) == len(answer.changes):
+        yield Line(key=_key(write), **common)
+
+
+def _aside(change: Change, rule: str, now: int) -> Line:
+    """The line of what the API server itself wrote while it worked on a request: a status, as its audit log has it."""
+    return Line(
+        number=0,
+        at=now,
+        actor="apiserver",
+        account="system:apiserver",
+        verb="update",
+        subresource="status",
+        key=change.key,
+        rule=rule,
+        code=200,
+        revision=change.revision,
+        change=change.type,
+        before=change.old,
+        after=change.new,
+    )
 
 
 def environment_line(event: Any, now: int) -> Line:

@@ -16,9 +16,9 @@ from k8sfsm.engine.line import environment_line
 from k8sfsm.engine.recorder import event_write
 from k8sfsm.engine.run import Batch, Run
 from k8sfsm.engine.trouble import NO_TROUBLE
-from k8sfsm.node.runtime import OWN_ORDERS, apply
+from k8sfsm.node.runtime import OWN_ORDERS
 from k8sfsm.objects import evolve
-from k8sfsm.request import DONE, Call, Look, Outcome, Parallel, Record, Remember
+from k8sfsm.request import DONE, Call, Key, Look, Outcome, Parallel, Record, Remember
 from k8sfsm.store import Change
 
 if TYPE_CHECKING:
@@ -49,34 +49,46 @@ def _deliver(engine: Engine, action: Deliver) -> None:
 def notify(engine: Engine, name: str, keys: Callable[..., Iterable[Any]], changes: Iterable[Change]) -> None:
     """An actor sees changes: its memory takes note, and the keys that they concern are queued."""
     actor = engine.own(name)
-    observe = actor.wiring.observe
+    observe, add = actor.wiring.observe, actor.queue.add
     view = engine.view_of(name)
     for change in changes:
-        if view.memory is not actor.memory:
-            view = engine.view_of(name)
         if observe is not None:
+            if view.memory is not actor.memory:
+                view = engine.view_of(name)
             for step in observe(change, view):
                 actor.remember(step)
         for found in keys(change, view):
             if len(found) == 2:
                 engine.schedule(Enqueue(name, found[0]), engine.now + found[1])
             else:
-                actor.queue.add(found, change.revision)
+                add(found, change.revision)
     dispatch(engine, actor)
 
 
 def dispatch(engine: Engine, actor: Actor) -> None:
     """Give waiting keys to free workers."""
+    if actor.wiring.rank is not None:
+        _rank(engine, actor)
     while actor.queue.has_work():
         key, cause = actor.queue.get()
         actor.runs[key] = Run.of(key, cause, DONE)
         engine.schedule(Act(actor.wiring.actor, key), engine.choices.start(actor.wiring.sender, key, engine.now))
 
 
+def _rank(engine: Engine, actor: Actor) -> None:
+    """Keys that came find their places in a ranked queue; those that have to back off come again when that is over."""
+    rank, name = actor.wiring.rank, actor.wiring.actor
+    view = engine.view_of(name)
+    for due, key in actor.queue.rank(lambda key: rank(view, key), engine.now):
+        engine.schedule(Enqueue(name, key), due)
+
+
 def _enqueue(engine: Engine, action: Enqueue) -> None:
     if action.periodic:
         engine.heartbeats -= 1
     actor = engine.own(action.actor)
+    if action.retry and not actor.queue.retried(action.key, action.retry):
+        return
     if actor.wiring.component.name not in engine.stopped:
         actor.queue.add(action.key)
         dispatch(engine, actor)
@@ -115,7 +127,7 @@ def _proceed(engine: Engine, actor: Actor, run: Run) -> None:
             continue
         first = left[0]
         if not isinstance(first, Parallel):
-            run = evolve(run, steps=left) if done else run
+            run = Run(run.key, run.cause, run.plan, left, None, run.outcomes) if done else run
             break
         run = evolve(run, steps=left[1:], batch=Batch.of(first) if first.writes else None)
     actor.runs[run.key] = run
@@ -177,10 +189,12 @@ def _finish(engine: Engine, actor: Actor, run: Run) -> None:
     name, key = actor.wiring.actor, run.key
     actor.runs.pop(key, None)
     actor.queue.done(key)
-    if run.plan.error or run.failure:
+    if run.plan.unsettled and not run.failure:
+        pass
+    elif run.plan.error or run.failure:
         again = actor.queue.failed(key, engine.now)
         if again is not None:
-            engine.schedule(Enqueue(name, key), again)
+            engine.schedule(Enqueue(name, key, retry=again), again)
     else:
         actor.queue.succeeded(key)
     if run.plan.requeue_after is not None:
@@ -199,20 +213,30 @@ def _finish(engine: Engine, actor: Actor, run: Run) -> None:
 def _happen(engine: Engine, action: Happen) -> None:
     event = action.event
     state = engine.node_states.get(event.node, Map())
-    engine.node_states = engine.node_states.set(event.node, apply(state, event))
+    engine.node_states = engine.node_states.set(event.node, event.applied(state))
     if engine.tracer is not None:
         engine.emit(environment_line(event, engine.now))
+    if event.actor:
+        _tell(engine, event.actor, event.pod)
+        return
     name = engine.informers.component_of(event.node)
     if name is None or name in engine.stopped or event.kind in OWN_ORDERS:
         return
     for wiring in engine.informers.wirings(name):
-        actor = engine.own(wiring.actor)
-        actor.queue.add(event.pod)
+        _tell(engine, wiring.actor, event.pod)
+
+
+def _tell(engine: Engine, name: str, key: Key) -> None:
+    """Something has happened that an actor waits for, unless it has stopped meanwhile."""
+    actor = engine.own(name)
+    if actor.wiring.component.name not in engine.stopped:
+        actor.queue.add(key)
         dispatch(engine, actor)
 
 
 def _submit(engine: Engine, action: Submit) -> None:
-    engine.send(action.write, Sender(actor=action.actor, account=action.account))
+    # What a component did that the engine does not run was judged where it was recorded.
+    engine.send(action.write, Sender(actor=action.actor, account=action.account, trusted=action.actor != "user"))
 
 
 _HOW: dict[type[Any], Callable[[Engine, Any], None]] = {

@@ -1,21 +1,26 @@
 """The work queue of a controller, with client-go's rules, in virtual time.
 
-A key is in the queue at most once; a key that comes while it is being worked on is queued again afterwards.
+A key is in the queue at most once; a key that comes while it is being worked on is queued again afterwards. Keys have
+their turn in the order in which they came, or in that of their ranks, where somebody ranks them (the scheduler).
 Source: staging/src/k8s.io/client-go/util/workqueue/queue.go, default_rate_limiters.go.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Final, TypeAlias
 
 from attrs import frozen
 
-from k8sfsm.request import Key
+from k8sfsm.request import Key, Rank
 
 SECOND: Final = 1_000_000_000
 MILLISECOND: Final = 1_000_000
 _LONG_AGO: Final = -(1 << 62)
+Ranked: TypeAlias = tuple[tuple[int, ...], int, Key]
+Held: TypeAlias = tuple[int, tuple[int, ...], int, Key, tuple[int, ...]]
 
 
 @frozen(kw_only=True)
@@ -56,9 +61,27 @@ class TokenBucket:
 
 
 class WorkQueue:
-    """Keys to work on. The revision that caused a key to be queued is kept with it, for the trace."""
+    """Keys to work on. The revision that caused a key to be queued is kept with it, for the trace.
 
-    __slots__ = ("_bucket", "_busy", "_causes", "_detached", "_dirty", "_failures", "_processing", "_ready", "settings")
+    Of keys that are ranked, `_ready` has those that came since the last call of `rank`, `_ranked` those that may have
+    their turn, and `_held` those that are held back.
+    """
+
+    __slots__ = (
+        "_bucket",
+        "_busy",
+        "_causes",
+        "_detached",
+        "_dirty",
+        "_failures",
+        "_held",
+        "_processing",
+        "_ranked",
+        "_ready",
+        "_retries",
+        "_turn",
+        "settings",
+    )
 
     def __init__(self, settings: QueueSettings) -> None:
         self.settings = settings
@@ -69,7 +92,11 @@ class WorkQueue:
         self._busy = 0
         self._failures: dict[Key, int] = {}
         self._causes: dict[Key, int] = {}
+        self._retries: dict[Key, int] = {}
         self._bucket = TokenBucket(10, 100)
+        self._ranked: list[Ranked] = []
+        self._held: list[Held] = []
+        self._turn = 0
 
     def add(self, key: Key, cause: int = 0) -> None:
         """Queue a key, unless it is queued already."""
@@ -83,11 +110,38 @@ class WorkQueue:
 
     def has_work(self) -> bool:
         """Is a key waiting and a worker free?"""
-        return bool(self._ready) and self._busy < self.settings.workers
+        return self._busy < self.settings.workers and bool(self._ready or self._ranked or self._held)
+
+    def rank(self, rank: Callable[[Key], Rank], now: int) -> list[tuple[int, Key]]:
+        """Give keys that came a place by their rank, and let those go that were held back until now (ns).
+
+        Returns the keys that may not have their turn early, with the times (ns) at which they are to come again.
+        """
+        later: list[tuple[int, Key]] = []
+        while self._held and self._held[0][0] <= now:
+            _, _, turn, key, order = heappop(self._held)
+            heappush(self._ranked, (order, turn, key))
+        while self._ready:
+            key = self._ready.popleft()
+            place = rank(key)
+            self._turn += 1
+            if place.until <= now:
+                heappush(self._ranked, (place.order, self._turn, key))
+            elif place.early:
+                heappush(self._held, (place.until, place.held, self._turn, key, place.order))
+            else:
+                self._dirty.discard(key)
+                later.append((place.until, key))
+        return later
+
+    def _next(self) -> Key:
+        if self._ranked:
+            return heappop(self._ranked)[2]
+        return heappop(self._held)[3] if self._held else self._ready.popleft()
 
     def get(self) -> tuple[Key, int]:
         """The next key and the revision that caused it. IndexError where none is waiting."""
-        key = self._ready.popleft()
+        key = self._next()
         self._processing.add(key)
         self._busy += 1
         self._dirty.discard(key)
@@ -110,7 +164,11 @@ class WorkQueue:
             self._ready.append(key)
 
     def failed(self, key: Key, now: int) -> int | None:
-        """When a key that failed may be tried again; None where it is given up (until the next event)."""
+        """When a key that failed may be tried again; None where it is given up (until the next event).
+
+        None too where the key is to be tried again before that anyway: it waits once, for the earliest of its times.
+        Source: client-go/util/workqueue/delaying_queue.go: insert.
+        """
         count = self._failures.get(key, 0)
         limit = self.settings.max_retries
         if limit is not None and count >= limit:
@@ -118,7 +176,18 @@ class WorkQueue:
             return None
         self._failures[key] = count + 1
         delay = min(self.settings.base_delay << min(count, 62), self.settings.max_delay)
-        return max(now + delay, self._bucket.reserve(now))
+        due = max(now + delay, self._bucket.reserve(now))
+        if self._retries.get(key, due + 1) <= due:
+            return None
+        self._retries[key] = due
+        return due
+
+    def retried(self, key: Key, due: int) -> bool:
+        """Whether a key that was to be tried again at `due` still is: another failure may have hastened it."""
+        if self._retries.get(key) != due:
+            return False
+        del self._retries[key]
+        return True
 
     def reserve(self, now: int) -> int:
         """When the limit that all keys share lets one more come back."""
@@ -131,7 +200,7 @@ class WorkQueue:
     @property
     def idle(self) -> bool:
         """Nothing queued and nothing being worked on."""
-        return not self._ready and not self._processing
+        return not (self._ready or self._ranked or self._held or self._processing)
 
     def contents(self) -> tuple[tuple[Key, ...], tuple[Key, ...], dict[Key, int]]:
         """Keys that wait for a worker, in order; those that are to be queued again; how often each has failed."""
@@ -147,5 +216,7 @@ class WorkQueue:
         twin._detached, twin._busy = self._detached.copy(), self._busy
         twin._failures = self._failures.copy()
         twin._causes = self._causes.copy()
+        twin._retries = self._retries.copy()
         twin._bucket = self._bucket.copy()
+        twin._ranked, twin._held, twin._turn = self._ranked.copy(), self._held.copy(), self._turn
         return twin

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from k8sfsm.apiserver import ApiServer, Options
+from k8sfsm.controllers.clusterroleaggregation import ClusterRoleAggregationController
 from k8sfsm.controllers.deployment import DeploymentController
 from k8sfsm.controllers.disruption import DisruptionController
 from k8sfsm.controllers.endpoints import EndpointController
@@ -16,7 +17,9 @@ from k8sfsm.controllers.nodelifecycle import NodeLifecycleController, known_node
 from k8sfsm.controllers.podgc import PodGarbageCollector
 from k8sfsm.controllers.replicaset import ReplicaSetController
 from k8sfsm.controllers.replicationcontroller import ReplicationController
+from k8sfsm.controllers.resourcequota import ResourceQuotaController
 from k8sfsm.controllers.serviceaccount import ServiceAccountController
+from k8sfsm.controllers.serviceaccounttoken import TokenController
 from k8sfsm.controllers.tainteviction import TaintEvictionController
 from k8sfsm.engine.choices import Choices
 from k8sfsm.engine.cluster import MANAGER, SCHEDULER, Cluster, Component, Controller, Latencies
@@ -49,6 +52,9 @@ def manager_controllers() -> tuple[Controller, ...]:
         TaintEvictionController(),
         PodGarbageCollector(),
         DisruptionController(),
+        ResourceQuotaController(),
+        ClusterRoleAggregationController(),
+        TokenController(),
     )
 
 
@@ -57,17 +63,21 @@ def control_plane(
     limited: bool = True,
     scheduler: Scheduler | None = None,
     instead: tuple[Controller, ...] = (),
+    besides: tuple[Controller, ...] = (),
     without: tuple[str, ...] = (),
 ) -> tuple[Component, ...]:
     """The controller manager and the scheduler. `limited`: with their clients' default rate limits.
 
-    `scheduler`, and the controllers of `instead`, take the places of the standard ones of their names; those called
-    as in `without` are left out.
+    `scheduler`, and the controllers of `instead`, take the places of the standard ones of their names. `besides`:
+    controllers of the controller manager that not every cluster has; those called as in `without` are left out.
     """
     others = {controller.name: controller for controller in instead}
     manager = Component(
         name=MANAGER,
-        controllers=tuple(others.get(each.name, each) for each in manager_controllers() if each.name not in without),
+        controllers=(
+            *(others.get(each.name, each) for each in manager_controllers() if each.name not in without),
+            *besides,
+        ),
         qps=constant("manager_client_qps") if limited else 0,
         burst=constant("manager_client_burst") if limited else 0,
     )
@@ -106,16 +116,17 @@ def standard_engine(
     kubelets: Settings | None = None,
     scheduler: Scheduler | None = None,
     instead: tuple[Controller, ...] = (),
+    besides: tuple[Controller, ...] = (),
     others: tuple[Component, ...] = (),
     without: tuple[str, ...] = (),
 ) -> Engine:
     """An engine with a control plane and a kubelet for each of `nodes`. `now`: ns; `store`: what exists at the start.
 
-    `kubelets`: the pattern of the kubelets' settings. `scheduler`, `instead`, `without`: see `control_plane`. `others`:
-    further components. Nodes that exist at the start are nothing new to anybody.
+    `kubelets`: the pattern of the kubelets' settings. `scheduler`, `instead`, `besides`, `without`: see
+    `control_plane`. `others`: further components. Nodes that exist at the start are nothing new to anybody.
     """
     components = (
-        *control_plane(limited=limited, scheduler=scheduler, instead=instead, without=without),
+        *control_plane(limited=limited, scheduler=scheduler, instead=instead, besides=besides, without=without),
         *(kubelet_of(node, kubelets) for node in nodes),
         *others,
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from k8sfsm.apiserver import Sender
+from k8sfsm.apiserver.rbac.users import account_of, is_component
 from k8sfsm.engine.cluster import Component, Controller, EventSource, Watch, Wiring
 from k8sfsm.engine.queue import MILLISECOND, SECOND, QueueSettings
 
@@ -30,13 +31,26 @@ def _wiring(component: Component, controller: Controller) -> Wiring:
         actor=name,
         controller=controller,
         component=component,
-        sender=Sender(actor=actor, account=account_of(controller.name, component.node), node=component.node),
+        sender=sender_of(controller.name, component.node)
+        if actor == controller.name
+        else _guest(actor, controller.name),
         source=EventSource(event_component(controller.name), component.node),
         settings=settings,
         watches=_watches(controller, spec.watches),
         observe=getattr(controller, "observe", None),
         first_keys=getattr(controller, "first_keys", ()),
+        rank=getattr(controller, "rank", None),
     )
+
+
+def sender_of(actor: str, node: str = "") -> Sender:
+    """Who an actor is to the API server. A controller that Kubernetes does not have needs no role."""
+    return Sender(actor=actor, account=account_of(actor, node), node=node, trusted=not is_component(actor))
+
+
+def _guest(actor: str, name: str) -> Sender:
+    """A controller that is no part of Kubernetes: it acts as `actor` under an account of its own, and needs no role."""
+    return Sender(actor=actor, account=account_of(name), trusted=True)
 
 
 def _watches(controller: Controller, declared: Iterable[Any]) -> tuple[Watch, ...]:
@@ -58,17 +72,6 @@ def _joined(functions: tuple[Callable[..., Iterable[Any]], ...]) -> Callable[...
     return keys
 
 
-def account_of(actor: str, node: str = "") -> str:
-    """The user name with which an actor's requests appear in an audit log."""
-    if node:
-        return f"system:node:{node}"
-    if actor == "kube-scheduler":
-        return "system:kube-scheduler"
-    if actor == "garbage-collector":
-        return "system:serviceaccount:kube-system:generic-garbage-collector"
-    return f"system:serviceaccount:kube-system:{actor}"
-
-
 def event_component(actor: str) -> str:
     """The component that an actor's Events name as their source.
 
@@ -79,6 +82,7 @@ def event_component(actor: str) -> str:
 
 EVENT_COMPONENTS: Final = {
     "disruption-controller": "controllermanager",
+    "route-controller": "route_controller",
     "kube-scheduler": "default-scheduler",
     "endpointslice-controller": "endpoint-slice-controller",
     "endpointslicemirroring-controller": "endpoint-slice-mirroring-controller",

@@ -54,13 +54,13 @@ def lacking(session: Session) -> Need | None:
     node: Node | None = session.view.get("Node", "", session.settings.node)
     if node is None or not node.status.allocatable:
         return None
-    wanted = requests_of(session, session.pod)
-    used = [0, 0, 0]
+    wanted, own = requests_of(session, session.pod), session.pod.metadata.uid
+    pods = cpu = memory = 0
     for pod in session.view.on_node(session.settings.node):
-        if pod.metadata.uid == session.pod.metadata.uid or not _holds(session, pod):
-            continue
-        for place, amount in enumerate(requests_of(session, pod)):
-            used[place] += amount
+        if pod.metadata.uid != own and _holds(session, pod):
+            asked = requests_of(session, pod)
+            pods, cpu, memory = pods + asked[0], cpu + asked[1], memory + asked[2]
+    used = (pods, cpu, memory)
     for place, name in enumerate(_RESOURCES):
         capacity = _amount(name, node.status.allocatable.get(name))
         if wanted[place] and wanted[place] + used[place] > capacity:
@@ -76,11 +76,13 @@ def _amount(name: str, quantity: Quantity | None) -> int:
 
 def _holds(session: Session, pod: Pod) -> bool:
     """An admitted pod holds its resources until its containers have ended."""
-    known = session.view.memory.get(("Pod", pod.metadata.namespace, pod.metadata.name), ())
-    return any(
-        entry.pod.metadata.uid == pod.metadata.uid and entry.stage != "ended" and pod.status.phase not in TERMINAL
-        for entry in known
-    )
+    meta = pod.metadata
+    if pod.status.phase in TERMINAL:
+        return False
+    for entry in session.view.memory.get(("Pod", meta.namespace, meta.name), ()):
+        if entry.pod.metadata.uid == meta.uid and entry.stage != "ended":
+            return True
+    return False
 
 
 @law.fact

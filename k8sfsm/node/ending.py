@@ -53,6 +53,7 @@ def others_before_it(case: StopCase) -> bool:
 def begin_ending(session: Session, decision: Decision) -> Iterable[Step]:
     """Drop what was under way, report once more, and start to stop everything."""
     session.remember(work=Work(), stage="ending", stopping=(), ending_since=session.now, grace=_grace(session))
+    session.remember(seen_phase=session.pod.status.phase)
     law.perform(law.decide("farewell", session), session)
     return law.perform(law.decide("kill", session), session) or _again(session)  # type: ignore[return-value]
 

@@ -8,8 +8,8 @@ from attrs import frozen
 
 from k8sfsm.law import Decision, Law
 from k8sfsm.node.runtime import NODE, Instance, PodRuntime
-from k8sfsm.objects import Container
-from k8sfsm.request import Call, Step
+from k8sfsm.objects import Container, ObjectMeta, Pod
+from k8sfsm.request import Call, Record, Step
 from k8sfsm.view import View
 
 law = Law("kubelet")
@@ -35,6 +35,13 @@ class Orphan:
             node=self.node, verb=verb, pod=self.runtime.key, uid=self.uid, container=container, arguments=arguments
         )
 
+    def record(self, reason: str, message: str, container: str) -> Record:
+        """An Event about one of its containers; all that is known of the pod is what the runtime has."""
+        _, namespace, name = self.runtime.key
+        pod = Pod(metadata=ObjectMeta(name=name, namespace=namespace, uid=self.uid))
+        path = f"spec.containers{{{container}}}"
+        return Record(regarding=pod, type="Normal", reason=reason, message=message, field_path=path)
+
 
 @law.fact
 def orphan_running(orphan: Orphan) -> bool:
@@ -56,20 +63,22 @@ def orphan_sandbox_up(orphan: Orphan) -> bool:
 
 @law.action
 def stop_orphan(orphan: Orphan, decision: Decision) -> Iterable[Step]:
-    """Stop its containers, with hardly any grace."""
+    """Stop its containers, with hardly any grace, and say so.
+
+    Source: pkg/kubelet/kuberuntime/kuberuntime_container.go: killContainer
+    """
     grace = int(law.constant("orphan_grace"))
-    return [
-        orphan.call(
-            "stop-container",
-            name,
-            grace=grace,
-            attempt=run.attempt,
-            spec=Container(name=name, image=run.wanted_image),
-            pre_stop=None,
-        )
-        for name, run in orphan.runs
-        if not run.stopped
-    ]
+    for name, run in orphan.runs:
+        if not run.stopped:
+            yield orphan.record("Killing", f"Stopping container {name}", name)
+            yield orphan.call(
+                "stop-container",
+                name,
+                grace=grace,
+                attempt=run.attempt,
+                spec=Container(name=name, image=run.wanted_image),
+                pre_stop=None,
+            )
 
 
 @law.action

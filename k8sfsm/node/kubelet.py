@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any, Final
 
 import k8sfsm.node.admission
+import k8sfsm.node.answers
 import k8sfsm.node.ending
 import k8sfsm.node.mounting
 import k8sfsm.node.outcome
 import k8sfsm.node.prober
 import k8sfsm.node.resetting  # noqa: F401  facts and actions of the tables
 from k8sfsm.law import Law, LawError
+from k8sfsm.node.alike import begin, looked, reported
 from k8sfsm.node.memory import PodMemory
 from k8sfsm.node.registration import reconcile_node
 from k8sfsm.node.session import Session, Settings
@@ -87,7 +89,7 @@ class Kubelet:
         current = pod is not None and pod.metadata.uid == entry.pod.metadata.uid
         shown = pod if pod is not None and current else entry.pod
         if entry.pod.metadata.generation != shown.metadata.generation:
-            entry = evolve(entry, pod=shown)
+            entry = evolve(entry, pod=shown, alike=None)
         return Session(
             settings=self.settings,
             view=view,
@@ -101,14 +103,30 @@ class Kubelet:
 
 def _look(session: Session) -> list[Step]:
     """Ask the table what to do until the pod has to be waited for."""
+    if session.memory.stage != "new":
+        return looked(session, _turns)
+    steps = _turn(session)
+    if session.again and not steps:
+        begin(session)
+        return looked(session, _turns)
+    return [*steps, *_turns(session)] if session.again else _rested(session, steps)
+
+
+def _turn(session: Session) -> list[Step]:
+    session.again = False
+    return list(law.perform(law.decide("pod_sync", session), session))  # type: ignore[arg-type]
+
+
+def _turns(session: Session) -> list[Step]:
     steps: list[Step] = []
     for _ in range(TURNS):
-        session.again = False
-        steps.extend(law.perform(law.decide("pod_sync", session), session))  # type: ignore[arg-type]
+        steps.extend(_turn(session))
         if not session.again:
-            break
-    else:
-        raise LawError(f"kubelet/pod_sync comes to no rest over {session.key}")
+            return _rested(session, steps)
+    raise LawError(f"kubelet/pod_sync comes to no rest over {session.key}")
+
+
+def _rested(session: Session, steps: list[Step]) -> list[Step]:
     if session.hides_an_end:
         session.wake(session.next_notice)
     return steps
@@ -142,7 +160,7 @@ def _plan(key: Key, known: tuple[PodMemory, ...], sessions: list[Session], steps
 def _remember_sent(memory: PodMemory, status: PodStatus, outcome: Outcome) -> PodMemory:
     stored = outcome.object
     version = int(stored.metadata.resource_version or 0) if stored is not None else 0
-    return evolve(memory, sent=status, sent_at=version)
+    return evolve(memory, sent=status, sent_at=version, alike=reported(memory.alike))
 
 
 def _writes(session: Session) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias
 
+from attrs import field
 from immutables import Map
 
 from k8sfsm.node.backoff import Backoff
@@ -80,7 +81,9 @@ class PodMemory:
     at the latest, and the earliest timer that is running (ns). `noted`: probe answers that were dealt with.
     `over_at`: when a pod whose containers have all ended is taken down; `returned`: its deletion was asked for.
     `rejected`: it was not admitted again, as its `generated` status says.
-    `stopping`: containers that were ordered to stop since `ending_since`; `grace`: seconds that they get.
+    `stopping`: containers that were ordered to stop since `ending_since`; `grace`: seconds that they get; `seen_phase`:
+    the phase that the API had then.
+    `alike`: what the memory has in common with those of other pods (`k8sfsm.node.alike`); None: nothing is known.
     """
 
     pod: Pod
@@ -105,3 +108,5 @@ class PodMemory:
     stopping: tuple[str, ...] = ()
     ending_since: int = 0
     grace: int = 0
+    seen_phase: str = ""
+    alike: Any = field(default=None, eq=False, repr=False)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from k8sfsm.law import Decision, Law
 from k8sfsm.node.memory import Work
-from k8sfsm.node.references import missing_volume
+from k8sfsm.node.references import missing_volume, unattached_volume
 from k8sfsm.node.session import SECOND, Session
 from k8sfsm.node.starting import finish_sync
 from k8sfsm.objects import evolve
@@ -25,6 +25,12 @@ def volumes_mounted(session: Session) -> bool:
 def volume_missing(session: Session) -> bool:
     """A volume's ConfigMap or Secret does not exist."""
     return missing_volume(session.view, session.pod) is not None
+
+
+@law.fact
+def volume_unattached(session: Session) -> bool:
+    """A volume is not attached yet, as far as the Node's status says."""
+    return unattached_volume(session.view, session.pod, session.settings) is not None
 
 
 @law.fact
@@ -54,11 +60,14 @@ def mount_volumes(session: Session, decision: Decision) -> Iterable[Step]:
 def await_volumes(session: Session, decision: Decision) -> Iterable[Step]:
     """Try again to mount the volumes, each time after twice the time. Source: exponentialbackoff.Update"""
     work, found = session.memory.work, missing_volume(session.view, session.pod)
-    assert found is not None
     initial, longest = int(law.constant("mount_retry") * SECOND), int(law.constant("mount_retry_maximum")) * SECOND
     delay = min(2 * work.delay, longest) if work.delay else initial
     session.remember(work=evolve(work, doing="volumes", since=session.now, delay=delay))
     session.wake(session.now + delay)
+    if (
+        found is None
+    ):  # not attached yet, of which no Event tells: operation_generator.go: VerifyControllerAttachedVolume
+        return ()
     volume, kind, name = found
     text = f'MountVolume.SetUp failed for volume "{volume}" : {kind.lower()} "{name}" not found'
     return (session.record("Warning", "FailedMount", text),)
@@ -74,9 +83,11 @@ def retry_mount(session: Session, decision: Decision) -> Iterable[Step]:
 def give_up_volumes(session: Session, decision: Decision) -> Iterable[Step]:
     """The volumes are not there: the sync ends with an error. Source: kubelet.go: SyncPod"""
     found = missing_volume(session.view, session.pod)
-    assert found is not None
+    unattached = unattached_volume(session.view, session.pod, session.settings)
+    assert found is not None or unattached is not None
+    name = found[0] if found is not None else unattached.label if unattached is not None else ""
     text = (
-        f"Unable to attach or mount volumes: unmounted volumes=[{found[0]}], unattached volumes=[], "
+        f"Unable to attach or mount volumes: unmounted volumes=[{name}], unattached volumes=[], "
         "failed to process volumes=[]: context deadline exceeded"
     )
     session.remember(work=Work(failed=True))

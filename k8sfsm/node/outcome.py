@@ -7,7 +7,7 @@ from typing import Final, Literal, TypeAlias
 
 from k8sfsm.law import Law
 from k8sfsm.node.memory import Work
-from k8sfsm.node.references import missing_volume
+from k8sfsm.node.references import missing_volume, unattached_volume
 from k8sfsm.node.runtime import newest
 from k8sfsm.node.session import Session, anything_running, runs_now
 
@@ -34,7 +34,8 @@ def _mount_outcome(session: Session, work: Work) -> Outcome:
 def _volumes_outcome(session: Session, work: Work) -> Outcome:
     if session.now < work.since + work.delay:
         return "waiting"
-    return "failed" if missing_volume(session.view, session.pod) is not None else "done"
+    missing = missing_volume(session.view, session.pod) is not None
+    return "failed" if missing or unattached_volume(session.view, session.pod, session.settings) is not None else "done"
 
 
 def _sandbox_outcome(session: Session, work: Work) -> Outcome:

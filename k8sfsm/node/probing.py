@@ -24,6 +24,14 @@ class Healths(Protocol):
     def live_until(self) -> float | None:
         """When it stops being alive."""
 
+    @property
+    def ready_up_to(self) -> float | None:
+        """With how many requests per second it is still ready; None: any number."""
+
+    @property
+    def alive_up_to(self) -> float | None:
+        """With how many it still answers its liveness probe."""
+
 
 def probes_of(container: Container) -> Iterator[tuple[str, Probe]]:
     """The container's probes by kind: startup, live, ready."""
@@ -43,13 +51,19 @@ def asks(probe: Any, kind: str) -> str:
     return kind
 
 
-def is_healthy(script: Healths, asked: str, age: float) -> bool:
-    """Whether a container answers well that has run for `age` seconds."""
+def is_healthy(script: Healths, asked: str, age: float, load: float = 0) -> bool:
+    """Whether a container answers well that has run for `age` seconds, and gets `load` requests per second."""
     if asked == "ready":
-        return script.ready_after is not None and age >= script.ready_after
+        return script.ready_after is not None and age >= script.ready_after and _bears(script.ready_up_to, load)
     if asked == "startup":
         return script.started_after is not None and age >= script.started_after
-    return asked != "live" or script.live_until is None or age < script.live_until
+    if asked != "live":
+        return True
+    return (script.live_until is None or age < script.live_until) and _bears(script.alive_up_to, load)
+
+
+def _bears(most: float | None, load: float) -> bool:
+    return most is None or load <= most
 
 
 def ip_of(pod: PodRuntime) -> str:

@@ -6,7 +6,7 @@ the kubelet of the replay is late, at once. What was not recorded is answered by
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from k8sfsm.node.probing import complaint, ip_of, probes_of
@@ -29,6 +29,8 @@ _ORDERED: Final = ("sigterm", "sigkill after grace period", "sigkill")
 _SIZE: Final = 1_048_576
 _SANDBOX: Final = 150_000_000
 """How long (ns) the recorded runtime took to make a sandbox."""
+_JUST: Final = 1_000_000
+"""How long (ns) before something is just before it."""
 
 
 class RecordedRuntime:
@@ -36,7 +38,8 @@ class RecordedRuntime:
 
     `image_facts`: image -> (name, id, size) as the runtime reported them; `container_ids`: short id -> whole id;
     What the log does not tell: `cleaned_at`, pod uid -> when the kubelet handed the pod back (ns); `noticed_at`,
-    short id -> when the kubelet had noticed the container's end (ns).
+    short id -> when the kubelet had noticed the container's end (ns); `deleted_at`, pod uid -> when it was marked (ns).
+    `terse`: answers of probes that say what the one before said are left out.
     """
 
     def __init__(
@@ -46,12 +49,16 @@ class RecordedRuntime:
         container_ids: Mapping[str, str] | None = None,
         cleaned_at: Mapping[str, int] | None = None,
         noticed_at: Mapping[str, int] | None = None,
+        deleted_at: Mapping[str, int] | None = None,
+        terse: bool = False,
         fallback: Runtime | None = None,
     ) -> None:
         self.image_facts = dict(image_facts or {})
         self.container_ids = dict(container_ids or {})
         self.cleaned_at = dict(cleaned_at or {})
         self.noticed_at = dict(noticed_at or {})
+        self.deleted_at = dict(deleted_at or {})
+        self.terse = terse
         self.fallback: Runtime = fallback if fallback is not None else ScriptedRuntime()
         self._pods: dict[str, list[tuple[int, Mapping[str, Any]]]] = {}
         self._end = 0
@@ -76,9 +83,12 @@ class RecordedRuntime:
                 yield at, event
 
     def _mount_volumes(self, call: Call, now: int, state: State) -> Iterator[Answer]:
-        """Not in the log, but they must have been mounted before the sandbox was made; else they never were."""
+        """Not in the log, but they must have been mounted before the sandbox was made; else they never were.
+
+        A kubelet that had seen the pod's deletion would not have made a sandbox.
+        """
         for at, _ in self._recorded(call, "sandbox-run"):
-            due = max(now, at - _SANDBOX)
+            due = max(now, min(at - _SANDBOX, self.deleted_at.get(call.uid, at) - _JUST))
             yield due, _event(call, due, "volumes-mounted")
             return
 
@@ -163,15 +173,13 @@ class RecordedRuntime:
         spec: Container = call.arguments["spec"]
         probes = dict(probes_of(spec))
         yield from self._refusals(call, started, wanted, ip)
-        for at, event in self._recorded(call, "probe", **wanted):
-            kind = event.get("probe", "")
-            probe = probes.get(kind)
-            if probe is None:
-                continue
-            due = max(started, at)
-            ok = event["ok"]
-            text = "" if ok else complaint(probe, kind, False, ip)
-            yield due, _probe(call, due, kind, probe, event["attempt"], ok, text)
+        until = min((at for at, _ in self._recorded(call, "container-exit", **wanted)), default=self._end)
+        for kind, probe in probes.items():
+            answers = [(at, event["ok"]) for at, event in self._recorded(call, "probe", probe=kind, **wanted)]
+            for at, ok in _repeated(answers, probe, until) if self.terse else answers:
+                due = max(started, at)
+                text = "" if ok else complaint(probe, kind, False, ip)
+                yield due, _probe(call, due, kind, probe, wanted["attempt"], ok, text)
 
     def _refusals(self, call: Call, started: int, wanted: Mapping[str, Any], ip: str) -> Iterator[Answer]:
         """Probes over the network of a container that does not listen: it never sees them, so nothing is recorded."""
@@ -219,6 +227,15 @@ _ANSWERS: Final[Mapping[str, Callable[[RecordedRuntime, Call, int, State], Itera
     "stop-container": RecordedRuntime._stop_container,
     "clean-up-pod": RecordedRuntime._clean_up_pod,
 }
+
+
+def _repeated(answers: Sequence[tuple[int, bool]], probe: Probe, until: int) -> Iterator[tuple[int, bool]]:
+    """The answers with those that say the same again, as often as it takes to be believed; none after `until` (ns)."""
+    period = (probe.period_seconds or 10) * SECOND
+    ends = [*(at for at, _ in answers[1:]), until]
+    for (at, ok), end in zip(answers, ends, strict=False):
+        times = (probe.success_threshold or 1) if ok else (probe.failure_threshold or 3)
+        yield from ((each, ok) for each in range(at, at + times * period, period) if each == at or each < end)
 
 
 def _probe(call: Call, at: int, kind: str, probe: Probe, attempt: int, ok: bool, text: str) -> RuntimeEvent:

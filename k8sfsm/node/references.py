@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from k8sfsm.objects import Container, Pod
+from k8sfsm.kinds.volumes import AttachableVolume, volumes_of
+from k8sfsm.node.runtime import pod_of
+from k8sfsm.node.session import Settings
+from k8sfsm.objects import Container, Pod, PodSpec
 from k8sfsm.view import View
 
 _TOKEN_VOLUME: Final = "kube-api-access-"
@@ -26,6 +29,44 @@ def missing_volume(view: View, pod: Pod) -> tuple[str, str, str] | None:
         if view.get(kind, pod.metadata.namespace, name) is None:
             return volume, kind, name
     return None
+
+
+def unattached_volume(view: View, pod: Pod, settings: Settings) -> AttachableVolume | None:
+    """The first volume of the pod that its Node's status does not say to be in use and attached.
+
+    None, too, where nobody attaches volumes. Source: pkg/volume/util/operationexecutor/operation_generator.go:
+    GenerateVerifyControllerAttachedVolumeFunc.
+    """
+    if not settings.cloud:
+        return None
+    node = view.get("Node", "", settings.node)
+    in_use = () if node is None else node.status.volumes_in_use
+    attached = () if node is None else tuple(each.get("name") for each in node.status.volumes_attached)
+    for volume in volumes_of(view, pod):
+        if volume.unique not in in_use or volume.unique not in attached:
+            return volume
+    return None
+
+
+def volumes_in_use(view: View, settings: Settings) -> tuple[str, ...]:
+    """The volumes that a kubelet says it uses: of pods that want them, or have them mounted still.
+
+    Source: pkg/kubelet/volumemanager/volume_manager.go: GetVolumesInUse.
+    """
+    if not settings.cloud:
+        return ()
+    users = [pod for pod in view.on_node(settings.node) if _uses_volumes(view, pod)]
+    return tuple(dict.fromkeys(volume.unique for pod in users for volume in volumes_of(view, pod)))
+
+
+def _uses_volumes(view: View, pod: Pod) -> bool:
+    runtime = pod_of(view.runtime, pod.metadata.uid)
+    return runtime.mounted or not (runtime.cleaned or pod.status.phase in ("Succeeded", "Failed"))
+
+
+def token_volume(spec: PodSpec) -> Mapping[str, Any] | None:
+    """The volume with the token of the pod's account that the API server added, if there is one."""
+    return next((each for each in spec.volumes if str(each.get("name", "")).startswith(_TOKEN_VOLUME)), None)
 
 
 def environment_references(container: Container) -> Iterator[tuple[str, str]]:

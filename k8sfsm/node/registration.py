@@ -8,8 +8,9 @@ from typing import Any, Final, Literal
 from attrs import define, frozen
 
 from k8sfsm.law import Decision, Law
-from k8sfsm.node.housekeeping import keep_house
+from k8sfsm.node.housekeeping import keep_house, orphans
 from k8sfsm.node.pressure import Round, look_at_memory, memory_row
+from k8sfsm.node.references import volumes_in_use
 from k8sfsm.node.session import SECOND, Settings
 from k8sfsm.objects import (
     Lease,
@@ -17,10 +18,12 @@ from k8sfsm.objects import (
     Node,
     NodeAddress,
     NodeCondition,
+    NodeSpec,
     NodeStatus,
     ObjectMeta,
     OwnerReference,
     Quantity,
+    Taint,
     evolve,
 )
 from k8sfsm.request import DONE, Create, Key, PatchStatus, Plan, Record, Remember, Step, Update
@@ -45,6 +48,8 @@ ANNOUNCED: Final = {
     "Ready": "NodeReady",
 }
 """Condition -> the reason of the Event that tells that it is well now."""
+UNINITIALIZED: Final = Taint(key="node.cloudprovider.kubernetes.io/uninitialized", value="true", effect="NoSchedule")
+"""Keeps Pods from a Node until a cloud's controller has initialised it."""
 STARTED: Final = "started"
 """What a kubelet remembers that has looked at its Node."""
 CORDONED: Final = "cordoned"
@@ -116,6 +121,13 @@ def pressure_reported(case: NodeCase) -> bool:
     conditions = () if case.node is None else case.node.status.conditions
     held = next((each.status for each in conditions if each.type == "MemoryPressure"), "False")
     return held == memory_row(case.round)[1]
+
+
+@law.fact
+def volumes_reported(case: NodeCase) -> bool:
+    """The Node's volumesInUse are the volumes that its pods use."""
+    held = () if case.node is None else case.node.status.volumes_in_use
+    return sorted(held) == sorted(volumes_in_use(case.view, case.settings))
 
 
 @law.fact
@@ -229,7 +241,8 @@ def register_node(case: NodeCase, decision: Decision) -> Iterable[Step]:
         annotations={"volumes.kubernetes.io/controller-managed-attach-detach": "true"},
     )
     status = _status(case, ready=False)
-    return (*_announced(case, NodeStatus(), status), Create(object=Node(metadata=meta, status=status)))
+    spec = NodeSpec(taints=(UNINITIALIZED,) if settings.cloud else ())
+    return (*_announced(case, NodeStatus(), status), Create(object=Node(metadata=meta, spec=spec, status=status)))
 
 
 @law.action
@@ -262,6 +275,7 @@ def _status(case: NodeCase, *, ready: bool) -> NodeStatus:
         capacity=capacity,
         allocatable=base.allocatable or capacity,
         addresses=addresses,
+        volumes_in_use=volumes_in_use(case.view, case.settings),
     )
 
 
@@ -322,19 +336,18 @@ def reconcile_node(settings: Settings, view: View, key: Key) -> Plan:
     steps.extend(each for each in status if settings.reports_node or isinstance(each, Record | Remember))
     steps.extend(law.perform(law.decide("node_lease", case), case))
     left_over = keep_house(view, settings.node)
-    waits = [int(law.constant("housekeeping_period")) * SECOND] if left_over else []
+    waits = [int(law.constant("housekeeping_period")) * SECOND] if orphans(view, settings.node) else []
     if case.round is not None and case.round.wait is not None:
         waits.append(case.round.wait)
-    soon = not registered_before(case) or not ready_reported(case)
-    return Plan(steps=(*steps, *left_over), then=lambda _: _next_look(settings, view, soon, waits))
+    if not registered_before(case) or not ready_reported(case):
+        waits.append(SECOND // 4)  # a node turns ready a moment after it is registered
+    return Plan(steps=(*steps, *left_over), then=lambda _: _next_look(settings, view, waits))
 
 
-def _next_look(settings: Settings, view: View, soon: bool, waits: Sequence[int]) -> Plan:
-    """When to look again: a node turns ready a moment after it is registered; `waits` (ns): what cannot wait long."""
+def _next_look(settings: Settings, view: View, waits: Sequence[int]) -> Plan:
+    """When to look again. `waits` (ns): what cannot wait long."""
     if waits:
         return Plan(requeue_after=min(waits))
-    if soon:
-        return Plan(requeue_after=SECOND // 4)
     if view.now < view.memory.get(_BEAT, 0):
         return DONE
     interval = int(law.constant("node_lease_renew_interval")) * SECOND

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from k8sfsm.law import Decision, Law
 from k8sfsm.node.session import Session
-from k8sfsm.node.status import ReportCase, StatusCase, ended_status, generate, merged, settle
+from k8sfsm.node.status import ReportCase, StatusCase, ended_status, generate, merged, pod_resources, settle
 from k8sfsm.objects import PodStatus, evolve
 from k8sfsm.request import Step
 
@@ -15,8 +15,13 @@ law = Law("kubelet")
 
 def status_now(session: Session, *, over: bool = False) -> PodStatus:
     """The pod's status as the kubelet sees it now."""
+    case = _case(session, over)
+    return settle(generate(case), case.old, session.now)
+
+
+def _case(session: Session, over: bool) -> StatusCase:
     memory = session.memory
-    case = StatusCase(
+    return StatusCase(
         pod=session.pod,
         runtime=session.seen,
         reported=memory.generated,
@@ -25,8 +30,8 @@ def status_now(session: Session, *, over: bool = False) -> PodStatus:
         start_errors=memory.start_errors,
         host_ips=session.host_ips,
         reads_cgroups=session.settings.reads_cgroups,
+        seen_phase=memory.seen_phase,
     )
-    return settle(generate(case), case.old, session.now)
 
 
 def report(session: Session, status: PodStatus, decision: Decision) -> None:
@@ -76,6 +81,18 @@ def report_rejection(session: Session, decision: Decision) -> Iterable[Step]:
     session.remember(stage="ended")
     status = status_now(session, over=True)
     report(session, evolve(status, phase=verdict.phase, reason=verdict.reason, message=verdict.message), decision)
+    return ()
+
+
+@law.action
+def report_remains(session: Session, decision: Decision) -> Iterable[Step]:
+    """Report what is left of a pod that is over. Source: pkg/kubelet/kubelet.go: SyncTerminatedPod"""
+    status = session.memory.generated
+    if status is None or status.resources is None:
+        return ()
+    left = pod_resources(_case(session, True))
+    if status.resources != left:
+        report(session, evolve(status, resources=left), decision)
     return ()
 
 

@@ -110,6 +110,7 @@ class PodRuntime:
     `settled_at`: when an order of the kubelet was last done; it looks at the pod then, besides its regular relist.
     `mounted`, `cleaned`: the pod's volumes are mounted; they are not any more. `removed`: the last attempt of
     containers that were removed, which their logs' names tell. `key`: of the pod, as the sandbox's labels have it.
+    `load`: requests per second that reach it.
     """
 
     sandbox: Sandbox | None = None
@@ -120,6 +121,7 @@ class PodRuntime:
     cleaned: bool = False
     removed: Map[str, int] = NO_ENTRIES
     key: Key = ("Pod", "", "")
+    load: float = 0
 
 
 @value(kw_only=True)
@@ -144,7 +146,8 @@ class RuntimeEvent:
     """A fact about the environment of one pod, at time `at` (ns); fields that a kind does not use stay empty.
 
     `success`, `failure`: the thresholds of the probe that was answered; `begins`, `ends`: of a pull that may wait;
-    `noticed`: when the kubelet notices an end. `memory`: bytes.
+    `noticed`: when the kubelet notices an end. `memory`: bytes. `load`: requests per second.
+    `actor`: who alone is told of it; "": the node's kubelet.
     """
 
     at: int
@@ -171,6 +174,12 @@ class RuntimeEvent:
     ends: int = 0
     noticed: int | None = None
     memory: int = 0
+    load: float = 0
+    actor: str = ""
+
+    def applied(self, state: State) -> State:
+        """The state of the node's runtime after the event."""
+        return apply(state, self)
 
 
 Answer: TypeAlias = tuple[int, RuntimeEvent]
@@ -234,8 +243,8 @@ def _unknown_end(run: Instance, now: int) -> Instance:
     return evolve(run, state="exited", finished_at=now, exit_code=255, reason="Unknown")
 
 
-OWN_ORDERS: Final = frozenset({"pull-start"})
-"""Events that tell a kubelet nothing: it has ordered them itself, and waits for what follows."""
+OWN_ORDERS: Final = frozenset({"pull-start", "pull-queued", "load"})
+"""Events that tell a kubelet nothing: it waits for what follows from them."""
 EMPTY: Final = PodRuntime()
 _KEPT: Final = 2
 
@@ -404,6 +413,10 @@ def _volumes_unmounted(state: State, event: RuntimeEvent) -> State:
     return state.set(event.uid, evolve(pod_of(state, event.uid), mounted=False, cleaned=True))
 
 
+def _load(state: State, event: RuntimeEvent) -> State:
+    return state.set(event.uid, evolve(pod_of(state, event.uid), load=event.load)) if event.uid in state else state
+
+
 def _pod_removed(state: State, event: RuntimeEvent) -> State:
     return state.delete(event.uid) if event.uid in state else state
 
@@ -427,5 +440,6 @@ _CHANGES: Final[dict[str, Callable[[State, RuntimeEvent], State]]] = {
     "probes-forgotten": _probes_forgotten,
     "volumes-mounted": _volumes_mounted,
     "volumes-unmounted": _volumes_unmounted,
+    "load": _load,
     "pod-removed": _pod_removed,
 }

@@ -63,6 +63,9 @@ class Script:
     message: str = ""
     memory: tuple[tuple[float, int], ...] = ()
     """Bytes that it uses, each from a time on."""
+    ready_up_to: float | None = None
+    alive_up_to: float | None = None
+    """Requests per second with which its probes still succeed; None: any number."""
 
 
 _PHRASES: Final[tuple[tuple[str, Callable[[re.Match[str]], dict[str, Any]]], ...]] = (
@@ -78,6 +81,8 @@ _PHRASES: Final[tuple[tuple[str, Callable[[re.Match[str]], dict[str, Any]]], ...
     (r"pull fails", lambda m: {"pull_fails": True}),
     (r"pull takes ([\d.]+)s", lambda m: {"pull_after": float(m[1])}),
     (r"start fails", lambda m: {"start_fails": True}),
+    (r"ready up to ([\d.]+)/s", lambda m: {"ready_up_to": float(m[1])}),
+    (r"alive up to ([\d.]+)/s", lambda m: {"alive_up_to": float(m[1])}),
     (
         r"uses (\d+\w*)(?: after ([\d.]+)s)?",
         lambda m: {"memory": ((float(m[2] or 0), Quantity.parse(m[1]).value),)},
@@ -284,7 +289,7 @@ class ScriptedRuntime:
             return
         script, age = self.script(call, container), (now - (runs[-1].started_at or now)) / SECOND
         asked = asks(probe, kind)
-        good = is_healthy(script, asked, age)
+        good = is_healthy(script, asked, age, pod_of(state, call.uid).load)
         refused = (probe.http_get is not None or probe.tcp_socket is not None) and not script.listens
         text = "" if good and not refused else complaint(probe, asked, refused, ip_of(pod_of(state, call.uid)))
         due = now + self.latencies.probe
@@ -309,6 +314,10 @@ class ScriptedRuntime:
         due = now + self.latencies.clean_up
         yield due, _event(call, due, "volumes-unmounted")
 
+    def load(self, call: Call, now: int, state: State) -> Iterator[Answer]:
+        """So many requests per second reach the pod from now on."""
+        yield now, _event(call, now, "load", load=call.arguments["load"])
+
     def remove_pod(self, call: Call, now: int, state: State) -> Iterator[Answer]:
         """The runtime forgets the pod."""
         yield now, _event(call, now, "pod-removed")
@@ -329,6 +338,7 @@ _ANSWERS: Final[Mapping[str, Callable[[ScriptedRuntime, Call, int, State], Itera
     "probe": ScriptedRuntime.probe,
     "forget-probes": ScriptedRuntime.forget_probes,
     "clean-up-pod": ScriptedRuntime.clean_up_pod,
+    "load": ScriptedRuntime.load,
     "remove-pod": ScriptedRuntime.remove_pod,
 }
 

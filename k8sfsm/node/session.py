@@ -34,6 +34,7 @@ class Settings:
     it is stretched (0 to 0.5 in a real kubelet, at random). `reads_cgroups`: off where cgroupsPerQOS is off.
     `labels`, `capacity`: of the Node that it registers. `heartbeats` False: its Node and Lease come from outside;
     `reports_node` False: its Node alone does. `renews_at`: a moment (ns) at which it renews its Lease, its rhythm.
+    `cloud`: a cloud's controllers are to initialise the Node (--cloud-provider=external) and to attach volumes.
     `tries`: when (ns) a recorded kubelet tried again to start what it could not, by pod uid: its jitter is chance.
     """
 
@@ -49,6 +50,7 @@ class Settings:
     cgroup_version: int = 2
     labels: Mapping[str, str] = field(factory=dict)
     capacity: Mapping[str, str] = field(factory=lambda: {"cpu": "2", "memory": "8Gi", "pods": "110"})
+    cloud: bool = False
     tries: Mapping[str, tuple[int, ...]] = field(factory=dict)
 
     def next_try(self, uid: str, now: int, wait: int) -> int:
@@ -98,6 +100,11 @@ class Session:
         """When the kubelet last looked for containers that ended by themselves."""
         period = int(law.constant("relist_period")) * SECOND
         return self.now - (self.now - self.settings.relist_offset) % period
+
+    @property
+    def asked_for_relist(self) -> bool:
+        """The look has asked when the kubelet looks for ended containers."""
+        return "last_relist" in self.__dict__
 
     @property
     def next_relist(self) -> int:
@@ -191,7 +198,7 @@ class Session:
 
     def remember(self, **changes: Any) -> None:
         """Change what the kubelet remembers of the pod."""
-        self.memory = evolve(self.memory, **changes)
+        self.memory = evolve(self.memory, alike=None, **changes)
 
     @lazy
     def eviction(self) -> Eviction | None:

@@ -57,6 +57,8 @@ class StatusCase:
     active: bool | None = None
     """Whether a regular container exists in the current sandbox; None: read off the runtime."""
     reads_cgroups: bool = True
+    seen_phase: str = ""
+    """The phase in the API when the pod's worker got the pod; empty: as it is in `pod`."""
 
     @lazy
     def restarting(self) -> bool:
@@ -97,7 +99,7 @@ def generate(case: StatusCase) -> PodStatus:
         start_time=old.start_time,
         qos_class=pod.status.qos_class or qos_class(pod),
         allocated_resources=pod_requests(pod, overhead=False),
-        resources=_resources(case),
+        resources=pod_resources(case),
     )
     return evolve(status, conditions=_conditions(case, by_name, phase))
 
@@ -148,26 +150,42 @@ def _statuses(
     )
 
 
-def _resources(case: StatusCase) -> ResourceRequirements:
+def pod_resources(case: StatusCase) -> ResourceRequirements:
     """Pod-level resources: of a pod that runs what its cgroup says, else what its spec asks for."""
     pod = case.pod
     verdict = law.decide("pod_resources", case).outputs["resources"]
     requests = pod_requests(pod, overhead=False)
-    return {"memory": _memory_alone, "spec": _as_asked}[verdict](pod, requests)
+    return _RESOURCES[verdict](pod, requests, case.old.resources or _NOTHING)
 
 
-def _memory_alone(pod: Pod, requests: Mapping[str, Quantity]) -> ResourceRequirements:
+def _memory_alone(pod: Pod, requests: Mapping[str, Quantity], old: ResourceRequirements) -> ResourceRequirements:
     return ResourceRequirements(requests={name: each for name, each in requests.items() if name == "memory"})
 
 
-def _as_asked(pod: Pod, requests: Mapping[str, Quantity]) -> ResourceRequirements:
+def _as_reported(pod: Pod, requests: Mapping[str, Quantity], old: ResourceRequirements) -> ResourceRequirements:
+    others = {name: each for name, each in requests.items() if name == "memory"}
+    cpu = {name: each for name, each in old.requests.items() if name == "cpu"}
+    return ResourceRequirements(requests={**cpu, **others}, limits=old.limits)
+
+
+def _as_asked(pod: Pod, requests: Mapping[str, Quantity], old: ResourceRequirements) -> ResourceRequirements:
     return ResourceRequirements(requests=requests, limits=pod_limits(pod, overhead=False))
 
 
+_NOTHING: Final = ResourceRequirements()
+_RESOURCES: Final = {"memory": _memory_alone, "spec": _as_asked, "kept": _as_reported}
+
+
 @law.fact
-def stored_running(case: StatusCase) -> bool:
-    """The phase in the API is Running."""
-    return case.pod.status.phase == "Running"
+def seen_running(case: StatusCase) -> bool:
+    """The phase in the API was Running when the pod's worker got the pod."""
+    return (case.seen_phase or case.pod.status.phase) == "Running"
+
+
+@law.fact
+def reported_before(case: StatusCase) -> str:
+    """The phase that the kubelet came to last."""
+    return case.old.phase
 
 
 @law.fact

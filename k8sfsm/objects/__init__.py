@@ -94,6 +94,23 @@ from k8sfsm.objects.pod import (
 )
 from k8sfsm.objects.policy import PodDisruptionBudget, PodDisruptionBudgetSpec, PodDisruptionBudgetStatus
 from k8sfsm.objects.quantity import ZERO, Quantity, QuantityError
+from k8sfsm.objects.quota import (
+    ResourceQuota,
+    ResourceQuotaSpec,
+    ResourceQuotaStatus,
+    ScopedResourceSelectorRequirement,
+    ScopeSelector,
+)
+from k8sfsm.objects.rbac import (
+    AggregationRule,
+    ClusterRole,
+    ClusterRoleBinding,
+    PolicyRule,
+    Role,
+    RoleBinding,
+    RoleRef,
+    Subject,
+)
 from k8sfsm.objects.reading import ObjectError
 from k8sfsm.objects.requirement import Requirement, Selector, SelectorError, format_label_selector
 from k8sfsm.objects.selectors import parse_selector
@@ -142,8 +159,11 @@ __all__ = [
     "NOTHING",
     "ZERO",
     "Affinity",
+    "AggregationRule",
     "Binding",
     "ClientIPConfig",
+    "ClusterRole",
+    "ClusterRoleBinding",
     "Condition",
     "Container",
     "ContainerPort",
@@ -230,6 +250,7 @@ __all__ = [
     "PodSpec",
     "PodStatus",
     "PodTemplateSpec",
+    "PolicyRule",
     "PreferredSchedulingTerm",
     "Probe",
     "Quantity",
@@ -243,8 +264,16 @@ __all__ = [
     "ReplicationControllerSpec",
     "ReplicationControllerStatus",
     "Requirement",
+    "ResourceQuota",
+    "ResourceQuotaSpec",
+    "ResourceQuotaStatus",
     "ResourceRequirements",
+    "Role",
+    "RoleBinding",
+    "RoleRef",
     "RollingUpdateDeployment",
+    "ScopeSelector",
+    "ScopedResourceSelectorRequirement",
     "Selector",
     "SelectorError",
     "Service",
@@ -255,6 +284,7 @@ __all__ = [
     "SessionAffinityConfig",
     "SleepAction",
     "Struct",
+    "Subject",
     "TCPSocketAction",
     "Taint",
     "Time",

@@ -27,7 +27,23 @@ _WRITTEN: Final = "written"
 _NAME: Final = "name"
 _CAPITALS: Final = {
     word.lower(): word
-    for word in ("IP", "IPs", "ID", "IDs", "UID", "UUID", "CIDR", "CIDRs", "IPC", "PID", "FQDN", "DNS", "OS", "API")
+    for word in (
+        "IP",
+        "IPs",
+        "ID",
+        "IDs",
+        "UID",
+        "UUID",
+        "CIDR",
+        "CIDRs",
+        "IPC",
+        "PID",
+        "FQDN",
+        "DNS",
+        "OS",
+        "API",
+        "URLs",
+    )
 }
 
 

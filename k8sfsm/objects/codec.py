@@ -37,7 +37,7 @@ def from_json(document: Mapping[str, Any], kind: str = "") -> Any:
     if not isinstance(document, dict):
         raise ObjectError("", describe(document), "an object")
     name = document.get("kind") or kind
-    if not isinstance(name, str) or not name:
+    if not isinstance(name, str) or not name.isalnum():
         raise ObjectError("kind", _found(document, "kind"), "the name of a kind such as Pod", ("kind",))
     version = document.get("apiVersion") or _version_of(name, kind)
     if not isinstance(version, str) or not version:

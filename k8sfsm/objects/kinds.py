@@ -11,6 +11,8 @@ from k8sfsm.objects.core import Binding, Event, Eviction, Lease, Namespace, Serv
 from k8sfsm.objects.node import Node
 from k8sfsm.objects.pod import Pod
 from k8sfsm.objects.policy import PodDisruptionBudget
+from k8sfsm.objects.quota import ResourceQuota
+from k8sfsm.objects.rbac import ClusterRole, ClusterRoleBinding, Role, RoleBinding
 from k8sfsm.objects.service import Endpoints, EndpointSlice, Service
 from k8sfsm.objects.workload import Deployment, ReplicaSet, ReplicationController
 
@@ -48,6 +50,11 @@ _MODELLED: Final = (
     Kind("Binding", "bindings", "", "v1", True, Binding),
     Kind("Eviction", "evictions", "policy", "v1", True, Eviction),
     Kind("PodDisruptionBudget", "poddisruptionbudgets", "policy", "v1", True, PodDisruptionBudget),
+    Kind("ResourceQuota", "resourcequotas", "", "v1", True, ResourceQuota),
+    Kind("Role", "roles", "rbac.authorization.k8s.io", "v1", True, Role),
+    Kind("RoleBinding", "rolebindings", "rbac.authorization.k8s.io", "v1", True, RoleBinding),
+    Kind("ClusterRole", "clusterroles", "rbac.authorization.k8s.io", "v1", False, ClusterRole),
+    Kind("ClusterRoleBinding", "clusterrolebindings", "rbac.authorization.k8s.io", "v1", False, ClusterRoleBinding),
 )
 _UNMODELLED: Final = (
     Kind("StatefulSet", "statefulsets", "apps", "v1", True),
@@ -58,7 +65,6 @@ _UNMODELLED: Final = (
     Kind("ConfigMap", "configmaps", "", "v1", True),
     Kind("Secret", "secrets", "", "v1", True),
     Kind("PodTemplate", "podtemplates", "", "v1", True),
-    Kind("ResourceQuota", "resourcequotas", "", "v1", True),
     Kind("LimitRange", "limitranges", "", "v1", True),
     Kind("PersistentVolumeClaim", "persistentvolumeclaims", "", "v1", True),
     Kind("PersistentVolume", "persistentvolumes", "", "v1", False),
@@ -77,10 +83,6 @@ _UNMODELLED: Final = (
     Kind("CSIDriver", "csidrivers", "storage.k8s.io", "v1", False),
     Kind("CSINode", "csinodes", "storage.k8s.io", "v1", False),
     Kind("CSIStorageCapacity", "csistoragecapacities", "storage.k8s.io", "v1", True),
-    Kind("Role", "roles", "rbac.authorization.k8s.io", "v1", True),
-    Kind("RoleBinding", "rolebindings", "rbac.authorization.k8s.io", "v1", True),
-    Kind("ClusterRole", "clusterroles", "rbac.authorization.k8s.io", "v1", False),
-    Kind("ClusterRoleBinding", "clusterrolebindings", "rbac.authorization.k8s.io", "v1", False),
     Kind("CustomResourceDefinition", "customresourcedefinitions", "apiextensions.k8s.io", "v1", False),
     Kind("APIService", "apiservices", "apiregistration.k8s.io", "v1", False),
     Kind(

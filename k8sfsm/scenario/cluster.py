@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from k8sfsm.apiserver import Options
+from k8sfsm.cloud.state import CLOUD
 from k8sfsm.controllers.nodelifecycle import NodeLifecycleController
+from k8sfsm.controllers.rootca import RootCAPublisher
+from k8sfsm.engine.action import Start
 from k8sfsm.engine.choices import Seeded
-from k8sfsm.engine.cluster import Latencies
+from k8sfsm.engine.cluster import Component, Latencies
 from k8sfsm.engine.engine import Engine, Tracer
-from k8sfsm.engine.standard import standard_engine
+from k8sfsm.engine.standard import kubelet_of, standard_engine
+from k8sfsm.node.kubelet import Kubelet
 from k8sfsm.node.registration import HEALTHY, own_labels
 from k8sfsm.node.scripted import ScriptedRuntime
 from k8sfsm.node.session import Settings
@@ -33,11 +38,22 @@ from k8sfsm.objects import (
     parse_time,
 )
 from k8sfsm.scenario.model import NodeSetting, Story
+from k8sfsm.scenario.outside import (
+    cloud_actions,
+    cloud_at_start,
+    components_of,
+    controllers_of,
+    known_to_cloud,
+    runtime_of,
+    with_route,
+)
 from k8sfsm.store import Store
 
 START: Final = parse_time("2026-01-01T00:00:00Z")
 """When stories begin: ns since the epoch."""
 NAMESPACES: Final = ("default", "kube-node-lease", "kube-public", "kube-system")
+PUBLISHER: Final = Component(name="root-ca-cert-publisher", controllers=(RootCAPublisher(),))
+"""A part of the controller manager that a story may have: what it writes, recordings leave out."""
 _ZONE: Final = "topology.kubernetes.io/zone"
 
 
@@ -51,40 +67,65 @@ def engine_of(
     """
     choices = Seeded(story.cluster.seed)
     latencies = story.cluster.latencies
-    if prompt:
-        return _prompt_engine(story, choices, tracer, namespaces)
+    cloud = cloud_at_start(story)
+    known = [_node(node, number) for number, node in enumerate(story.nodes) if not node.joins]
+    nodes = [known_to_cloud(cloud, node, START) for node in known]
+    machines = ScriptedRuntime([(each.pods, each.container, each.script) for each in story.environment])
     engine = standard_engine(
-        [node.name for node in story.nodes],
-        ScriptedRuntime([(each.pods, each.container, each.script) for each in story.environment]),
-        store=_store(story.nodes, dict.fromkeys((*NAMESPACES, *namespaces)), choices),
+        [node.name for node in story.nodes if not node.joins],
+        runtime_of(story, machines),
+        store=_store(nodes, dict.fromkeys((*NAMESPACES, *namespaces)), choices),
         now=START,
         choices=choices,
         tracer=tracer,
-        limited=story.cluster.limits,
-        latencies=Latencies(request=parse_duration(latencies.request), watch=parse_duration(latencies.watch)),
+        limited=story.cluster.limits and not prompt,
+        options=Options(rbac=story.cluster.rbac),
+        kubelets=Settings(node="", cloud=story.cloud is not None, heartbeats=not prompt),
+        without=(NodeLifecycleController.name,) if prompt else (),
+        besides=controllers_of(story),
+        others=(*components_of(story, START), *_joining(story), *((PUBLISHER,) if story.cluster.root_ca else ())),
+        latencies=Latencies(
+            request=0 if prompt else parse_duration(latencies.request),
+            watch=0 if prompt else parse_duration(latencies.watch),
+        ),
     )
+    for setting in story.nodes:
+        if setting.joins:
+            _join_later(engine, setting)
+    if story.cloud is not None:
+        for node in nodes:
+            cloud = with_route(cloud, node)
+        engine.node_states = engine.node_states.set(CLOUD, cloud)
+        for at, action in cloud_actions(story.cloud, START):
+            engine.schedule(action, at)
     engine.run(until=START)
     return engine
 
 
-def _prompt_engine(story: Story, choices: Seeded, tracer: Tracer | None, namespaces: Iterable[str]) -> Engine:
-    engine = standard_engine(
-        [node.name for node in story.nodes],
-        ScriptedRuntime([(each.pods, each.container, each.script) for each in story.environment]),
-        store=_store(story.nodes, dict.fromkeys((*NAMESPACES, *namespaces)), choices),
-        now=START,
-        choices=choices,
-        tracer=tracer,
-        limited=False,
-        latencies=Latencies(request=0, watch=0),
-        kubelets=Settings(node="", heartbeats=False),
-        without=(NodeLifecycleController.name,),
-    )
-    engine.run(until=START)
-    return engine
+def _join_later(engine: Engine, setting: NodeSetting) -> None:
+    """The node's kubelet has not been started yet."""
+    name = f"{Kubelet.name}/{setting.name}"
+    engine.stopped |= {name}
+    engine.cancel(name)
+    engine.schedule(Start(name), START + parse_duration(setting.joins))
 
 
-def _store(nodes: Iterable[NodeSetting], namespaces: Iterable[str], choices: Seeded) -> Store:
+def _joining(story: Story) -> Iterator[Component]:
+    """The kubelets of nodes that join later; they register their Nodes themselves."""
+    for number, setting in enumerate(story.nodes):
+        if setting.joins:
+            node = _node(setting, number)
+            settings = Settings(
+                node=setting.name,
+                host_ip=node.status.addresses[0].address,
+                labels={**setting.labels, **({_ZONE: setting.zone} if setting.zone and story.cloud is None else {})},
+                capacity={name: str(amount) for name, amount in node.status.capacity.items()},
+                cloud=story.cloud is not None,
+            )
+            yield kubelet_of(setting.name, settings)
+
+
+def _store(nodes: Iterable[Node], namespaces: Iterable[str], choices: Seeded) -> Store:
     store = Store.starting_at(0)
     for obj in _first_objects(nodes, namespaces):
         uid = choices.uid(key_of(obj))
@@ -92,7 +133,7 @@ def _store(nodes: Iterable[NodeSetting], namespaces: Iterable[str], choices: See
     return Store(store.snapshot, Store.starting_at(store.revision).history)
 
 
-def _first_objects(nodes: Iterable[NodeSetting], namespaces: Iterable[str]) -> Iterator[Any]:
+def _first_objects(nodes: Iterable[Node], namespaces: Iterable[str]) -> Iterator[Any]:
     for name in namespaces:
         yield Namespace(
             metadata=ObjectMeta(name=name, labels={"kubernetes.io/metadata.name": name}),
@@ -100,8 +141,7 @@ def _first_objects(nodes: Iterable[NodeSetting], namespaces: Iterable[str]) -> I
             status=NamespaceStatus(phase="Active"),
         )
         yield ServiceAccount(metadata=ObjectMeta(name="default", namespace=name))
-    for number, node in enumerate(nodes):
-        yield _node(node, number)
+    yield from nodes
 
 
 def _node(setting: NodeSetting, number: int) -> Node:

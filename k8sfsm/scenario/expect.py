@@ -67,6 +67,43 @@ def read_expectation(text: str, namespace: str = "") -> Test:
     raise ValueError(f"'{words}' is no expectation, expected {FORMS}")
 
 
+@frozen
+class Question:
+    """A sentence that is asked of single objects: which it is `about`, and whether it `holds` of one at a time (ns)."""
+
+    about: Callable[[Key], bool]
+    holds: Callable[[Any, int], bool]
+
+
+def read_question(text: str, namespace: str = "") -> Question:
+    """The question of a sentence `KIND/NAME FIELD is VALUE` or `KINDS [where SELECTOR] FIELD is VALUE`.
+
+    Raises ValueError with what is wrong.
+    """
+    words = " ".join(text.split())
+    match = _ONE.fullmatch(words) or _MANY.fullmatch(words)
+    if match is None or match["path"] == COUNT:
+        raise ValueError(f"'{words}' cannot be asked of an object, expected {_QUESTIONS}")
+    path, comparison, parts = match["path"], _comparison(match), match.groupdict()
+    try:
+        if "key" in parts:
+            one = key_called(parts["key"], namespace)
+            return Question(lambda key: key == one, lambda obj, now: comparison.holds(field_of(obj, path, now)))
+        kind = kind_called(parts["kind"])
+    except Refused as error:
+        raise ValueError(str(error)) from None
+    selector = _selector(parts["where"] or "")
+    where = (namespace or DEFAULT_NAMESPACE) if KINDS[kind].namespaced else ""
+
+    def holds(obj: Any, now: int) -> bool:
+        return selector.matches(obj.metadata.labels) and comparison.holds(field_of(obj, path, now))
+
+    return Question(lambda key: key[0] == kind and key[1] == where, holds)
+
+
+_QUESTIONS: Final = "'KIND/NAME FIELD is VALUE' or 'pods where app=web FIELD is VALUE'"
+
+
 # -- values -----------------------------------------------------------------------------------------------------------
 
 
@@ -157,6 +194,27 @@ def field_of(obj: Any, path: str, now: int) -> Any:
         titles = [column.title for column in columns_of(obj.kind, wide=True)]
         return dict(zip(titles, row_of(obj, now, wide=True), strict=False)).get(path)
     return value_at(to_json(obj), path)
+
+
+_FIGURE: Final = re.compile(rf"figure\s+(?P<name>.+?)\s+{_COMPARE}")
+
+
+@frozen
+class FigureTest:
+    """A sentence about a figure: `figure pods evicted is 0`."""
+
+    name: str
+    comparison: Comparison
+
+    def of(self, value: Any) -> Finding:
+        """What it comes to where the figure has that value."""
+        return Finding(self.comparison.holds(value), shown(value))
+
+
+def read_figure_test(text: str) -> FigureTest | None:
+    """The sentence, where it is about a figure; None otherwise. Raises ValueError with what is wrong."""
+    match = _FIGURE.fullmatch(" ".join(text.split()))
+    return FigureTest(match["name"], _comparison(match)) if match is not None else None
 
 
 # -- sentences --------------------------------------------------------------------------------------------------------

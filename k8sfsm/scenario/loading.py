@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -12,7 +12,8 @@ from k8sfsm.engine.offer import KINDS
 from k8sfsm.node.scripted import parse_script
 from k8sfsm.objects import ManifestError, Quantity, QuantityError, parse_duration
 from k8sfsm.objects.yamltext import Document, YAMLTextError, read_documents
-from k8sfsm.scenario.expect import read_expectation
+from k8sfsm.scenario.expect import FigureTest, read_expectation, read_figure_test
+from k8sfsm.scenario.figures import read_figure
 from k8sfsm.scenario.manifests import manifests_in, read_manifests, without_tabs
 from k8sfsm.scenario.model import (
     FAULTS,
@@ -20,20 +21,27 @@ from k8sfsm.scenario.model import (
     VERBS,
     Action,
     Behaviour,
+    CloudSetting,
     ClusterSetting,
     Expectation,
     Fault,
+    Figure,
     LatencySetting,
+    LoadSetting,
     Manifest,
+    Measure,
     NodeSetting,
+    Option,
     Promise,
     Property,
     Story,
+    Switch,
     Timed,
     Wanted,
 )
 from k8sfsm.scenario.nodes import TAINT
 from k8sfsm.scenario.order import Refused, key_called
+from k8sfsm.scenario.switches import option_of
 from k8sfsm.spec.mistakes import Mistake, Position, SpecError, did_you_mean
 from k8sfsm.spec.model import Scenario
 from k8sfsm.spec.source import Located, LocatedList, read_yaml
@@ -42,6 +50,8 @@ from k8sfsm.spec.structure import keys_of, structure, type_name
 T = TypeVar("T")
 
 MOST_NODES: Final = 5000
+MACHINE: Final = ("gone", "shutdown", "started")
+"""What happens to machines of a cloud."""
 DOCUMENTS: Final = ("apply", "create")
 """Verbs that take manifests."""
 
@@ -103,8 +113,12 @@ class _Reading:
             nodes=self.nodes(cluster, raw),
             manifests=self.given(raw.get("manifests"), ("manifests",), raw.at),
             environment=tuple(self.parts(raw, "environment", Behaviour)),
+            load=tuple(self.load(raw)),
+            cloud=self.cloud(raw),
             actions=tuple(self.actions(raw)),
             faults=tuple(self.faults(raw)),
+            switches=tuple(self.switches(raw)),
+            figures=tuple(self.figures(raw)),
             expect=tuple(self.expectations(raw)),
             properties=tuple(self.properties(raw)),
             allow=self.allowance(raw),
@@ -114,6 +128,7 @@ class _Reading:
         self.check_scripts(story)
         self.check_latencies(cluster.latencies)
         self.check_end(story)
+        self.check_names(story)
         return story
 
     def wrong(self, at: Position, message: str) -> None:
@@ -193,6 +208,8 @@ class _Reading:
         """Quantities and names of a node."""
         if node.name in others:
             self.wrong(node.at, f"node '{node.name}' stands twice, expected each name once")
+        if node.joins:
+            self.duration(node.joins, node.at)
         for taint in node.taints:
             if TAINT.fullmatch(taint) is None:
                 self.wrong(node.at, f"'taints': '{taint}' is no taint, expected KEY=VALUE:EFFECT")
@@ -224,6 +241,20 @@ class _Reading:
         for due, at in late:
             if due > story.until:
                 self.wrong(at, "this is due after `until`, expected a time before it")
+
+    def check_names(self, story: Story) -> None:
+        """Figures and switches that expectations name are there, and each once."""
+        figures, switches = [each.name for each in story.figures], [each.name for each in story.switches]
+        for what, names in (("figure", figures), ("switch", switches)):
+            for name in dict.fromkeys(names):
+                if names.count(name) > 1:
+                    self.wrong(Position(self.name, 1, 1), f"{what} '{name}' stands twice, expected each name once")
+        for wanted in story.expect:
+            if isinstance(wanted.test, FigureTest) and wanted.test.name not in figures:
+                self.wrong(wanted.at, unknown(wanted.test.name, figures, "figure"))
+            for name, _ in wanted.when:
+                if name not in switches:
+                    self.wrong(wanted.at, unknown(name, switches, "switch"))
 
     # -- manifests ----------------------------------------------------------------------------------------------------
 
@@ -293,6 +324,52 @@ class _Reading:
             found.append(Timed(due=due, part=evolve(fault, for_=length, by=offset)))
         yield from sorted(found, key=lambda each: each.due)
 
+    def load(self, raw: Located) -> Iterator[Timed]:
+        """What clients ask for, in order of time."""
+        found = []
+        for load in self.parts(raw, "load", LoadSetting):
+            if load.rate < 0:
+                self.wrong(load.at, f"'rate': {load.rate} stands here, expected a number that is not negative")
+            found.append(Timed(due=self.duration(load.at_, load.at), part=load))
+        yield from sorted(found, key=lambda each: each.due)
+
+    def cloud(self, raw: Located) -> CloudSetting | None:
+        """The cloud around the cluster, its times in ns."""
+        if "cloud" not in raw:
+            return None
+        cloud = self.part(raw["cloud"], CloudSetting)
+        if cloud is None:
+            return None
+        for topic in ("balancers", "routes", "volumes"):
+            self.duration(getattr(cloud, topic), cloud.at)
+        outages = [
+            evolve(each, at_=self.duration(each.at_, each.at), for_=self.duration(each.for_, each.at))
+            for each in cloud.outages
+        ]
+        machines = [evolve(each, at_=self.duration(each.at_, each.at)) for each in cloud.machines]
+        for each in machines:
+            named = [word for word in MACHINE if getattr(each, word)]
+            if len(named) != 1:
+                self.wrong(each.at, f"a machine is one of {', '.join(MACHINE)}, found {' and '.join(named) or 'none'}")
+        return evolve(cloud, outages=tuple(outages), machines=tuple(machines))
+
+    def switches(self, raw: Located) -> Iterator[Option]:
+        """The parts of the law that the story can be told without."""
+        for switch in self.parts(raw, "switches", Switch):
+            try:
+                yield option_of(switch)
+            except ValueError as error:
+                self.wrong(switch.at, str(error))
+
+    def figures(self, raw: Located) -> Iterator[Measure]:
+        """The numbers that the story prints."""
+        for figure in self.parts(raw, "figures", Figure):
+            per, since = self.duration(figure.per, figure.at), self.duration(figure.from_, figure.at)
+            try:
+                yield Measure(name=figure.name, of=read_figure(figure, per, since))
+            except (ValueError, Refused) as error:
+                self.wrong(figure.at, str(error))
+
     def expectations(self, raw: Located) -> Iterator[Wanted]:
         """What must hold; a bare sentence is about the end."""
         for _, item, at in self.rows(raw, "expect"):
@@ -304,13 +381,16 @@ class _Reading:
             time = expectation.at_ if expectation.at_ is not None else expectation.by
             deadline = None if time is None else self.duration(time, expectation.at)
             try:
-                test = read_expectation(expectation.that, expectation.namespace)
+                test = read_figure_test(expectation.that) or read_expectation(expectation.that, expectation.namespace)
+                when = _when(expectation.when)
             except ValueError as error:
                 self.wrong(expectation.at, str(error))
                 continue
+            if isinstance(test, FigureTest) and deadline is not None:
+                self.wrong(expectation.at, "figures are known at the end, expected no time")
             text = " ".join(expectation.that.split())
             early = expectation.by is not None
-            yield Wanted(text=text, test=test, deadline=deadline, early=early, at=expectation.at)
+            yield Wanted(text=text, test=test, deadline=deadline, early=early, at=expectation.at, when=when)
 
     def properties(self, raw: Located) -> Iterator[Promise]:
         """What must hold in every run."""
@@ -357,6 +437,17 @@ def _spelled_out(action: Located) -> Located:
     return action
 
 
+def _when(text: str) -> tuple[tuple[str, bool], ...]:
+    """The switches that an expectation depends on, each with whether it is on. Raises ValueError."""
+    found = []
+    for part in filter(None, map(str.strip, text.split(","))):
+        name, _, position = part.rpartition(" ")
+        if not name or position not in ("on", "off"):
+            raise ValueError(f"'when': '{part}' stands here, expected the name of a switch and on or off")
+        found.append((name, position == "on"))
+    return tuple(found)
+
+
 def _mistake(error: ManifestError, fallback: Position) -> Mistake:
     """A manifest's error as a mistake at its own place."""
     file, _, rest = str(error).partition(":")
@@ -367,6 +458,6 @@ def _mistake(error: ManifestError, fallback: Position) -> Mistake:
     return Mistake(Position(file, int(line), int(column)), message.strip())
 
 
-def unknown(name: str, known: Mapping[str, Any] | tuple[str, ...], what: str) -> str:
+def unknown(name: str, known: Collection[str], what: str) -> str:
     """The sentence about a name that is not known."""
     return f"no {what} is called '{name}', {did_you_mean(name, known)}"

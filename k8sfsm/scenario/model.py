@@ -9,15 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from k8sfsm.objects.yamltext import Place
+from k8sfsm.spec.amendment import Amendment
 from k8sfsm.spec.mistakes import NOWHERE, Position
 
 
 @frozen(kw_only=True)
 class NodeSetting:
-    """A node of the cluster. `cpu`, `memory`: quantities; `taints` as `kubectl taint` writes them."""
+    """A node of the cluster. `cpu`, `memory`: quantities; `taints` as `kubectl taint` writes them.
+
+    `joins`: when its kubelet starts and registers it; it is there from the beginning otherwise.
+    """
 
     name: str
     cpu: Any = 4
@@ -26,6 +30,7 @@ class NodeSetting:
     zone: str = ""
     labels: Mapping[str, str] = field(factory=dict)
     taints: tuple[str, ...] = ()
+    joins: str = ""
     at: Position = NOWHERE
 
 
@@ -40,11 +45,16 @@ class LatencySetting:
 
 @frozen(kw_only=True)
 class ClusterSetting:
-    """The cluster. `nodes`: their number, or a list of them; `limits`: the clients' rate limits."""
+    """The cluster. `nodes`: their number, or a list of them; `limits`: the clients' rate limits.
+
+    `rbac`: users other than `user`, who is an administrator, need roles. `root_ca`: namespaces get kube-root-ca.crt.
+    """
 
     nodes: Any = 3
     seed: int = 0
     limits: bool = True
+    rbac: bool = False
+    root_ca: bool = False
     latencies: LatencySetting = LatencySetting()
     at: Position = NOWHERE
 
@@ -56,6 +66,93 @@ class Behaviour:
     pods: str
     script: str
     container: str = "*"
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
+class InstanceSetting:
+    """A machine of the cloud; `name` is its node's. Without `address` it has the one that its node has."""
+
+    name: str
+    id: str = ""
+    type: str = "standard-4"
+    zone: str = ""
+    region: str = "region-1"
+    address: str = ""
+    external: str = ""
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
+class Outage:
+    """The cloud refuses `calls` `for` a time, with `message`: all about `instances`, `balancers`, `routes` or
+    `volumes`, or those of one verb (`create-route`).
+    """
+
+    calls: Literal[
+        "instances",
+        "balancers",
+        "routes",
+        "volumes",
+        "ensure-balancer",
+        "update-balancer",
+        "delete-balancer",
+        "create-route",
+        "delete-route",
+        "attach-volume",
+        "detach-volume",
+    ]
+    for_: Any
+    at_: Any = "0s"
+    message: str = "the cloud is out of order"
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
+class Machine:
+    """What happens to a machine: it is `gone`, `shutdown`, or `started` again; its kubelet stops and starts with it."""
+
+    at_: Any = "0s"
+    gone: str = ""
+    shutdown: str = ""
+    started: str = ""
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
+class CloudSetting:
+    """A cloud around the cluster, with its controller manager. Without `instances` every node has a machine.
+
+    `balancers`, `routes`, `volumes`: how long a call about one takes.
+    """
+
+    provider: str = "example"
+    balancers: str = "20s"
+    routes: str = "1s"
+    volumes: str = "2s"
+    instances: tuple[InstanceSetting, ...] | None = None
+    outages: tuple[Outage, ...] = ()
+    machines: tuple[Machine, ...] = ()
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
+class LoadSetting:
+    """From `at` on, clients on all nodes alike send `rate` requests per second to a Service."""
+
+    service: str
+    rate: float
+    at_: Any = "0s"
+    namespace: str = ""
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
+class ServerSide:
+    """`kubectl apply --server-side`: `manager` is --field-manager, `force` --force-conflicts."""
+
+    manager: str = "kubectl"
+    force: bool = False
     at: Position = NOWHERE
 
 
@@ -177,11 +274,15 @@ class TaintVerb:
 
 @frozen(kw_only=True)
 class Action:
-    """What the user does at a time: exactly one verb. `refused`: a part of the refusal that is expected."""
+    """What the user does at a time: exactly one verb. `refused`: a part of the refusal that is expected.
+
+    `server_side`: `apply` is done by the server, which notes who owns which fields.
+    """
 
     at_: Any = "0s"
     user: str = "user"
     refused: str | None = None
+    server_side: ServerSide | None = None
     apply: Any = None
     create: Any = None
     delete: DeleteVerb | None = None
@@ -275,13 +376,81 @@ class Property:
 
 
 @frozen(kw_only=True)
+class Without:
+    """What the law says instead while a switch is off.
+
+    `constants`: name -> value. `rules`: path of a row -> the cells that change, or null: the row is gone. `queues`:
+    controller -> the fields of its `queue` that change.
+    """
+
+    constants: Mapping[str, Any] = field(factory=dict)
+    rules: Mapping[str, Any] = field(factory=dict)
+    queues: Mapping[str, Any] = field(factory=dict)
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
+class Switch:
+    """A part of the law that this story can be told without: `k8sfsm run --off NAME`."""
+
+    name: str
+    off: Without
+    doc: str = ""
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
+class Which:
+    """Which lines of the trace count: those in which all that is given is so. `kind`: as kubectl calls it; `by`: actor.
+
+    `verb`: the request (create, delete, patch...) or an environment fact (container-exit...); `code`: HTTP status;
+    `reason`: of an Event, of a refusal, or of an end; `rule`: what ordered it. `name`: a pattern of object names.
+    """
+
+    verb: str = ""
+    kind: str = ""
+    by: str = ""
+    code: int = 0
+    reason: str = ""
+    rule: str = ""
+    name: str = "*"
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
+class Figure:
+    """A number that a story prints at its end: exactly one of `count`, `peak`, `least`, `most`, `time`, `until`.
+
+    `count`: how many lines there are; `peak`: the most of them `per` so long. `least`, `most`: of how many objects a
+    sentence held at the same time. `time`: how long it held, and `until`: how long it took until it held for good; both
+    in seconds. Only what is later than `from` counts.
+    """
+
+    name: str
+    count: Which | None = None
+    peak: Which | None = None
+    least: str = ""
+    most: str = ""
+    time: str = ""
+    until: str = ""
+    per: Any = "1s"
+    from_: Any = "0s"
+    namespace: str = ""
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
 class Expectation:
-    """What must hold: `at` a time, `by` a time at the latest, or at the end (neither)."""
+    """What must hold: `at` a time, `by` a time at the latest, or at the end.
+
+    `when`: the switches that it depends on: `SWITCH on` or `SWITCH off`, commas between.
+    """
 
     that: str
     at_: Any = None
     by: Any = None
     namespace: str = ""
+    when: str = ""
     at: Position = NOWHERE
 
 
@@ -328,13 +497,34 @@ class Timed:
 
 @frozen(kw_only=True)
 class Wanted:
-    """An expectation that was read: `test` asks it; `deadline` ns since the start (None: the end); `early`: `by`."""
+    """An expectation that was read: `test` asks it; `deadline` ns since the start (None: the end); `early`: `by`.
+
+    `when`: the switches that it depends on, each with whether that is on.
+    """
 
     text: str
     test: Any
     deadline: int | None
     early: bool
     at: Position
+    when: tuple[tuple[str, bool], ...] = ()
+
+
+@frozen(kw_only=True)
+class Measure:
+    """A figure that was read: `of` the lines of a play makes its value."""
+
+    name: str
+    of: Any
+
+
+@frozen(kw_only=True)
+class Option:
+    """A switch that was read: what becomes of the law while it is off."""
+
+    name: str
+    amendments: tuple[Amendment, ...]
+    doc: str = ""
 
 
 @frozen(kw_only=True)
@@ -352,6 +542,7 @@ class Promise:
 class Story:
     """A scenario that was read and checked. `until`: ns after the start, None: until the cluster is at rest.
 
+    `off`: the names of the switches that are off. `server_side`: how its manifests are applied; None: by the client.
     `allow`: the faults that chance may add in `fuzz` and `explore`, by kind, and how many of each; None: not said.
     """
 
@@ -360,10 +551,31 @@ class Story:
     nodes: tuple[NodeSetting, ...] = ()
     manifests: tuple[Manifest, ...] = ()
     environment: tuple[Behaviour, ...] = ()
+    load: tuple[Timed, ...] = ()
+    cloud: CloudSetting | None = None
     actions: tuple[Timed, ...] = ()
     faults: tuple[Timed, ...] = ()
+    switches: tuple[Option, ...] = ()
+    off: frozenset[str] = frozenset()
+    figures: tuple[Measure, ...] = ()
     expect: tuple[Wanted, ...] = ()
     properties: tuple[Promise, ...] = ()
     allow: Mapping[str, int] | None = None
     until: int | None = None
     doc: str = ""
+    server_side: ServerSide | None = None
+
+    def ended_at(self, until: int) -> Story:
+        """The story with another end (ns after its start): what is due later is left out.
+
+        Expectations of the end are left out as well where it comes before the story's own.
+        """
+        early = self.until is not None and until < self.until
+        kept = [each for each in self.expect if (not early if each.deadline is None else each.deadline <= until)]
+        return evolve(
+            self,
+            actions=tuple(timed for timed in self.actions if timed.due <= until),
+            faults=tuple(timed for timed in self.faults if timed.due <= until),
+            expect=tuple(kept),
+            until=until,
+        )

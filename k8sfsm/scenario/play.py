@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import attrs
@@ -10,11 +10,17 @@ from attrs import define, field, frozen
 
 from k8sfsm.engine.engine import Engine
 from k8sfsm.engine.line import Line
-from k8sfsm.objects import format_duration
+from k8sfsm.law import amended
+from k8sfsm.objects import evolve, format_duration
+from k8sfsm.request import Key
 from k8sfsm.scenario.cluster import START, engine_of
+from k8sfsm.scenario.expect import FigureTest, Finding
 from k8sfsm.scenario.faults import actions_of
+from k8sfsm.scenario.figures import Told as LinesTold
+from k8sfsm.scenario.figures import Value
 from k8sfsm.scenario.model import VERBS, Action, Manifest, Promise, Story, Timed, Wanted
 from k8sfsm.scenario.order import DEFAULT_NAMESPACE
+from k8sfsm.scenario.switches import amendments_of
 from k8sfsm.scenario.user import Reply, User
 from k8sfsm.scenario.verbs import in_namespace
 from k8sfsm.spec.mistakes import Mistake, SpecError
@@ -66,6 +72,7 @@ class Play:
     _pending: list[Wanted] = field(factory=list)
     _kept: list[Promise] = field(factory=list)
     _checked: int = 0
+    _first: Mapping[Key, Any] = field(factory=dict)
 
     @classmethod
     def of(cls, story: Story, prompt: bool = False) -> Play:
@@ -75,8 +82,11 @@ class Play:
         """
         lines: list[Line] = []
         made = missing_namespaces(story)
-        engine = engine_of(story, tracer=lines.append, namespaces=made, prompt=prompt)
-        play = cls(story, engine, lines, made)
+        expect = tuple(each for each in story.expect if all(on is (name not in story.off) for name, on in each.when))
+        with amended(amendments_of(story)):
+            engine = engine_of(story, tracer=lines.append, namespaces=made, prompt=prompt)
+        play = cls(evolve(story, expect=expect), engine, lines, made)
+        play._first = {key: obj for key, (_, obj) in engine.store.snapshot.objects.items()}
         play._schedule_faults()
         return play
 
@@ -87,6 +97,10 @@ class Play:
 
     def run(self) -> Play:
         """Play the story to its end."""
+        with amended(amendments_of(self.story)):
+            return self._run()
+
+    def _run(self) -> Play:
         self._pending = [wanted for wanted in self.story.expect if wanted.early]
         self._kept = [promise for promise in self.story.properties if promise.always]
         self.give(self.story.manifests)
@@ -99,6 +113,11 @@ class Play:
         self._finish()
         return self
 
+    def figures(self) -> dict[str, Value]:
+        """The story's figures by name, as far as it has gone."""
+        told = LinesTold(tuple(self.lines), self._first, START, self.engine.now)
+        return {figure.name: figure.of(told) for figure in self.story.figures}
+
     # -- commands -----------------------------------------------------------------------------------------------------
 
     def give(self, manifests: Iterable[Manifest], verb: str = "apply", action: Action | None = None) -> None:
@@ -109,7 +128,11 @@ class Play:
             document = manifest.document
             name = document["metadata"].get("name") or document["metadata"].get("generateName", "")
             how = verb if action is not None or document["metadata"].get("name") else "create"
-            reply = getattr(user, how)(document)
+            chosen = self.story.server_side if action is None else action.server_side
+            if how == "apply" and chosen is not None:
+                reply = user.apply(document, server_side=True, manager=chosen.manager, force=chosen.force)
+            else:
+                reply = getattr(user, how)(document)
             self._tell(f"{how} {document.get('kind')}/{name}", reply, str(manifest.place), refused)
 
     def do(self, timed: Timed) -> None:
@@ -169,9 +192,12 @@ class Play:
                     self.advance(deadline)
         self._watch(self.engine)
         for wanted in self._pending:
-            self._miss(wanted)
+            self._miss(wanted, wanted.test(self.engine.store, self.engine.now).found)
+        figures = self.figures()
         for wanted in self.story.expect:
-            if wanted.deadline is None:
+            if isinstance(wanted.test, FigureTest):
+                self._judge(wanted, wanted.test.of(figures[wanted.test.name]))
+            elif wanted.deadline is None:
                 self._expect(wanted)
         for promise in self.story.properties:
             if not promise.always:
@@ -204,11 +230,13 @@ class Play:
     # -- findings -----------------------------------------------------------------------------------------------------
 
     def _expect(self, wanted: Wanted) -> None:
-        if not wanted.test(self.engine.store, self.engine.now).holds:
-            self._miss(wanted)
+        self._judge(wanted, wanted.test(self.engine.store, self.engine.now))
 
-    def _miss(self, wanted: Wanted) -> None:
-        found = wanted.test(self.engine.store, self.engine.now).found
+    def _judge(self, wanted: Wanted, finding: Finding) -> None:
+        if not finding.holds:
+            self._miss(wanted, finding.found)
+
+    def _miss(self, wanted: Wanted, found: str) -> None:
         when = (
             "at the end"
             if wanted.deadline is None

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from attrs import evolve, frozen
 
-from k8sfsm.objects import KINDS, ManifestError, ObjectError, from_json
+from k8sfsm.objects import KINDS, ManifestError, ObjectError, Unmodelled, from_json, kind_named
 from k8sfsm.scenario.cluster import START
 from k8sfsm.scenario.loading import is_scenario, read_story
 from k8sfsm.scenario.manifests import read_manifests
@@ -103,7 +103,7 @@ def _of_text(path: Path, at: int | None) -> State:
     text = _text(path)
     if is_scenario(text):
         story = read_story(text, str(path), path.parent)
-        return _of_play(play(story if at is None else evolve(story, until=at)))
+        return _of_play(play(story if at is None else story.ended_at(at)))
     manifests = read_manifests(text, str(path))
     if not manifests:
         raise TraceError(Line(str(path)), f"{_EXPECTED}, found no object", _DO)
@@ -139,7 +139,16 @@ def _objects(place: Line, value: Json) -> Iterator[Any]:
 def _of_dump(path: Path, objects: Iterable[Any], at: int | None) -> State:
     if at is not None:
         raise TraceError(Line(str(path)), _NOT_AT, "leave the time out")
-    return State(str(path), View.of(objects))
+    return State(str(path), View.of(_of_known_version(path, obj) for obj in objects))
+
+
+def _of_known_version(path: Path, obj: Any) -> Any:
+    known = KINDS.get(obj.kind)
+    typed = known is not None and known.type is not None
+    if known is not None and typed and isinstance(obj, Unmodelled) and kind_named(obj.api_version, obj.kind) is None:
+        what = f"{obj.kind} {obj.metadata.name} has the apiVersion {obj.api_version}, expected {known.api_version}"
+        raise TraceError(Line(str(path)), what, "give what kubectl printed, unchanged", "apiVersion")
+    return obj
 
 
 def _of_history(recording: Recording, at: int | None) -> State:

@@ -21,6 +21,8 @@ from k8sfsm.store import Store
 class Reply:
     """What a command came to. `text`: what kubectl prints; `refused`: it, or the API server, refused.
 
+    `warnings`: the lines that kubectl writes to the standard error besides.
+
     `code`: the HTTP status of the refusal, 0 where kubectl itself refused.
     """
 
@@ -28,6 +30,11 @@ class Reply:
     refused: bool = False
     code: int = 0
     outcomes: tuple[Outcome, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the API server warned of, as kubectl prints it."""
+        return tuple(f"Warning: {text}" for outcome in self.outcomes for text in outcome.warnings)
 
 
 class User:
@@ -83,9 +90,14 @@ class User:
 
     # -- manifests ----------------------------------------------------------------------------------------------------
 
-    def apply(self, manifest: Any) -> Reply:
-        """`kubectl apply -f`: an object, or its JSON form."""
+    def apply(self, manifest: Any, server_side: bool = False, manager: str = "kubectl", force: bool = False) -> Reply:
+        """`kubectl apply -f`: an object, or its JSON form.
+
+        `server_side`: --server-side, with `manager` as --field-manager and `force` as --force-conflicts.
+        """
         document = document_of(manifest)
+        if server_side:
+            return self.run(lambda store: verbs.server_side_apply(document, self.namespace, manager, force))
         return self.run(lambda store: verbs.apply(store, document, self.namespace))
 
     def create(self, manifest: Any) -> Reply:

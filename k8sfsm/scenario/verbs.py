@@ -109,7 +109,10 @@ def overwrites(case: Mark) -> bool:
 
 def in_namespace(document: Json, namespace: str = "") -> dict[str, Any]:
     """The document with the namespace that kubectl fills in: its own, else `namespace`, else "default"."""
-    metadata = dict(document.get("metadata") or {})
+    given = document.get("metadata") or {}
+    if not isinstance(given, Mapping):
+        return dict(document)  # whoever reads the object says what is wrong
+    metadata = dict(given)
     known = KINDS.get(str(document.get("kind")))
     if known is None or known.namespaced:
         metadata["namespace"] = metadata.get("namespace") or namespace or DEFAULT_NAMESPACE
@@ -146,6 +149,20 @@ def apply(store: Store, document: Json, namespace: str = "") -> Order:
         "nothing": (),
     }
     return Order(writes=writes[decision.outputs["request"]], says=says)
+
+
+def server_side_apply(document: Json, namespace: str = "", manager: str = "kubectl", force: bool = False) -> Order:
+    """`kubectl apply --server-side`: the manifest as it is; the server works out what it changes.
+
+    Source: staging/src/k8s.io/kubectl/pkg/cmd/apply/apply.go: ApplyOptions.applyOneObject.
+    """
+    manifest = in_namespace(document, namespace)
+    key = key_of(from_json(manifest))
+    if not key[2]:
+        base = manifest["metadata"].get("generateName") or "a manifest"
+        raise Refused(f"error: from {base}: cannot use generate name with apply")
+    write = Patch(key=key, body=manifest, type="apply", manager=manager, force=force)
+    return Order(writes=(write,), says=f"{called(key)} serverside-applied")
 
 
 def last_applied_of(manifest: Json) -> tuple[str, dict[str, Any]]:

@@ -101,7 +101,7 @@ class Terms:
 NO_TERMS = Terms()
 
 
-def _matches_all(terms: Sequence[Term], pod: Pod) -> bool:
+def matches_all(terms: Sequence[Term], pod: Pod) -> bool:
     """filtering.go: podMatchesAllAffinityTerms."""
     return bool(terms) and all(term.matches(pod, {}) for term in terms)
 
@@ -127,7 +127,7 @@ class HardAffinity:
                 self._count(existing, info.labels)
 
     def _count(self, existing: Pod, labels: Labels) -> None:
-        if _matches_all(self.terms.near, existing):
+        if matches_all(self.terms.near, existing):
             for term in self.terms.near:
                 _raise(self.near, term.topology_key, labels, 1)
         for term in self.terms.apart:
@@ -144,7 +144,7 @@ class HardAffinity:
             return False
         if all(self.near.get((key, str(value)), 0) > 0 for key, value in pairs):
             return True
-        return not self.near and _matches_all(self.terms.near, self.pod)
+        return not self.near and matches_all(self.terms.near, self.pod)
 
     def far_enough(self, info: NodeInfo) -> bool:
         """No pod that it must be apart from is in the node's domains."""

@@ -13,6 +13,7 @@ import numpy as np
 from attrs import define
 from numpy.typing import NDArray
 
+from k8sfsm.apiserver.memo import Memo
 from k8sfsm.index import Series
 from k8sfsm.kinds.pod_resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS, PodRequest, scheduler_request
 from k8sfsm.objects import Node, Pod
@@ -89,7 +90,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self.epoch = 0
-        self._last_request: tuple[tuple[Any, ...], PodRequest | None] = ((), None)
+        self._requests = Memo()
         self._clear()
 
     def _clear(self) -> None:
@@ -253,10 +254,26 @@ class Ledger:
         if before is not None and before.node == node and _same_claim(before.pod, pod):
             before.pod = pod
             return
+        if before is not None and before.node == node and self._weighs_the_same(before, pod):
+            before.pod = pod
+            return
         if before is not None:
             self._remove(before)
         if node:
             self._add(pod, node)
+
+    def _weighs_the_same(self, placed: Placed, pod: Pod) -> bool:
+        """Would the pod be counted as it is already, where not even its claim has changed or it comes to the same?"""
+        old, labels = placed.pod, pod.metadata.labels
+        if (old.metadata.deletion_timestamp is None) != (pod.metadata.deletion_timestamp is None):
+            return False
+        if old.spec.affinity is not pod.spec.affinity or self._request(pod) != placed.request:
+            return False
+        before = old.metadata.labels
+        return all(
+            group.selector.matches(before) == group.selector.matches(labels)
+            for group in self.groups_in.get(pod.metadata.namespace, ())
+        )
 
     def _add(self, pod: Pod, node: str) -> None:
         placed = Placed(pod, node, self.index.get(node, NOWHERE), self._request(pod))
@@ -268,16 +285,20 @@ class Ledger:
         self._count(placed, 1)
 
     def _request(self, pod: Pod) -> PodRequest:
-        """The pod's requests; pods that share their containers with the one before need no new look."""
-        if pod.status.container_statuses or pod.status.init_container_statuses:
+        """The pod's requests; those of a pod that share all that they are made of with another's are known."""
+        spec, status = pod.spec, pod.status
+        parts: list[Any] = [spec.overhead, spec.resources, len(spec.containers)]
+        for container in (*spec.containers, *spec.init_containers):
+            parts += (container.name, container.resources, container.restart_policy)
+        for each in (*status.container_statuses, *status.init_container_statuses):
+            parts += (each.name, each.resources, each.allocated_resources)
+        if any(condition.type == "PodResizePending" for condition in status.conditions):
             return scheduler_request(pod)
-        spec = pod.spec
-        parts = (spec.containers, spec.init_containers, spec.overhead, spec.resources)
-        known, request = self._last_request
-        if request is None or any(one is not two for one, two in zip(parts, known, strict=True)):
-            request = scheduler_request(pod)
-            self._last_request = (parts, request)
-        return request
+        known: PodRequest | None = self._requests.get(tuple(parts))
+        if known is None:
+            known = scheduler_request(pod)
+            self._requests.put(tuple(parts), known)
+        return known
 
     def _remove(self, placed: Placed) -> None:
         uid = placed.pod.metadata.uid

@@ -1,32 +1,29 @@
 """kube-scheduler: chooses a node for every pod that has none.
 
 Memory: (ASSUMED, uid) -> node of a pod that is placed but not yet seen bound; (WAITING, uid) -> why a pod waits;
-WAITING -> True where a pod ever had to wait; START -> at which node the next search starts.
+WAITING -> True where a pod ever had to wait; START -> at which node the next search starts; (FORGOTTEN, namespace,
+name) -> a pod of which others have not yet heard that it is not placed after all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final, TypeAlias
+from typing import TypeAlias
 
-from k8sfsm.lazy import lazy
-from k8sfsm.objects import Pod, PodCondition, evolve, to_json
-from k8sfsm.request import Bind, Key, Outcome, Patch, Plan, Record, Remember
+from k8sfsm.objects import Pod
+from k8sfsm.request import DONE, Key, Outcome, Plan, Rank, Record, Remember
+from k8sfsm.scheduler.attempt import Attempt, failure_event
 from k8sfsm.scheduler.cluster import ASSUMED, NOMINATED, Cluster, is_terminal
 from k8sfsm.scheduler.eviction import Evictions, is_evicting, key_of_pod
 from k8sfsm.scheduler.fast import Cache
-from k8sfsm.scheduler.plain import NO_NODES, START, Placement, decide
-from k8sfsm.scheduler.preemption import Preemption, Verdict, preempt
-from k8sfsm.scheduler.queue import WAITING, Waiting
+from k8sfsm.scheduler.plain import Placement, decide
+from k8sfsm.scheduler.queue import FLUSH, WAITING, flush, rank_of
 from k8sfsm.scheduler.rules import NAME, PROFILE, law
 from k8sfsm.scheduler.victims import Candidate
+from k8sfsm.scheduler.wake import tell_others
 from k8sfsm.table import Decision
 from k8sfsm.value import value
 from k8sfsm.view import Change, View
-
-SECOND: Final = 1_000_000_000
-NOTE_LIMIT: Final = 1024
-"""Bytes of an event's message (pkg/apis/core/validation/events.go: NoteLengthLimit)."""
 
 Choose: TypeAlias = Callable[[tuple[str, ...], Pod], str]
 """Picks one of several equally good nodes."""
@@ -104,200 +101,7 @@ def is_deleting(turn: Turn) -> bool:
 def record_skipped(turn: Turn, _decision: Decision) -> Iterable[Record]:
     """Say that a pod under deletion is not placed."""
     namespace, name = turn.key[1:]
-    yield _failure(turn.pod, f"skip schedule deleting pod: {namespace}/{name}")
-
-
-def _first_candidate(best: tuple[Candidate, ...]) -> Candidate:
-    return best[0]
-
-
-class Attempt:
-    """One scheduling attempt: the case of the tables `outcome` and `binding`.
-
-    `host`: the node chosen, "" where none is feasible; `feasible`, `nodes`: how many nodes can take the pod, and how
-    many there are; `plugins`: who refused; `failure`: the text of the failure; `next_start`: see `Placement`.
-    """
-
-    def __init__(self, view: View, pod: Pod, placement: Placement, host: str, cluster: Cluster | None = None) -> None:
-        self.view = view
-        self.pod = pod
-        self.placement = placement
-        self.host = host
-        self.cluster = cluster
-        self.answer: Outcome | None = None
-        self.evicts = False
-        self.pick: Callable[[tuple[Candidate, ...]], Candidate] = _first_candidate
-
-    @lazy
-    def failure(self) -> str:
-        """Why the attempt failed, in the words of the event and the condition."""
-        if self.answer is not None:
-            return f'running Bind plugin "DefaultBinder": {self.answer.message}'
-        message = self.placement.message
-        if message == NO_NODES:
-            return message
-        second = self.preemption.message
-        return f"{message} {second}" if second else message
-
-    @lazy
-    def preemption(self) -> Preemption:
-        """What preemption finds. Ask only where nodes were found wanting."""
-        return preempt(self.pod, self.cluster or Cluster.of(self.view), self.placement)
-
-    @lazy
-    def nominee(self) -> Candidate:
-        """The node on which pods are removed: one of those where that does the least harm."""
-        return self.pick(self.preemption.best)
-
-    @lazy
-    def nomination(self) -> str | None:
-        """The node that is kept for the pod from now on ("": none); None: as before."""
-        outcome = law.decide("nomination", self).outputs["nomination"]
-        return {"kept": None, "withdrawn": ""}.get(outcome, self.nominee.node if outcome == "given" else None)
-
-    @lazy
-    def condition(self) -> PodCondition:
-        """The condition PodScheduled=False that tells the failure."""
-        known = next((c for c in self.pod.status.conditions if c.type == "PodScheduled"), None)
-        same = known is not None and known.status == "False"
-        return PodCondition(
-            type="PodScheduled",
-            status="False",
-            reason="Unschedulable" if self.answer is None else "SchedulerError",
-            message=self.failure,
-            observed_generation=self.pod.metadata.generation,
-            last_transition_time=known.last_transition_time if known is not None and same else self.view.now,
-        )
-
-
-@law.fact
-def feasible_nodes(attempt: Attempt) -> int:
-    """How many nodes can take the pod."""
-    return len(attempt.placement.feasible)
-
-
-@law.fact
-def preemption_verdict(attempt: Attempt) -> Verdict:
-    """How preemption ended."""
-    if attempt.answer is not None:
-        return "error"
-    return "no-nodes" if attempt.placement.message == NO_NODES else attempt.preemption.verdict
-
-
-@law.fact
-def victims_found(attempt: Attempt) -> bool:
-    """Preemption has found pods to remove; not asked where a node is feasible."""
-    return not attempt.placement.feasible and preemption_verdict(attempt) == "found"
-
-
-@law.fact
-def status_told(attempt: Attempt) -> bool:
-    """The pod's status says all that there is to say already; not asked where a node is feasible."""
-    if attempt.placement.feasible or attempt.condition not in attempt.pod.status.conditions:
-        return False
-    return attempt.nomination in (None, attempt.pod.status.nominated_node_name)
-
-
-@law.fact
-def bind_accepted(attempt: Attempt) -> bool:
-    """The API server has bound the pod."""
-    return attempt.answer is not None and attempt.answer.ok
-
-
-def _failure(pod: Any, message: str) -> Record:
-    text = message.encode()
-    note = message if len(text) <= NOTE_LIMIT else text[: NOTE_LIMIT - 4].decode(errors="ignore") + " ..."
-    return Record(regarding=pod, type="Warning", reason="FailedScheduling", message=note)
-
-
-@law.action
-def assume(attempt: Attempt, decision: Decision) -> Iterable[Remember]:
-    """Count the pod on its node from now on, and let it wait no longer."""
-    uid = attempt.pod.metadata.uid
-    yield Remember(key=(ASSUMED, uid), value=attempt.host, why=decision.why)
-    if (WAITING, uid) in attempt.view.memory:
-        yield Remember(key=(WAITING, uid), value=None)
-
-
-@law.action
-def advance_start(attempt: Attempt, decision: Decision) -> Iterable[Remember]:
-    """Let the next search start where this one ended."""
-    if attempt.placement.next_start != attempt.view.memory.get(START, 0):
-        yield Remember(key=START, value=attempt.placement.next_start, why=decision.why)
-
-
-@law.action
-def bind(attempt: Attempt, decision: Decision) -> Iterable[Bind]:
-    """Ask the API server to assign the pod to the node."""
-    yield Bind(key=key_of_pod(attempt.pod), uid=attempt.pod.metadata.uid, node=attempt.host, why=decision.why)
-
-
-@law.action
-def record_scheduled(attempt: Attempt, _decision: Decision) -> Iterable[Record]:
-    """Say where the pod went."""
-    pod = attempt.pod
-    message = f"Successfully assigned {pod.metadata.namespace}/{pod.metadata.name} to {attempt.host}"
-    yield Record(regarding=pod, type="Normal", reason="Scheduled", message=message)
-
-
-@law.action
-def forget(attempt: Attempt, _decision: Decision) -> Iterable[Remember]:
-    """Count the pod on its node no longer."""
-    yield Remember(key=(ASSUMED, attempt.pod.metadata.uid), value=None)
-
-
-@law.action
-def wait(attempt: Attempt, _decision: Decision) -> Iterable[Remember]:
-    """Remember who refused the pod, to know what may wake it."""
-    uid = attempt.pod.metadata.uid
-    before = attempt.view.memory.get((WAITING, uid))
-    entry = Waiting(
-        key=key_of_pod(attempt.pod),
-        plugins=attempt.placement.plugins,
-        since=attempt.view.now,
-        attempts=1 if before is None else before.attempts + 1,
-    )
-    yield Remember(key=(WAITING, uid), value=entry)
-    if WAITING not in attempt.view.memory:
-        yield Remember(key=WAITING, value=True)
-
-
-@law.action
-def nominate(attempt: Attempt, _decision: Decision) -> Iterable[Remember]:
-    """Keep the nominated node for the pod at once, before its status says so."""
-    nomination, uid = attempt.nomination, attempt.pod.metadata.uid
-    known: dict[str, str] = dict(attempt.view.memory.get(NOMINATED) or {})
-    if nomination is not None and nomination != known.get(uid, attempt.pod.status.nominated_node_name):
-        yield Remember(key=NOMINATED, value={**known, uid: nomination})
-
-
-@law.action
-def begin_evictions(attempt: Attempt, _decision: Decision) -> Iterable[Remember]:
-    """Let the removal of the victims go on behind the scheduler's back."""
-    attempt.evicts = True
-    return ()
-
-
-@law.action
-def record_failure(attempt: Attempt, _decision: Decision) -> Iterable[Record]:
-    """Say why the pod could not be placed."""
-    yield _failure(attempt.pod, attempt.failure)
-
-
-@law.action
-def report_failure(attempt: Attempt, _decision: Decision) -> Iterable[Patch]:
-    """Write the condition PodScheduled=False, and withdraw a nomination."""
-    status: dict[str, Any] = {"conditions": [to_json(attempt.condition)]}
-    if attempt.nomination is not None and attempt.nomination != attempt.pod.status.nominated_node_name:
-        status["nominatedNodeName"] = attempt.nomination or None
-    pod = attempt.pod
-    yield Patch(
-        key=key_of_pod(pod),
-        uid=pod.metadata.uid,
-        type="strategic",
-        subresource="status",
-        body={"metadata": {"uid": pod.metadata.uid}, "status": status},
-    )
+    yield failure_event(turn.pod, f"skip schedule deleting pod: {namespace}/{name}")
 
 
 def _nomination_seen(pod: Pod, over: bool, view: View) -> Iterable[Remember]:
@@ -318,6 +122,7 @@ class Scheduler:
 
     name = NAME
     law = law
+    first_keys: tuple[Key, ...] = (FLUSH,)
 
     def __init__(self, choose: Choose = first_found, fast: bool = True) -> None:
         self.choose = choose
@@ -327,25 +132,36 @@ class Scheduler:
         """Where the pod can go, with scores and refusals: the plain way. Raises ValueError, see `plain.decide`."""
         return decide(view, pod)
 
+    def rank(self, view: View, key: Key) -> Rank:
+        """Where in the queue a key that comes now belongs."""
+        return rank_of(view, key)
+
     def reconcile(self, view: View, key: Key) -> Plan:
-        """Place one pod."""
+        """Place one pod, or look after those that wait."""
+        if key == FLUSH:
+            return flush(view)
+        if key[0] == FLUSH[0]:
+            return tell_others(view, key)
+        return self._place(view, key)
+
+    def _place(self, view: View, key: Key) -> Plan:
         turn = Turn(view, key, view.get(*key))
         admission = law.decide("admit", turn)
         if not admission.outputs["place"]:
             return Plan(steps=law.perform(admission, turn))
-        assert turn.pod is not None
-        attempt = self._attempt(view, turn.pod)
-        attempt.pick = lambda best: self._sacrificed(view, best, attempt.pod)
+        pod = turn.pod
+        assert pod is not None
+        attempt = self._attempt(view, pod)
+        attempt.pick = lambda best: self._sacrificed(view, best, pod)
         if attempt.host and self.cache is not None:
-            self.cache.expect(turn.pod)
+            self.cache.expect(pod)
         decision = law.decide("outcome", attempt)
         steps = law.perform(decision, attempt)
         if attempt.host:
             return Plan(steps=steps, then=lambda outcomes: self._bound(attempt, outcomes), detached=True)
-        last = Plan(requeue_after=law.constant("scheduler_unschedulable_flush") * SECOND, periodic=True)
         if not attempt.evicts:
-            return evolve(last, steps=steps)
-        evictions = Evictions(view, turn.pod, attempt.nominee, last)
+            return Plan(steps=steps)
+        evictions = Evictions(view, turn.pod, attempt.nominee, DONE)
         return Plan(steps=steps, then=lambda _: evictions.start(), detached=True)
 
     def _attempt(self, view: View, pod: Pod) -> Attempt:
@@ -376,7 +192,7 @@ class Scheduler:
         steps = law.perform(decision, attempt)
         if self.cache is not None and not outcomes[-1].ok:
             self.cache.expect(attempt.pod)
-        return Plan(steps=steps, error="" if outcomes[-1].ok else attempt.failure)
+        return Plan(steps=steps)
 
     def observe(self, change: Change, view: View) -> Iterable[Remember]:
         """Forget what the cluster itself shows now: bound pods are no longer assumed, gone pods wait no longer."""

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from attrs import evolve
 
+from k8sfsm.spec.amendment import Amendment, active, change
 from k8sfsm.spec.check import check_controller, check_machine
 from k8sfsm.spec.mistakes import Mistake, Position, SpecError
 from k8sfsm.spec.model import Constant, Controller, Invariants, Machine, Room, Scenario, Specs
@@ -55,9 +56,12 @@ def file_type(file: Path) -> str | None:
 def _read(path: Path, root: Path) -> tuple[Located, list[Mistake]]:
     label = _label(path, root)
     try:
-        return read_yaml(path.read_text("utf-8"), label)
+        raw, mistakes = read_yaml(path.read_text("utf-8"), label)
     except UnicodeDecodeError:
         raise SpecError([Mistake(Position(label, 1, 1), "the file is no UTF-8 text")]) from None
+    for amendment in active(path, root):
+        change(raw, amendment.place, amendment.value)
+    return raw, mistakes
 
 
 def _load(path: Path, root: Path, cls: type[T]) -> T:
@@ -76,23 +80,28 @@ def _load(path: Path, root: Path, cls: type[T]) -> T:
     return checked
 
 
+# The amendments are arguments so that a file is read once with each set of them.
+
+
 @cache
-def _machine(path: Path, root: Path) -> Machine:
+def _machine(path: Path, root: Path, amendments: tuple[Amendment, ...]) -> Machine:
     return _load(path, root, Machine)
 
 
 @cache
-def _controller(path: Path, root: Path) -> Controller:
+def _controller(path: Path, root: Path, amendments: tuple[Amendment, ...]) -> Controller:
     return _load(path, root, Controller)
 
 
 @cache
-def _invariants(path: Path, root: Path) -> Invariants:
+def _invariants(path: Path, root: Path, amendments: tuple[Amendment, ...]) -> Invariants:
     return _load(path, root, Invariants)
 
 
 @cache
-def _constants(path: Path, root: Path) -> tuple[dict[str, Constant], tuple[Mistake, ...]]:
+def _constants(
+    path: Path, root: Path, amendments: tuple[Amendment, ...]
+) -> tuple[dict[str, Constant], tuple[Mistake, ...]]:
     """The constants that can be read, and the mistakes in the rest: one bad row does not take the others away."""
     raw, mistakes = _read(path, root)
     constants: dict[str, Constant] = {}
@@ -123,21 +132,21 @@ def load_machine(room: str, path: Path | None = None) -> Machine | None:
     """`<room>/machine.yaml`, or None where the room has none. Raises SpecError."""
     root = path or specs_dir()
     file = root / room / "machine.yaml"
-    return _machine(file, root) if file.is_file() else None
+    return _machine(file, root, active(file, root)) if file.is_file() else None
 
 
 def load_tables(room: str, path: Path | None = None) -> dict[str, Controller]:
     """The room's files of tables by file name, `controller.yaml` first. Raises SpecError."""
     root = path or specs_dir()
     files = [file for file in _files(root / room) if file_type(file) == "controller"]
-    return {file.name: _controller(file, root) for file in files}
+    return {file.name: _controller(file, root, active(file, root)) for file in files}
 
 
 def load_invariants(room: str, path: Path | None = None) -> Invariants | None:
     """`<room>/invariants.yaml`, or None where the room has none. Raises SpecError."""
     root = path or specs_dir()
     file = root / room / "invariants.yaml"
-    return _invariants(file, root) if file.is_file() else None
+    return _invariants(file, root, active(file, root)) if file.is_file() else None
 
 
 def load_constants(path: Path | None = None, *, strict: bool = True) -> dict[str, Constant]:
@@ -146,7 +155,7 @@ def load_constants(path: Path | None = None, *, strict: bool = True) -> dict[str
     file = root / "constants.yaml"
     if not file.is_file():
         return {}
-    constants, mistakes = _constants(file, root)
+    constants, mistakes = _constants(file, root, active(file, root))
     if strict and mistakes:
         raise SpecError(mistakes)
     return constants
@@ -199,11 +208,11 @@ def _room(name: str, root: Path) -> Room:
         try:
             match file_type(file):
                 case "machine":
-                    machine = _machine(file, root)
+                    machine = _machine(file, root, active(file, root))
                 case "invariants":
-                    invariants = _invariants(file, root)
+                    invariants = _invariants(file, root, active(file, root))
                 case "controller":
-                    tables[file.name] = _controller(file, root)
+                    tables[file.name] = _controller(file, root, active(file, root))
         except SpecError as error:
             mistakes += error.mistakes
     if mistakes:

@@ -209,8 +209,12 @@ class Scenario:
     cluster: Any = None
     manifests: Any = None
     environment: Any = None
+    load: Any = None
+    cloud: Any = None
     actions: Any = None
     faults: Any = None
+    switches: Any = None
+    figures: Any = None
     expect: Any = None
     properties: Any = None
     allow: Any = None

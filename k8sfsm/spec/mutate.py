@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 from attrs import frozen
 
+from k8sfsm.spec.amendment import DELETE, Place, change
 from k8sfsm.spec.mistakes import Position, SpecError
 from k8sfsm.spec.model import ABSENT, Comparison, Controller, Machine, Region, Specs
 from k8sfsm.spec.source import read_yaml, yaml_text
@@ -32,19 +33,8 @@ Operation: TypeAlias = Literal[
     "drop-guard",
     "change-constant",
 ]
-Place: TypeAlias = tuple[str | int, ...]
 
 OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
-
-
-class _Delete:
-    """Stands for the removal of an entry."""
-
-    def __repr__(self) -> str:
-        return "DELETE"
-
-
-DELETE = _Delete()
 
 
 @frozen(kw_only=True)
@@ -232,16 +222,6 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _change(tree: Any, place: Place, value: Any) -> None:
-    *parents, last = place
-    for key in parents:
-        tree = tree[key]
-    if value is DELETE:
-        del tree[last]
-    else:
-        tree[last] = value
-
-
 def mutant_text(mutant: Mutant, source: str | Path) -> str:
     """The mutant's file of the spec directory `source` with the mutant in it. Raises SpecError."""
     text = (Path(source) / mutant.file).read_text("utf-8")
@@ -249,7 +229,7 @@ def mutant_text(mutant: Mutant, source: str | Path) -> str:
     if mistakes:
         raise SpecError(mistakes)
     plain = _plain(tree)
-    _change(plain, mutant.place, mutant.value)
+    change(plain, mutant.place, mutant.value)
     first_line = text.partition("\n")[0] + "\n" if text.startswith("#") else ""
     return first_line + yaml_text(plain)
 

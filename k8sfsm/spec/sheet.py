@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
@@ -11,6 +12,7 @@ from k8sfsm.spec.mistakes import NOWHERE, Position, did_you_mean
 from k8sfsm.spec.model import Comparison, Controller, Invariants, Machine, Rank, Region, Room, Rule, Specs, Table
 from k8sfsm.spec.unary import ANYTHING, literal_text
 
+MARKS = re.compile(r"[|*`]|\[(?=[^\]]*\][(\[])")
 Docs: TypeAlias = Callable[[str, str, str], str]
 """(room, role, name) -> the first line of a registered function's docstring, or ""."""
 
@@ -106,6 +108,17 @@ def region_sheets(path: str, region: Region) -> Iterator[Sheet]:
     names = ("transition", "from", "to", "actors", "guards", "source", "doc")
     columns, rows = _without_empty(names, edges, ("guards", "source", "doc"))
     yield Sheet(path=path, title=f"{path}: transitions", columns=columns, rows=rows, at=region.at)
+
+
+def meanings_sheet(room: str, controller: Controller, docs: Docs) -> Sheet:
+    """What the columns of a file's tables ask, and what their actions do, each named once."""
+    facts = [name for table in controller.tables.values() for name in table.inputs]
+    facts += [rank.by for comparison in controller.comparisons.values() for rank in comparison.rows.values() if rank.by]
+    then = [action for table in controller.tables.values() for rule in table.rules.values() for action in rule.then]
+    rows = [("fact", name, docs(room, "fact", name)) for name in sorted(set(facts))]
+    rows += [("action", name, docs(room, "action", name)) for name in sorted(set(then))]
+    title = f"{controller.prefix}: what the names mean"
+    return Sheet(path=controller.prefix, title=title, columns=("role", "name", "meaning"), rows=tuple(rows))
 
 
 def watches_sheet(controller: Controller) -> Sheet:
@@ -260,11 +273,16 @@ def _controller_sheets(room: Room, controller: Controller, rest: Sequence[str], 
 
 
 def _escape(cell: str) -> str:
-    return cell.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+    """A cell as Markdown that reads as it stands: nothing in it is a link, emphasis or a tag."""
+    return MARKS.sub(r"\\\g<0>", cell.replace("\n", " ").replace("<", "&lt;"))
 
 
-def markdown(sheets: Sequence[Sheet]) -> str:
-    """The sheets as Markdown, each with its source and doc."""
+def _as_it_is(sheet: Sheet, name: str) -> str:
+    return name
+
+
+def markdown(sheets: Sequence[Sheet], named: Callable[[Sheet, str], str] = _as_it_is) -> str:
+    """The sheets as Markdown, each with its source and doc. `named` writes the first cell of a row."""
     parts: list[str] = []
     for sheet in sheets:
         parts.append(f"## {sheet.title}")
@@ -272,7 +290,7 @@ def markdown(sheets: Sequence[Sheet]) -> str:
             parts.append(sheet.doc)
         if sheet.rows:
             lines = [sheet.columns, tuple("---" for _ in sheet.columns)]
-            lines += [tuple(_escape(cell) for cell in row) for row in sheet.rows]
+            lines += [(named(sheet, _escape(name)), *map(_escape, rest)) for name, *rest in sheet.rows]
             parts.append("\n".join("| " + " | ".join(line) + " |" for line in lines))
         if sheet.source:
             parts.append(f"Source: `{sheet.source}`")

@@ -43,7 +43,7 @@ def sharing_actor(actor: str, verb: str, kind: str, body: Any) -> str:
     if actor != "node-controller" or not isinstance(body, dict):
         return "taint-eviction-controller" if (actor, verb, kind) == ("node-controller", "delete", "Pod") else actor
     spec = body.get("spec")
-    if (isinstance(spec, dict) and "podCIDR" in spec) or body.get("reason") in _CIDR_REASONS:
+    if (verb == "patch" and isinstance(spec, dict) and "podCIDR" in spec) or body.get("reason") in _CIDR_REASONS:
         return "node-ipam-controller"
     evicts = kind == "Pod" and verb == "delete"
     announces = any(condition.get("reason") in _EVICTION_REASONS for condition in _conditions(body))

@@ -43,6 +43,11 @@ class World:
     owned: dict[str, dict[Key, None]] = field(factory=dict)
     uids: dict[str, Key] = field(factory=dict)
 
+    def copy(self) -> World:
+        """The same objects, to be changed apart."""
+        owned = {uid: dict(parts) for uid, parts in self.owned.items() if parts}
+        return World(dict(self.objects), owned, dict(self.uids))
+
     def put(self, document: Document) -> None:
         """An object was created or changed."""
         self._forget(document.key)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 from attrs import define, evolve, field
 
@@ -23,6 +24,9 @@ from k8sfsm.trace.requests import Request, read_requests
 from k8sfsm.trace.resources import is_deleting, metadata
 from k8sfsm.trace.sequence import in_order
 from k8sfsm.trace.statuses import facts_from_statuses
+
+_SEEN: Final = 100_000
+"""So many revisions back an answer may show a change again."""
 
 
 def read_audit(paths: Sequence[Path], namespace: str = "", progress: Progress | None = None) -> Recording:
@@ -44,11 +48,12 @@ def read_audit(paths: Sequence[Path], namespace: str = "", progress: Progress | 
         start=writes[0].time if writes else None,
         end=writes[-1].time if writes else None,
         namespaces=(namespace,) if namespace else (),
-        notes=tuple(_notes(writes, guessed, older)),
+        notes=tuple(notes_of(writes, guessed, older)),
     )
 
 
-def _notes(writes: Sequence[RecordedWrite], guessed: int, older: int) -> Iterator[str]:
+def notes_of(writes: Sequence[RecordedWrite], guessed: int, older: int) -> Iterator[str]:
+    """What a reader of a history should know. `guessed`: requests that were inferred; `older`: objects older than it."""
     yield "environment facts are read off the kubelets' status writes and Events"
     derived = sum(1 for write in writes if write.derived and not write.inferred)
     if derived:
@@ -95,6 +100,12 @@ class Derivation:
     told: set[tuple[Key, str, Line]] = field(factory=set)
     """Object and evidence of everything inferred in this and earlier rounds."""
     count: int = 0
+
+    def going_on(self, kinds: frozenset[str]) -> Derivation:
+        """A derivation that goes on from here, with what is left of this one's memory."""
+        newest = max(self.seen, default=0)
+        seen = {revision for revision in self.seen if revision > newest - _SEEN}
+        return Derivation(kinds, self.world.copy(), seen=seen, told=set(self.told), count=self.count)
 
     def apply(self, request: Request, time: int) -> Iterator[RecordedWrite]:
         """The writes of one request, committed no later than `time`."""

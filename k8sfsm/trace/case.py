@@ -79,6 +79,8 @@ class Past:
     shown: int = 0
     """ns; the latest moment at which a watch showed a change."""
     ledger: Ledger = field(factory=Ledger)
+    late: frozenset[str] = frozenset()
+    """uids of objects that were gone at the last look back."""
 
     @property
     def objects(self) -> dict[Key, Document]:
@@ -106,6 +108,26 @@ class Past:
             self.buried[write.key] = write.new.uid
         else:
             self.world.put(write.new)
+
+    def meet(self, document: Document) -> None:
+        """An object shows for the first time that is older than the history."""
+        self.world.put(document)
+        self._meet(document)
+        self.ledger.start({document.key: document})
+
+    def forget(self) -> None:
+        """Keep only what concerns objects that there are, or were of late: a history may be longer than memory."""
+        alive = self.world.uids
+        self.identities = {uid: known for uid, known in self.identities.items() if uid in alive or uid in self.late}
+        self.names = {known[1:]: None for known in self.identities.values()}
+        self.late = frozenset(self.identities) - alive.keys() if len(self.identities) > len(alive) else frozenset()
+        self.told.clear()
+        for table in (self.requests, self.unrevised):
+            for key in [key for key in table if key not in self.world.objects]:
+                del table[key]
+        for key in [key for key, uid in self.buried.items() if uid not in self.identities]:
+            del self.buried[key]
+        self.ledger.forget(alive)
 
     def _meet(self, document: Document | None) -> None:
         if document is not None and document.uid and document.uid not in self.identities:

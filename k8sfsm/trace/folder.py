@@ -24,6 +24,7 @@ from k8sfsm.trace.join import Join, Seen
 from k8sfsm.trace.lines import Json, Progress, json_lines, open_bytes
 from k8sfsm.trace.requests import Request, read_requests
 from k8sfsm.trace.resources import KINDS, VERSIONS, json_key
+from k8sfsm.trace.skeleton import refuse_misshapen
 from k8sfsm.trace.timestamps import parse_time
 
 ENDINGS: Final = ("", ".zst", ".gz")
@@ -126,6 +127,7 @@ def read_watch(
         time = time_at(place, value, "ts")
         if time is None:
             raise TraceError(place, "expected an RFC 3339 time, found nothing", "give the file as recorded", "ts")
+        refuse_misshapen(place, obj, "object")
         document = Document(obj)
         seen = Seen(
             line=place,
@@ -246,6 +248,7 @@ def lists_by_resource(place: Line, value: Json) -> dict[Key, Document]:
         for item in optional(place, value, resource, list, []):
             if not isinstance(item, dict):
                 raise TraceError(place, f"expected objects, found {describe(item)}", "copy the file again", resource)
+            refuse_misshapen(place, item, resource)
             kind = str(item.get("kind") or KINDS.get(resource, resource))
             document = Document(
                 {**item, "kind": kind, "apiVersion": item.get("apiVersion") or VERSIONS.get(kind, "v1")}

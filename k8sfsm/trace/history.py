@@ -108,6 +108,8 @@ class RecordedWrite:
     """The resourceVersion of the object in the answer."""
     reason: str = ""
     message: str = ""
+    warnings: tuple[str, ...] = ()
+    """What the sender was told besides; known in traces of our own engine only."""
     reference: Mapping[str, Any] = field(factory=dict, eq=False)
     """The audit line's objectRef."""
     answer: Any = field(default=None, eq=False)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any, Final
 
+from attrs import define
+
 from k8sfsm.objects import ObjectError, Unmodelled
 from k8sfsm.request import Key
 from k8sfsm.trace.case import Finding, Past, Written, law
@@ -23,25 +25,60 @@ for _laws in ("kept", "moments", "reports", "told", "counts"):
 
 def check_integrity(recording: Recording) -> Iterator[Finding]:
     """Every place where a history breaks a law, in order. Derived states are judged like recorded ones."""
-    rows = _rows()
-    requests = [write for write in recording.writes if not write.inferred]
-    past = Past.of(
-        recording.initial,
-        covered=_covered(recording, requests),
-        audited=recording.format in ("recording", "audit") and bool(requests),
-        start=recording.start or 0,
-    )
-    past.kinds = frozenset([key[0] for key in past.objects] + [write.key[0] for write in recording.changes()])
-    for write in recording.writes:
-        case = Written(write=write, past=past)
-        for rule, holds in rows["transition"]:
+    integrity = Integrity.before(recording)
+    yield from integrity.of_writes(recording)
+    yield from integrity.at_end(recording)
+
+
+@define
+class Integrity:
+    """The laws on their way through a history, which may come in portions."""
+
+    past: Past
+    rows: dict[str, list[tuple[str, Callable[[Any], Any]]]]
+
+    @classmethod
+    def before(cls, recording: Recording) -> Integrity:
+        """Ready for a history's first portion."""
+        requests = [write for write in recording.writes if not write.inferred]
+        past = Past.of(
+            recording.initial,
+            covered=_covered(recording, requests),
+            audited=recording.format in ("recording", "audit") and bool(requests),
+            start=recording.start or 0,
+        )
+        past.kinds = frozenset([key[0] for key in past.objects] + [write.key[0] for write in recording.changes()])
+        return cls(past, _rows())
+
+    def go_on(self, recording: Recording) -> None:
+        """Another portion begins: what it shows for the first time was there before."""
+        past = self.past
+        for document in recording.initial:
+            past.meet(document)
+        requests = [write for write in recording.writes if not write.inferred]
+        if past.covered is not None:
+            past.covered |= _covered(recording, requests) or frozenset()
+        past.kinds |= {write.key[0] for write in recording.changes()}
+
+    def of_writes(self, recording: Recording) -> Iterator[Finding]:
+        """The findings in a portion's writes."""
+        for write in recording.writes:
+            yield from self.of(write)
+
+    def of(self, write: RecordedWrite) -> Iterator[Finding]:
+        """The findings in the next write."""
+        case = Written(write=write, past=self.past)
+        for rule, holds in self.rows["transition"]:
             if message := holds(case):
                 place = write.seen or write.line
                 yield Finding(rule=rule, message=message, file=place.file, line=place.number, key=write.key)
-        past.take(write)
-    for rule, holds in rows["convergence"]:
-        for key, message in holds(recording):
-            yield Finding(rule=rule, message=message, file=recording.source, line=0, key=key)
+        self.past.take(write)
+
+    def at_end(self, recording: Recording) -> Iterator[Finding]:
+        """The findings that concern the history as a whole."""
+        for rule, holds in self.rows["convergence"]:
+            for key, message in holds(recording):
+                yield Finding(rule=rule, message=message, file=recording.source, line=0, key=key)
 
 
 def _covered(recording: Recording, requests: list[RecordedWrite]) -> frozenset[tuple[str, str, str]] | None:

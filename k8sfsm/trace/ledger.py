@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final, TypeAlias
 
 from attrs import define, field
@@ -13,6 +13,8 @@ from k8sfsm.trace.lines import Json
 from k8sfsm.trace.resources import is_deleting, metadata
 
 Tally: TypeAlias = tuple[int, ...]
+_REMEMBERED: Final = 256
+"""So many earlier sums of an owner are kept in a history that comes in portions."""
 _POD_OWNERS: Final = ("ReplicaSet", "ReplicationController")
 OF_PODS: Final = ("replicas", "fullyLabeledReplicas", "readyReplicas", "terminatingReplicas")
 OF_SETS: Final = ("replicas", "readyReplicas", "availableReplicas", "terminatingReplicas", "spec.replicas")
@@ -49,6 +51,16 @@ class Ledger:
             owner = _controller(document, kinds) if kinds else ""
             if owner:
                 self.parts.setdefault(owner, {})[key] = _tally(document.json)
+
+    def forget(self, alive: Collection[str]) -> None:
+        """Keep only owners that there are, or that still have parts, and the sums of late."""
+        for table in (self.spans, self.singles, self.unsure):
+            for owner in [owner for owner in table if owner not in alive and not self.parts.get(owner)]:
+                table.pop(owner)
+        for history in (*self.spans.values(), *self.singles.values()):
+            del history[:-_REMEMBERED]
+        for owner in [owner for owner, parts in self.parts.items() if not parts and owner not in alive]:
+            self.parts.pop(owner)
 
     def _put(self, owner: str, write: RecordedWrite, present: bool) -> None:
         parts = self.parts.setdefault(owner, {})

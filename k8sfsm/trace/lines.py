@@ -5,12 +5,17 @@ Everything is a generator with at most one value (or one block of text) in memor
 
 from __future__ import annotations
 
+import atexit
 import gzip
 import io
 import json
+import shutil
+import sys
 import zlib
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import IO, Any, Final
 
 import zstandard
@@ -27,10 +32,23 @@ _BLOCK: Final = 1 << 16
 _EVERY: Final = 1000
 
 
+STDIN: Final = Path("-")
+"""Standard input, where files are named."""
+
+
+@lru_cache(maxsize=1)
+def _spooled() -> str:
+    """The name of a file with all of standard input: it is read more than once, and may be longer than memory."""
+    with NamedTemporaryFile(prefix="k8sfsm-", delete=False) as file:
+        atexit.register(Path(file.name).unlink, missing_ok=True)
+        shutil.copyfileobj(sys.stdin.buffer, file, _BLOCK)
+    return file.name
+
+
 def open_bytes(path: Path) -> IO[bytes]:
-    """A file's bytes, decompressed where it is gzip or zstd (told by content, not by name)."""
+    """A file's bytes, decompressed where it is gzip or zstd (told by content, not by name); `-` is standard input."""
     try:
-        raw = path.open("rb")
+        raw = (Path(_spooled()) if path == STDIN else path).open("rb")
     except FileNotFoundError:
         raise TraceError(Line(str(path)), "no such file", "check the path") from None
     except OSError as error:
@@ -73,8 +91,13 @@ def _decode(raw: bytes, place: Line) -> str:
         raise TraceError(place, what, "give a JSON file (plain, .gz or .zst)") from error
 
 
-def json_lines(path: Path, progress: Progress | None = None) -> Iterator[tuple[Line, Json]]:
-    """JSON objects of a file with one per line. TraceError where a line is not one, or where the file holds none."""
+def json_lines(
+    path: Path, progress: Progress | None = None, skip: Callable[[str], bool] | None = None
+) -> Iterator[tuple[Line, Json]]:
+    """JSON objects of a file with one per line; those that `skip` knows by their text are left out unread.
+
+    Raises TraceError where a line is not one, or where the file holds none.
+    """
     place = Line(str(path))
     found = 0
     for place, text in text_lines(path):
@@ -82,7 +105,8 @@ def json_lines(path: Path, progress: Progress | None = None) -> Iterator[tuple[L
             progress(place.file, place.number)
         if text.strip():
             found += 1
-            yield place, _object(text, place)
+            if skip is None or not skip(text):
+                yield place, _object(text, place)
     if not found:
         raise TraceError(place, "the file is empty", "check that the recording was finished")
     if progress:

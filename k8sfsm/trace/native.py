@@ -19,6 +19,7 @@ from k8sfsm.trace.fields import optional, required, time_at
 from k8sfsm.trace.history import Document, EnvironmentFact, Move, RecordedWrite, Recording, Verb, WatchType
 from k8sfsm.trace.lines import Json, Progress, json_lines
 from k8sfsm.trace.merge import apply_merge, merge_patch
+from k8sfsm.trace.skeleton import refuse_misshapen
 from k8sfsm.trace.timestamps import format_time
 
 FORMAT: Final = "k8sfsm-trace"
@@ -119,6 +120,7 @@ class TraceWriter:
     def _request(self, write: RecordedWrite) -> Json:
         value: Json = {"id": write.request, "verb": write.verb}
         value |= {name: part for name in _REQUEST if (part := getattr(write, name)) not in ("", None, {})}
+        value |= {"warnings": list(write.warnings)} if write.warnings else {}
         value |= {"body": write.body} if write.body is not None else {}
         value |= {name: True for name in _FLAGS if getattr(write, name)}
         for name in ("received", "completed"):
@@ -187,7 +189,7 @@ class _Reader:
     def take(self, place: Line, value: Json) -> None:
         """One line after the header."""
         if "initial" in value:
-            document = Document(required(place, value, "initial", dict))
+            document = _document(place, required(place, value, "initial", dict))
             self.initial.append(document)
             self.objects[document.key] = document
         elif "fact" in value:
@@ -223,6 +225,7 @@ class _Reader:
         more: dict[str, Any] = {name: request[name] for name in (*_REQUEST, *_FLAGS, "body") if name in request}
         return RecordedWrite(
             line=place,
+            warnings=tuple(optional(place, request, "warnings", list, [])),
             request=required(place, request, "id", int),
             time=_time(place, value),
             received=time_at(place, request, "received"),
@@ -245,12 +248,12 @@ class _Reader:
 
     def _new(self, place: Line, value: Json, old: Document | None) -> Document | None:
         if "object" in value:
-            return Document(required(place, value, "object", dict))
+            return _document(place, required(place, value, "object", dict))
         if "patch" in value:
             if old is None:
                 what = "a patch of an object that does not exist"
                 raise TraceError(place, what, "give the whole trace", "patch")
-            return Document(apply_merge(old.json, required(place, value, "patch", dict)))
+            return _document(place, apply_merge(old.json, required(place, value, "patch", dict)))
         return old if value.get("unchanged") else None
 
 
@@ -330,3 +333,8 @@ def read_trace(path: Path, progress: Progress | None = None) -> Recording:
         namespaces=tuple(header.get("namespaces") or ()),
         notes=tuple(header.get("notes") or ()),
     )
+
+
+def _document(place: Line, obj: Json) -> Document:
+    refuse_misshapen(place, obj)
+    return Document(obj)

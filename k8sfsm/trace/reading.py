@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, get_args
 
@@ -13,6 +13,7 @@ from k8sfsm.trace.history import Format, Recording
 from k8sfsm.trace.lines import Json, Progress, json_values
 from k8sfsm.trace.native import read_trace
 from k8sfsm.trace.parts import namespace_part
+from k8sfsm.trace.portions import audit_portions
 from k8sfsm.trace.watch_output import read_watch_output
 
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
@@ -44,6 +45,17 @@ def read_history(
         single: Callable[[Path, Progress | None], Recording] = read_recording if chosen == "recording" else read_trace
         recording = single(files[0], progress)
     return namespace_part(recording, namespace) if namespace else recording
+
+
+def read_portions(
+    *paths: str | Path, format: Format | None = None, namespace: str = "", progress: Progress | None = None
+) -> Iterator[Recording]:
+    """As `read_history`, in portions: of an audit log never more than a part is in memory. Raises TraceError."""
+    files = [Path(path) for path in paths]
+    if files and (format or detect(files[0])) == "audit":
+        yield from audit_portions(files, namespace, progress)
+    else:
+        yield read_history(*files, format=format, namespace=namespace, progress=progress)
 
 
 def detect(path: Path) -> Format:

@@ -61,6 +61,7 @@ def _write(line: EngineLine) -> RecordedWrite:
         code=line.code,
         reason=line.reason,
         message=line.message,
+        warnings=line.warnings,
         old=_document(line.before),
         new=_document(line.after),
         type=line.change or None,  # type: ignore[arg-type]

@@ -19,6 +19,7 @@ from k8sfsm.trace.fields import optional, required, time_at
 from k8sfsm.trace.history import RecordedWrite, Verb
 from k8sfsm.trace.lines import Json, Progress, json_lines
 from k8sfsm.trace.resources import is_deleting, kind_of, metadata, revision_of
+from k8sfsm.trace.skeleton import refuse_misshapen
 
 READS: Final = frozenset({"get", "list", "watch"})
 _NOT_OBJECTS: Final = frozenset(
@@ -130,10 +131,18 @@ class Request:
 
 def read_requests(path: Path, progress: Progress | None = None) -> Iterator[Request]:
     """The write requests of an audit file in the order of its lines; reads and unfinished stages are left out."""
-    for place, value in json_lines(path, progress):
+    for place, value in json_lines(path, progress, _is_read):
         request = request_of(place, value)
         if request is not None:
             yield request
+
+
+def _is_read(text: str) -> bool:
+    """Whether an audit line is a read, told before it is parsed: most lines are. A body may look like one, too."""
+    return any(found in text for found in _READS) and '"requestObject":' not in text
+
+
+_READS: Final = tuple(f'"verb":"{verb}"' for verb in sorted(READS))
 
 
 def request_of(place: Line, value: Json) -> Request | None:
@@ -159,6 +168,9 @@ def _request(place: Line, value: Json, verb: str, reference: Json, query: Mappin
     status = optional(place, value, "responseStatus", dict, {})
     body = value.get("requestObject")
     answer = optional(place, value, "responseObject", dict)
+    for name, part in (("requestObject", body), ("responseObject", answer)):
+        if isinstance(part, dict) and part.get("kind") != "Status":
+            refuse_misshapen(place, part, name)
     completed = time_at(place, value, "stageTimestamp")
     if completed is None:
         what = f"expected an RFC 3339 time, found {describe(None)}"

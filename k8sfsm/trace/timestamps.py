@@ -24,7 +24,10 @@ def parse_time(text: str) -> int:
     moment = datetime(*(int(part) for part in parts), tzinfo=UTC)  # type: ignore[misc,arg-type]
     if sign:
         offset = timedelta(hours=int(hours), minutes=int(minutes))
-        moment = moment - offset if sign == "+" else moment + offset
+        try:
+            moment = moment - offset if sign == "+" else moment + offset
+        except OverflowError:
+            raise ValueError(f"a time out of range: {text!r}") from None
     since = moment - _EPOCH
     nanos = int((fraction or "").ljust(9, "0") or 0)
     return (since.days * 86_400 + since.seconds) * SECOND + nanos

@@ -22,6 +22,7 @@ from k8sfsm.trace.history import Document, Recording, WatchType
 from k8sfsm.trace.join import Join, Seen
 from k8sfsm.trace.lines import Json, Progress, json_values
 from k8sfsm.trace.resources import controller_reference, is_deleting, json_key, metadata, revision_of
+from k8sfsm.trace.skeleton import refuse_misshapen
 from k8sfsm.trace.statuses import facts_from_statuses, made_at
 from k8sfsm.trace.timestamps import SECOND, parse_time
 
@@ -57,6 +58,7 @@ def read_watch_output(paths: Sequence[Path], progress: Progress | None = None) -
     initial, changes = _changes(lines, initial_uids)
     writes = assemble(Join(changes, []), initial)
     plain = any(line.type is None for line in lines)
+    latest = max((moment for line in lines for moment in line.moments), default=None)
     notes = ["who wrote is inferred from what changed: watch output has no requests"]
     notes += ["environment facts are read off the kubelets' status writes and Events"]
     if any(line.time is None for line in lines):
@@ -69,8 +71,8 @@ def read_watch_output(paths: Sequence[Path], progress: Progress | None = None) -
         initial=tuple(initial),
         writes=writes,
         environment=facts_from_statuses(writes, initial),
-        start=writes[0].time if writes else None,
-        end=writes[-1].time if writes else None,
+        start=writes[0].time if writes else latest,
+        end=writes[-1].time if writes else latest,
         problems=tuple(problems),
         notes=tuple(notes),
     )
@@ -116,6 +118,7 @@ def _line(place: Line, kind: WatchType | None, obj: Json, time: int | None) -> _
     if revision_of(obj) is None:
         what = f"expected a number, found {describe(metadata(obj)['resourceVersion'])}"
         raise TraceError(place, what, "give what kubectl printed, unchanged", "metadata.resourceVersion")
+    refuse_misshapen(place, obj)
     return _Line(place, kind, without_bookkeeping(obj), time, sorted(_moments(obj)))
 
 

@@ -8,6 +8,7 @@ import pytest
 from api_world import NOW, SECOND, World, config_map, dig, pod, service, workload
 from attrs import evolve
 
+from k8sfsm.apiserver.strategy import prepared_for_update
 from k8sfsm.objects import KINDS, from_json, to_json
 from k8sfsm.request import Bind, Create, Delete, DeleteCollection, Evict, Patch, PatchStatus, Update
 
@@ -128,11 +129,18 @@ def test_the_first_status_and_generation(manifest: dict[str, Any], generation: i
 def test_generations_of_other_workloads(kind: str) -> None:
     world = World()
     template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "app", "image": "x:1"}]}}
-    spec = {"replicas": 1, "selector": {"a": "b"}, "template": template}
-    manifest = {"apiVersion": "v1", "kind": kind, "metadata": {"name": "x", "namespace": "a"}, "spec": spec}
+    budget = kind == "PodDisruptionBudget"
+    spec = {"minAvailable": 1} if budget else {"replicas": 1, "selector": {"a": "b"}, "template": template}
+    more = {"minAvailable": 2} if budget else {"replicas": 2}
+    manifest = {
+        "apiVersion": KINDS[kind].api_version,
+        "kind": kind,
+        "metadata": {"name": "x", "namespace": "a"},
+        "spec": spec,
+    }
     made = world.make({**manifest, "status": {"replicas": 3}})
     assert made.metadata.generation == 1 and not dig(to_json(made), "status.replicas")
-    changed = world.done(Patch(key=(kind, "a", "x"), body={"spec": {"replicas": 2}}))
+    changed = world.done(Patch(key=(kind, "a", "x"), body={"spec": more}))
     assert changed.metadata.generation == 2
     assert world.done(Patch(key=(kind, "a", "x"), body={"metadata": {"labels": {"a": "b"}}})).metadata.generation == 2
 
@@ -188,7 +196,8 @@ def test_an_update_of_another_object_of_that_name_is_refused() -> None:
 def test_some_kinds_are_only_updated_from_a_known_revision(kind: str) -> None:
     world = World()
     place = {"namespace": "a"} if kind in KINDS and KINDS[kind].namespaced else {}
-    made = world.make({"apiVersion": "x/v1", "kind": kind, "metadata": {"name": "x", **place}})
+    version = KINDS[kind].api_version if kind in KINDS else "x/v1"
+    made = world.make({"apiVersion": version, "kind": kind, "metadata": {"name": "x", **place}})
     blind = evolve(made, metadata=evolve(made.metadata, resource_version="", labels={"a": "b"}))
     code, _, text = world.refused(Update(object=blind))
     assert code == 422 and text.endswith("must be specified for an update")
@@ -261,7 +270,10 @@ def test_each_subresource_changes_its_part(kind: str, subresource: str) -> None:
     world = World()
     old = world.make(workload(kind))
     actor = f"{kind.lower()}-controller" if subresource == "status" else "user"
-    new = world.done(Update(object=all_changed(old), subresource=subresource), actor)
+    if subresource in ("finalize", "other"):  # which these kinds do not have
+        new = prepared_for_update(old, all_changed(old), subresource)
+    else:
+        new = world.done(Update(object=all_changed(old), subresource=subresource), actor)
     labels_too = {"labels"} if (kind, subresource) == ("Deployment", "status") else set()
     assert touched(old, new) == PARTS[subresource] - labels_too
     grows = subresource in ("", "scale")

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from k8sfsm.objects import load_yaml
 from k8sfsm.spec import specs_dir
+from k8sfsm.trace.history import RecordedWrite
 from k8sfsm.trace.native import read_trace
 from k8sfsm_cli import main
 
@@ -209,3 +210,20 @@ def test_as_a_program(web: Path, tmp_path: Path) -> None:
     assert len(outputs) == 1 and "kubectl get deployments" in outputs.pop()
     bad = subprocess.run([*command[:4], "no.yaml"], capture_output=True, text=True, check=False)
     assert bad.returncode == 2 and bad.stderr.count("\n") == 1
+
+
+def test_what_the_api_server_warns_of_is_printed_as_kubectl_does(tmp_path: Path) -> None:
+    manifest = tmp_path / "pod.yaml"
+    manifest.write_text(
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  nodeSelector: {beta.kubernetes.io/os: linux}\n"
+        '  containers: [{name: a, image: "i:1"}]\n',
+        "utf-8",
+    )
+    result = run(manifest, "--until", "1s", "--trace", tmp_path / "t.jsonl")
+    text = 'spec.nodeSelector[beta.kubernetes.io/os]: deprecated since v1.14; use "kubernetes.io/os" instead'
+    assert f"Warning: {text}\n" in result.stderr and "Warning" not in result.stdout
+    assert [write.warnings for write in _recorded(tmp_path / "t.jsonl") if write.warnings] == [(text,)]
+
+
+def _recorded(path: Path) -> tuple[RecordedWrite, ...]:
+    return read_trace(path).writes

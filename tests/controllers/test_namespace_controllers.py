@@ -124,9 +124,9 @@ def test_pods_go_first_and_hold_everything_else() -> None:
     assert engine.store.get("ConfigMap", "a", "c") is not None
     found = conditions(engine)
     assert found["NamespaceContentRemaining"] == (
-        "True",
-        "SomeResourcesRemain",
-        "Some resources are remaining: pods. has 1 resource instances",
+        "False",
+        "ContentRemoved",
+        "All content successfully removed",
     )
     assert found["NamespaceFinalizersRemaining"][:2] == ("False", "ContentHasNoFinalizers")
     engine.submit(Delete(key=("Pod", "a", "p"), grace_seconds=0), actor="kubelet")

@@ -43,10 +43,28 @@ def test_workers_bound_what_is_under_way_until_a_key_is_detached() -> None:
 
 def test_retries_back_off_exponentially_and_end_at_the_limit() -> None:
     queue = WorkQueue(QueueSettings(base_delay=5 * MILLISECOND, max_delay=15 * MILLISECOND, max_retries=3))
-    assert [queue.failed(A, 0) for _ in range(4)] == [5 * MILLISECOND, 10 * MILLISECOND, 15 * MILLISECOND, None]
-    assert queue.failed(A, 0) == 5 * MILLISECOND
+    delays = [5 * MILLISECOND, 10 * MILLISECOND, 15 * MILLISECOND]
+    for delay in delays:
+        assert queue.failed(A, 0) == delay and queue.retried(A, delay)
+    assert queue.failed(A, 0) is None
+    assert queue.failed(A, 0) == 5 * MILLISECOND and queue.retried(A, 5 * MILLISECOND)
     queue.succeeded(A)
     assert queue.failed(A, 0) == 5 * MILLISECOND
+
+
+def test_a_key_waits_once_for_the_earliest_of_its_retries() -> None:
+    """A ReplicaSet that a quota keeps from its pods fails at every event, too: that does not make it try more often."""
+    queue = WorkQueue(QueueSettings())
+    assert queue.failed(A, 0) == 5 * MILLISECOND
+    assert queue.failed(A, 0) is None
+    assert queue.failed(B, 0) == 5 * MILLISECOND
+    assert queue.copy().retried(A, 5 * MILLISECOND)
+    assert not queue.retried(A, 10 * MILLISECOND)
+    assert queue.retried(A, 5 * MILLISECOND) and not queue.retried(A, 5 * MILLISECOND)
+    assert queue.failed(A, 0) == 20 * MILLISECOND
+    queue.succeeded(A)
+    assert queue.failed(A, 0) == 5 * MILLISECOND
+    assert not queue.retried(A, 20 * MILLISECOND)
 
 
 def test_coming_back_without_a_failure_is_limited_for_all_keys_together() -> None:

@@ -150,6 +150,10 @@ def test_a_pod_that_vanished_meanwhile_is_stopped(script):
     facts = [line.verb for line in lines if line.actor == "environment"]
     begun = facts.index("component-start")
     assert facts[begun + 1 :] == ["stop-signal", "container-exit", "sandbox-stop", "pod-removed"]
+    [told] = [line.after for line in lines if line.key[0] == "Event" and line.after.reason == "Killing"]
+    about = told.involved_object
+    assert (about.name, about.uid, about.field_path) == ("p", uid, "spec.containers{app}")
+    assert told.message == "Stopping container app"
 
 
 def test_a_pod_that_is_not_admitted_again_is_stopped():

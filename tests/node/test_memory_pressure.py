@@ -166,7 +166,7 @@ def test_heartbeats_go_on_as_before():
     assert 38 <= len(renewals) <= 41
     looks = [each for each in pairwise(renewals) if each[1] - each[0] < 9 * SECOND]
     assert not looks
-    assert user.engine.heartbeats == 3  # the kubelet, the monitor of nodes and the pod garbage collector
+    assert user.engine.heartbeats == 4  # the kubelet, the monitor of nodes, the pod garbage collector, the scheduler
 
 
 def test_a_pod_that_ends_well_when_it_is_evicted_has_succeeded():

@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib.util
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -21,6 +22,7 @@ PAGES = (CHECKOUT / "README.md", CHECKOUT / "CONTRIBUTING.md", *sorted((CHECKOUT
 PLACEHOLDER = re.compile(r"\b[A-Z]{3,}\b|\.\.\.|\||<|web\.yaml|=")
 LINT = "k8sfsm spec lint"
 """Has a test of its own."""
+FENCE = re.compile(r"^ *```(console|text)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 BOX = re.compile(r"\s*[│┃]\s*")
 RULE = re.compile(r"`((?!Kind/)[A-Z]\w+/[a-z-]+/[a-z-]+)`")
 
@@ -85,6 +87,41 @@ def test_rules_that_are_named_exist(page: Path) -> None:
     assert [rule for rule in RULE.findall(text_of(page)) if rule not in rules()] == []
 
 
+def shown() -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Every command of a page that has excerpts of its output under it: page, command, lines."""
+    for page in PAGES:
+        command = ""
+        for fence, block in FENCE.findall(text_of(page)):
+            found = re.findall(r"^\s*\$ (k8sfsm .*)$", block, re.MULTILINE)
+            if fence == "console":
+                command = found[0] if len(found) == 1 and not PLACEHOLDER.search(found[0]) else ""
+            elif command:
+                yield page.name, command, tuple(line.strip() for line in block.splitlines() if line.strip())
+
+
+def plain(line: str) -> str:
+    """A printed line without the lines of its table and without runs of blanks."""
+    return " ".join(re.sub("[│┃]", " ", line).split())
+
+
+@pytest.fixture(scope="module")
+def printed() -> Callable[[str], frozenset[str]]:
+    @cache
+    def lines(command: str) -> frozenset[str]:
+        result = CliRunner(env={"COLUMNS": "500"}).invoke(main, shlex.split(command)[1:])
+        return frozenset(map(plain, result.output.splitlines()))
+
+    return lines
+
+
+@pytest.mark.parametrize(("page", "command", "lines"), shown())
+def test_excerpts_are_what_commands_print(
+    page: str, command: str, lines: tuple[str, ...], printed: Callable[[str], frozenset[str]], monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(CHECKOUT)
+    assert [line for line in lines if line != "..." and plain(line) not in printed(command)] == []
+
+
 def test_the_excerpt_is_what_the_demo_prints() -> None:
     recording = CHECKOUT / "examples" / "recordings" / "03-rolling-default"
     result = CliRunner().invoke(main, ["replay", str(recording)])
@@ -124,10 +161,16 @@ def test_the_book_has_a_page_for_every_room(render: ModuleType, tmp_path: Path) 
     render.book(tmp_path)
     specs = load_specs()
     pages = tmp_path / "book" / "kinds"
-    assert {page.stem for page in pages.glob("*.md")} == set(specs.rooms)
+    assert {page.stem for page in pages.glob("*.md")} == {*specs.rooms, "constants"}
     assert "create-missing" in text_of(pages / "replicaset.md")
     assert text_of(pages / "pod-lifecycle.svg").startswith("<svg")
     assert "kinds/pod.md" in text_of(tmp_path / "mkdocs.yml")
     for page in pages.glob("*.md"):
         for drawing in re.findall(r"\]\((\S+\.svg)\)", text_of(page)):
             assert (pages / drawing).is_file()
+
+
+def test_the_questions_are_the_same_in_both_languages() -> None:
+    english, chinese = (text_of(CHECKOUT / "docs" / name) for name in ("questions.md", "questions.zh.md"))
+    assert [block for _, block in FENCE.findall(english)] == [block for _, block in FENCE.findall(chinese)]
+    assert len(re.findall("^## ", english, re.MULTILINE)) == len(re.findall("^## ", chinese, re.MULTILINE)) == 16

@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from k8sfsm.verify.replay.compare import MILLISECOND, EventSeen, FieldPair, MissingState, Record, law
+from k8sfsm.trace.errors import Line
+from k8sfsm.trace.history import Document, EnvironmentFact, RecordedWrite
+from k8sfsm.verify.replay.compare import MILLISECOND, FieldPair, Left, MissingState, Record, law
+from k8sfsm.verify.replay.environment import PodFacts
+from k8sfsm.verify.replay.events import EventSeen
+from k8sfsm.verify.replay.fragments import Fragment
 from k8sfsm.verify.replay.proxying import Answer
 
 LATE = 5_000 * MILLISECOND
@@ -17,24 +22,52 @@ COUNTED = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas", 
 
 
 def state(
-    aspect: str, writer: str, held: int | None, kind: str = "Pod", slim: bool = False, exact: bool = True
+    aspect: str,
+    writer: str,
+    held: int | None,
+    kind: str = "Pod",
+    slim: bool = False,
+    exact: bool = True,
+    stalls: tuple[tuple[int, int], ...] = (),
+    in_part: bool = False,
 ) -> MissingState:
-    return MissingState(kind, aspect, writer, held, Record(slim=slim, exact=exact))
+    record = Record(slim=slim, exact=exact, stalls=stalls, pods_in_part=in_part)
+    return MissingState(kind, aspect, writer, 0, held, record)
 
 
 def pair(path: str, recorded: Any = "a", predicted: Any = "b", kind: str = "Pod") -> FieldPair:
     return FieldPair(kind, path, recorded, predicted)
 
 
-def seen(reason: str, message: str = "", combined: bool = False, logged: bool = True) -> EventSeen:
-    return EventSeen(reason, message, combined, logged)
+def seen(reason: str, message: str = "", combined: bool = False, logged: bool = True, slim: bool = False) -> EventSeen:
+    return EventSeen(reason, message, combined, Record(probes=logged, slim=slim))
+
+
+def fragment(trimmed: bool, shown: bool, known: bool) -> Fragment:
+    meta = {"name": "web-1-abcde", "ownerReferences": [{"kind": "ReplicaSet", "name": "web-1"}] if shown else []}
+    write = RecordedWrite(
+        line=Line("x"),
+        request=1,
+        time=0,
+        actor="replicaset-controller",
+        verb="create",
+        key=("Pod", "default", "web-1-abcde"),
+        code=201,
+        new=Document({"kind": "Pod", "metadata": meta}),
+        trimmed=trimmed,
+    )
+    return Fragment(write, Document({"kind": "ReplicaSet", "metadata": {"name": "web-1"}}) if known else None)
+
+
+def pod_facts(sandbox: bool, started: bool) -> PodFacts:
+    return PodFacts(sandbox, EnvironmentFact(line=Line("x"), time=0, event="container-start") if started else None)
 
 
 def answer(count: int, chance: float, asked: int = 10, kept: bool = False, others: int = 1) -> Answer:
     return Answer(name="web-1", count=count, asked=asked, chance=chance, kept=kept, others=others)
 
 
-CASES: list[tuple[str, Any, str, str]] = [
+CASES: list[tuple[str, Any, str, Any]] = [
     ("event", seen("NodeHasSufficientMemory"), "kubelet-start", "present"),
     ("event", seen("NodeHasNoDiskPressure"), "kubelet-start", "present"),
     ("event", seen("NodeHasSufficientPID"), "kubelet-start", "present"),
@@ -43,6 +76,16 @@ CASES: list[tuple[str, Any, str, str]] = [
     ("missing-state", state("lifecycle", "kubelet", 2_999 * MILLISECOND), "kubelet-merges", "merged"),
     ("missing-state", state("readiness", "kubelet", 200 * MILLISECOND), "kubelet-merges", "merged"),
     ("missing-state", state("lifecycle", "kubelet", 3_000 * MILLISECOND), "other", "divergence"),
+    *(
+        ("missing-state", state(name, writer, 1_000 * held * MILLISECOND, in_part=True), rule, verdict)
+        for name, writer, held, rule, verdict in (
+            ("lifecycle", "kubelet", 9, "kubelet-backlog", "merged"),
+            ("readiness", "kubelet", 9, "kubelet-backlog", "merged"),
+            ("lifecycle", "kubelet", 10, "other", "divergence"),
+            ("lifecycle", "user", 9, "other", "divergence"),
+            ("deletion", "kubelet", 9, "other", "divergence"),
+        )
+    ),
     ("missing-state", state("lifecycle", "user", 200 * MILLISECOND), "other", "divergence"),
     ("missing-state", state("deletion", "kubelet", 200 * MILLISECOND), "other", "divergence"),
     *(
@@ -56,6 +99,47 @@ CASES: list[tuple[str, Any, str, str]] = [
     ("missing-state", state("readiness", "endpoint-controller", None, "Endpoints", slim=True), "left-out", "merged"),
     ("missing-state", state("readiness", "endpoint-controller", None, "Endpoints"), "other", "divergence"),
     ("missing-state", state("readiness", "endpoint-controller", None, "Service", slim=True), "other", "divergence"),
+    *(
+        ("missing-state", state(name, "endpointslice-controller", None, "EndpointSlice", slim=True), rule, verdict)
+        for name, rule, verdict in (
+            ("readiness", "counted-only", "merged"),
+            ("management", "counted-only", "merged"),
+            ("other", "other", "divergence"),
+        )
+    ),
+    ("missing-state", state("readiness", "user", LATE, "EndpointSlice"), "other", "divergence"),
+    (
+        "missing-state",
+        state("status.replicas", "replicaset-controller", 1_900 * MILLISECOND, stalls=((0, 900 * MILLISECOND),)),
+        "counts",
+        "merged",
+    ),
+    (
+        "missing-state",
+        state("status.replicas", "replicaset-controller", 1_900 * MILLISECOND, stalls=((0, 800 * MILLISECOND),)),
+        "other",
+        "divergence",
+    ),
+    ("fragment", fragment(False, False, True), "whole", False),
+    ("fragment", fragment(True, True, True), "told", False),
+    ("fragment", fragment(True, False, True), "made-from-template", True),
+    ("fragment", fragment(True, False, False), "unknown", False),
+    ("sandbox", pod_facts(True, True), "logged", False),
+    ("sandbox", pod_facts(False, True), "proven", True),
+    ("sandbox", pod_facts(False, False), "unknown", False),
+    ("pairing", Left("EndpointSlice", Record(slim=True)), "slices", "service"),
+    ("pairing", Left("EndpointSlice", Record()), "other", "name"),
+    ("pairing", Left("Pod", Record(slim=True)), "other", "name"),
+    ("event", seen("Scheduled", slim=True), "sampled", "recorded"),
+    *(
+        ("event", seen(reason, slim=True), "sampled-again", "known")
+        for reason in ("Pulling", "Failed", "BackOff", "Unhealthy", "FailedScheduling", "FailedCreate")
+    ),
+    *(
+        ("event", seen(reason, slim=True), "sampled-again", "known")
+        for reason in ("NodeHasSufficientMemory", "NodeHasNoDiskPressure", "NodeHasSufficientPID", "NodeReady")
+    ),
+    ("event", seen("FailedMount", slim=True), "mounts", "ignored"),
     ("missing-state", state("availability", "user", LATE, exact=False), "whole-seconds", "merged"),
     ("missing-state", state("availability", "user", None, exact=False), "other", "divergence"),
     ("missing-state", state("availability", "user", LATE), "other", "divergence"),
@@ -127,7 +211,7 @@ CASES: list[tuple[str, Any, str, str]] = [
 
 
 @pytest.mark.parametrize(("table", "case", "rule", "said"), CASES)
-def test_rows(table: str, case: Any, rule: str, said: str) -> None:
+def test_rows(table: str, case: Any, rule: str, said: Any) -> None:
     decision = law.decide(table, case)
     assert decision.rule == f"Replay/{table}/{rule}"
     assert list(decision.outputs.values()) == [said]

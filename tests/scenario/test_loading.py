@@ -22,7 +22,7 @@ WRONG = [
     ("cluster: {nodes: -1}", "s:1:18: -1 nodes, expected a number from 0 to 5000"),
     ("cluster: {nodes: many}", "s:1:18: the text 'many' stands here, expected a number of nodes or a list of them"),
     ("cluster: {nods: 2}", "s:1:11: unknown key 'nods', did you mean 'nodes'?"),
-    ("cluster: 3", "s:1:1: the number 3 stands here, expected a mapping with the keys nodes, seed, limits, latencies"),
+    ("cluster: 3", "s:1:1: the number 3 stands here, expected a mapping with the keys nodes, seed, limits, rbac, root_ca, latencies"),
     ("cluster: {nodes: [{name: a, cpu: x}]}", "s:1:19: 'cpu': "),
     ("cluster: {nodes: [{name: a}, {name: a}]}", "s:1:19: node 'a' stands twice, expected each name once"),
     ("cluster: {nodes: [{cpu: 1}]}", "s:1:19: key 'name' is missing, expected a text"),
@@ -127,7 +127,7 @@ def test_mistakes_in_manifests(text: str, expected: str) -> None:
 
 
 CLASSES = [cls for cls in vars(model).values() if isinstance(cls, type) and attrs.has(cls)]
-READ = {"Manifest", "Timed", "Wanted", "Promise", "Story", "Position", "Place"}
+READ = {"Manifest", "Timed", "Wanted", "Promise", "Story", "Option", "Measure", "Amendment", "Position", "Place"}
 
 
 def test_schema_and_model_have_the_same_fields() -> None:

@@ -42,6 +42,14 @@ def test_a_scenario_is_played(played: Play) -> None:
     assert not read_state(STORY, at=0).view.list("Pod")[0].status.pod_ip
 
 
+def test_a_story_at_a_moment_has_not_seen_what_is_done_later() -> None:
+    canary = STORY.parent / "canary.yaml"
+    for seconds, stable, new in ((59, 3, 1), (119, 1, 3), (179, 1, 0)):
+        pods = read_state(canary, at=seconds * 10**9).view.list("Pod")
+        tracks = [pod.metadata.labels["track"] for pod in pods]
+        assert (tracks.count("stable"), tracks.count("canary")) == (stable, new)
+
+
 def test_a_recording_ends_as_it_says() -> None:
     state = read_state(RECORDING)
     final = json.loads(_text(RECORDING / "final.json.zst"))

@@ -13,7 +13,7 @@ from k8sfsm.scheduler import Scheduler
 from k8sfsm.scheduler.cluster import NOMINATED
 from k8sfsm.scheduler.eviction import PREEMPTING, is_evicting
 from k8sfsm.scheduler.preemption import candidates_wanted
-from k8sfsm.scheduler.queue import WAITING, Waiting, backoff, in_queue_order
+from k8sfsm.scheduler.queue import WAITING
 from k8sfsm.scheduler.victims import Budget, Candidate, least_harmful, violating
 from k8sfsm.view import Change, View
 
@@ -38,7 +38,7 @@ def steps_of(plan: Plan, *answers: int) -> list[Any]:
             asked = [write for write in writes if isinstance(write, Patch | Delete)]
             outcomes.extend(Outcome(request=write, code=codes.pop(0) if codes else 200) for write in asked)
         if plan.then is None:
-            assert plan.requeue_after and plan.periodic
+            assert plan.requeue_after is None
             return done
         plan = plan.then(tuple(outcomes))
 
@@ -182,17 +182,3 @@ def test_where_preemption_does_the_least_harm(better: Any, worse: Any) -> None:
 
 def test_how_many_nodes_are_tried() -> None:
     assert [candidates_wanted(count) for count in (0, 50, 100, 500, 5000)] == [0, 50, 100, 100, 500]
-
-
-def test_back_off_doubles_up_to_ten_seconds() -> None:
-    assert [backoff(attempts) // SECOND for attempts in (1, 2, 3, 4, 5, 99)] == [1, 2, 4, 8, 10, 10]
-
-
-def test_pods_that_back_off_come_last() -> None:
-    objects = [pod("busy", priority=9), pod("calm", priority=1), pod("high", priority=5)]
-    waits = {
-        (WAITING, f"uid-{name}"): Waiting(key=("Pod", "default", name), plugins=(), since=since, attempts=attempts)
-        for name, since, attempts in (("busy", NOW - SECOND, 2), ("calm", NOW - 2 * SECOND, 1))
-    }
-    view = View.of(objects, now=NOW, memory=waits)
-    assert [each.metadata.name for each in in_queue_order(view)] == ["high", "calm", "busy"]

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from scheduler_clusters import APART, node, pod
+from scheduler_clusters import node, pod
 
 from k8sfsm.objects import PodSchedulingGate, from_json, to_json
 from k8sfsm.request import Bind, Outcome, Patch, Plan, Record, Remember
 from k8sfsm.scheduler import Scheduler
+from k8sfsm.scheduler.attempt import NOTE_LIMIT
 from k8sfsm.scheduler.cluster import ASSUMED
 from k8sfsm.scheduler.plain import START
-from k8sfsm.scheduler.queue import WAITING, Waiting, pods_that_may_fit_now, pods_to_place
-from k8sfsm.scheduler.scheduler import NOTE_LIMIT
+from k8sfsm.scheduler.queue import WAITING, Waiting
 from k8sfsm.view import Change, View
 
 KEY = ("Pod", "default", "p")
@@ -45,9 +45,10 @@ def test_a_refused_binding_is_forgotten_and_reported() -> None:
     plan = run(pod("p"), node("n"))
     assert plan.then is not None and isinstance(plan.steps[1], Bind)
     after = plan.then((Outcome(request=plan.steps[1], code=409, reason="Conflict", message="already assigned"),))
-    forget, record, patch = after.steps
+    forget, _, others, wait, again, record, patch = after.steps
     text = 'running Bind plugin "DefaultBinder": already assigned'
-    assert after.error == text
+    assert [step.key for step in (others, again)] == [("SchedulingQueue", "default", "p"), KEY]  # type: ignore[union-attr]
+    assert isinstance(wait, Remember) and wait.value.errors == 1
     assert isinstance(forget, Remember) and (forget.key, forget.value) == ((ASSUMED, "uid-p"), None)
     assert isinstance(record, Record) and (record.reason, record.message) == ("FailedScheduling", text)
     assert isinstance(patch, Patch) and patch.body["status"]["conditions"][0]["reason"] == "SchedulerError"
@@ -69,7 +70,6 @@ def test_a_pod_that_fits_nowhere_waits_and_tells() -> None:
     assert (condition["type"], condition["status"], condition["reason"]) == ("PodScheduled", "False", "Unschedulable")
     assert condition["message"] == text
     assert condition["lastTransitionTime"] == "2023-11-14T22:13:20Z"
-    assert plan.requeue_after == 300 * 10**9 and plan.periodic
 
 
 def test_the_first_pod_that_waits_leaves_a_mark() -> None:
@@ -194,73 +194,6 @@ def test_what_is_seen_bound_or_gone_is_forgotten() -> None:
         assert [step.key for step in scheduler.observe(change, view)] == list(memory)[:2]
     assert list(scheduler.observe(modified(pod("p"), pod("p")), view)) == []
     assert list(scheduler.observe(modified(None, node("n")), view)) == []
-
-
-def woken(plugin: str, change: Change, **given: Any) -> bool:
-    waiting = Waiting(key=KEY, plugins=(plugin,), since=0, attempts=1)
-    view = View.of([pod("p", **given)], memory={(WAITING, "uid-p"): waiting, WAITING: True})
-    return list(pods_that_may_fit_now(change, view)) == [KEY]
-
-
-PLACED = modified(pod("q"), pod("q", on="n"))
-GONE = modified(pod("q", on="n"), pod("q", on="n"), "DELETED")
-FINISHED = modified(pod("q", on="n"), pod("q", on="n", phase="Succeeded"))
-RELABELLED = modified(pod("q", on="n"), pod("q", on="n", labels={"app": "db"}))
-ADDED = modified(None, node("n"), "ADDED")
-REMOVED = modified(node("n"), node("n"), "DELETED")
-GROWN = modified(node("n"), node("n", cpu="8"))
-SHRUNK = modified(node("n", cpu="8"), node("n"))
-LABELLED = modified(node("n"), node("n", labels={"disk": "ssd"}))
-UNTAINTED = modified(node("n", taints=[("a", "", "NoSchedule")]), node("n"))
-UNCORDONED = modified(node("n", unschedulable=True), node("n"))
-SAME = modified(node("n"), node("n"))
-CHANGES = {
-    "placed": PLACED,
-    "gone": GONE,
-    "finished": FINISHED,
-    "relabelled": RELABELLED,
-    "added": ADDED,
-    "removed": REMOVED,
-    "grown": GROWN,
-    "shrunk": SHRUNK,
-    "labelled": LABELLED,
-    "untainted": UNTAINTED,
-    "uncordoned": UNCORDONED,
-    "same": SAME,
-}
-
-
-@pytest.mark.parametrize(
-    ("plugin", "given", "wakes"),
-    [
-        ("NodeResourcesFit", {"requests": {"cpu": "3"}}, "gone finished added grown"),
-        ("NodeResourcesFit", {"requests": {"cpu": "9"}}, "gone finished"),
-        ("TaintToleration", {}, "added untainted"),
-        ("NodeAffinity", {"nodeSelector": {"disk": "ssd"}}, "labelled"),
-        ("NodeAffinity", {}, "added"),
-        ("NodeUnschedulable", {}, "added uncordoned"),
-        ("NodePorts", {}, "gone finished added"),
-        ("NodeName", {}, "added"),
-        ("PodTopologySpread", {}, "placed gone finished relabelled added removed labelled"),
-        ("InterPodAffinity", {}, "placed gone finished relabelled added labelled"),
-    ],
-)
-def test_what_wakes_a_pod(plugin: str, given: dict[str, Any], wakes: str) -> None:
-    assert [name for name, change in CHANGES.items() if woken(plugin, change, **given)] == wakes.split()
-
-
-def test_pods_to_place() -> None:
-    view = View.of(
-        [pod("p")],
-        memory={(WAITING, "uid-p"): Waiting(key=KEY, plugins=("NodePorts",), since=0, attempts=1), WAITING: True},
-    )
-    new, placed = pod("p"), pod("p", on="n")
-    assert list(pods_to_place(modified(None, new, "ADDED"), view)) == [KEY]
-    assert list(pods_to_place(modified(new, new), view)) == []
-    assert list(pods_to_place(modified(new, evolve(new, status=placed.status)), view)) == []
-    assert list(pods_to_place(modified(new, pod("p", affinity=APART)), view)) == [KEY]
-    assert list(pods_to_place(modified(new, new, "DELETED"), view)) == []
-    assert list(pods_to_place(GONE, view)) == [KEY]
 
 
 def test_decide_tells_everything() -> None:

@@ -14,7 +14,6 @@ from k8sfsm.scheduler.filters import Wanted
 from k8sfsm.scheduler.node_selector import match_terms
 from k8sfsm.scheduler.plain import Placement, decide, fit_error, num_feasible_to_find
 from k8sfsm.scheduler.preemption import preemption_message
-from k8sfsm.scheduler.queue import in_queue_order
 from k8sfsm.scheduler.rules import law
 from k8sfsm.scheduler.scores import Rating
 from k8sfsm.scheduler.tolerations import tolerates
@@ -378,13 +377,3 @@ def test_nominated_pods_keep_their_room() -> None:
     assert place(pod("p", priority=5, **wanted), node("n"), nominated).refusals["n"].reasons == ("Insufficient cpu",)
     assert place(pod("p", priority=6, **wanted), node("n"), nominated).feasible == ("n",)
     assert place(nominated, node("m"), node("n")).feasible == ("n",)
-
-
-def test_queue_order() -> None:
-    def queued(name: str, priority: int, at: str) -> Any:
-        meta = {"name": name, "namespace": "default", "uid": name, "creationTimestamp": f"2026-01-15T12:00:0{at}Z"}
-        spec = {"priority": priority, "containers": [], "schedulerName": "default-scheduler"}
-        return from_json({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
-
-    view = View.of([queued("late", 5, "2"), queued("low", 1, "0"), queued("early", 5, "1"), pod("placed", on="n")])
-    assert [each.metadata.name for each in in_queue_order(view)] == ["early", "late", "low"]

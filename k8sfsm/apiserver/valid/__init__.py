@@ -10,6 +10,7 @@ from k8sfsm.apiserver.valid import (  # noqa: F401
     metadata,
     pods,
     resources,
+    roles,
     services,
     updates,
     warnings,

@@ -48,6 +48,17 @@ def format_errors(name: str, text: str) -> list[str]:
     return [detail for broken, detail in _checks(law.table("format"), name) if broken(text)]
 
 
+def has_format(name: str) -> Callable[[str], bool]:
+    """The question whether `format_errors` finds nothing in a text, for one format."""
+    other = _OTHERS.get(name)
+    if other is not None:
+        return lambda text: not other(text)
+    checks = [broken for broken, _ in _checks(law.table("format"), name)]
+    if len(checks) == 1:
+        return lambda text: not checks[0](text)
+    return lambda text: not any(broken(text) for broken in checks)
+
+
 def is_format(name: str) -> bool:
     """Whether there is a format of that name."""
     return name in _OTHERS or bool(_checks(law.table("format"), name))

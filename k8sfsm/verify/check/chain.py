@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from k8sfsm.request import Key
 from k8sfsm.trace.history import EnvironmentFact
-from k8sfsm.verify.check.check import Judged, Report
+from k8sfsm.verify.check.report import Judged, Report
 
 _LONGEST: Final = 64
 """More hops than any chain of causes has."""
@@ -34,7 +34,7 @@ class Chains:
 
     def __init__(self, report: Report) -> None:
         self._judged = report.judged
-        self._environment = report.recording.environment
+        self._environment = tuple(report.environment)
         self._by_revision = {revision: each for each in report.judged for revision in each.revisions}
 
     def writes_of(self, key: Key) -> tuple[Judged, ...]:

@@ -1,241 +1,402 @@
-"""Check: every write of a history judged by the law."""
+"""Check: every write of a history judged by the law. Histories come whole or in portions."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, Final
 
-from attrs import define, evolve, field, frozen
-from immutables import Map
+from attrs import define, field
 
 from k8sfsm.apiserver import ApiServer, Options
-from k8sfsm.engine.line import Line
 from k8sfsm.law import constant
 from k8sfsm.machine import Machines
-from k8sfsm.objects import ObjectError, to_json
+from k8sfsm.objects import ObjectError
 from k8sfsm.request import Key
 from k8sfsm.store import Change, Store
+from k8sfsm.trace.case import Finding
 from k8sfsm.trace.history import RecordedWrite, Recording
-from k8sfsm.trace.integrity import check_integrity
-from k8sfsm.verify.check.course import Course
-from k8sfsm.verify.check.explaining import Explaining, Explanation, Nearest, apart
-from k8sfsm.verify.check.judging import Request, law
-from k8sfsm.verify.check.past import SECOND, Past
-from k8sfsm.verify.invariants import check_safety, check_transition
+from k8sfsm.trace.integrity import Integrity
+from k8sfsm.verify.check.events import Announced
+from k8sfsm.verify.check.explaining import Explaining, Granting
+from k8sfsm.verify.check.judging import BY_THE_CLOCK, KUBELET, Known, Request, law, method_of
+from k8sfsm.verify.check.kubelets import Kubelets
+from k8sfsm.verify.check.near import Near
+from k8sfsm.verify.check.past import SECOND, Actor, Past
+from k8sfsm.verify.check.report import Found, Judged, Kind, Report, grouped
+from k8sfsm.verify.check.runs import Runs
+from k8sfsm.verify.check.timed import Timed
+from k8sfsm.verify.check.undone import Undone
+from k8sfsm.verify.check.verdicts import Explanation, Nearest
+from k8sfsm.verify.invariants import check_convergence, check_safety, check_transition
 from k8sfsm.verify.replay.choices import RecordedChoices
-from k8sfsm.verify.replay.compare import differences
-from k8sfsm.verify.replay.predict import extra_bundles, predict
+from k8sfsm.verify.replay.kubelets import hollow_nodes
+from k8sfsm.verify.replay.predict import extra_bundles
+
+__all__ = ["Found", "Judged", "Report", "check", "check_portions", "grouped"]
 
 Progress = Callable[[int, int], None]
-_KUBELET: Final = "kubelet"
-
-
-@frozen(kw_only=True)
-class Found:
-    """A finding. `cause`: what findings are grouped by; `line`: where it is recorded; `nearest`: the closest rule."""
-
-    what: str
-    cause: str
-    key: Key
-    line: str
-    actor: str = ""
-    at: int = 0
-    nearest: str = ""
-    facts: dict[str, Any] = field(factory=dict)
-
-    def __str__(self) -> str:
-        kind, namespace, name = self.key
-        place = f"{self.line}: " if self.line else ""
-        near = f" (nearest rule {self.nearest})" if self.nearest else ""
-        thing = f"{kind} {namespace + '/' if namespace else ''}{name}: " if kind else ""
-        return f"{place}{thing}{self.what}{near}"
-
-
-@frozen(kw_only=True)
-class Judged:
-    """A request and its verdict; `why` where a rule explains it, `revisions`: its changes' places in the history."""
-
-    write: RecordedWrite
-    verdict: str
-    why: Explanation | None = None
-    revisions: tuple[int, ...] = ()
-
-
-@define
-class Report:
-    """What a check came to."""
-
-    recording: Recording
-    judged: list[Judged] = field(factory=list)
-    unexplained: list[Found] = field(factory=list)
-    illegal: list[Found] = field(factory=list)
-    violated: list[Found] = field(factory=list)
-    undone: list[Found] = field(factory=list)
-
-    @property
-    def counts(self) -> Counter[str]:
-        """How many requests got each verdict."""
-        return Counter(each.verdict for each in self.judged)
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing was found."""
-        return not (self.unexplained or self.illegal or self.violated or self.undone)
+"""Called with the number of writes judged, and how many there are (of the portion at hand)."""
+_BY_RULE: Final = "explained-by-rule"
+_FOR_EVER: Final = 1 << 63
+_AHEAD: Final = 64
+"""So many writes ahead are looked at."""
+_EVENT: Final = "Event"
 
 
 def check(recording: Recording, actors: Collection[str] = (), progress: Progress | None = None) -> Report:
-    """Judge a history. `actors`: only the writes of these need explanations; none: those of all that have rules."""
-    report = Report(recording)
-    for finding in check_integrity(recording):
-        place = f"{finding.file}:{finding.line}" if finding.file else ""
-        report.violated.append(Found(what=finding.message, cause=finding.rule, key=finding.key, line=place))
-    _Check(recording, report, actors).run(progress)
-    return report
+    """Judge a history. `actors`: only the writes of these need explanations; none: those of all that have rules.
+
+    The report keeps every judged request, so that causes can be followed.
+    """
+    return check_portions([recording], actors, progress, keep=True)
 
 
+def check_portions(
+    portions: Iterable[Recording],
+    actors: Collection[str] = (),
+    progress: Progress | None = None,
+    *,
+    keep: bool = False,
+) -> Report:
+    """Judge a history that comes in portions, with no more than one in memory unless `keep` keeps what was judged."""
+    waiting = iter(portions)
+    first, second = next(waiting), next(waiting, None)
+    judge = _Check(first, actors, keep, whole=second is None)
+    done = 0
+    for recording in chain((first,) if second is None else (first, second), waiting):
+        judge.portion(recording, progress, done)
+        done += len(recording.writes)
+    judge.end()
+    return judge.report
+
+
+@define
 class _Check:
-    def __init__(self, recording: Recording, report: Report, actors: Collection[str]) -> None:
-        choices = RecordedChoices(recording)
+    """A check under way: the law's parts, each with what it remembers of the history so far."""
+
+    recording: Recording
+    actors: Collection[str]
+    keep: bool
+    whole: bool
+    report: Report = field(init=False)
+    past: Past = field(init=False)
+    machines: Machines = field(init=False)
+    explaining: Explaining = field(init=False)
+    kubelets: Kubelets = field(init=False)
+    timed: Timed = field(init=False)
+    undone: Undone = field(init=False)
+    integrity: Integrity = field(init=False)
+    choices: RecordedChoices = field(init=False)
+    told: set[str] = field(factory=set)
+    scripted: frozenset[str] = frozenset()
+    known: Known = field(factory=Known)
+    waiting: deque[tuple[RecordedWrite, tuple[int, ...]]] = field(factory=deque)
+    """Requests of controllers that act by the clock, and Events, until what was ordered by then is known."""
+    refused: dict[tuple[str, Any], int] = field(factory=dict)
+    guessed: set[Key] = field(factory=set)
+    """Objects whose state was worked out from others that a log which began late may not have."""
+    bundles: tuple[tuple[str, str], ...] = ()
+    begun: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        recording = self.recording
+        self.report = Report(source=recording.source)
+        self.choices = RecordedChoices(recording)
         store = Store.starting_at(0)
         for document in recording.initial:
             store, _ = store.put(document.typed)
         store = Store(store.snapshot, Store.starting_at(store.revision).history)
-        self.recording, self.report, self.actors = recording, report, actors
-        self.past = Past(store, choices.node, choices.tie)
-        for actor in self.past.actors.values():
-            _list_all(self.past, actor)
-        options = Options(extra_root_bundles=extra_bundles(recording))
+        self.past = Past(store, self.choices.node, self.choices.tie)
         self.machines = Machines.load()
-        self.explaining = Explaining(self.past, ApiServer(self.machines, options))
-        self.groups: dict[int, list[RecordedWrite]] = defaultdict(list)
+        self.bundles = extra_bundles(recording)
+        api = ApiServer(self.machines, Options(extra_root_bundles=self.bundles, quota=False))
+        self.explaining = Explaining(self.past, Granting(api.machines, api.options), Announced())
+        self.kubelets = Kubelets(self.past, Runs())
+        self.timed = Timed.beside(recording, api, whole=self.whole)
+        self.undone = Undone(self.past, api)
+        self.integrity = Integrity.before(recording)
+        start = recording.start or 0
+        dumped = int(constant("check_undone_after")) * SECOND if not recording.writes else 0
+        for actor in self.past.actors.values():
+            self.past.list_all(actor, start - dumped)
+        self._open(start)
+        self._state_at_start(start)
+
+    # -- portions -----------------------------------------------------------------------------------------------------
+
+    def portion(self, recording: Recording, progress: Progress | None, done: int) -> None:
+        """Judge the next portion of the history."""
+        self.recording = recording
+        if self.begun:
+            self._go_on(recording)
+        self.begun = True
+        self.known.take(recording)
+        self.scripted |= hollow_nodes(recording)
+        self.kubelets.runs.learn(recording.environment)
+        if self.keep:
+            self.report.environment += recording.environment
+        self.report.notes |= dict.fromkeys(recording.notes)
+        for problem in recording.problems:
+            self.report.add("violated", Found(what=problem, cause="trace/readable", key=("", "", ""), line=""))
+        self._writes(recording, progress, done)
+
+    def _go_on(self, recording: Recording) -> None:
+        """What shows for the first time was there before; what is long past is forgotten."""
+        self.choices = RecordedChoices(recording)
+        bundles = extra_bundles(recording)
+        if bundles and bundles != self.bundles:
+            self.bundles = bundles
+            api = ApiServer(self.machines, Options(extra_root_bundles=bundles, quota=False))
+            self.undone.api = self.timed.engine.api = api
+            self.explaining.api = Granting(api.machines, api.options)
+        self.past.choose_node, self.past.tie_break = self.choices.node, self.choices.tie
+        self.timed.go_on(recording, self.choices)
+        self.integrity.go_on(recording)
+        self.integrity.past.forget()
+        for document in recording.initial:
+            if document.key[0] != _EVENT and self.past.store.snapshot.get(document.key) is None:
+                self.past.appear(document.typed, recording.writes[0].time if recording.writes else 0)
+        self._whole_state(recording.writes[0].time if recording.writes else 0)
+
+    def _writes(self, recording: Recording, progress: Progress | None, done: int) -> None:
+        groups: dict[int, list[RecordedWrite]] = defaultdict(list)
         for write in recording.writes:
-            self.groups[write.request].append(write)
-        self.told: set[str] = {str(each) for each in check_safety(self._now(recording.start or 0))}
-        self.kubelets = _Kubelets(recording)
-
-    def _now(self, at: int) -> Any:
-        actor = next(iter(self.past.actors.values()))
-        return evolve(self.past.view(actor, self.past.moments[-1], at), snapshots=self.past.store.snapshot)
-
-    def run(self, progress: Progress | None) -> None:
-        """All writes, in order."""
-        total, seen, revisions = len(self.recording.writes), set[int](), dict[int, list[int]]()
-        for number, write in enumerate(self.recording.writes):
+            groups[write.request].append(write)
+        judged: dict[int, tuple[str, Explanation | None]] = {}
+        made: dict[int, list[int]] = defaultdict(list)
+        for number, write in enumerate(recording.writes):
             if progress is not None and number % 64 == 0:
-                progress(number, total)
-            if write.request not in seen:
-                seen.add(write.request)
-                self._judge(self.groups[write.request])
-            if write.type is not None and write.new is not None:
-                self._commit(write)
-                revisions.setdefault(write.request, []).append(self.past.store.revision)
-        self.report.judged = [
-            evolve(each, revisions=tuple(revisions.get(each.write.request, ()))) for each in self.report.judged
-        ]
-        self._left_undone()
+                progress(done + number, done + len(recording.writes))
+            sure = write.key not in self.guessed and not self.known.unsure(write) and not _bare(write)
+            for finding in self.integrity.of(write):
+                if sure:
+                    self._broken(finding, write)
+            if write.request not in judged:
+                self.past.coming = recording.writes[number + 1 : number + _AHEAD]
+                judged[write.request] = self._judge(groups[write.request])
+            self._follow(write)
+            if write.type is not None and write.new is not None and self._commit(write):
+                made[write.request].append(self.past.store.revision)
+            if write is groups[write.request][-1]:
+                self._put_down(groups[write.request][0], *judged[write.request], tuple(made[write.request]))
 
-    def _judge(self, writes: Sequence[RecordedWrite]) -> None:
+    def _follow(self, write: RecordedWrite) -> None:
+        """Time passes: what was due before a write has come."""
+        self.timed.take(write)
+        late = write.time - int(constant("check_clock_lag")) * SECOND
+        if self.waiting:
+            self.timed.until(write.time)
+            self._by_the_clock(late)
+        for found in self.undone.looked(write.time, self.choices, self.known.shows):
+            self.report.add("undone", found)
+
+    def end(self) -> None:
+        """The history is over."""
+        end = self.recording.end or 0
+        self.timed.until(end)
+        self._by_the_clock(_FOR_EVER)
+        self._whole_state(end)
+        for found in self.undone.rest(end, self.choices, self.known.shows):
+            self.report.add("undone", found)
+        late = end - int(constant("check_clock_lag") + constant("check_undone_after")) * SECOND
+        for found in self.timed.left(late, self.past.store.snapshot):
+            self.report.add("undone", found)
+        for finding in self.integrity.at_end(self.recording):
+            self._broken(finding, None)
+
+    # -- one request --------------------------------------------------------------------------------------------------
+
+    def _judge(self, writes: Sequence[RecordedWrite]) -> tuple[str, Explanation | None]:
+        """Verdict and explanation of a request, given with all that it changed."""
         write = writes[0]
-        if write.key[0] == "Event":
-            return
         actor = self.past.actors.get(write.actor)
-        modelled = actor is not None or write.actor == _KUBELET
-        case = Request(write, modelled, not self.actors or write.actor in self.actors)
-        verdict = str(law.decide("judged", case).outputs["verdict"])
-        why: Explanation | Nearest | None = None
-        if verdict == "explained-by-rule":
-            why = self.kubelets.explain(write) if actor is None else self.explaining.explain(actor, writes)
-            verdict = "explained" if isinstance(why, Explanation) else "unexplained"
-        elif verdict == "refused" and actor is not None:
+        verdict = str(law.decide("judged", self._request(write, actor)).outputs["verdict"])
+        if verdict == "unjudged":
+            self.report.unjudged["the history does not show it whole, or what its component saw"] += 1
+        if verdict == "refused" and actor is not None:
             self.explaining.refused(actor, write)
-        known = why if isinstance(why, Explanation) else None
-        self.report.judged.append(Judged(write=write, verdict=verdict, why=known))
-        if isinstance(why, Nearest):
-            self.report.unexplained.append(_unexplained(write, why))
+        if verdict == _BY_RULE and method_of(write.actor) == BY_THE_CLOCK and write.actor not in self.timed.played:
+            self.report.unjudged["what it did depends on times that are not in the history"] += 1
+            return "unjudged", None
+        if verdict != _BY_RULE or method_of(write.actor) == BY_THE_CLOCK:
+            return verdict, None
+        why = self._why(actor, writes)
+        if isinstance(why, Explanation):
+            return "explained", why
+        if actor is not None and write.key[0] == _EVENT:
+            return _BY_RULE, None
+        if actor is not None:
+            self.explaining.give_up(actor, write)
+        return self._unexplained(write, why), None
 
-    def _commit(self, write: RecordedWrite) -> None:
+    def _why(self, actor: Actor | None, writes: Sequence[RecordedWrite]) -> Explanation | Nearest:
+        write = writes[0]
+        if actor is None:
+            return self.kubelets.explain(write)
+        if write.key[0] != _EVENT:
+            return self.explaining.explain(actor, writes)
+        if write.verb == "deletecollection":
+            return self.explaining.emptied(write) or Nearest()
+        return self.explaining.announced.explain(write, self.explaining.announcements(actor, write))
+
+    def _unexplained(self, write: RecordedWrite, why: Nearest) -> str:
+        """The verdict on a write that no rule orders, which is a finding where all is known that the rules look at."""
+        reason = self.known.missing(write, self.past)
+        if reason:
+            self.report.unjudged[reason] += 1
+            return "unjudged"
+        self.report.add("unexplained", _told(write, why))
+        return "unexplained"
+
+    def _request(self, write: RecordedWrite, actor: Actor | None) -> Request:
+        return Request(
+            write,
+            modelled=actor is not None or write.actor == KUBELET,
+            wanted=not self.actors or write.actor in self.actors,
+            scripted=write.actor == KUBELET and write.node in self.scripted,
+            blind=actor is not None and self.known.trimmed_for(write, actor.watched),
+        )
+
+    def _put_down(self, write: RecordedWrite, verdict: str, why: Explanation | None, made: tuple[int, ...]) -> None:
+        """Note a request's verdict."""
+        if verdict == _BY_RULE:
+            self.waiting.append((write, made))
+            return
+        self.report.counts[verdict] += 1
+        if verdict == "unmodelled":
+            self.report.others[write.actor] += 1
+        self._answered(write, why)
+        if self.keep:
+            self.report.judged.append(Judged(write=write, verdict=verdict, why=why, revisions=made))
+
+    def _answered(self, write: RecordedWrite, why: Explanation | None) -> None:
+        """Keep count of refusals, and of what was tried again."""
+        route = (write.actor, (write.verb, write.subresource, write.key))
+        if write.ok:
+            self.report.retried += self.refused.pop(route, 0)
+            if why is not None and why.key:
+                self.undone.answered(write.actor, why.key, True, write.time)
+            return
+        self.report.refusals[f"{write.code} {write.reason}".strip()] += 1
+        if write.actor in self.past.actors:
+            self.refused[route] = self.refused.get(route, 0) + 1
+            for key in self.explaining.keys_of(self.past.actors[write.actor], write):
+                self.undone.answered(write.actor, key, False, write.time)
+
+    def _by_the_clock(self, until: int) -> None:
+        """Judge what controllers with rounds and timers did up to a time (ns), and late Events."""
+        while self.waiting and self.waiting[0][0].time <= until:
+            write, made = self.waiting.popleft()
+            why = self._why_late(write)
+            known = why if isinstance(why, Explanation) else None
+            verdict = "explained" if isinstance(why, Explanation) else self._unexplained(write, why)
+            self._put_down(write, verdict, known, made)
+
+    def _why_late(self, write: RecordedWrite) -> Explanation | Nearest:
+        """An Event may be sent while the plan that orders it is still under way."""
+        if method_of(write.actor) == BY_THE_CLOCK:
+            return self.timed.explain(write)
+        return Nearest() if write.new is None else self.explaining.announced.explain(write)
+
+    # -- one change ---------------------------------------------------------------------------------------------------
+
+    def _commit(self, write: RecordedWrite) -> bool:
+        """Take a recorded change over; says whether it could be."""
         assert write.new is not None
+        self.known.changed(write)
+        if self.known.older and write.derived and write.type != "DELETED":
+            self.guessed.add(write.key)
+        else:
+            self.guessed.discard(write.key)
         try:
             obj = write.new.typed
         except ObjectError:
-            return
+            return False
         old = self.past.store.snapshot.get(write.key)
-        if write.type == "DELETED" and old is None:
-            return
         gone = write.type == "DELETED"
-        checked = (
-            self.machines.check(old, None if gone else obj, write.actor, write.time) if not write.trimmed else None
-        )
-        for each in checked.illegal if checked is not None else ():
-            what = str(each)
-            self.report.illegal.append(
-                Found(what=what, cause=f"{each.kind}/{each.region}: {each.old} -> {each.new}", key=write.key,
-                      line=str(write.line), actor=write.actor, at=write.time, nearest=each.nearest)
-            )  # fmt: skip
+        if (gone and old is None) or write.key[0] == _EVENT:
+            return False
+        if not write.trimmed:
+            self._legal(write, old, None if gone else obj)
+        if write.actor == KUBELET and write.key[0] == "Pod":
+            self.kubelets.follow(write)
         store = self.past.store
         store, change = store.remove(write.key, write.time) if gone else store.put(obj, write.time)
-        self.past.take(store, change)
-        self._keep(change, write)
+        for name, key in self.past.take(store, change, write.actor):
+            self.undone.woken(name, key, write.time)
+        if gone and write.key[0] == "Pod":
+            self.kubelets.runs.forget(obj)
+        if not write.trimmed and write.key[0] != "Lease":
+            self._keeps(change, write)
+        return True
 
-    def _keep(self, change: Change, write: RecordedWrite) -> None:
-        if write.trimmed or change.key[0] in ("Event", "Lease"):
-            return
-        view = self._now(write.time)
-        for each in (*check_transition(change, view), *check_safety(view)):
+    def _legal(self, write: RecordedWrite, old: Any, new: Any) -> None:
+        for each in self.machines.check(old, new, write.actor, write.time).illegal:
+            if self.known.unsure(write):
+                continue
+            cause = f"{each.kind}/{each.region}: {each.old} -> {each.new}"
+            self._found("illegal", write, str(each), cause, each.nearest)
+
+    def _keeps(self, change: Change, write: RecordedWrite) -> None:
+        around = tuple(each for each in (change.new, change.old) if each is not None)
+        view = self.past.whole_view(write.time)
+        near = Near(view.now, view.snapshots, store=view.store, around=around)
+        for each in (*check_transition(change, near), *check_safety(near)):
             if str(each) not in self.told:
                 self.told.add(str(each))
-                self.report.violated.append(
-                    Found(what=each.says, cause=each.invariant, key=write.key, line=str(write.line), actor=write.actor,
-                          at=write.time)
-                )  # fmt: skip
+                self._found("violated", write, each.says, each.invariant)
 
-    def _left_undone(self) -> None:
-        """What rules order at the end, on the state as it is, although nothing has happened for a while."""
-        end = self.recording.end or 0
-        limit = constant("check_undone_after") * SECOND
-        dates = {moment.revision: moment.at for moment in self.past.moments}
-        newest = self.past.moments[-1]
-        for name, actor in self.past.actors.items():
-            if self.actors and name not in self.actors:
-                continue
-            for key, woken in actor.woken.items():
-                since = dates.get(woken[-1], 0)
-                if end - since < limit:
-                    continue
-                view = evolve(self.past.view(actor, newest, end), memory=Map())
-                course = Course.of(key, newest.revision, actor.wiring.controller.reconcile(view, key))
-                self._note_undone(name, key, course, end)
+    def _found(self, kind: Kind, write: RecordedWrite, what: str, cause: str, nearest: str = "") -> None:
+        self.report.add(
+            kind,
+            Found(what=what, cause=cause, key=write.key, line=str(write.line), actor=write.actor, at=write.time,
+                  nearest=nearest),
+        )  # fmt: skip
 
-    def _note_undone(self, name: str, key: Key, course: Course | None, end: int) -> None:
-        order = course.next_writes[0] if course is not None else None
-        if order is None or order.why is None:
-            return
-        store = self.past.store
-        sender = self.past.actors[name].wiring.sender
-        chance = RecordedChoices(self.recording)
-        answer = self.explaining.api.handle(store, order, sender, end, chance)
-        if not answer.changes:
-            return
-        what = f"{name} has not done what {order.why.rule} orders: {type(order).__name__}"
-        self.report.undone.append(
-            Found(what=what, cause=order.why.rule, key=key, line="", actor=name, at=end, facts=dict(order.why.facts))
+    def _broken(self, finding: Finding, write: RecordedWrite | None) -> None:
+        place = f"{finding.file}:{finding.line}" if finding.file and finding.line else finding.file
+        actor, at = ("", 0) if write is None else (write.actor, write.time)
+        self.report.add(
+            "violated",
+            Found(what=finding.message, cause=finding.rule, key=finding.key, line=place, actor=actor, at=at),
         )
 
+    # -- states -------------------------------------------------------------------------------------------------------
 
-def _list_all(past: Past, actor: Any) -> None:
-    """At its start a component is woken by everything that exists."""
-    store = past.store
-    for key, (_, obj) in store.snapshot.objects.items():
-        watch = next((each for each in actor.wiring.watches if each.kind == key[0]), None)
-        if watch is None:
-            continue
-        change = Change(store.revision, "ADDED", key, None, obj, 0)
-        for found in watch.keys(change, past.view(actor, past.moments[-1], 0)):
-            actor.woken.setdefault(found[0] if len(found) == 2 else found, deque([store.revision], maxlen=64))
+    def _open(self, start: int) -> None:
+        for name, actor in self.past.actors.items():
+            for key in actor.stirred:
+                self.undone.woken(name, key, start)
+
+    def _state_at_start(self, start: int) -> None:
+        """What is wrong at the start is nobody's doing here; in a dump it is all there is to say."""
+        for each in self._broken_now(start):
+            self.told.add(str(each))
+            if not self.recording.writes:
+                self.report.add("violated", Found(what=each.says, cause=each.invariant, key=("", "", ""), line=""))
+
+    def _whole_state(self, at: int) -> None:
+        for each in self._broken_now(at):
+            if str(each) not in self.told:
+                self.told.add(str(each))
+                self.report.add(
+                    "violated", Found(what=each.says, cause=each.invariant, key=("", "", ""), line="", at=at)
+                )
+
+    def _broken_now(self, at: int) -> Iterator[Any]:
+        yield from check_safety(self.past.whole_view(at))
+        if not self.recording.writes and not self.begun:
+            yield from check_convergence(self.past.whole_view(at))
 
 
-def _unexplained(write: RecordedWrite, why: Nearest) -> Found:
+def _bare(write: RecordedWrite) -> bool:
+    """Whether a granted request was logged without what it left."""
+    return write.ok and write.type is None and write.new is None and write.answered is None and write.body is None
+
+
+def _told(write: RecordedWrite, why: Nearest) -> Found:
     what = f"no rule of {write.actor} orders this {write.verb} {write.subresource}".rstrip()
     if why.differs:
         what += f"; {why.differs}"
@@ -244,46 +405,3 @@ def _unexplained(write: RecordedWrite, why: Nearest) -> Found:
         what=what, cause=f"{write.actor} {write.verb} {write.key[0]} {write.subresource} {path}".strip(), key=write.key,
         line=str(write.line), actor=write.actor, at=write.time, nearest=why.rule, facts=why.facts or {},
     )  # fmt: skip
-
-
-class _Kubelets:
-    """What the rules of the kubelets give for the recorded containers."""
-
-    def __init__(self, recording: Recording) -> None:
-        self._lines: dict[str, list[Line]] = defaultdict(list)
-        if not any(write.actor == _KUBELET and write.key[0] == "Pod" for write in recording.writes):
-            return
-        for line in predict(recording).lines:
-            if line.actor == _KUBELET and line.key[0] == "Pod" and line.code < 300:
-                obj = line.after or line.before
-                self._lines[obj.metadata.uid if obj is not None else ""].append(line)
-
-    def explain(self, write: RecordedWrite) -> Explanation | Nearest:
-        """The rule that gives the written status, or orders the deletion, about then."""
-        nearest, best = Nearest(), None
-        limit = constant("check_status_lag") * SECOND
-        for line in self._lines.get(write.uid, ()):
-            if line.verb != write.verb or abs(line.at - write.time) > limit:
-                continue
-            differs = self._apart(write, line)
-            if not differs:
-                return Explanation(line.rule, dict(line.facts), write.key, 0, 0)
-            if best is None or abs(line.at - write.time) < best:
-                nearest, best = Nearest(line.rule, dict(line.facts), differs), abs(line.at - write.time)
-        return nearest
-
-    def _apart(self, write: RecordedWrite, line: Line) -> str:
-        if write.verb != "patch" or write.type is None or write.new is None or line.after is None:
-            return ""
-        recorded, ours = (to_json(obj).get("status") for obj in (write.new.typed, line.after))
-        for path, left, right in differences("Pod", {"status": recorded}, {"status": ours}, by=law):
-            return apart("Pod", path, left, right)
-        return ""
-
-
-def grouped(found: Iterable[Found]) -> dict[str, list[Found]]:
-    """Findings by cause, in order of first appearance."""
-    groups: dict[str, list[Found]] = {}
-    for each in found:
-        groups.setdefault(each.cause, []).append(each)
-    return groups

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
+from itertools import takewhile
+from typing import Final, TypeAlias
 
 from attrs import evolve, frozen
 
 from k8sfsm.engine.run import Batch, Run
-from k8sfsm.request import Call, Key, Look, Outcome, Parallel, Plan, Record, Remember, Write
+from k8sfsm.request import Call, DeleteCollection, Key, Look, Outcome, Parallel, Plan, Record, Remember, Write
+from k8sfsm.verify.replay.choices import address_of
 
+Address: TypeAlias = tuple[str, str, Key]
+"""(verb, subresource, object)."""
 _UNANSWERED: Final = (Remember, Record, Call, Look)
 _PHASES: Final = 400
 """More continuations than any plan has without a write."""
@@ -23,51 +27,86 @@ class Course:
     run: Run
     remembered: tuple[Remember, ...] = ()
     """What it remembered since its last write."""
+    recorded: tuple[Record, ...] = ()
+    """The Events that it ordered since its last write."""
+    over: bool = False
+    """No write follows."""
+    trail: tuple[tuple[Address, Outcome], ...] = ()
+    """The requests that it has sent so far, with their answers."""
 
     @classmethod
-    def of(cls, key: Key, seen: int, plan: Plan) -> Course | None:
-        """A plan from its start to its first write; None where it has none."""
+    def of(cls, key: Key, seen: int, plan: Plan) -> Course:
+        """A plan from its start to its first write."""
         return _advanced(cls(key, seen, Run.of(key, 0, plan)))
 
     @property
     def next_writes(self) -> tuple[Write, ...]:
-        """The writes that may be sent next: one, or those of a batch, which go together."""
+        """The writes that may be sent next: one, those of a batch, which go together, or deletions of whole kinds, which
+        a real component takes from a map.
+        """
         batch = self.run.batch
-        return (self.run.next_write,) if batch is None else batch.waiting[: batch.left]
+        if self.over:
+            return ()
+        if batch is not None:
+            return batch.waiting[: batch.left]
+        collections = takewhile(lambda step: isinstance(step, DeleteCollection), self.run.steps)
+        return tuple(collections) or (self.run.next_write,)
 
-    def answered(self, outcome: Outcome) -> Course | None:
-        """The course after one of its next writes was answered; None where no write follows."""
+    def answered(self, outcome: Outcome) -> Course:
+        """The course after one of its next writes was answered."""
         run = self.run
+        trail = (*self.trail, (address_of(outcome.request), outcome))
         if run.batch is not None:
             others = list(run.batch.waiting)
             others.remove(outcome.request)
             run = evolve(run, batch=evolve(run.batch, waiting=(outcome.request, *others)))
+        elif isinstance(outcome.request, DeleteCollection):
+            rest = list(run.steps)
+            rest.remove(outcome.request)
+            run = evolve(run, steps=(outcome.request, *rest))
         run = run.answered(outcome)
         if run.batch is not None and not run.batch.left:
             run = evolve(run, batch=None if run.batch.over else run.batch.next())
-        return _advanced(evolve(self, run=run, remembered=()))
+        return _advanced(evolve(self, run=run, remembered=(), recorded=(), trail=trail))
+
+    def along(self, trail: tuple[tuple[Address, Outcome], ...]) -> Course | None:
+        """The course after the same requests had the same answers; None where it would have sent others."""
+        course = self
+        noted: tuple[Remember, ...] = ()
+        for address, outcome in trail:
+            order = next((each for each in course.next_writes if address_of(each) == address), None)
+            if order is None:
+                return None
+            noted += course.remembered
+            course = course.answered(evolve(outcome, request=order))
+        return evolve(course, remembered=(*noted, *course.remembered))
 
 
-def _advanced(course: Course) -> Course | None:
+def _advanced(course: Course) -> Course:
     """Up to the next write. Source of the order: `k8sfsm.engine.perform`."""
-    run, remembered = course.run, list(course.remembered)
+    run, remembered, recorded = course.run, list(course.remembered), list(course.recorded)
+
+    def stopped(run: Run, over: bool = False) -> Course:
+        return evolve(course, run=run, remembered=tuple(remembered), recorded=tuple(recorded), over=over)
+
     for _ in range(_PHASES):
         if run.batch is not None:
-            return evolve(course, run=run, remembered=tuple(remembered))
+            return stopped(run)
         done = 0
         for step in run.steps:
             if not isinstance(step, _UNANSWERED):
                 break
             remembered += [step] if isinstance(step, Remember) else []
+            recorded += [step] if isinstance(step, Record) else []
             done += 1
         left = run.steps[done:]
         if not left:
             if run.plan.then is None:
-                return None
+                return stopped(run, over=True)
             run = Run.of(run.key, run.cause, run.plan.then(run.outcomes))
             continue
         first = left[0]
         if not isinstance(first, Parallel):
-            return evolve(course, run=evolve(run, steps=left), remembered=tuple(remembered))
+            return stopped(evolve(run, steps=left))
         run = evolve(run, steps=left[1:], batch=Batch.of(first) if first.writes else None)
-    return None
+    return stopped(run, over=True)

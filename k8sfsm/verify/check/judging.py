@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Collection
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, Literal
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from k8sfsm.law import Law
-from k8sfsm.trace.history import RecordedWrite
+from k8sfsm.request import Key
+from k8sfsm.trace.history import RecordedWrite, Recording
+from k8sfsm.verify.replay.choices import reconciled
 from k8sfsm.verify.replay.compare import FieldPair, time_of
 
+if TYPE_CHECKING:
+    from k8sfsm.verify.check.past import Past
+
 law = Law("check")
+
+KUBELET: Final = "kubelet"
+MIRROR: Final = "kubernetes.io/config.mirror"
+"""The annotation of a pod that stands for one from a file."""
+BY_THE_CLOCK: Final = "clock"
+_LISTED: Final = ("Namespace", "PriorityClass", "Event", "Lease")
+"""Kinds of which it does not matter to others how many there are."""
+_SLIM: Final = ("Endpoints", "EndpointSlice", "Event")
+"""Kinds whose writes a slim recording leaves out."""
 
 
 @frozen
 class Request:
-    """A recorded request. `modelled`: its actor has rules; `wanted`: its actor is among those to judge."""
+    """A recorded request. `modelled`: its actor has rules; `wanted`: its actor is among those to judge; `scripted`: it
+    is about a node without a kubelet; `blind`: its actor saw objects that the history does not show whole.
+    """
 
     write: RecordedWrite
     modelled: bool
     wanted: bool
+    scripted: bool = False
+    blind: bool = False
 
 
 @law.fact
@@ -37,9 +57,51 @@ def writer(case: Request) -> Literal["user", "apiserver", "modelled", "other"]:
 
 
 @law.fact
+def from_outside(case: Request) -> bool:
+    """Whether a kubelet asked."""
+    return case.write.actor == KUBELET
+
+
+@law.fact
+def subject(case: Request) -> Literal["scripted-node", "static-pod", "other"]:
+    """What it is about: a node without a kubelet, a pod from a file, or neither."""
+    if case.scripted:
+        return "scripted-node"
+    document = case.write.new or case.write.old
+    notes = {} if document is None else document.json.get("metadata", {}).get("annotations") or {}
+    return "static-pod" if MIRROR in notes and case.write.subresource == "" else "other"
+
+
+@law.fact
+def cache_whole(case: Request) -> bool:
+    """Whether the history shows whole what the actor saw."""
+    return not case.blind
+
+
+@frozen
+class Writer:
+    """An actor, by its name."""
+
+    name: str
+
+
+@law.fact
+def writer_name(case: Writer) -> str:
+    """The actor's name."""
+    return case.name
+
+
+@lru_cache(maxsize=256)
+def method_of(actor: str) -> str:
+    """How the rules behind an actor's writes are looked for: `views`, `containers` or `clock`."""
+    return str(law.decide("method", Writer(actor)).outputs["method"])
+
+
+@law.fact
 def whole(case: Request) -> bool:
     """Whether the history shows the object as the request left it."""
-    return not case.write.trimmed and (case.write.type is None or case.write.new is not None)
+    write = case.write
+    return not write.trimmed and (write.new is not None or write.verb == "deletecollection")
 
 
 @law.fact
@@ -64,3 +126,99 @@ def field_name(case: FieldPair) -> str:
 def both_times(case: FieldPair) -> bool:
     """Whether both values are times."""
     return time_of(case.recorded) is not None and time_of(case.predicted) is not None
+
+
+@define
+class Known:
+    """What a history shows, and what it does not."""
+
+    kinds: set[str] = field(factory=set)
+    trimmed: set[tuple[str, str]] = field(factory=set)
+    """(kind, namespace) of objects that are shown in part."""
+    older: set[tuple[str, str]] = field(factory=set)
+    """(kind, namespace) of objects that are older than the history: there may be more of them."""
+    new: set[Key] = field(factory=set)
+    """Objects that have just shown for the first time, although they are older."""
+    slim: bool = False
+    whole: bool = True
+
+    def take(self, recording: Recording) -> None:
+        """A portion of a history."""
+        self.slim |= bool(recording.about.get("slim"))
+        self.whole &= recording.format in ("recording", "k8sfsm")
+        self.kinds |= {document.key[0] for document in recording.initial}
+        self.kinds |= {write.key[0] for write in recording.writes}
+        if recording.format == "audit":
+            self.older |= {document.key[:2] for document in recording.initial if document.key[0] not in _LISTED}
+            self.new = {document.key for document in recording.initial}
+
+    def changed(self, write: RecordedWrite) -> None:
+        """A change is shown."""
+        if write.trimmed:
+            self.trimmed.add(write.key[:2])
+        self.new.discard(write.key)
+
+    def shows(self, watched: Collection[str], kind: str, namespace: str) -> bool:
+        """Whether a write of a kind would be in the history, and all that an actor which watches these kinds sees."""
+        if self.slim and kind in _SLIM:
+            return False
+        seen = not any((each, namespace) in self.trimmed for each in watched)
+        return seen and kind in self.kinds and (self.whole or watched <= self.kinds) and not self.older
+
+    def trimmed_for(self, write: RecordedWrite, kinds: Collection[str]) -> bool:
+        """Whether an actor that watches these kinds saw objects that are shown in part."""
+        return bool(self.trimmed) and any((kind, write.key[1]) in self.trimmed for kind in kinds)
+
+    def unsure(self, write: RecordedWrite) -> bool:
+        """Whether the state before a write is not known."""
+        return write.key in self.new or (write.old is None and write.type == "MODIFIED")
+
+    def missing(self, write: RecordedWrite, past: Past) -> str:
+        """Why it cannot be told whether a rule orders a write; "" where it can."""
+        case = Basis(write, self, past)
+        return str(law.decide("basis", case).outputs["says"])
+
+
+@frozen
+class Basis:
+    """A write that no rule orders on what is known: the case of the table `basis`."""
+
+    write: RecordedWrite
+    known: Known
+    past: Past
+
+
+@law.fact
+def state_before(case: Basis) -> Literal["known", "unknown"]:
+    """Whether the history shows the object as it was before the write."""
+    return "unknown" if case.known.unsure(case.write) else "known"
+
+
+@law.fact
+def worked_on(case: Basis) -> Literal["shown", "unknown"]:
+    """Whether the history shows the object that the actor worked on."""
+    write = case.write
+    if write.actor == KUBELET:
+        return "shown"
+    if write.actor == "kube-scheduler":
+        return "shown" if "Node" in case.known.kinds else "unknown"
+    if write.verb == "deletecollection":
+        return "shown" if case.past.store.get("Namespace", "", write.key[1]) is not None else "unknown"
+    return "shown" if reconciled(write)[0] in case.known.kinds else "unknown"
+
+
+@law.fact
+def all_shown(case: Basis) -> bool:
+    """Whether the history shows all objects of the kinds that the actor watches, and not only those that changed."""
+    actor = case.past.actors.get(case.write.actor)
+    if actor is None or not case.known.older:
+        return True
+    spaces = (case.write.key[1], "")
+    return not any((kind, space) in case.known.older for kind in actor.watched for space in spaces)
+
+
+@law.fact
+def kinds_shown(case: Basis) -> bool:
+    """Whether the history shows every kind that the actor watches."""
+    actor = case.past.actors.get(case.write.actor)
+    return actor is None or case.known.whole or actor.watched <= case.known.kinds

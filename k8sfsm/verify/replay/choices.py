@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from k8sfsm.apiserver import Sender
 from k8sfsm.engine.choices import Seeded
-from k8sfsm.engine.queue import MILLISECOND
+from k8sfsm.engine.queue import MILLISECOND, SECOND
 from k8sfsm.law import constant
 from k8sfsm.objects import key_of
 from k8sfsm.request import Bind, Create, Delete, DeleteCollection, Evict, Key, Patch, PatchStatus, Update, Write
 from k8sfsm.trace.history import RecordedWrite, Recording
+from k8sfsm.verify.replay.contents import alike, content_of, recorded_content
 
 _NEVER: Final = 1 << 63
 _TOKEN_VOLUME: Final = "kube-api-access-"
@@ -35,10 +37,25 @@ def requests_of(recording: Recording) -> Iterator[RecordedWrite]:
             yield write
 
 
+def metadata_of(write: RecordedWrite) -> Mapping[str, Any]:
+    """The metadata of the object that a write is about; of a refused creation, what its request says."""
+    document = write.new or write.old
+    if document is not None:
+        return document.json.get("metadata") or {}
+    body = write.body if isinstance(write.body, Mapping) else {}
+    return body.get("metadata") or {}
+
+
+def _refused_suffix(write: RecordedWrite, base: str) -> str:
+    """The generated part of the name that a refused creation had got, which only the answer tells; "" if none."""
+    found = re.search(rf'"{re.escape(base)}([^"]+)"', write.message) if base and not write.ok else None
+    return found[1] if found else ""
+
+
 def named(write: RecordedWrite) -> Key:
     """The object's key; for one with a generated name, that with the base of the name."""
     kind, namespace, _ = write.key
-    base = write.new.json.get("metadata", {}).get("generateName", "") if write.new is not None else ""
+    base = metadata_of(write).get("generateName", "")
     return (kind, namespace, base) if write.verb == "create" and base else write.key
 
 
@@ -61,19 +78,23 @@ def reconciled(write: RecordedWrite) -> Key:
     """The key that an actor was working on when it sent a request."""
     kind, namespace, name = write.key
     wanted = _OWNERS.get(write.actor)
-    document = write.new or write.old
     if write.actor == "endpoint-controller":
         return ("Service", namespace, name)
     if write.actor == "garbage-collector" and write.verb == "patch" and write.old is not None:
         return _orphaned_by(write.old.json, namespace) or write.key
-    if document is None or wanted == kind:
+    meta = metadata_of(write)
+    if not meta or wanted == kind:
         return write.key
-    meta = document.json.get("metadata", {})
     if write.actor in _SLICERS:
         return (_SLICERS[write.actor], namespace, (meta.get("labels") or {}).get("kubernetes.io/service-name", name))
-    owners = (owner for owner in meta.get("ownerReferences") or () if owner.get("kind") == wanted)
-    owner = next(owners, None)
+    sides = [side.json for side in (write.new, write.old) if side is not None] or [{"metadata": meta}]
+    owners = [owner for side in sides for owner in _owners(side)]
+    owner = next((owner for owner in owners if owner.get("kind") == wanted), None)  # one that is released had one
     return (owner["kind"], namespace, owner["name"]) if owner is not None else write.key
+
+
+def _owners(obj: Mapping[str, Any]) -> Sequence[Any]:
+    return obj.get("metadata", {}).get("ownerReferences") or ()
 
 
 def _banishes(write: RecordedWrite) -> bool:
@@ -85,8 +106,7 @@ def _banishes(write: RecordedWrite) -> bool:
 
 def _orphaned_by(obj: Mapping[str, Any], namespace: str) -> Key | None:
     """The owner for whose sake the garbage collector changes an object's owner references."""
-    owners = obj.get("metadata", {}).get("ownerReferences") or ()
-    return next(((owner["kind"], namespace, owner["name"]) for owner in owners if owner.get("controller")), None)
+    return next(((owner["kind"], namespace, owner["name"]) for owner in _owners(obj) if owner.get("controller")), None)
 
 
 def address_of(write: Write) -> tuple[str, str, Key]:
@@ -109,6 +129,11 @@ _VERBS: Final[dict[type[Any], str]] = {
     Bind: "bind",
     Evict: "evict",
 }
+
+
+def _sent(write: RecordedWrite) -> int:
+    """When (ns) a request was sent, as far as that is known."""
+    return min(write.time, write.received or write.time)
 
 
 def _allocated(spec: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -137,19 +162,21 @@ class RecordedChoices:
         self._volumes: dict[Key, str] = {}
         self._starts: dict[tuple[str, Key], deque[tuple[int, int]]] = defaultdict(deque)
         self.deleted: dict[Key, int] = {}
-        self._arrivals: dict[Route, deque[tuple[int, int]]] = defaultdict(deque)
+        self._arrivals: dict[Route, deque[RecordedWrite]] = defaultdict(deque)
         self.paired: set[int] = set()
         self._tainted: dict[Key, list[int]] = defaultdict(list)
         self._now = 0
         self._addresses: dict[tuple[str, Key], str] = {}
         self._subject: Key = ("", "", "")
-        for write in recording.changes():
-            if write.new is not None:
-                self._learn(write.key, write.type or "", write.new.json, write.verb)
+        for write in recording.writes:
+            if write.type and write.new is not None:
+                self._learn(write.key, write.type, write.new.json, write.verb)
+            elif write.verb == "create" and not write.ok:
+                self._learn_refused(write)
         for write in sorted(requests_of(recording), key=lambda entry: entry.time):
             route = _route(write.actor, write.node, write.verb, write.subresource, named(write))
-            self._arrivals[route].append((write.time, write.request))
-            if write.verb == "delete" and write.actor in _OWNERS:
+            self._arrivals[route].append(write)
+            if write.verb == "delete" and write.actor in (*_OWNERS, *_SLICERS):
                 self.deleted.setdefault(write.key, write.time)
             if write.key[0] == "Node" and _banishes(write):
                 self._tainted[write.key].append(write.time)
@@ -172,6 +199,12 @@ class RecordedChoices:
                     self._addresses.setdefault((purpose, key), str(chosen))
         if verb == "bind":
             self.nodes.setdefault(key, obj.get("spec", {}).get("nodeName", ""))
+
+    def _learn_refused(self, write: RecordedWrite) -> None:
+        base = metadata_of(write).get("generateName", "")
+        suffix = _refused_suffix(write, base)
+        if suffix:
+            self._names[write.key[0], write.key[1], base].append(suffix)
 
     def suffix(self, kind: str, namespace: str, base: str) -> str:
         """The suffix of the next recorded object of that base name, and of its token volume."""
@@ -197,8 +230,11 @@ class RecordedChoices:
 
     def tie(self, key: Key) -> int:
         """Pods in the order in which the recorded controllers deleted them, nodes in that in which they were tainted
-        for eviction next; those that they left alone come last.
+        for eviction next; those that they left alone come last. EndpointSlices the other way round: the first is
+        written over when there is too much room, and stays.
         """
+        if key[0] == "EndpointSlice":
+            return -self.deleted.get(key, _NEVER)
         if key[0] == "Node":
             return next((at for at in self._tainted.get(key, ()) if at >= self._now), _NEVER)
         return self.deleted.get(key, _NEVER)
@@ -220,21 +256,31 @@ class RecordedChoices:
         return max(waiting.popleft()[0], now)
 
     def arrival(self, write: Write, sender: Sender, now: int, base: int) -> int:
-        """The recorded time of the actor's next write of this kind to this object, where that is near; else as usual.
+        """The recorded time of the actor's next write of this kind to this object, where it was sent about now; else as
+        usual.
 
-        How fast a component is at a moment is chance. What it writes is not taken from the recording.
+        How fast a component is at a moment is chance, and so is how long the API server takes to answer. What is
+        written is not taken from the recording. Of objects with generated names the first that is predicted gets the
+        name of the first that is recorded, and so on; their requests are paired likewise, and may be apart as far as
+        their times may.
         """
         waiting = self._arrivals.get(_route(sender.actor, sender.node, *address_of(write)))
         window: int = constant("replay_latency_window") * MILLISECOND
-        while waiting and waiting[0][0] < now - window:
+        named_by_chance = isinstance(write, Create) and not write.object.metadata.name
+        while waiting and waiting[0].time < now - window and not named_by_chance:
             waiting.popleft()
         if isinstance(write, Bind) and write.key not in self.nodes:
             return now + window  # the recorded scheduler was slower than what made the pod go
-        if not waiting or waiting[0][0] > now + window:
+        content = content_of(write)
+        reported = bool(sender.node) and isinstance(write, Patch | PatchStatus)
+        if named_by_chance or reported or content is not None:
+            window = constant("replay_time_tolerance") * SECOND
+        same = next((each for each in waiting or () if alike(content, recorded_content(each))), None)
+        if waiting is None or same is None or not (named_by_chance or _sent(same) <= now + window):
             return now + base
-        time, request = waiting.popleft()
-        self.paired.add(request)
-        return max(time, now + min(base, MILLISECOND))
+        waiting.remove(same)
+        self.paired.add(same.request)
+        return max(same.time, now + min(base, MILLISECOND)) if _sent(same) <= now + window else now + base
 
     def index(self, count: int) -> int:
         """Any."""

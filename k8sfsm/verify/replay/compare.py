@@ -6,16 +6,15 @@ What counts as agreement is in `specs/replay/controller.yaml`.
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from typing import Any, Final
 
-from attrs import field, frozen
+from attrs import frozen
 
-from k8sfsm.engine.recorder import COMBINED
 from k8sfsm.law import Law, constant
-from k8sfsm.objects import Unmodelled, format_micro_time, parse_time
+from k8sfsm.objects import format_micro_time, parse_time
 from k8sfsm.request import Key
+from k8sfsm.verify.replay.stalls import Span, overlap
 from k8sfsm.verify.replay.tracks import Stay, Track, TrackKey, Version, unmatched, without
 
 law = Law("replay")
@@ -51,22 +50,28 @@ class Divergence:
 
 @frozen
 class Record:
-    """How a recording was made. `slim`: changes of Endpoints are left out; `exact`: times are finer than seconds;
-    `probes`: every answer of a probe is in it.
+    """How a recording was made.
+
+    `slim`: changes of Endpoints are left out; `exact`: times are finer than seconds; `probes`: every answer of a probe
+    is in it; `pods_in_part`: changed pods are not shown whole; `stalls`: from when to when (ns) the API server kept
+    somebody waiting.
     """
 
     slim: bool = False
     exact: bool = True
     probes: bool = True
+    pods_in_part: bool = False
+    stalls: tuple[Span, ...] = ()
 
 
 @frozen
 class MissingState:
-    """A value that one of two tracks lacks. `held_ns` None: it stayed to the end."""
+    """A value that one of two tracks lacks. `since` (ns), `held_ns`: how long it stayed; None: to the end."""
 
     kind: str
     track_aspect: str
     actor: str
+    since: int
     held_ns: int | None
     record: Record
 
@@ -79,40 +84,6 @@ class FieldPair:
     path: str
     recorded: Any
     predicted: Any
-
-
-@frozen
-class EventSeen:
-    """An Event that both histories may have."""
-
-    reason: str
-    message: str
-    combined: bool
-    logged: bool
-
-
-@law.fact
-def event_reason(case: EventSeen) -> str:
-    """The Event's reason."""
-    return case.reason
-
-
-@law.fact
-def probes_logged(case: EventSeen) -> bool:
-    """Whether the recording has every answer of a probe."""
-    return case.logged
-
-
-@law.fact
-def probe_errored(case: EventSeen) -> bool:
-    """Whether it tells of a probe that could not be asked."""
-    return "probe errored" in case.message
-
-
-@law.fact
-def event_combined(case: EventSeen) -> bool:
-    """Whether it, or one like it, stands for several similar ones."""
-    return case.combined
 
 
 @law.fact
@@ -128,9 +99,15 @@ def writer(case: MissingState) -> str:
 
 
 @law.fact
-def slim(case: MissingState) -> bool:
+def slim(case: MissingState | Left) -> bool:
     """Whether the recording leaves changes of Endpoints out."""
     return case.record.slim
+
+
+@law.fact
+def pods_in_part(case: MissingState) -> bool:
+    """Whether the recording shows changed pods in part only."""
+    return case.record.pods_in_part
 
 
 @law.fact
@@ -141,12 +118,15 @@ def exact_times(case: MissingState) -> bool:
 
 @law.fact
 def held(case: MissingState) -> float | None:
-    """How long the value stood, in milliseconds; None: to the end."""
-    return None if case.held_ns is None else case.held_ns / MILLISECOND
+    """How long the value stood while the API server was in good health, in milliseconds; None: to the end."""
+    if case.held_ns is None:
+        return None
+    stalled = overlap(case.record.stalls, case.since, case.since + case.held_ns)
+    return (case.held_ns - stalled) / MILLISECOND
 
 
 @law.fact
-def object_kind(case: FieldPair | MissingState) -> str:
+def object_kind(case: FieldPair | MissingState | Left) -> str:
     """The kind of the object."""
     return case.kind
 
@@ -186,12 +166,24 @@ def compare_tracks(
             yield from _compare_track(key, track, other, record)
 
 
-def _compare_track(key: TrackKey, recorded: Track, predicted: Track, record: Record) -> Iterator[Divergence]:
+def _compare_track(key: TrackKey, recorded: Track, predicted: Track, record: Record) -> list[Divergence]:
+    """Divergences of one track. A brief value between two stays of one other value was never there for who looked only
+    before and after; where both tracks have it, it may also be what both are to be aligned by.
+    """
+    shared = {stay.value for stay in recorded} & {stay.value for stay in predicted}
+    found = _aligned(key, recorded, predicted, record, frozenset())
+    return found and (_aligned(key, recorded, predicted, record, shared) and found)
+
+
+def _aligned(key: TrackKey, recorded: Track, predicted: Track, record: Record, kept: Set[Any]) -> list[Divergence]:
+    """Divergences that are left when values which may be missing are left out; `kept`: never those."""
+
     def merged(stay: Stay) -> bool:
-        case = MissingState(key[0][0], key[2], stay.version.actor, stay.held, record)
+        version = stay.version
+        case = MissingState(key[0][0], key[2], version.actor, version.at, stay.held, record)
         return bool(law.decide("missing-state", case).outputs["verdict"] == "merged")
 
-    recorded, predicted = _without_blips(recorded, merged), _without_blips(predicted, merged)
+    recorded, predicted = _without_blips(recorded, kept, merged), _without_blips(predicted, kept, merged)
     while True:
         only_recorded, only_predicted = unmatched(recorded, predicted)
         skipped_recorded = [at for at in only_recorded if merged(recorded[at])]
@@ -199,20 +191,18 @@ def _compare_track(key: TrackKey, recorded: Track, predicted: Track, record: Rec
         if not skipped_recorded and not skipped_predicted:
             break
         recorded, predicted = without(recorded, skipped_recorded), without(predicted, skipped_predicted)
-    for position in only_recorded:
-        stay = recorded[position]
-        yield _divergence(key, stay, stay, _around(predicted, stay.version.at))
-    for position in only_predicted:
-        stay = predicted[position]
-        yield _divergence(key, stay, _around(recorded, stay.version.at), stay)
+    found: list[tuple[Stay, Stay | None, Stay | None]]
+    found = [(recorded[at], recorded[at], _around(predicted, recorded[at].version.at)) for at in only_recorded]
+    found += [(predicted[at], _around(recorded, predicted[at].version.at), predicted[at]) for at in only_predicted]
+    return [_divergence(key, *each) for each in found]
 
 
-def _without_blips(track: Track, merged: Callable[[Stay], bool]) -> Track:
+def _without_blips(track: Track, kept: Set[Any], merged: Callable[[Stay], bool]) -> Track:
     """The track without values that were there briefly, between two stays of one other value."""
     for position in range(1, len(track) - 1):
         before, stay, after = track[position - 1 : position + 2]
-        if before.value == after.value and merged(stay):
-            return _without_blips(without(track, (position,)), merged)
+        if before.value == after.value and stay.value not in kept and merged(stay):
+            return _without_blips(without(track, (position,)), kept, merged)
     return track
 
 
@@ -271,6 +261,42 @@ def _existence(version: Version, recorded: str, predicted: str) -> Divergence:
         rule=version.rule,
         line=version.line,
     )
+
+
+@frozen
+class Left:
+    """An object that only one history has at the end: the case of the table `pairing`."""
+
+    kind: str
+    record: Record
+
+
+def paired(recorded: Mapping[Key, Any], predicted: Mapping[Key, Any], record: Record) -> dict[Key, Any]:
+    """The recorded objects, under the names of predicted ones where chance alone decides which of several is left."""
+    found = dict(recorded)
+    left: dict[tuple[str, ...], list[Key]] = {}
+    for key in sorted(predicted.keys() - recorded.keys()):
+        left.setdefault(_place(key, predicted[key], record), []).append(key)
+    for key in sorted(recorded.keys() - predicted.keys()):
+        others = left.get(_place(key, recorded[key], record), ())
+        if others:
+            other = others.pop(0)
+            found[other] = _under_name_of(found.pop(key), predicted[other])
+    return found
+
+
+def _place(key: Key, obj: Any, record: Record) -> tuple[str, ...]:
+    """What objects that stand for each other have in common."""
+    if law.decide("pairing", Left(key[0], record)).outputs["paired_by"] == "name":
+        return key
+    labels = obj["metadata"].get("labels") or {}
+    return (key[0], key[1], labels.get("kubernetes.io/service-name", ""))
+
+
+def _under_name_of(obj: Any, other: Any) -> Any:
+    names = ("name", "uid", "creationTimestamp")
+    meta = {**obj["metadata"], **{name: other["metadata"][name] for name in names if name in other["metadata"]}}
+    return {**obj, "metadata": meta}
 
 
 def compare_final(
@@ -335,73 +361,6 @@ def _text(value: Any) -> str:
 def _differ(by: Law, kind: str, path: str, recorded: Any, predicted: Any) -> bool:
     comparison = _comparison(by, kind, path, recorded, predicted)
     if comparison != "close":
-        return bool(comparison == "equal")
+        return comparison in ("equal", "as-a-set")  # sets of one size are compared element by element
     apart = abs((time_of(recorded) or 0) - (time_of(predicted) or 0))
     return bool(apart > constant("replay_time_tolerance") * SECOND)
-
-
-# -- Events ---------------------------------------------------------------------------------------------------------
-
-
-@frozen
-class EventStory:
-    """Events as people read them: what about, type, reason, message -> how often."""
-
-    counts: Mapping[tuple[str, str, str, str], int] = field(factory=dict)
-
-
-def events_of(versions: tuple[Version, ...]) -> EventStory:
-    """The Events of a history; one that was counted up counts as often."""
-    last: dict[tuple[Key, str], Any] = {}
-    for version in versions:
-        if version.key[0] == "Event" and version.object is not None:
-            last[version.key, version.uid] = version.object
-    counts: Counter[tuple[str, str, str, str]] = Counter()
-    for event in last.values():
-        about, message, count = _read_event(event)
-        counts[about, event_field(event, "type"), event_field(event, "reason"), _timeless(message)] += count or 1
-    return EventStory(dict(counts))
-
-
-def event_field(event: Any, name: str) -> str:
-    """A field that both APIs of Events have."""
-    return str(event.extra.get(name, "") if isinstance(event, Unmodelled) else getattr(event, name))
-
-
-def _read_event(event: Any) -> tuple[str, str, int]:
-    """What an Event of either API is about, its message, and how often it came."""
-    if isinstance(event, Unmodelled):
-        about = event.extra.get("regarding", {})
-        count = event.extra.get("series", {}).get("count") or event.extra.get("deprecatedCount", 0)
-        return f"{about.get('kind')}/{about.get('name')}", event.extra.get("note", ""), count
-    about = event.involved_object
-    return f"{about.kind}/{about.name}", event.message, event.count
-
-
-def _timeless(message: str) -> str:
-    """The message without measured durations."""
-    words = message.split(" ")
-    return " ".join(
-        "…" if word.strip("().,")[:1].isdigit() and word.strip("().,").endswith(("ms", "s")) else word for word in words
-    )
-
-
-def compare_events(recorded: EventStory, predicted: EventStory, at: int, record: Record) -> Iterator[Divergence]:
-    """Events that only one of the histories has, or has more often."""
-    entries = recorded.counts.keys() | predicted.counts.keys()
-    combined = {entry[:3] for entry in entries if entry[3].startswith(COMBINED)}
-    for entry in sorted(entries):
-        left, right = recorded.counts.get(entry, 0), predicted.counts.get(entry, 0)
-        about, kind, reason, message = entry
-        how = law.decide("event", EventSeen(reason, message, entry[:3] in combined, record.probes)).outputs[
-            "comparison"
-        ]
-        if (how == "counted" and left != right) or (how == "present" and bool(left) != bool(right)):
-            yield Divergence(
-                at=at,
-                key=("Event", "", about),
-                aspect=f"{kind} {reason}",
-                recorded=left,
-                predicted=right,
-                text=f"{message!r} predicted {right} times, recorded {left} times",
-            )

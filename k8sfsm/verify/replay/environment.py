@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from attrs import evolve, frozen
+
+from k8sfsm.law import Law
 from k8sfsm.node.recorded import RecordedRuntime
 from k8sfsm.objects import format_micro_time
 from k8sfsm.trace.history import EnvironmentFact, Recording
-from k8sfsm.verify.replay.kubelets import noticed_ends
+from k8sfsm.verify.replay.kubelets import START, noticed_ends
+
+law = Law("replay")
 
 _SIZE = 1_048_576
 
@@ -19,14 +24,48 @@ def recorded_runtime(recording: Recording) -> RecordedRuntime:
     The log of the environment does not tell when a kubelet had cleaned up after a pod; that is taken from its last
     delete, which is the one order for which the end of the clean-up is the only cause.
     """
-    facts = recording.environment
+    facts = (*recording.environment, *_sandboxes(recording.environment))
     return RecordedRuntime(
         (_as_event(fact) for fact in facts if fact.uid),
         image_facts=_image_facts(facts),
         container_ids=_container_ids(facts),
         cleaned_at=dict(_cleaned(recording)),
         noticed_at=noticed_ends(recording),
+        deleted_at=dict(_deleted(recording)),
+        terse=bool(recording.about.get("slim")),
     )
+
+
+@frozen
+class PodFacts:
+    """What the log of the environment has of one pod: the case of the table `sandbox`."""
+
+    sandboxed: bool
+    started: EnvironmentFact | None
+
+
+@law.fact
+def sandbox_logged(facts: PodFacts) -> bool:
+    """The log has the start of the pod's sandbox."""
+    return facts.sandboxed
+
+
+@law.fact
+def container_started(facts: PodFacts) -> bool:
+    """The log has the start of a container of the pod."""
+    return facts.started is not None
+
+
+def _sandboxes(facts: tuple[EnvironmentFact, ...]) -> Iterator[EnvironmentFact]:
+    """Sandboxes that the log leaves out: no container starts without one."""
+    logged = {fact.uid for fact in facts if fact.event == "sandbox-run"}
+    first: dict[str, EnvironmentFact] = {}
+    for fact in facts:
+        if fact.event in ("container-start", "container-start-error") and fact.container:
+            first.setdefault(fact.uid, fact)
+    for uid, fact in first.items():
+        if law.decide("sandbox", PodFacts(uid in logged, fact)).outputs["infer"]:
+            yield evolve(fact, event="sandbox-run", time=fact.time - START, attempt=0, container="", image="")
 
 
 def _as_event(fact: EnvironmentFact) -> dict[str, Any]:
@@ -67,3 +106,12 @@ def _cleaned(recording: Recording) -> Iterator[tuple[str, int]]:
     for write in recording.writes:
         if write.actor == "kubelet" and write.verb == "delete" and write.key[0] == "Pod" and write.ok and write.uid:
             yield write.uid, write.received or write.time
+
+
+def _deleted(recording: Recording) -> Iterator[tuple[str, int]]:
+    """When each pod was marked as deleted."""
+    for write in recording.changes():
+        if write.key[0] != "Pod" or write.new is None or "deletionTimestamp" not in write.new.json["metadata"]:
+            continue
+        if write.old is None or "deletionTimestamp" not in write.old.json["metadata"]:
+            yield write.uid, write.time

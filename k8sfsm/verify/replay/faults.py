@@ -8,8 +8,10 @@ from typing import Any, Final
 from k8sfsm.engine.action import Action, Compact, Crash, Disturb, Join, Lag, Part, Skew, Start, Stop, Tell
 from k8sfsm.engine.cluster import MANAGER, SCHEDULER
 from k8sfsm.engine.engine import Engine
-from k8sfsm.trace.history import EnvironmentFact
+from k8sfsm.trace.history import EnvironmentFact, Recording
 
+_BEFORE: Final = 5_000_000
+"""From the moment (ns) at which a component sees the cluster to the arrival of its first request."""
 _SHORT: Final = {"scheduler": SCHEDULER, "controller-manager": MANAGER, "kcm": MANAGER}
 
 
@@ -17,6 +19,27 @@ def fault_of(fact: EnvironmentFact, engine: Engine) -> Action | None:
     """What a fact of the environment does to the engine's own components; None where it does nothing to them."""
     found = _FAULTS.get(fact.event)
     return None if found is None else found(fact, engine)
+
+
+def effect_of(fact: EnvironmentFact, recording: Recording, engine: Engine) -> int:
+    """When (ns) a fact takes effect. A process that was started works from its first recorded request on.
+
+    How long it takes to find its credentials, to list what there is and to start its controllers is chance.
+    """
+    name = _component(fact, engine)
+    if fact.event != "component-start" or name is None:
+        return fact.time
+    actors = {controller.name for controller in engine.components[name].controllers}
+    until = min((each.time for each in recording.environment if _ends(each, fact, engine)), default=recording.end or 0)
+    asked = (write.received or write.time for write in recording.writes if write.actor in actors)
+    first = min((at for at in asked if fact.time < at < until), default=fact.time)
+    return max(fact.time, first - _BEFORE)
+
+
+def _ends(fact: EnvironmentFact, start: EnvironmentFact, engine: Engine) -> bool:
+    """Whether a fact ends the run of a component that another began."""
+    same = _component(fact, engine) == _component(start, engine)
+    return same and fact.event == "component-stop" and fact.time > start.time
 
 
 def _component(fact: EnvironmentFact, engine: Engine) -> str | None:

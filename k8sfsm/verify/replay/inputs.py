@@ -18,7 +18,7 @@ from k8sfsm.request import Create, Delete, DeleteCollection, Evict, Patch, Patch
 from k8sfsm.trace.differences import missing
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.trace.lines import Json
-from k8sfsm.verify.replay.faults import fault_of
+from k8sfsm.verify.replay.faults import effect_of, fault_of
 from k8sfsm.verify.replay.kubelets import hollow_nodes, objects_left_out
 
 _HEARTBEATS: Final = ("Node", "Lease")
@@ -67,7 +67,7 @@ def _faults(recording: Recording, engine: Engine) -> Iterator[Input]:
     for fact in recording.environment:
         action = fault_of(fact, engine)
         if action is not None:
-            yield Input(fact.time, action)
+            yield Input(effect_of(fact, recording, engine), action)
 
 
 def _as_sent(write: RecordedWrite) -> Write | None:
@@ -91,9 +91,14 @@ def _as_sent(write: RecordedWrite) -> Write | None:
 
 
 def _as_done(write: RecordedWrite) -> Write | None:
-    """A request whose body is not known, from what it did: the object as it was afterwards."""
+    """A request whose body is not known, from what it did: the object as it was afterwards.
+
+    One that made an object go and was no delete took the last finalizer of an object that was to be deleted.
+    """
     if write.verb in ("delete", "deletecollection"):
         return _deletion(write)
+    if write.ok and write.type == "DELETED":
+        return Patch(key=write.key, body={"metadata": {"finalizers": None}}, type="merge")
     if not write.ok or write.new is None:
         return None
     obj: Any = write.new.typed

@@ -21,7 +21,7 @@ from k8sfsm.view import View
 MILLISECOND: Final = 1_000_000
 _REPORT: Final = 10 * MILLISECOND
 """From what a kubelet sees to the arrival of what it writes about it."""
-_START: Final = 75 * MILLISECOND
+START: Final = 75 * MILLISECOND
 """From the decision to start a container to its start."""
 _BEFORE: Final = {"container-start": 300 * MILLISECOND, "sandbox-run": 500 * MILLISECOND}
 """How long before a fact that needs an object the object is taken to have been there."""
@@ -79,7 +79,7 @@ def noticed_ends(recording: Recording) -> Mapping[str, int]:
     for uid, container, attempt, at in _starts(recording):
         before = runs.get((uid, container, attempt - 1))
         if before in found:
-            found[before] = min(found[before], at - _START)
+            found[before] = min(found[before], at - START)
     return found
 
 
@@ -110,7 +110,7 @@ def tries(recording: Recording) -> Mapping[str, tuple[int, ...]]:
     """Pod uid -> when (ns) its kubelet tried to start containers of it, in order; every recorded pod is there."""
     found: dict[str, list[int]] = defaultdict(list)
     for uid, _, _, at in _starts(recording):
-        found[uid].append(at - _START)
+        found[uid].append(at - START)
     for write in recording.changes():
         if write.key[0] == "Pod":
             found[write.uid]

@@ -2,28 +2,37 @@
 
 Informers lag. A pod is often placed before its new ReplicaSet has reached the scheduler's cache, and before others are
 seen bound; a ReplicaSet's victims are ranked while other deletions are still on their way to its controller. Only views
-that the controller can have had are tried: earlier revisions of a kind, at most `_LOOK_BACK` changes ago.
+that the controller can have had are tried: earlier revisions of a kind, at most so many changes ago.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from itertools import chain
+from typing import Final, TypeAlias
+from zlib import crc32
 
 from k8sfsm.controllers.deployment.controller import DeploymentController
 from k8sfsm.controllers.replicaset import ReplicaSetController
+from k8sfsm.law import constant
 from k8sfsm.objects import Pod, controller_of, evolve, key_of
 from k8sfsm.request import Delete, Key, Parallel, Plan
+from k8sfsm.scheduler.attempt import Attempt
 from k8sfsm.scheduler.plain import decide
-from k8sfsm.scheduler.scheduler import Attempt, Scheduler
-from k8sfsm.store import Snapshot
+from k8sfsm.scheduler.scheduler import Scheduler
+from k8sfsm.store import Change, Snapshot
 from k8sfsm.verify.replay.told import Told
 from k8sfsm.view import View
 
 _ABOUT_NOW: Final = 1_000_000_000
 """The deletions that a sync orders are not further away (ns)."""
-_LOOK_BACK: Final = 12
-"""So many changes of pods may not have reached the scheduler yet."""
+_OWN_LAG: Final = 2
+"""So many changes of an object may not have reached the controller that reconciles it."""
+_ORDERS: Final = 64
+"""So many orders of a list are tried."""
+
+Older: TypeAlias = Callable[[View, Key, Mapping[str, Snapshot]], Iterator[View]]
 
 
 class RecordedScheduler(Scheduler):
@@ -60,18 +69,17 @@ class RecordedReplicaSetController(ReplicaSetController):
         """The plan of one sync, on the view that the recorded victims or status tell of."""
         sync = super().reconcile
         plan = sync(view, key)
-        older = _older_pods(view, {"ReplicaSet": view.snapshot("ReplicaSet")})
+        older = _older_of(view, key, {"ReplicaSet": view.snapshot("ReplicaSet")}, _older_own_pods)
         victims = _victims(plan)
-        if not victims:
-            return self._told.likeliest(plan, self.name, key, view.now, (sync(each, key) for each in older))
+        ranked = (
+            chain(_older_pods(view, {"ReplicaSet": view.snapshot("ReplicaSet")}), _shuffled(view)) if victims else ()
+        )
+        others = (sync(each, key) for each in chain(older, ranked))
+        chosen = self._told.likeliest(plan, self.name, key, view, others)
         wanted = self._recorded(view, key, len(victims))
-        if victims == wanted:
-            return plan
-        for each in older:
-            other = sync(each, key)
-            if _victims(other) == wanted:
-                return other
-        return plan
+        if chosen is not plan or victims == wanted:
+            return chosen
+        return next((other for other in others if _victims(other) == wanted), plan)
 
     def _recorded(self, view: View, key: Key, count: int) -> frozenset[Key]:
         """The pods that the recorded controller deleted first, about now, of those that are left."""
@@ -95,8 +103,22 @@ class RecordedDeploymentController(DeploymentController):
     def reconcile(self, view: View, key: Key) -> Plan:
         """The plan of one sync, on the view that the recorded one's next write tells of."""
         sync = super().reconcile
-        older = (sync(each, key) for each in _older_sets(view))
-        return self._told.likeliest(sync(view, key), self.name, key, view.now, older)
+        current = {kind: view.snapshot(kind) for kind in ("Deployment", "ReplicaSet", "Pod")}
+        older = (sync(each, key) for each in _older_of(view, key, current, _older_sets))
+        return self._told.likeliest(sync(view, key), self.name, key, view, older)
+
+
+def _shuffled(view: View) -> Iterator[View]:
+    """The view with objects that are listed in other orders: a cache lists them as a hash table has them.
+
+    The order in which pods are ranked is no total order, so that it matters.
+    """
+    for number in range(_ORDERS):
+        yield evolve(view, tie_break=partial(_place, number))
+
+
+def _place(number: int, key: Key) -> int:
+    return crc32(f"{number}/{key}".encode())
 
 
 def _victims(plan: Plan) -> frozenset[Key]:
@@ -125,21 +147,60 @@ def _older_views(view: View, pod: Pod) -> Iterator[View]:
 
 def _older_pods(view: View, snapshots: Mapping[str, Snapshot]) -> Iterator[View]:
     """The view with pods as they were one change ago, two changes ago..."""
-    assert view.store is not None
-    changes = [c.revision for c in view.store.changes(_base(view), "Pod") if c.revision <= view.revision("Pod")]
-    for revision in reversed(changes[-_LOOK_BACK:]):
-        yield evolve(view, snapshots={**snapshots, "Pod": view.store.at(revision - 1)})
+    for older in _earlier(view, "Pod"):
+        yield evolve(view, snapshots={**snapshots, "Pod": older})
 
 
-def _older_sets(view: View) -> Iterator[View]:
-    """The view with ReplicaSets and pods as they were one change of a ReplicaSet ago, two changes ago..."""
+def _older_own_pods(view: View, key: Key, snapshots: Mapping[str, Snapshot]) -> Iterator[View]:
+    """The view with pods as they were one change of a pod of the ReplicaSet ago, two changes ago..."""
+    for older in _earlier(view, "Pod", key):
+        yield evolve(view, snapshots={**snapshots, "Pod": older})
+
+
+def _older_sets(view: View, key: Key, snapshots: Mapping[str, Snapshot]) -> Iterator[View]:
+    """The view with ReplicaSets and pods as they were one change of a ReplicaSet of the Deployment ago..."""
+    for older in _earlier(view, "ReplicaSet", key):
+        yield evolve(view, snapshots={**snapshots, "ReplicaSet": older, "Pod": older})
+
+
+def _earlier(view: View, kind: str, owner: Key | None = None) -> Iterator[Snapshot]:
+    """What a view may have seen instead: all as it was before the last change of a kind, before the one before it...
+
+    `owner`: changes of objects that it controls.
+    """
     assert view.store is not None
-    seen = view.revision("ReplicaSet")
-    changes = [c.revision for c in view.store.changes(_base(view), "ReplicaSet") if c.revision <= seen]
-    current = {kind: view.snapshot(kind) for kind in ("Deployment", "ReplicaSet", "Pod")}
-    for revision in reversed(changes[-_LOOK_BACK:]):
-        older = view.store.at(revision - 1)
-        yield evolve(view, snapshots={**current, "ReplicaSet": older, "Pod": older})
+    seen = view.revision(kind)
+    changes = [c for c in view.store.changes(_base(view), kind) if c.revision <= seen]
+    if owner is not None:
+        changes = [c for c in changes if _controlled(c, owner)]
+    for change in reversed(changes[-_look_back() :]):
+        yield view.store.at(change.revision - 1)
+
+
+def _controlled(change: Change, owner: Key) -> bool:
+    """Whether an object was or is controlled by another."""
+    kind, namespace, name = owner
+    sides = (change.old, change.new)
+    found = (controller_of(side) for side in sides if side is not None and change.key[1] == namespace)
+    return any(each is not None and (each.kind, each.name) == (kind, name) for each in found)
+
+
+def _older_of(view: View, key: Key, snapshots: Mapping[str, Snapshot], others: Older) -> Iterator[View]:
+    """Views in which others lag, then those in which the object itself lags too: each kind has an informer of its own."""
+    assert view.store is not None
+    yield from others(view, key, snapshots)
+    seen = view.revision(key[0])
+    own = [c.revision for c in view.store.changes(_base(view), key[0]) if c.revision <= seen and c.key == key]
+    for revision in reversed(own[-_OWN_LAG:]):
+        lagging = {**snapshots, key[0]: view.store.at(revision - 1)}
+        yield evolve(view, snapshots=lagging)
+        yield from others(view, key, lagging)
+
+
+def _look_back() -> int:
+    """How many changes of a kind may not have reached a controller yet."""
+    count: int = constant("replay_look_back")
+    return count
 
 
 def _base(view: View) -> int:

@@ -58,6 +58,7 @@ class Prediction:
                 object=None if line.change == "DELETED" else line.after,
                 actor=line.actor,
                 rule=line.rule,
+                changed=line.change == "MODIFIED",
             )
             for line in self.lines
             if line.change
@@ -83,6 +84,7 @@ def recorded_versions(recording: Recording) -> tuple[Version, ...]:
             object=None if write.type == "DELETED" or write.new is None else write.new.typed,
             actor=write.actor,
             line=str(write.line),
+            changed=write.type == "MODIFIED",
         )
         for write in recording.changes()
     )
@@ -98,7 +100,7 @@ def predict(recording: Recording, progress: Progress | None = None) -> Predictio
     engine = standard_engine(
         (),
         recorded_runtime(recording),
-        store=_initial_store(recording, heartbeats),
+        store=initial_store(recording, heartbeats),
         now=start,
         choices=choices,
         tracer=lines.append,
@@ -153,7 +155,8 @@ def _namespace(name: str) -> Namespace:
     )
 
 
-def _initial_store(recording: Recording, heartbeats: Heartbeats) -> Store:
+def initial_store(recording: Recording, heartbeats: Heartbeats) -> Store:
+    """What exists at the recording's start, and what every cluster has: namespaces of components, and leases."""
     store = Store.starting_at(0)
     for document in recording.initial:
         store, _ = store.put(document.typed)
@@ -161,12 +164,12 @@ def _initial_store(recording: Recording, heartbeats: Heartbeats) -> Store:
         store, _ = store.put(_namespace(namespace))
         store, _ = store.put(ServiceAccount(metadata=ObjectMeta(name="default", namespace=namespace)))
     nodes = tuple(document.key[2] for document in recording.initial if document.key[0] == "Node")
-    for lease in () if _shows_leases(recording) else heartbeats.leases(nodes, recording.start or 0):
+    for lease in () if shows_leases(recording) else heartbeats.leases(nodes, recording.start or 0):
         store, _ = store.put(lease)
     return Store(store.snapshot, Store.starting_at(store.revision).history)
 
 
-def _shows_leases(recording: Recording) -> bool:
+def shows_leases(recording: Recording) -> bool:
     """Whether heartbeats are recorded: then they come from outside."""
     return any(write.key[0] == "Lease" for write in recording.changes())
 
@@ -177,7 +180,7 @@ def _kubelets(recording: Recording, heartbeats: Heartbeats) -> tuple[Component, 
     pattern = Settings(
         node="",
         probing=False,
-        heartbeats=not _shows_leases(recording),
+        heartbeats=not shows_leases(recording),
         reports_node=False,
         reads_cgroups=reads_cgroups(recording),
         cgroup_version=cgroup_version(recording),

@@ -15,12 +15,13 @@ from k8sfsm.trace.integrity import check_integrity
 from k8sfsm.verify.replay.compare import (
     Divergence,
     Record,
-    compare_events,
     compare_existence,
     compare_final,
     compare_tracks,
-    events_of,
+    paired,
 )
+from k8sfsm.verify.replay.events import compare_events, events_of
+from k8sfsm.verify.replay.fragments import mended
 from k8sfsm.verify.replay.inputs import played_actors
 from k8sfsm.verify.replay.predict import (
     Prediction,
@@ -31,6 +32,7 @@ from k8sfsm.verify.replay.predict import (
     recorded_versions,
 )
 from k8sfsm.verify.replay.proxying import compare_proxy
+from k8sfsm.verify.replay.stalls import stalls_of
 from k8sfsm.verify.replay.tracks import Version, tracks_of
 from k8sfsm.verify.replay.values import compare_values
 
@@ -61,7 +63,7 @@ def replay(recording: Recording, progress: Progress | None = None) -> Verdict:
     """
     findings = (*_unread(recording), *check_integrity(recording))
     try:
-        return _compared(recording, findings, progress)
+        return _compared(mended(recording), findings, progress)
     except Exception:
         if not findings:
             raise
@@ -84,7 +86,7 @@ def _compared(recording: Recording, findings: tuple[Finding, ...], progress: Pro
     recorded = (*initial, *recorded_versions(recording))
     predicted = (*initial, *_comparable(prediction.versions(), recording))
     left, right = tracks_of(_states(recorded), machines), tracks_of(_states(predicted), machines)
-    end = recording.end or 0
+    start, end = recording.start or 0, recording.end or 0
     ours, theirs = _final_predicted(prediction, recording), _final_recorded(recording)
     record = _record(recording)
     proxied, asked = compare_proxy(recording, predicted)
@@ -93,8 +95,8 @@ def _compared(recording: Recording, findings: tuple[Finding, ...], progress: Pro
         *compare_existence(recorded, predicted),
         *compare_tracks(left, right, record),
         *compare_values(_states(recorded), _states(predicted)),
-        *compare_events(events_of(_by(played, recorded)), events_of(predicted), end, record),
-        *compare_final(theirs, ours, end, prediction.rules),
+        *compare_events(events_of(_by(played, recorded), start), events_of(predicted, start), end, record),
+        *compare_final(paired(theirs, ours, record), ours, end, prediction.rules),
         *proxied,
     ]
     found.sort(key=lambda divergence: (divergence.at, divergence.key, divergence.aspect))
@@ -114,6 +116,8 @@ def _record(recording: Recording) -> Record:
         slim=bool(recording.about.get("slim")),
         exact=recording.format != "watch",
         probes=any(fact.source == "runtime" for fact in recording.environment),
+        pods_in_part=any(write.trimmed and write.key[0] == "Pod" for write in recording.changes()),
+        stalls=stalls_of(recording),
     )
 
 

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
+from itertools import chain, islice
 from typing import Final
 
 from k8sfsm.engine.queue import MILLISECOND
 from k8sfsm.law import constant
-from k8sfsm.objects import ReplicaSet, evolve
-from k8sfsm.request import Key, Look, Parallel, Plan, Update, Write
+from k8sfsm.objects import evolve
+from k8sfsm.request import Key, Look, Outcome, Parallel, Patch, Plan, Write
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.verify.replay.choices import address_of, named, reconciled, requests_of
-from k8sfsm.verify.replay.tracks import COUNTS
+from k8sfsm.verify.replay.contents import alike, content_of, recorded_content
+from k8sfsm.view import View
 
-_PHASES: Final = 8
-"""Plans that go on without a write so often come to none."""
+SECOND: Final = 1_000_000_000
+_PAUSE: Final = 4 * MILLISECOND
+"""How long after a look that led to nothing recorded the next one comes: something may be on its way."""
+_PHASES: Final = 32
+"""Plans that go on so often come to no end."""
+_AHEAD: Final = 512
+"""So many requests of one sync are looked at."""
 
 
 class Told:
@@ -30,44 +37,144 @@ class Told:
         for write in sorted(requests_of(recording), key=lambda entry: entry.time):
             self._left[write.actor, reconciled(write)].append(write)
 
-    def likeliest(self, plan: Plan, actor: str, key: Key, now: int, others: Iterable[Plan]) -> Plan:
-        """`plan`, or the first of `others` (made on older views) whose first write is the recorded one.
+    def likeliest(self, plan: Plan, actor: str, key: Key, view: View, others: Iterable[Plan]) -> Plan:
+        """`plan`, or one of `others` (made on older views) that sends what the recorded actor sent next.
 
-        An actor that saw an older view will see the newer one soon: it looks at the key again.
+        The first all of whose requests were recorded, one after the other; else the one most of whose were. An actor
+        that saw an older view will see the newer one soon: it looks at the key again. Where no view leads to what it
+        did next, it had not looked yet: it looks when that was.
         """
-        recorded = self._next(actor, key, now)
-        if recorded is None or recorded.new is None:
-            return plan
-        if _writes(plan, recorded):
-            return plan
-        for other in others:
-            if _writes(other, recorded):
-                return evolve(other, steps=(Look(key=key), *other.steps))
-        return plan
+        now = view.now
+        upcoming = self._upcoming(actor, key, now)
+        if not upcoming:
+            return self._not_yet(plan, now, self._next(actor, key))
+        candidates = _Remembered(chain((plan,), others))
+        for skipped in range(_refused(upcoming) + 1):
+            best, most = plan, 0
+            for candidate in candidates:
+                matched, whole = followed(candidate, upcoming[skipped:], view)
+                if matched > most or (matched and whole):
+                    best, most = candidate, matched
+                if matched and whole:
+                    break
+            if most:
+                return best if best is plan else _looking_again(best, key)
+        first = upcoming[0].time
+        if first <= now:
+            late = first + constant("replay_latency_late") * MILLISECOND
+            return plan if now + _PAUSE > late else Plan(requeue_after=_PAUSE, unsettled=True)
+        return self._not_yet(plan, now, first)
 
-    def _next(self, actor: str, key: Key, now: int) -> RecordedWrite | None:
-        """The actor's next recorded request about the key, if it is near."""
+    def _not_yet(self, plan: Plan, now: int, due: int | None) -> Plan:
+        """The plan; a look when the actor's next request is due (ns) instead, if it sends something and that is soon."""
+        soon = constant("replay_patience") * SECOND
+        if due is None or not now + MILLISECOND < due <= now + soon or _first_write(plan) is None:
+            return plan
+        return Plan(requeue_after=due - now, unsettled=True)
+
+    def _next(self, actor: str, key: Key) -> int | None:
+        """When (ns) the actor's next recorded request about the key comes."""
+        return next((each.time for each in self._left.get((actor, key), ()) if each.request not in self._paired), None)
+
+    def _upcoming(self, actor: str, key: Key, now: int) -> list[RecordedWrite]:
+        """The actor's next recorded requests about the key, as long as they are near each other."""
         left = self._left.get((actor, key))
-        while left and (left[0].time < now or left[0].request in self._paired):
+        late = constant("replay_latency_late") * MILLISECOND
+        while left and (left[0].time < now - late or left[0].request in self._paired):
             left.popleft()
-        if not left or left[0].time > now + constant("replay_latency_window") * MILLISECOND:
-            return None
-        return left[0]
+        found: list[RecordedWrite] = []
+        until = now + constant("replay_latency_window") * MILLISECOND
+        for each in islice(left or (), _AHEAD):
+            if each.time > until:
+                break
+            if each.request not in self._paired:
+                found.append(each)
+                until = each.time + constant("replay_patience") * SECOND
+        return found
 
 
-def _writes(plan: Plan, recorded: RecordedWrite) -> bool:
-    """Whether the first write of a plan is the recorded one, as far as it decides something."""
-    write = _first_write(plan)
-    if write is None or address_of(write) != (recorded.verb, recorded.subresource, named(recorded)):
+class _Remembered:
+    """Plans that are made when they are first asked for, and then kept."""
+
+    def __init__(self, plans: Iterable[Plan]) -> None:
+        self._left = iter(plans)
+        self._made: list[Plan] = []
+
+    def __iter__(self) -> Iterator[Plan]:
+        yield from self._made
+        for plan in self._left:
+            self._made.append(plan)
+            yield plan
+
+
+def _refused(upcoming: Sequence[RecordedWrite]) -> int:
+    """How many requests were refused before the first that was not: they changed nothing."""
+    return next((count for count, each in enumerate(upcoming) if each.ok), len(upcoming) - 1)
+
+
+def _looking_again(plan: Plan, key: Key) -> Plan:
+    return evolve(plan, steps=(Look(key=key), *plan.steps))
+
+
+def followed(plan: Plan, recorded: Sequence[RecordedWrite], view: View) -> tuple[int, bool]:
+    """How many of the recorded requests, from the first on, a plan sends that gets their answers; and whether it sends
+    nothing else. What it only reads is as it is in the view's store.
+    """
+    done = 0
+    for _ in range(_PHASES):
+        outcomes: list[Outcome] = []
+        for step in plan.steps:
+            writes = _sent_of(step, recorded[done:]) if isinstance(step, Parallel) else ()
+            writes = (step,) if isinstance(step, Write) else writes
+            if len(writes) == 1 and _reads(writes[0]):
+                outcomes.append(_read(writes[0], view))
+                continue
+            told = recorded[done : done + len(writes)]
+            if not _same(writes, told):
+                return done, False
+            done += len(writes)
+            outcomes += (_answered(*pair) for pair in zip(writes, told, strict=True))
+        if plan.then is None:
+            return done, True
+        plan = plan.then(tuple(outcomes))
+    return done, False
+
+
+def _sent_of(step: Parallel, recorded: Sequence[RecordedWrite]) -> tuple[Write, ...]:
+    """The writes of a step that are sent, if their answers are the recorded ones: a slow start may end early."""
+    sent, size = 0, 1 if step.slow_start else len(step.writes)
+    while sent < len(step.writes):
+        answers = recorded[sent : sent + size]
+        sent, size = min(sent + size, len(step.writes)), 2 * size
+        if not all(each.ok for each in answers):
+            break
+    return step.writes[:sent]
+
+
+def _same(writes: Sequence[Write], told: Sequence[RecordedWrite]) -> bool:
+    """Whether writes are the recorded ones, as far as they decide something; those sent together in any order."""
+    if len(writes) != len(told):
         return False
-    if not isinstance(write, Update) or recorded.new is None:
-        return True
-    mine, told = write.object, recorded.new.typed
-    if write.subresource == "status":
-        return all(
-            (getattr(mine.status, name) or 0) == (getattr(told.status, name) or 0) for name in COUNTS.get(mine.kind, ())
-        )
-    return not isinstance(mine, ReplicaSet) or bool(mine.spec.replicas == told.spec.replicas)
+    mine = sorted(address_of(write) for write in writes)
+    if mine != sorted((each.verb, each.subresource, named(each)) for each in told):
+        return False
+    return len(writes) > 1 or all(alike(content_of(a), recorded_content(b)) for a, b in zip(writes, told, strict=True))
+
+
+def _reads(write: Write) -> bool:
+    """Whether a request changes nothing: no recording shows it."""
+    return isinstance(write, Patch) and write.body == {}
+
+
+def _read(write: Write, view: View) -> Outcome:
+    assert view.store is not None
+    stored = view.store.snapshot.get(address_of(write)[2])
+    return Outcome(request=write, code=200 if stored is not None else 404, object=stored)
+
+
+def _answered(write: Write, told: RecordedWrite) -> Outcome:
+    stored = told.new.typed if told.new is not None else getattr(write, "object", None)
+    return Outcome(request=write, code=told.code or 200, object=stored)
 
 
 def _first_write(plan: Plan) -> Write | None:

@@ -38,7 +38,9 @@ SPEC_REPLICAS: Final = "spec.replicas"
 
 @frozen
 class Version:
-    """One version of an object. `at`: ns; `rule`: what ordered it, if known; `line`: where it is recorded."""
+    """One version of an object. `at`: ns; `rule`: what ordered it, if known; `line`: where it is recorded;
+    `changed`: an older version was there before.
+    """
 
     at: int
     key: Key
@@ -47,6 +49,7 @@ class Version:
     actor: str
     rule: str = ""
     line: str = ""
+    changed: bool = False
 
 
 @frozen

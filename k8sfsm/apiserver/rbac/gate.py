@@ -1,0 +1,145 @@
+"""The first door of the write path: who sends a request, and may he?
+
+What a component of the cluster does a million times is judged once: its role is the same whatever the object's name and
+namespace. Source: staging/src/k8s.io/apiserver/pkg/endpoints/filters/authorization.go: WithAuthorization.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, cast
+
+from k8sfsm.apiserver.answer import Sender
+from k8sfsm.apiserver.rbac.authorizer import Verdict, forbidden, judge
+from k8sfsm.apiserver.rbac.escalation import GUARDED, Granting, refuse_escalation
+from k8sfsm.apiserver.rbac.node import is_nameless
+from k8sfsm.apiserver.rbac.policy import policy_of
+from k8sfsm.apiserver.rbac.restriction import Kept, refuse_restricted
+from k8sfsm.apiserver.rbac.users import Asked, User, law, user_of
+from k8sfsm.objects import KINDS, Pod, key_of
+from k8sfsm.request import Create, Delete, DeleteCollection, Patch, PatchStatus, Update, Write
+from k8sfsm.store import Snapshot, Store
+from k8sfsm.table import CompiledTable
+from k8sfsm.value import value
+
+Form = Literal["Create", "Update", "Patch", "PatchStatus", "Delete", "DeleteCollection", "Bind", "Evict"]
+_PEOPLE: Final = "user"
+
+
+@value
+class Sent:
+    """A request, by its form."""
+
+    write: Any
+
+
+@law.fact
+def request_form(case: Sent) -> Form:
+    """The class of the request."""
+    return cast(Form, type(case.write).__name__)
+
+
+@law.fact
+def asks_for_nothing(case: Sent) -> bool:
+    """It is a patch without content: it only reads."""
+    return isinstance(case.write, Patch) and case.write.body == {}
+
+
+class Gate:
+    """Judges senders. `people`: whether those outside of the cluster need a role too."""
+
+    def __init__(self, people: bool = False) -> None:
+        self.people = people
+        self._open: set[tuple[Any, ...]] = set()
+        self._table: CompiledTable | None = None
+
+    def knows(self, sender: Sender, write: Write) -> bool:
+        """Whether the same was judged before, and will always be answered yes.
+
+        The server itself (no account) is let in, and so are people where they are not judged.
+        """
+        if not sender.account or sender.trusted or (sender.actor == _PEOPLE and not self.people):
+            return True
+        return _form_of(sender, write) in self._open and self._table is law.table("controller-roles")
+
+    def pass_by(self, sender: Sender, write: Write, store: Store) -> None:
+        """Let a request in. Raises Refusal (403) where its sender has no right to it.
+
+        Costs a look-up for what the components of the cluster do all the time.
+        """
+        if self.knows(sender, write):
+            return
+        user = user_of(sender.account, sender.groups)
+        asked = asked_by(user, write)
+        verdict = judge(policy_of(store.snapshot, asked.namespace), asked, store.snapshot)
+        if not verdict.allowed:
+            raise forbidden(asked, verdict.reason)
+        if self._table is not law.table("controller-roles"):
+            self._open.clear()
+            self._table = law.table("controller-roles")
+        if sender.actor != _PEOPLE and _always(verdict, asked):
+            self._open.add(_form_of(sender, write))
+
+    def look_at(self, sender: Sender, write: Write, old: Any, new: Any, snapshot: Snapshot) -> None:
+        """Look at the objects of a write: a kubelet's own, and rights that are granted. Raises Refusal (403, 404)."""
+        if not sender.account or sender.trusted:
+            return
+        if sender.node and not _on_own_node(sender, write, old):
+            asked = asked_by(user_of(sender.account, sender.groups), write)
+            refuse_restricted(Kept(asked, old, new, snapshot))
+        if new is not None and new.kind in GUARDED and (self.people or sender.actor != _PEOPLE):
+            user = user_of(sender.account, sender.groups)
+            refuse_escalation(Granting(user, old, new, policy_of(snapshot, new.metadata.namespace), snapshot))
+
+
+def _form_of(sender: Sender, write: Any) -> tuple[Any, ...]:
+    """What requests have in common that are judged alike, whatever the object's name and namespace."""
+    kind = write.object.kind if isinstance(write, Create | Update) else _kind_of(write)
+    reads = isinstance(write, Patch) and write.body == {}
+    return sender.account, write.__class__, kind, getattr(write, "subresource", ""), reads
+
+
+def _always(verdict: Verdict, asked: Asked) -> bool:
+    """Whether the answer is the same for all names and namespaces, and for ever.
+
+    So it is where a bootstrap role says it, which the server makes anew, or a row of the Node authorizer without a look
+    at names.
+    """
+    grant, rule = verdict.grant, verdict.rule
+    if grant is None or rule is None:
+        return verdict.by == "system:masters" or (verdict.by == "Node" and is_nameless(asked))
+    bootstrapped = not grant.binding.metadata.resource_version
+    return bootstrapped and not rule.resource_names and not grant.binding.metadata.namespace
+
+
+def _on_own_node(sender: Sender, write: Write, old: Any) -> bool:
+    """Whether a kubelet reports on a Pod of its node, or removes it: what it does most, and is never refused."""
+    return isinstance(write, PatchStatus | Delete) and isinstance(old, Pod) and old.spec.node_name == sender.node
+
+
+def _kind_of(write: Any) -> str:
+    return str(write.kind if isinstance(write, DeleteCollection) else write.key[0])
+
+
+def asked_by(user: User, write: Write) -> Asked:
+    """What a request asks for, as authorizers see it. A new object's name is not looked at."""
+    row = law.decide("verbs", Sent(write)).outputs
+    subresource = row["subresource"]
+    if subresource == "given":
+        subresource = getattr(write, "subresource", "")
+    kind, namespace, name = _target(write)
+    known = KINDS.get(kind)
+    resource = known.resource if known is not None else f"{kind.lower()}s"
+    group = known.group if known is not None else ""
+    return Asked(user, row["verb"], group, resource, subresource, namespace, name)
+
+
+def _target(write: Any) -> tuple[str, str, str]:
+    if isinstance(write, Create):
+        kind, namespace, _ = key_of(write.object)
+        return kind, namespace, ""
+    if isinstance(write, Update):
+        return key_of(write.object)
+    if isinstance(write, DeleteCollection):
+        return write.kind, write.namespace, ""
+    key: tuple[str, str, str] = write.key
+    return key

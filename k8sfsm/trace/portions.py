@@ -1,0 +1,102 @@
+"""Audit logs that are longer than memory: read in portions, each a recording of its own that goes on from the last.
+
+A portion ends where nothing is under way any more: lines of a log come late, but not by more than `_LATE`.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from attrs import define, field
+
+from k8sfsm.trace.audit import Derivation, notes_of
+from k8sfsm.trace.history import Recording
+from k8sfsm.trace.lines import Progress
+from k8sfsm.trace.parts import concerns
+from k8sfsm.trace.requests import Request, read_requests
+from k8sfsm.trace.sequence import in_order
+from k8sfsm.trace.statuses import facts_from_statuses
+
+SIZE: Final = 4096
+"""Requests of a portion, at least."""
+_LATE: Final = 10_000_000_000
+"""By how much (ns) lines of a log, or of logs that are read together, may be out of order."""
+_EVENTS: Final = 20_000
+"""So many Events are kept: a cluster forgets them after an hour without telling."""
+
+
+def audit_portions(
+    paths: Sequence[Path], namespace: str = "", progress: Progress | None = None, size: int = SIZE
+) -> Iterator[Recording]:
+    """The history in audit logs in portions of `size` requests or more. Raises TraceError.
+
+    `initial` of a portion: objects that show in it for the first time and are older. Rotated files, and logs of several
+    API servers, are merged by time.
+    """
+    logs = [_of_namespace(read_requests(path, progress), namespace) for path in paths]
+    merged = logs[0] if len(logs) == 1 else heapq.merge(*logs, key=lambda request: request.completed)
+    reader = _Reader(source=" ".join(str(path) for path in paths), namespaces=(namespace,) if namespace else ())
+    waiting: list[Request] = []
+    latest = 0
+    for request in merged:
+        waiting.append(request)
+        latest = max(latest, request.completed)
+        if len(waiting) >= 2 * size:
+            now = [each for each in waiting if each.completed <= latest - _LATE]
+            if len(now) >= size:
+                waiting = [each for each in waiting if each.completed > latest - _LATE]
+                yield reader.portion(now)
+    yield reader.portion(waiting)
+
+
+def _of_namespace(requests: Iterator[Request], namespace: str) -> Iterator[Request]:
+    return (each for each in requests if concerns(each.key, namespace)) if namespace else requests
+
+
+@define
+class _Reader:
+    source: str
+    namespaces: tuple[str, ...]
+    derivation: Derivation = field(factory=lambda: Derivation(kinds=frozenset()))
+    start: int | None = None
+
+    def portion(self, requests: list[Request]) -> Recording:
+        """The next requests as a recording."""
+        before = self.derivation
+        kinds = before.kinds | {request.key[0] for request in requests}
+        guesses: list[Request] = []
+        while True:
+            derivation = before.going_on(kinds)
+            writes = tuple(
+                write for request, time in in_order([*requests, *guesses]) for write in derivation.apply(request, time)
+            )
+            if not derivation.missing:
+                break
+            guesses += derivation.missing
+            before.told |= derivation.told
+        self.derivation = derivation
+        if self.start is None and writes:
+            self.start = writes[0].time
+        recording = Recording(
+            source=self.source,
+            format="audit",
+            initial=tuple(derivation.appeared),
+            writes=writes,
+            environment=facts_from_statuses(write for write in writes if write.key[0] in ("Event", "Node")),
+            start=self.start,
+            end=writes[-1].time if writes else self.start,
+            namespaces=self.namespaces,
+            notes=tuple(notes_of(writes, len(guesses), len(derivation.appeared))),
+        )
+        self._forget()
+        return recording
+
+    def _forget(self) -> None:
+        """Events go without a word: only the latest are kept."""
+        world = self.derivation.world
+        events = [key for key in world.objects if key[0] == "Event"]
+        for key in events[:-_EVENTS]:
+            world.remove(key)

@@ -1,0 +1,114 @@
+"""The parts of a recorded object that readers of histories look at: a wrong type there is told with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from k8sfsm.trace.errors import Line, TraceError, describe
+from k8sfsm.trace.lines import Json
+from k8sfsm.trace.timestamps import parse_time
+
+_TIME: Final = "an RFC 3339 time"
+_TEXT: Final = "a string"
+_NUMBER: Final = "a whole number"
+_ANY: Final[Mapping[str, Any]] = {}
+_STATE: Final = {
+    "running": {"startedAt": _TIME},
+    "terminated": {"startedAt": _TIME, "finishedAt": _TIME, "exitCode": _NUMBER, "reason": _TEXT},
+    "waiting": {"reason": _TEXT},
+}
+_CONTAINER: Final = {"name": _TEXT, "restartCount": _NUMBER, "state": _STATE, "lastState": _STATE}
+_PODS: Final = {
+    "containers": [{"name": _TEXT, "image": _TEXT}],
+    "initContainers": [{"name": _TEXT, "image": _TEXT}],
+    "ephemeralContainers": [{"name": _TEXT, "image": _TEXT}],
+    "taints": [{"key": _TEXT, "effect": _TEXT}],
+    "nodeName": _TEXT,
+}
+_ABOUT: Final = {"kind": _TEXT, "namespace": _TEXT, "name": _TEXT, "uid": _TEXT, "fieldPath": _TEXT}
+SKELETON: Final[Mapping[str, Any]] = {
+    "kind": _TEXT,
+    "apiVersion": _TEXT,
+    "metadata": {
+        "name": _TEXT,
+        "namespace": _TEXT,
+        "uid": _TEXT,
+        "labels": _ANY,
+        "annotations": _ANY,
+        "ownerReferences": [{"kind": _TEXT, "name": _TEXT, "uid": _TEXT}],
+        "finalizers": [_TEXT],
+        "creationTimestamp": _TIME,
+        "deletionTimestamp": _TIME,
+        "deletionGracePeriodSeconds": _NUMBER,
+    },
+    "spec": {**_PODS, "template": {"metadata": {"labels": _ANY, "annotations": _ANY}, "spec": _PODS}, "selector": _ANY},
+    "status": {
+        "conditions": [{"type": _TEXT, "status": _TEXT}],
+        "containerStatuses": [_CONTAINER],
+        "initContainerStatuses": [_CONTAINER],
+        "ephemeralContainerStatuses": [_CONTAINER],
+        "phase": _TEXT,
+        "podIP": _TEXT,
+        "startTime": _TIME,
+    },
+    "involvedObject": _ABOUT,
+    "regarding": _ABOUT,
+    "source": {"component": _TEXT, "host": _TEXT},
+    "series": _ANY,
+    "subsets": [_ANY],
+    "endpoints": [_ANY],
+    "ports": [_ANY],
+    "reason": _TEXT,
+    "message": _TEXT,
+    "firstTimestamp": _TIME,
+    "lastTimestamp": _TIME,
+    "eventTime": _TIME,
+}
+"""What stands where in an object, as far as readers look: an object of members, a list of items, a value."""
+
+
+def refuse_misshapen(place: Line, obj: Json, under: str = "") -> None:
+    """Raises TraceError with the place of the first part of a wrong type. What is absent or null is no mistake."""
+    _members(place, obj, SKELETON, under)
+
+
+def _members(place: Line, obj: Json, expected: Mapping[str, Any], path: str) -> None:
+    for name, inner in expected.items():
+        found = obj.get(name)
+        if found is not None:
+            _check(place, found, inner, f"{path}.{name}" if path else name)
+
+
+def _check(place: Line, found: Any, expected: Any, path: str) -> None:
+    if isinstance(expected, Mapping):
+        if not isinstance(found, dict):
+            raise _wrong(place, found, "an object", path)
+        _members(place, found, expected, path)
+    elif isinstance(expected, list):
+        if not isinstance(found, list):
+            raise _wrong(place, found, "a list", path)
+        for number, item in enumerate(found):
+            if item is None:
+                raise _wrong(place, item, "an item", f"{path}[{number}]")
+            _check(place, item, expected[0], f"{path}[{number}]")
+    elif not _fits(found, expected):
+        raise _wrong(place, found, expected, path)
+
+
+def _fits(found: Any, expected: str) -> bool:
+    if expected == _NUMBER:
+        return isinstance(found, int) and not isinstance(found, bool) and abs(found) < 2**63
+    if not isinstance(found, str):
+        return False
+    if expected == _TEXT or not found:
+        return True
+    try:
+        parse_time(found)
+    except ValueError:
+        return False
+    return True
+
+
+def _wrong(place: Line, found: Any, expected: str, path: str) -> TraceError:
+    return TraceError(place, f"expected {expected}, found {describe(found)}", "give the file as it was recorded", path)

@@ -1,0 +1,94 @@
+"""What a check came to: verdicts, findings by cause, and what could not be judged."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, Final, Literal, TypeAlias
+
+from attrs import define, field, frozen
+
+from k8sfsm.request import Key
+from k8sfsm.trace.history import EnvironmentFact, RecordedWrite
+from k8sfsm.verify.check.verdicts import Explanation
+
+Kind: TypeAlias = Literal["unexplained", "illegal", "violated", "undone"]
+KINDS: Final[tuple[Kind, ...]] = ("unexplained", "illegal", "violated", "undone")
+_KEPT: Final = 1000
+"""So many findings of a cause are kept; of others only the number is."""
+
+
+@frozen(kw_only=True)
+class Found:
+    """A finding. `cause`: what findings are grouped by; `line`: where it is recorded; `nearest`: the closest rule."""
+
+    what: str
+    cause: str
+    key: Key
+    line: str
+    actor: str = ""
+    at: int = 0
+    nearest: str = ""
+    facts: dict[str, Any] = field(factory=dict)
+
+    def __str__(self) -> str:
+        kind, namespace, name = self.key
+        place = f"{self.line}: " if self.line else ""
+        near = f" (nearest rule {self.nearest})" if self.nearest else ""
+        thing = f"{kind} {namespace + '/' if namespace else ''}{name}: " if kind else ""
+        return f"{place}{thing}{self.what}{near}"
+
+
+@frozen(kw_only=True)
+class Judged:
+    """A request and its verdict; `why` where a rule explains it, `revisions`: its changes' places in the history."""
+
+    write: RecordedWrite
+    verdict: str
+    why: Explanation | None = None
+    revisions: tuple[int, ...] = ()
+
+
+@define
+class Report:
+    """What a check came to. `judged`, `environment`: kept where causes are to be followed; else the verdicts' numbers."""
+
+    source: str = ""
+    judged: list[Judged] = field(factory=list)
+    environment: list[EnvironmentFact] = field(factory=list)
+    unexplained: list[Found] = field(factory=list)
+    illegal: list[Found] = field(factory=list)
+    violated: list[Found] = field(factory=list)
+    undone: list[Found] = field(factory=list)
+    counts: Counter[str] = field(factory=Counter)
+    """How many requests got each verdict."""
+    unjudged: Counter[str] = field(factory=Counter)
+    """Why requests could not be judged."""
+    others: Counter[str] = field(factory=Counter)
+    """Requests of components without rules, by their names."""
+    refusals: Counter[str] = field(factory=Counter)
+    """Refused requests, by what they were refused for."""
+    retried: int = 0
+    """Refused requests that were sent again and granted."""
+    totals: Counter[tuple[str, str]] = field(factory=Counter)
+    """(kind of finding, cause) -> how many."""
+    notes: dict[str, None] = field(factory=dict)
+
+    def add(self, kind: Kind, found: Found) -> None:
+        """A finding."""
+        self.totals[kind, found.cause] += 1
+        if self.totals[kind, found.cause] <= _KEPT:
+            getattr(self, kind).append(found)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was found."""
+        return not self.totals
+
+
+def grouped(found: Iterable[Found]) -> dict[str, list[Found]]:
+    """Findings by cause, in order of first appearance."""
+    groups: dict[str, list[Found]] = {}
+    for each in found:
+        groups.setdefault(each.cause, []).append(each)
+    return groups

@@ -1,0 +1,150 @@
+"""Pods that are alike: what is cast is what the tables say, and what only looks alike is not cast."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from immutables import Map
+
+from benchmarks.rollout import START, cluster_nodes, manifests
+from k8sfsm.engine.engine import Engine
+from k8sfsm.engine.standard import standard_engine
+from k8sfsm.law import LawError
+from k8sfsm.mould import Mould, Shapeless
+from k8sfsm.node import alike
+from k8sfsm.node.runtime import Sandbox
+from k8sfsm.node.scripted import ScriptedRuntime
+from k8sfsm.objects import ContainerStatus, Pod, PodStatus, from_json, to_json
+from k8sfsm.request import Create
+
+SECOND = 1_000_000_000
+NOW = START + 5
+
+
+@pytest.fixture(autouse=True)
+def forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No look is known before a test, and none of its looks afterwards."""
+    monkeypatch.setattr(alike, "_LOOKS", {})
+    monkeypatch.setattr(alike, "_NEWCOMERS", {})
+    yield
+
+
+def rolled_out(pods: int, until: int = 20, **container: Any) -> Engine:
+    engine = standard_engine(["node-0", "node-1"], ScriptedRuntime(), store=cluster_nodes(2), now=START, limited=False)
+    for manifest in manifests(pods):
+        if manifest["kind"] == "Deployment":
+            manifest["spec"]["template"]["spec"]["containers"][0].update(container)  # type: ignore[index]
+        assert engine.submit(Create(object=from_json(manifest))).ok
+    engine.run(until=START + until * SECOND)
+    return engine
+
+
+def pods_of(engine: Engine) -> list[dict[str, Any]]:
+    return [to_json(pod) for pod in engine.store.snapshot.series("in", "Pod", "bench")]
+
+
+def casts() -> list[Any]:
+    return [look for look in alike._LOOKS.values() if look.mould is not None]
+
+
+@pytest.mark.parametrize(
+    "container",
+    [
+        {},
+        {"image": "Not/Valid:1"},
+        {"image": "busybox:1", "command": ["exit", "1"]},
+        {"readinessProbe": {"httpGet": {"path": "/readyz", "port": 80}}, "livenessProbe": {"tcpSocket": {"port": 80}}},
+        {"env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "missing", "key": "a"}}}]},
+    ],
+)
+def test_casts_are_what_the_tables_say(container: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    cast = pods_of(rolled_out(12, **container))
+    assert alike._LOOKS
+    monkeypatch.setattr(alike, "_question", lambda session: None)
+    assert cast == pods_of(rolled_out(12, **container))
+
+
+def test_most_looks_are_cast() -> None:
+    rolled_out(40)
+    assert sum(look.compared for look in casts()) > 100
+
+
+def test_what_reads_other_objects_is_not_cast() -> None:
+    rolled_out(12, env=[{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "missing", "key": "a"}}}])
+    assert any(look.hopeless for look in alike._LOOKS.values())
+
+
+def test_a_trusted_cast_that_the_tables_contradict_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alike, "COMPARED", 0)
+    monkeypatch.setattr(Mould, "__init__", lambda self, value, parts: setattr(self, "cast", lambda parts: None))
+    with pytest.raises(LawError, match="is not alike with others"):
+        rolled_out(12)
+
+
+def test_a_first_cast_that_the_tables_contradict_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Mould, "__init__", lambda self, value, parts: setattr(self, "cast", lambda parts: None))
+    engine = rolled_out(12)
+    assert all(pod["status"]["phase"] == "Running" for pod in pods_of(engine))
+    assert any(look.hopeless for look in alike._LOOKS.values())
+    assert not any(look.compared for look in alike._LOOKS.values())
+
+
+def test_looks_at_two_templates_are_not_alike() -> None:
+    first = rolled_out(6)
+    known = len(alike._NEWCOMERS)
+    rolled_out(6, image="other:2")
+    assert len(alike._NEWCOMERS) == 2 * known
+    assert pods_of(first)
+
+
+# -- moulds -----------------------------------------------------------------------------------------------------------
+
+
+def test_parts_are_found_and_replaced() -> None:
+    pod = Pod()
+    value = [("web-1", pod, 7), {"a": "10.0.0.1", "b": ("x",)}, Map({"k": "web-1"}), None]
+    cast = Mould(value, ("web-1", "10.0.0.1", pod)).cast
+    other = Pod(status=PodStatus(phase="Running"))
+    made = cast(("web-2", "10.0.0.2", other))
+    assert made == [("web-2", other, 7), {"a": "10.0.0.2", "b": ("x",)}, Map({"k": "web-2"}), None]
+    assert made[1]["b"] is value[1]["b"]  # type: ignore[index,call-overload]
+
+
+def test_structs_keep_what_has_no_part_in_it() -> None:
+    status = ContainerStatus(name="app", container_id="id-1", resources=None)
+    made = Mould(PodStatus(container_statuses=(status, status)), ("id-1",)).cast(("id-2",))
+    assert [each.container_id for each in made.container_statuses] == ["id-2", "id-2"]
+    assert made.container_statuses[0] is made.container_statuses[1]
+
+
+def test_moments_are_replaced_or_moved_along() -> None:
+    value = [NOW, START, NOW + 30, 17]
+    assert Mould(value, (NOW, START)).cast((NOW + 9, START + 2)) == [NOW + 9, START + 2, NOW + 39, 17]
+
+
+def test_what_has_moments_alone_is_shared() -> None:
+    value = ["web-1", Sandbox(0, "10.0.0.1", True, NOW)]
+    cast = Mould(value, (NOW, "web-1")).cast
+    first, second, third = cast((NOW + 1, "web-2")), cast((NOW + 1, "web-3")), cast((NOW + 2, "web-4"))
+    assert first[1] is second[1]
+    assert (first[1].started_at, third[1].started_at) == (NOW + 1, NOW + 2)
+
+
+def test_an_empty_string_and_a_small_number_are_no_parts() -> None:
+    assert Mould(["", 3, "a"], ("", 3, "a")).cast(("x", 4, "b")) == ["", 3, "b"]
+
+
+@pytest.mark.parametrize(
+    "value, why",
+    [
+        (["the pod web-1 is gone"], "a piece"),
+        ([{"web-1": 1}], "a part is a key"),
+        ([object()], "no mould for object"),
+        ([NOW], "is no part"),
+    ],
+)
+def test_where_a_part_cannot_be_replaced_there_is_no_mould(value: list[Any], why: str) -> None:
+    with pytest.raises(Shapeless, match=why):
+        Mould(value, ("web-1",))
