@@ -1,7 +1,7 @@
 """A long audit log, made of a recorded one: the same story in one namespace after another, with reads in between.
 
-Every copy has names, uids, revisions and times of its own. `python -m benchmarks.audit_log FILE EVENTS [READS]` writes one
-with EVENTS lines, READS of them (a fraction) reads and heartbeats, which are most of a real cluster's log.
+Every copy has names, uids, revisions and times of its own. `python -m benchmarks.audit_log FILE EVENTS [READS]` writes
+one with EVENTS lines, READS of them (a fraction) reads and heartbeats, which are most of a real cluster's log.
 """
 
 from __future__ import annotations
@@ -62,11 +62,10 @@ class Copies:
             return moved if "." in text else moved.partition(".")[0] + "Z"
 
         for line in self.lines:
-            line = line.replace(NAMESPACE, name)
-            line = _UID.sub(lambda found: found.group()[:-8] + f"{number:08x}", line)
-            line = _VERSION.sub(lambda found: f'"resourceVersion":"{int(found.group(1)) + more}"', line)
-            line = _EVENT.sub(lambda found: f".{int(found.group(1), 16) + shift:x}", line)
-            yield _TIME.sub(later, line)
+            renamed = _UID.sub(lambda found: found.group()[:-8] + f"{number:08x}", line.replace(NAMESPACE, name))
+            revised = _VERSION.sub(lambda found: f'"resourceVersion":"{int(found.group(1)) + more}"', renamed)
+            told = _EVENT.sub(lambda found: f".{int(found.group(1), 16) + shift:x}", revised)
+            yield _TIME.sub(later, told)
 
     def reads(self, number: int, count: int) -> Iterator[str]:
         """What else a cluster's log has meanwhile: reads, and heartbeats that were logged without objects."""

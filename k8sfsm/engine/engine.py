@@ -25,7 +25,7 @@ from k8sfsm.engine.perform import notify, perform
 from k8sfsm.engine.trouble import NO_TROUBLE, Trouble
 from k8sfsm.engine.wiring import wire
 from k8sfsm.objects import evolve
-from k8sfsm.request import Create, Outcome, Update, Write
+from k8sfsm.request import Create, Outcome, Patch, Update, Write
 from k8sfsm.store import Change, Store
 from k8sfsm.view import View
 
@@ -251,9 +251,9 @@ class Engine:
         """One write goes through the API server, and what it changed on its way to all who watch."""
         return self._take(self.api.handle(self.store, write, sender, self.now, self.choices), write, sender, cause)
 
-    def record(self, write: Create | Update, sender: Sender, cause: int = 0) -> Outcome:
+    def record(self, write: Create | Update | Patch, sender: Sender, cause: int = 0) -> Outcome:
         """The write of a recorder goes through the API server: a new Event on the way that is made for it."""
-        if isinstance(write, Update):
+        if not isinstance(write, Create):
             return self.send(write, sender, cause)
         return self._take(self.api.record(self.store, write, sender, self.now, self.choices), write, sender, cause)
 

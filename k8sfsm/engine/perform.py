@@ -15,10 +15,11 @@ from k8sfsm.engine.faults import FAULTS, perform_fault
 from k8sfsm.engine.line import environment_line
 from k8sfsm.engine.recorder import event_write
 from k8sfsm.engine.run import Batch, Run
+from k8sfsm.engine.series import finished
 from k8sfsm.engine.trouble import NO_TROUBLE
 from k8sfsm.node.runtime import OWN_ORDERS
 from k8sfsm.objects import evolve
-from k8sfsm.request import DONE, Call, Key, Look, Outcome, Parallel, Record, Remember
+from k8sfsm.request import DONE, Call, CountEvents, Key, Look, Outcome, Parallel, Record, Remember
 from k8sfsm.store import Change
 
 if TYPE_CHECKING:
@@ -140,14 +141,15 @@ def _schedule_send(engine: Engine, actor: Actor, run: Run, latency: int) -> None
     engine.schedule(Send(actor.wiring.actor, run.key), max(actor.bucket.reserve(engine.now), arrives))
 
 
-_UNANSWERED: Final = frozenset((Remember, Record, Call, Look))
+_UNANSWERED: Final = frozenset((Remember, Record, CountEvents, Call, Look))
 """Steps that need no answer."""
 
 
 def _do(engine: Engine, actor: Actor, step: Any, cause: int) -> None:
-    if isinstance(step, Remember):
+    kind = type(step)
+    if kind is Remember:
         actor.remember(step)
-    elif isinstance(step, Record):
+    elif kind is Record:
         if not engine.keeps_events:
             return
         component = actor.wiring.component.name
@@ -155,7 +157,11 @@ def _do(engine: Engine, actor: Actor, step: Any, cause: int) -> None:
         actor.recorder, write = event_write(actor.recorder, step, actor.wiring.source, engine.store, now)
         if write is not None and component not in engine.trouble.parted:
             engine.record(write, actor.wiring.sender, cause)
-    elif isinstance(step, Look):
+    elif kind is CountEvents:
+        actor.recorder, counted = finished(actor.recorder, engine.store, engine.now)
+        for each in counted:
+            engine.record(each, actor.wiring.sender, cause)
+    elif kind is Look:
         actor.queue.add(step.key, cause)
     else:
         state = engine.node_states.get(step.node, Map())

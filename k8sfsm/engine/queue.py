@@ -25,12 +25,17 @@ Held: TypeAlias = tuple[int, tuple[int, ...], int, Key, tuple[int, ...]]
 
 @frozen(kw_only=True)
 class QueueSettings:
-    """Workers, and the delays between retries of a failing key (nanoseconds). `max_retries` None: for ever."""
+    """Workers, and the delays between retries of a failing key (nanoseconds). `max_retries` None: for ever.
+
+    `retry_qps`, `retry_burst`: how many retries of all keys together may begin in a second, and at once; 0: any number.
+    """
 
     workers: int = 1
     base_delay: int = 5 * MILLISECOND
     max_delay: int = 1000 * SECOND
     max_retries: int | None = None
+    retry_qps: float = 10
+    retry_burst: int = 100
 
 
 class TokenBucket:
@@ -93,7 +98,7 @@ class WorkQueue:
         self._failures: dict[Key, int] = {}
         self._causes: dict[Key, int] = {}
         self._retries: dict[Key, int] = {}
-        self._bucket = TokenBucket(10, 100)
+        self._bucket = TokenBucket(settings.retry_qps, settings.retry_burst)
         self._ranked: list[Ranked] = []
         self._held: list[Held] = []
         self._turn = 0

@@ -6,11 +6,13 @@ from collections.abc import Iterable
 
 from k8sfsm.apiserver import ApiServer, Options
 from k8sfsm.controllers.clusterroleaggregation import ClusterRoleAggregationController
+from k8sfsm.controllers.crdnames import CrdController
 from k8sfsm.controllers.deployment import DeploymentController
 from k8sfsm.controllers.disruption import DisruptionController
 from k8sfsm.controllers.endpoints import EndpointController
 from k8sfsm.controllers.endpointslice import EndpointSliceController
 from k8sfsm.controllers.endpointslicemirroring import EndpointSliceMirroringController
+from k8sfsm.controllers.eventexpiry import EventExpiry
 from k8sfsm.controllers.garbagecollector import GarbageCollector
 from k8sfsm.controllers.namespace import NamespaceController
 from k8sfsm.controllers.nodelifecycle import NodeLifecycleController, known_nodes
@@ -22,7 +24,7 @@ from k8sfsm.controllers.serviceaccount import ServiceAccountController
 from k8sfsm.controllers.serviceaccounttoken import TokenController
 from k8sfsm.controllers.tainteviction import TaintEvictionController
 from k8sfsm.engine.choices import Choices
-from k8sfsm.engine.cluster import MANAGER, SCHEDULER, Cluster, Component, Controller, Latencies
+from k8sfsm.engine.cluster import API_SERVER, MANAGER, SCHEDULER, Cluster, Component, Controller, Latencies
 from k8sfsm.engine.engine import Engine, Tracer
 from k8sfsm.law import constant
 from k8sfsm.machine import Machines
@@ -55,6 +57,7 @@ def manager_controllers() -> tuple[Controller, ...]:
         ResourceQuotaController(),
         ClusterRoleAggregationController(),
         TokenController(),
+        CrdController(),
     )
 
 
@@ -68,8 +71,8 @@ def control_plane(
 ) -> tuple[Component, ...]:
     """The controller manager and the scheduler. `limited`: with their clients' default rate limits.
 
-    `scheduler`, and the controllers of `instead`, take the places of the standard ones of their names. `besides`:
-    controllers of the controller manager that not every cluster has; those called as in `without` are left out.
+    `scheduler`, and the controllers of `instead`, take the places of the standard ones of their names; those called
+    as in `without` are left out. `besides`: controllers of the controller manager that not every cluster has.
     """
     others = {controller.name: controller for controller in instead}
     manager = Component(
@@ -127,6 +130,7 @@ def standard_engine(
     """
     components = (
         *control_plane(limited=limited, scheduler=scheduler, instead=instead, besides=besides, without=without),
+        Component(name=API_SERVER, controllers=(EventExpiry(),)),
         *(kubelet_of(node, kubelets) for node in nodes),
         *others,
     )

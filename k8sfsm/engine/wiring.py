@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from attrs import evolve
+
 from k8sfsm.apiserver import Sender
 from k8sfsm.apiserver.rbac.users import account_of, is_component
 from k8sfsm.engine.cluster import Component, Controller, EventSource, Watch, Wiring
@@ -24,6 +26,8 @@ def _wiring(component: Component, controller: Controller) -> Wiring:
         base_delay=round(queue.base_delay_ms * MILLISECOND),
         max_delay=round(queue.max_delay_s * SECOND),
         max_retries=queue.max_retries,
+        retry_qps=queue.retry_qps,
+        retry_burst=queue.retry_burst,
     )
     name = f"{controller.name}/{component.node}" if component.node else controller.name
     actor = getattr(controller, "acts_as", controller.name)
@@ -31,9 +35,7 @@ def _wiring(component: Component, controller: Controller) -> Wiring:
         actor=name,
         controller=controller,
         component=component,
-        sender=sender_of(controller.name, component.node)
-        if actor == controller.name
-        else _guest(actor, controller.name),
+        sender=evolve(sender_of(controller.name, component.node), actor=actor),
         source=EventSource(event_component(controller.name), component.node),
         settings=settings,
         watches=_watches(controller, spec.watches),
@@ -46,11 +48,6 @@ def _wiring(component: Component, controller: Controller) -> Wiring:
 def sender_of(actor: str, node: str = "") -> Sender:
     """Who an actor is to the API server. A controller that Kubernetes does not have needs no role."""
     return Sender(actor=actor, account=account_of(actor, node), node=node, trusted=not is_component(actor))
-
-
-def _guest(actor: str, name: str) -> Sender:
-    """A controller that is no part of Kubernetes: it acts as `actor` under an account of its own, and needs no role."""
-    return Sender(actor=actor, account=account_of(name), trusted=True)
 
 
 def _watches(controller: Controller, declared: Iterable[Any]) -> tuple[Watch, ...]:

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 from attrs import define, evolve, field
 
+from k8sfsm.apiserver.cel import CelError, compiled
 from k8sfsm.engine.offer import KINDS
 from k8sfsm.node.scripted import parse_script
 from k8sfsm.objects import ManifestError, Quantity, QuantityError, parse_duration
@@ -23,9 +24,11 @@ from k8sfsm.scenario.model import (
     Behaviour,
     CloudSetting,
     ClusterSetting,
+    DrainVerb,
     Expectation,
     Fault,
     Figure,
+    Invariant,
     LatencySetting,
     LoadSetting,
     Manifest,
@@ -40,7 +43,7 @@ from k8sfsm.scenario.model import (
     Wanted,
 )
 from k8sfsm.scenario.nodes import TAINT
-from k8sfsm.scenario.order import Refused, key_called
+from k8sfsm.scenario.order import Refused, key_called, kind_called
 from k8sfsm.scenario.switches import option_of
 from k8sfsm.spec.mistakes import Mistake, Position, SpecError, did_you_mean
 from k8sfsm.spec.model import Scenario
@@ -119,6 +122,7 @@ class _Reading:
             faults=tuple(self.faults(raw)),
             switches=tuple(self.switches(raw)),
             figures=tuple(self.figures(raw)),
+            invariants=tuple(self.invariants(raw)),
             expect=tuple(self.expectations(raw)),
             properties=tuple(self.properties(raw)),
             allow=self.allowance(raw),
@@ -300,7 +304,9 @@ class _Reading:
         yield from sorted(found, key=lambda each: each.due)
 
     def check_target(self, verb: Any) -> None:
-        """The object of a verb is one."""
+        """The object of a verb is one, and its timeout a duration."""
+        if isinstance(verb, DrainVerb):
+            self.duration(verb.timeout, verb.at)
         target = getattr(verb, "object", None)
         if target is None:
             return
@@ -369,6 +375,15 @@ class _Reading:
                 yield Measure(name=figure.name, of=read_figure(figure, per, since))
             except (ValueError, Refused) as error:
                 self.wrong(figure.at, str(error))
+
+    def invariants(self, raw: Located) -> Iterator[Invariant]:
+        """What every write must keep, as expressions that can be read."""
+        for invariant in self.parts(raw, "invariants", Invariant):
+            try:
+                compiled(invariant.holds)
+                yield evolve(invariant, of=kind_called(invariant.of))
+            except (CelError, Refused) as error:
+                self.wrong(invariant.at, str(error))
 
     def expectations(self, raw: Located) -> Iterator[Wanted]:
         """What must hold; a bare sentence is about the end."""

@@ -254,11 +254,13 @@ class NodeVerb:
 
 @frozen(kw_only=True)
 class DrainVerb:
-    """`kubectl drain`."""
+    """`kubectl drain`; the story goes on meanwhile. `timeout`: a duration; 0: for ever."""
 
     node: str
     force: bool = False
     ignore_daemonsets: bool = False
+    delete_emptydir_data: bool = False
+    timeout: str = "0s"
     at: Position = NOWHERE
 
 
@@ -302,6 +304,16 @@ class Action:
     uncordon: NodeVerb | None = None
     drain: DrainVerb | None = None
     taint: TaintVerb | None = None
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
+class Invariant:
+    """What every write of a kind must keep. `holds`: an expression in CEL over `object` and `oldObject`."""
+
+    of: str
+    holds: str
+    says: str = ""
     at: Position = NOWHERE
 
 
@@ -558,6 +570,7 @@ class Story:
     switches: tuple[Option, ...] = ()
     off: frozenset[str] = frozenset()
     figures: tuple[Measure, ...] = ()
+    invariants: tuple[Invariant, ...] = ()
     expect: tuple[Wanted, ...] = ()
     properties: tuple[Promise, ...] = ()
     allow: Mapping[str, int] | None = None

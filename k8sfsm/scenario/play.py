@@ -14,14 +14,16 @@ from k8sfsm.law import amended
 from k8sfsm.objects import evolve, format_duration
 from k8sfsm.request import Key
 from k8sfsm.scenario.cluster import START, engine_of
+from k8sfsm.scenario.draining import Drain
 from k8sfsm.scenario.expect import FigureTest, Finding
 from k8sfsm.scenario.faults import actions_of
 from k8sfsm.scenario.figures import Told as LinesTold
 from k8sfsm.scenario.figures import Value
+from k8sfsm.scenario.invariants import breaches
 from k8sfsm.scenario.model import VERBS, Action, Manifest, Promise, Story, Timed, Wanted
 from k8sfsm.scenario.order import DEFAULT_NAMESPACE
 from k8sfsm.scenario.switches import amendments_of
-from k8sfsm.scenario.user import Reply, User
+from k8sfsm.scenario.user import Reply, User, drain_options
 from k8sfsm.scenario.verbs import in_namespace
 from k8sfsm.spec.mistakes import Mistake, SpecError
 
@@ -69,6 +71,7 @@ class Play:
     told: list[Told] = field(factory=list)
     misses: list[Miss] = field(factory=list)
     ending: str = ""
+    _drains: list[tuple[Drain, Action]] = field(factory=list)
     _pending: list[Wanted] = field(factory=list)
     _kept: list[Promise] = field(factory=list)
     _checked: int = 0
@@ -149,19 +152,26 @@ class Play:
         target = options.pop("object", None) or options.pop("node")
         if "set" in options:
             options["marks"] = options.pop("set")
+        if verb == "drain":
+            self._drains.append((user.begin_drain(target, drain_options(**options)), action))
+            self.advance(self.engine.now)
+            return
         reply = getattr(user, verb)(target, **options)
         self._tell(f"{verb} {target}", reply, str(action.at), action.refused)
 
     def _tell(self, command: str, reply: Reply, place: str, refused: str | None) -> None:
         """Note what a command came to, and move on by the time that the request took."""
+        self._note(command, reply, place, refused)
+        if self.engine.latencies.request:
+            self.advance(self.engine.now + 2 * self.engine.latencies.request)
+
+    def _note(self, command: str, reply: Reply, place: str, refused: str | None) -> None:
         wanted = refused is not None and reply.refused and refused in reply.text
         self.told.append(Told(self.engine.now, command, reply, place, wanted))
         if refused is not None and not wanted:
             self.misses.append(Miss(place, f"expected {command} to be refused with '{refused}', found: {reply.text}"))
         elif reply.refused and not wanted:
             self.misses.append(Miss(place, f"{command} was refused: {reply.text}"))
-        if self.engine.latencies.request:
-            self.advance(self.engine.now + 2 * self.engine.latencies.request)
 
     # -- time ---------------------------------------------------------------------------------------------------------
 
@@ -176,7 +186,22 @@ class Play:
         """Let the cluster run until a time (ns); None: until it is at rest, or a limit is reached."""
         if until is not None and until < self.engine.now:
             return
+        last = START + LONGEST if until is None else until
+        while self._drains and (due := min(drain.due for drain, _ in self._drains)) <= last:
+            self.engine.run(until=max(due, self.engine.now), stop=self._watch)
+            self._carry_on()
         self.engine.run(until=until, stop=self._stop if until is None else self._watch)
+
+    def _carry_on(self) -> None:
+        """Drains that are due do what comes next; those that are over are told of."""
+        for drain, _ in self._drains:
+            if drain.due <= self.engine.now:
+                drain.step()
+        for drain, action in self._drains:
+            if drain.over:
+                reply = Reply(drain.text, refused=drain.failed, outcomes=tuple(drain.outcomes))
+                self._note(f"drain {drain.node}", reply, str(action.at), action.refused)
+        self._drains = [each for each in self._drains if not each[0].over]
 
     def _finish(self) -> None:
         """The end: the last expectations."""
@@ -190,7 +215,13 @@ class Play:
             for deadline in sorted(last):
                 if self._pending:
                     self.advance(deadline)
+        for drain, action in self._drains:
+            command = f"drain {drain.node} (still waiting)"
+            self.told.append(Told(self.engine.now, command, Reply(drain.text), str(action.at)))
         self._watch(self.engine)
+        for breach in breaches(self.story.invariants, self.lines):
+            when = format_duration(breach.line.at - START)
+            self.misses.append(Miss(str(breach.invariant.at), f"{breach.text} at {when}"))
         for wanted in self._pending:
             self._miss(wanted, wanted.test(self.engine.store, self.engine.now).found)
         figures = self.figures()

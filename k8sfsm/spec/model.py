@@ -22,12 +22,17 @@ ABSENT = "Absent"
 
 @frozen(kw_only=True)
 class Queue:
-    """A controller's work queue: parallel workers, and the exponential back-off of a key that failed."""
+    """A controller's work queue: parallel workers, and the exponential back-off of a key that failed.
+
+    `retry_qps`, `retry_burst`: the rate limit that the retries of all its keys share; 0: none.
+    """
 
     workers: int = 1
     base_delay_ms: float = 5
     max_delay_s: float = 1000
     max_retries: int | None = None
+    retry_qps: float = 10
+    retry_burst: int = 100
     doc: str = ""
     source: str = ""
     at: Position = NOWHERE
@@ -215,6 +220,7 @@ class Scenario:
     faults: Any = None
     switches: Any = None
     figures: Any = None
+    invariants: Any = None
     expect: Any = None
     properties: Any = None
     allow: Any = None

@@ -8,8 +8,13 @@ from attrs import evolve
 from k8sfsm.trace.history import Document, RecordedWrite, Recording
 from k8sfsm.trace.reading import read_history
 from k8sfsm.verify.check.check import check
-from k8sfsm.verify.check.report import Found, Report
+from k8sfsm.verify.check.report import KINDS, Found, Report
 from tests.check.forging import ROOT, Json, changed, forged, inserted, position, recording, without
+
+
+def everything(report: Report) -> list[str]:
+    """All findings."""
+    return [str(each) for kind in KINDS for each in getattr(report, kind)]
 
 
 def found(report: Report, *, kind: str, at: RecordedWrite | None, says: str) -> Found:

@@ -294,9 +294,10 @@ def _misdated(written: Pod, at: int) -> str:
     made = written.metadata.creation_timestamp or 0
     for each in written.status.conditions:
         since = each.last_transition_time
-        if each.type in OWNED and since is not None:
-            if not law.decide("condition-time", Dated(since, made, at)).outputs["possible"]:
-                return f"condition {each.type} changed at {format_micro_time(since)}, outside the pod's life"
+        if each.type not in OWNED or since is None:
+            continue
+        if not law.decide("condition-time", Dated(since, made, at)).outputs["possible"]:
+            return f"condition {each.type} changed at {format_micro_time(since)}, outside the pod's life"
     return ""
 
 

@@ -78,9 +78,8 @@ class Actor:
         """The actor did about a key what it should not have done: what it has in mind now is not known."""
         self.courses.pop(key, None)
         for position, (seen, memory) in enumerate(self.memories):
-            for name in [name for name in memory if isinstance(name, tuple) and key in name]:
-                memory = memory.delete(name)
-            self.memories[position] = (seen, memory)
+            about = [name for name in memory if isinstance(name, tuple) and key in name]
+            self.memories[position] = (seen, _with(memory, _NO_MEMORY, about))
 
     def memory_at(self, revision: int) -> Map[Any, Any]:
         """The memory when the view was at a revision."""

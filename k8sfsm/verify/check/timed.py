@@ -1,4 +1,4 @@
-"""Controllers that act by the clock, run beside a history: their rounds, timers and rate limits need a past of their own.
+"""Controllers that act by the clock, run beside a history: their rounds, timers and rate limits have a past.
 
 The engine runs them on the recorded cluster: every write of others is put into its store when it was recorded. What
 they order there is what the real ones must have ordered, at about the same time.

@@ -26,7 +26,7 @@ _TIME: Final = 1 << 58
 """Numbers from here on are moments in nanoseconds since the epoch: after 1979."""
 _UID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
 _GENERATED: Final = re.compile(rf".+-[{ALPHABET}]{{{SUFFIX_LENGTH}}}\Z")
-_ADDRESS: Final = re.compile(r"10\.24\d\.\d+\.\d+\Z")
+_ADDRESS: Final = re.compile(r"(10\.24\d|192\.168)\.\d+\.\d+(/\d+)?\Z")
 _OPAQUE: Final = ("containerd://",)
 _UNTOLD: Final = frozenset(
     {

@@ -134,14 +134,14 @@ class State:
         return child._settled()
 
     def _commanded(self) -> Iterator[State]:
-        """The user's next command is given."""
+        """The user's next command is given. A drain is one attempt at it: what comes of it may need another."""
         command = self.next_command
         assert command is not None
         child = self._child(f"user at {command.due // SECOND}s")
         child.engine.now = max(child.engine.now, START + command.due)
         child.done += 1
         child.fresh = True
-        own = evolve(self.play, engine=child.engine, told=[], misses=[])
+        own = evolve(self.play, engine=child.engine, told=[], misses=[], pending=[], kept=[], drains=[])
         own.do(command)
         yield from child._settled()
 

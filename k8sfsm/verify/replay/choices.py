@@ -89,7 +89,9 @@ def reconciled(write: RecordedWrite) -> Key:
         return (_SLICERS[write.actor], namespace, (meta.get("labels") or {}).get("kubernetes.io/service-name", name))
     sides = [side.json for side in (write.new, write.old) if side is not None] or [{"metadata": meta}]
     owners = [owner for side in sides for owner in _owners(side)]
-    owner = next((owner for owner in owners if owner.get("kind") == wanted), None)  # one that is released had one
+    owner = next(
+        (owner for owner in owners if wanted and owner.get("kind") == wanted), None
+    )  # one that is released had one
     return (owner["kind"], namespace, owner["name"]) if owner is not None else write.key
 
 
@@ -253,7 +255,7 @@ class RecordedChoices:
             waiting.popleft()
         if not waiting or waiting[0][0] > now + constant("replay_latency_window") * MILLISECOND:
             return now
-        return max(waiting.popleft()[0], now)
+        return max(waiting[0][0], now)
 
     def arrival(self, write: Write, sender: Sender, now: int, base: int) -> int:
         """The recorded time of the actor's next write of this kind to this object, where it was sent about now; else as
@@ -272,7 +274,7 @@ class RecordedChoices:
         if isinstance(write, Bind) and write.key not in self.nodes:
             return now + window  # the recorded scheduler was slower than what made the pod go
         content = content_of(write)
-        reported = bool(sender.node) and isinstance(write, Patch | PatchStatus)
+        reported = bool(sender.node) and isinstance(write, Patch | PatchStatus | Delete)
         if named_by_chance or reported or content is not None:
             window = constant("replay_time_tolerance") * SECOND
         same = next((each for each in waiting or () if alike(content, recorded_content(each))), None)
