@@ -139,6 +139,11 @@ class Engine:
         """Nothing of what was going to happen on a node happens: its machine is off."""
         self._own_agenda().drop(lambda action: isinstance(action, Happen) and action.event.node == node)
 
+    def stop_heartbeats(self) -> None:
+        """Nothing periodic happens any more: a cluster whose machines are well need not say so."""
+        self._own_agenda().drop(lambda action: isinstance(action, Enqueue) and action.periodic)
+        self.heartbeats = 0
+
     def deliver_later(self, component: str, kind: str) -> None:
         """Let an informer catch up, once news have travelled."""
         self.schedule(Deliver(component, kind), self.now + self.choices.delay(self.latencies.watch))

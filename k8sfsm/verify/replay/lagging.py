@@ -71,7 +71,9 @@ class RecordedReplicaSetController(ReplicaSetController):
         plan = sync(view, key)
         older = _older_of(view, key, {"ReplicaSet": view.snapshot("ReplicaSet")}, _older_own_pods)
         victims = _victims(plan)
-        ranked = chain(_older_pods(view, {"ReplicaSet": view.snapshot("ReplicaSet")}), _shuffled(view)) if victims else ()
+        ranked = (
+            chain(_older_pods(view, {"ReplicaSet": view.snapshot("ReplicaSet")}), _shuffled(view)) if victims else ()
+        )
         others = (sync(each, key) for each in chain(older, ranked))
         chosen = self._told.likeliest(plan, self.name, key, view, others)
         wanted = self._recorded(view, key, len(victims))
