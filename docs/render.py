@@ -44,6 +44,10 @@ MENU: tuple[tuple[str, str | tuple[tuple[str, str], ...]], ...] = (
             ("Replay a rollout", "tutorial-replay.md"),
             ("Judge your own cluster", "tutorial-audit.md"),
             ("Stories of rollouts", "stories.md"),
+            ("Testing your own controller", "testing.md"),
+            ("Campaigns", "fuzz.md"),
+            ("Avalanches", "avalanche.md"),
+            ("A cloud", "cloud.md"),
         ),
     ),
     (
@@ -57,6 +61,7 @@ MENU: tuple[tuple[str, str | tuple[tuple[str, str], ...]], ...] = (
             ("Explain", "explain.md"),
             ("kube-proxy and packets", "proxy.md"),
             ("DNS", "dns.md"),
+            ("Users, roles, rules of your own", "access.md"),
             ("Performance", "performance.md"),
         ),
     ),

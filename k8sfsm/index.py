@@ -190,8 +190,8 @@ class Index:
     def namespaces(self) -> Mapping[str, tuple[str, ...]]:
         """The same for all kinds."""
         found = self._rest.lists().namespaces
-        for chain in (self._pods, self._events):
-            found = found.update(chain.lists().namespaces)
+        for other in (self._pods, self._events):
+            found = found.update(other.lists().namespaces)
         return found
 
 

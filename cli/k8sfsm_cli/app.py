@@ -16,6 +16,7 @@ COMMANDS = {
     "replay": ("k8sfsm_cli.replay", "replay"),
     "dns": ("k8sfsm_cli.dns", "dns"),
     "can-i": ("k8sfsm_cli.access", "can_i"),
+    "fuzz": ("k8sfsm_cli.fuzz", "fuzz"),
     "check": ("k8sfsm_cli.check", "check"),
     "explain": ("k8sfsm_cli.explain", "explain"),
     "vectors": ("k8sfsm_cli.vectors", "vectors"),

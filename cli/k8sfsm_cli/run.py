@@ -17,9 +17,9 @@ from k8sfsm.objects import KINDS, ManifestError, format_duration, to_json
 from k8sfsm.objects.yamltext import write_documents
 from k8sfsm.printer import printed
 from k8sfsm.scenario.cluster import START
-from k8sfsm.scenario.loading import FAULTS, MOST_NODES, default_nodes, is_scenario, read_story
+from k8sfsm.scenario.loading import MOST_NODES, default_nodes, is_scenario, read_story
 from k8sfsm.scenario.manifests import read_manifests
-from k8sfsm.scenario.model import Manifest, ServerSide, Story
+from k8sfsm.scenario.model import FAULTS, Manifest, ServerSide, Story
 from k8sfsm.scenario.output import final_objects, write_story_trace
 from k8sfsm.scenario.play import Play
 from k8sfsm.scenario.user import User

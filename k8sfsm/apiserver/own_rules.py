@@ -1,8 +1,9 @@
 """Rules of a cluster's own: what people let their API server refuse, or warn of, beyond what Kubernetes does.
 
-A folder of rule files, named by `K8SFSM_RULES` or chosen by `with_rules`, is read when an API server is made. A file is a spec file whose tables are
-named by kinds; its rows are read like those of validation (`at`, `must`, `of`, `detail`), and `effect: warn` makes a
-warning of what a row finds. Facts for its columns, and constraints, may come from Python modules beside it.
+A folder of rule files, named by `K8SFSM_RULES` or chosen by `with_rules`, is read when an API server is made. A file is
+a spec file whose tables are named by kinds; its rows are read like those of validation (`at`, `must`, `of`, `detail`),
+and `effect: warn` makes a warning of what a row finds. Facts for its columns, and constraints, may come from Python
+modules beside it.
 `docs/own-rules.md` shows how to write one.
 """
 

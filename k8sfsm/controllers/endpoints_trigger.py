@@ -126,17 +126,21 @@ def _advance(
     """The times of changed blocks, and the state after; all other blocks are as they were."""
     kept = {id(block) for block in old}
     fresh = {id(block) for block in new}
-    changed: dict[str, int] = {}
+    was: dict[str, int] = {}
+    for block in old:
+        if id(block) not in fresh:
+            was.update(block)
+    now: dict[str, int] = {}
     for block in new:
         if id(block) not in kept:
-            changed.update(block)
-    gone = {name for block in old if id(block) not in fresh for name in block if name not in changed}
+            now.update(block)
+    changed = {name: time for name, time in now.items() if was.get(name) != time}
+    gone = [name for name in was if name not in now]
+    if not changed and not gone and created == before.service:
+        return changed, before
     pods = before.pods.mutate()
-    for name in sorted(gone):
+    for name in gone:
         pods.pop(name, None)
     for name, time in changed.items():
-        if pods.get(name) != time:
-            pods[name] = time
-    after = pods.finish()
-    same = not gone and created == before.service and all(before.pods.get(name) == t for name, t in changed.items())
-    return changed, before if same else Seen(created, after)
+        pods[name] = time
+    return changed, Seen(created, pods.finish())

@@ -68,6 +68,8 @@ _latest: list[Sequence[Any]] = [(), ()]
 
 def traits_of_pods(pods: Sequence[Pod]) -> Sequence[PodTraits]:
     """The traits of Pods, one for one."""
+    if not pods:
+        return ()
     if pods is not _latest[0]:
         # A list becomes another object here, and so is looked up anew next time: it may have changed.
         _latest[:] = tuple(pods), _look_up(pods)

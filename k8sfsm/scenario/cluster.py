@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from k8sfsm.apiserver import Options
 from k8sfsm.cloud.state import CLOUD
+from k8sfsm.controllers.nodelifecycle import NodeLifecycleController
 from k8sfsm.controllers.rootca import RootCAPublisher
 from k8sfsm.engine.action import Start
 from k8sfsm.engine.choices import Seeded
@@ -15,7 +16,7 @@ from k8sfsm.engine.engine import Engine, Tracer
 from k8sfsm.engine.standard import kubelet_of, standard_engine
 from k8sfsm.node.kubelet import Kubelet
 from k8sfsm.node.registration import HEALTHY, own_labels
-from k8sfsm.node.scripted import ScriptedRuntime
+from k8sfsm.node.scripted import AT_ONCE, ScriptedRuntime
 from k8sfsm.node.session import Settings
 from k8sfsm.objects import (
     Namespace,
@@ -56,13 +57,18 @@ PUBLISHER: Final = Component(name="root-ca-cert-publisher", controllers=(RootCAP
 _ZONE: Final = "topology.kubernetes.io/zone"
 
 
-def engine_of(story: Story, *, tracer: Tracer | None = None, namespaces: Iterable[str] = ()) -> Engine:
+def engine_of(
+    story: Story, *, tracer: Tracer | None = None, namespaces: Iterable[str] = (), prompt: bool = False
+) -> Engine:
     """The engine of a story's cluster at its start; `namespaces` beside the usual ones exist already.
 
-    Its nodes are Ready, its namespaces have their service accounts, and nothing is left to do.
+    Its nodes are Ready, its namespaces have their service accounts, and nothing is left to do. `prompt`: nothing takes
+    any time but what a script says, there are no rate limits, and nodes are up without heartbeats.
     """
     choices = Seeded(story.cluster.seed)
     latencies = story.cluster.latencies
+    if prompt:
+        return _prompt_engine(story, choices, tracer, namespaces)
     cloud = cloud_at_start(story)
     known = [_node(node, number) for number, node in enumerate(story.nodes) if not node.joins]
     nodes = [known_to_cloud(cloud, node, START) for node in known]
@@ -115,6 +121,24 @@ def _joining(story: Story) -> Iterator[Component]:
                 cloud=story.cloud is not None,
             )
             yield kubelet_of(setting.name, settings)
+
+
+def _prompt_engine(story: Story, choices: Seeded, tracer: Tracer | None, namespaces: Iterable[str]) -> Engine:
+    nodes = [_node(node, number) for number, node in enumerate(story.nodes)]
+    engine = standard_engine(
+        [node.name for node in story.nodes],
+        ScriptedRuntime([(each.pods, each.container, each.script) for each in story.environment], AT_ONCE),
+        store=_store(nodes, dict.fromkeys((*NAMESPACES, *namespaces)), choices),
+        now=START,
+        choices=choices,
+        tracer=tracer,
+        limited=False,
+        latencies=Latencies(request=0, watch=0),
+        kubelets=Settings(node="", heartbeats=False),
+        without=(NodeLifecycleController.name,),
+    )
+    engine.run(until=START)
+    return engine
 
 
 def _store(nodes: Iterable[Node], namespaces: Iterable[str], choices: Seeded) -> Store:

@@ -194,7 +194,7 @@ def field_of(obj: Any, path: str, now: int) -> Any:
     return value_at(to_json(obj), path)
 
 
-_FIGURE: Final = re.compile(rf"figure\s+(?P<name>.+?)\s+{_COMPARE}")
+_FIGURE: Final = re.compile(rf"figure\s+(?P<name>.+)\s+{_COMPARE}")
 
 
 @frozen

@@ -126,6 +126,8 @@ def _object(text: str, place: Line) -> Json:
         raise TraceError(place, what, "delete the line, or copy the file again") from error
     except RecursionError as error:
         raise TraceError(place, "the JSON is nested too deeply", "delete the line") from error
+    except ValueError as error:  # Python reads no numbers of thousands of digits
+        raise TraceError(place, "a number has too many digits", "delete the line") from error
     if not isinstance(value, dict):
         raise TraceError(place, f"expected a JSON object, found {describe(value)}", "give one object per line")
     return value
@@ -171,6 +173,9 @@ class _Values:
             return None
         except RecursionError as error:
             raise TraceError(Line(self.file, self.first), "the JSON is nested too deeply", "remove it") from error
+        except ValueError as error:  # Python reads no numbers of thousands of digits
+            place = Line(self.file, self.first)
+            raise TraceError(place, "a number has too many digits", "delete the line") from error
         self.wanted = 0
         return found
 

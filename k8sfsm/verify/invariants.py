@@ -36,11 +36,14 @@ class Violation:
 
 @frozen
 class Invariant:
-    """An invariant, bound to its function."""
+    """An invariant, bound to its function. `of`, `each`, `fresh`: see `k8sfsm.spec.model.Invariant`."""
 
     path: str
     type: Type
     holds: Callable[..., Iterable[str]]
+    of: tuple[str, ...] = ()
+    each: bool = False
+    fresh: bool = False
 
 
 @lru_cache(maxsize=8)
@@ -59,7 +62,7 @@ def _invariants(path: Path) -> tuple[Invariant, ...]:
                 for module, reason in failed.items():
                     error.add_note(f"{module} could not be imported: {reason}")
                 raise
-            found.append(Invariant(f"{spec.kind}/{name}", row.type, function))
+            found.append(Invariant(f"{spec.kind}/{name}", row.type, function, row.of, row.each, row.fresh))
     return tuple(found)
 
 

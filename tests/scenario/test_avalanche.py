@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,6 +66,9 @@ SHARP = (
     ("avalanche-memory", "uses 900Mi", "uses 700Mi"),
     ("avalanche-memory", "condition-taint/memory-pressure: null", "condition-taint/disk-pressure: null"),
     ("avalanche-memory", "pressure_transition_period: 10", "pressure_transition_period: 300"),
+    ("avalanche-quota", 'hard: {pods: "2"}', 'hard: {pods: "3"}'),
+    ("avalanche-quota", "max_delay_s: 0.005, retry_qps: 0", "max_delay_s: 0.005"),
+    ("avalanche-quota", "max_delay_s: 0.005, retry_qps: 0", "retry_qps: 0"),
     ("cloud-balancer", "balancers: 20s", "balancers: 40s"),
     ("cloud-balancer", "for: 12s, message: quota exceeded", "for: 12s, message: other"),
     ("cloud-balancer", "{name: node-3, joins: 60s}", "{name: node-3}"),
@@ -91,6 +96,17 @@ def test_stories_are_sharp(name: str, old: str, new: str) -> None:
     text = (FOLDER / f"{name}.yaml").read_text("utf-8")
     assert text.count(old) == 1
     assert missed(text.replace(old, new), name)
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "avalanche.md"
+ROW = re.compile(r"^\| (?!figure)(.+) \| (\S+) \| (\S+) \|$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", AVALANCHES)
+def test_the_figures_of_the_page_are_real(name: str) -> None:
+    (section,) = re.findall(rf"^## .*\(`{name}`\)$(.*?)(?=^## )", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    on, off = figures(name), figures(name, "damping")
+    assert ROW.findall(section) == [(figure, str(on[figure]), str(off[figure])) for figure in on]
 
 
 def test_there_are_changes_of_every_story() -> None:

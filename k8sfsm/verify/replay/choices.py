@@ -253,7 +253,7 @@ class RecordedChoices:
             waiting.popleft()
         if not waiting or waiting[0][0] > now + constant("replay_latency_window") * MILLISECOND:
             return now
-        return max(waiting.popleft()[0], now)
+        return max(waiting[0][0], now)
 
     def arrival(self, write: Write, sender: Sender, now: int, base: int) -> int:
         """The recorded time of the actor's next write of this kind to this object, where it was sent about now; else as
@@ -272,7 +272,7 @@ class RecordedChoices:
         if isinstance(write, Bind) and write.key not in self.nodes:
             return now + window  # the recorded scheduler was slower than what made the pod go
         content = content_of(write)
-        reported = bool(sender.node) and isinstance(write, Patch | PatchStatus)
+        reported = bool(sender.node) and isinstance(write, Patch | PatchStatus | Delete)
         if named_by_chance or reported or content is not None:
             window = constant("replay_time_tolerance") * SECOND
         same = next((each for each in waiting or () if alike(content, recorded_content(each))), None)

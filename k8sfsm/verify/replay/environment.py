@@ -103,9 +103,16 @@ def _container_ids(facts: tuple[EnvironmentFact, ...]) -> Mapping[str, str]:
 
 
 def _cleaned(recording: Recording) -> Iterator[tuple[str, int]]:
+    """When each pod that a kubelet removed was cleaned up: when its kubelet sent the last status, then the delete."""
+    reported: dict[str, int] = {}
     for write in recording.writes:
-        if write.actor == "kubelet" and write.verb == "delete" and write.key[0] == "Pod" and write.ok and write.uid:
-            yield write.uid, write.received or write.time
+        if write.actor != "kubelet" or write.key[0] != "Pod" or not write.ok or not write.uid:
+            continue
+        at = write.received or write.time
+        if write.verb == "delete":
+            yield write.uid, min(at, reported.get(write.uid, at))
+        elif write.new is not None and "deletionTimestamp" in write.new.json["metadata"]:
+            reported[write.uid] = at
 
 
 def _deleted(recording: Recording) -> Iterator[tuple[str, int]]:

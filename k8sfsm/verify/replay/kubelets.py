@@ -111,6 +111,9 @@ def tries(recording: Recording) -> Mapping[str, tuple[int, ...]]:
     found: dict[str, list[int]] = defaultdict(list)
     for uid, _, _, at in _starts(recording):
         found[uid].append(at - START)
+    for fact in recording.environment:
+        if fact.event == "pull-start":
+            found[fact.uid].append(fact.time - _REPORT)
     for write in recording.changes():
         if write.key[0] == "Pod":
             found[write.uid]

@@ -1,0 +1,5 @@
+"""Explores every order in which things may happen in a small story: a proof up to a bound, or the shortest way to harm."""
+
+from k8sfsm.verify.explore.search import Bound, Explored, explore
+
+__all__ = ["Bound", "Explored", "explore"]
