@@ -66,7 +66,7 @@ class Told:
         return self._not_yet(plan, now, first)
 
     def _not_yet(self, plan: Plan, now: int, due: int | None) -> Plan:
-        """The plan; if it sends something, and the actor's next request is due (ns) soon, a look at that time instead."""
+        """The plan; a look at `due` (ns) instead, if it sends something and that is soon."""
         soon = constant("replay_patience") * SECOND
         if due is None or not now + MILLISECOND < due <= now + soon or _first_write(plan) is None:
             return plan
