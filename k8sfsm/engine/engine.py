@@ -153,7 +153,12 @@ class Engine:
         notify(self, actor, keys, changes)
 
     def run(self, until: int | None = None, stop: Callable[[Engine], bool] | None = None) -> None:
-        """Perform actions in order until `until` (ns), until `stop` says so, or until the cluster is at rest."""
+        """Perform actions in order until `until` (ns), until `stop` says so, or until the cluster is at rest.
+
+        A cluster where only rounds and heartbeats are left is at rest, whatever the next round may find. So after a
+        kubelet has been stopped give an `until`, or a `stop` that looks for what is to happen: that its node is lost is
+        found by a round of the node controller, after its grace period.
+        """
         with seldom_collected():
             stopped = self._run(until, stop)
         if until is not None and not stopped:
