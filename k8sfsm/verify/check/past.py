@@ -202,7 +202,7 @@ class Past:
             snapshots = snapshots.set(kind, earlier.snapshot)
         memory = actor.memory_at(moment.revision)
         fields: tuple[Any, ...] = (now, snapshots, memory, Map(), self.store, self.choose_node, self.tie_break)
-        return View(*fields) if first is None else Shuffled(*fields, first)
+        return View(*fields) if first is None else Shuffled(*fields, first=first)
 
     def coming_bindings(self, write: RecordedWrite) -> Iterator[RecordedWrite]:
         """The bindings that were asked for soon after this one, of pods that exist already."""
