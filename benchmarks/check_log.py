@@ -20,7 +20,7 @@ from rich.table import Table
 
 from benchmarks.audit_log import audit_log
 
-SIZES = ((4_000, 0.0), (16_000, 0.0), (40_000, 0.9))
+SIZES = ((2_000, 0.0), (10_000, 0.0), (30_000, 0.9))
 """(events, how many of them are reads and heartbeats)."""
 
 
