@@ -42,7 +42,13 @@ MENU: tuple[tuple[str, str | tuple[tuple[str, str], ...]], ...] = (
         "Tutorials",
         (
             ("Replay a rollout", "tutorial-replay.md"),
+            ("Judge your own cluster", "tutorial-audit.md"),
             ("Stories of rollouts", "stories.md"),
+            ("Testing your own controller", "testing.md"),
+            ("Campaigns", "fuzz.md"),
+            ("Exploring", "explore.md"),
+            ("Avalanches", "avalanche.md"),
+            ("A cloud", "cloud.md"),
         ),
     ),
     (
@@ -50,10 +56,13 @@ MENU: tuple[tuple[str, str | tuple[tuple[str, str], ...]], ...] = (
         (
             ("Concepts", "concepts.md"),
             ("Scenarios", "scenarios.md"),
+            ("Rules of your own", "own-rules.md"),
             ("Replay", "replay.md"),
             ("Check", "check.md"),
+            ("Explain", "explain.md"),
             ("kube-proxy and packets", "proxy.md"),
             ("DNS", "dns.md"),
+            ("Users, roles, rules of your own", "access.md"),
             ("Performance", "performance.md"),
         ),
     ),

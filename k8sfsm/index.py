@@ -147,45 +147,52 @@ class _Chain:
 
 
 class Index:
-    """The lists of a snapshot, in three chains: Events, which are many and seldom asked for; Pods by their node, which
-    kubelets ask for one by one; and all the rest.
+    """The lists of a snapshot, in chains: Events, which are many and seldom asked for; Pods; Pods by their node, which
+    kubelets ask for one by one; and all the rest, which the API server asks for at every creation.
     """
 
-    __slots__ = ("_events", "_nodes", "_rest")
+    __slots__ = ("_events", "_nodes", "_pods", "_rest")
 
     def __init__(self) -> None:
-        self._events, self._nodes, self._rest = _Chain(_in_entries), _Chain(_node_entries), _Chain(_entries)
+        self._events, self._nodes = _Chain(_in_entries), _Chain(_node_entries)
+        self._pods, self._rest = _Chain(_entries), _Chain(_entries)
 
     def after(self, key: Key, ordinal: int, old: Any, new: Any) -> Index:
         """The index after a write; `old` None: the object is new, `new` None: it is gone."""
         following = Index.__new__(Index)
-        following._events, following._nodes, following._rest = self._events, self._nodes, self._rest
+        following._events, following._nodes = self._events, self._nodes
+        following._pods, following._rest = self._pods, self._rest
         if key[0] == "Event":
             following._events = self._events.after(key, ordinal, old, new)
-            return following
-        following._rest = self._rest.after(key, ordinal, old, new)
-        if key[0] == "Pod" and _changes_node_list(old, new):
-            following._nodes = self._nodes.after(key, ordinal, old, new)
+        elif key[0] != "Pod":
+            following._rest = self._rest.after(key, ordinal, old, new)
+        else:
+            following._pods = self._pods.after(key, ordinal, old, new)
+            if _changes_node_list(old, new):
+                following._nodes = self._nodes.after(key, ordinal, old, new)
         return following
+
+    def _chain(self, kind: str) -> _Chain:
+        if kind == "Pod":
+            return self._pods
+        return self._events if kind == "Event" else self._rest
 
     def series(self, index: str, kind: str, value: str) -> Series:
         """One list, by the name of the index, a kind and a value."""
-        if kind == "Event":
-            chain = self._events
-        else:
-            chain = self._nodes if index == "node" else self._rest
+        chain = self._nodes if index == "node" else self._chain(kind)
         return chain.lists().series.get((index, kind, value), NO_SERIES)
 
     def namespaces_of(self, kind: str) -> tuple[str, ...]:
         """The namespaces in which there is, or was, an object of a kind, sorted ("" where it has none)."""
-        chain = self._events if kind == "Event" else self._rest
-        return chain.lists().namespaces.get(kind, ())
+        return self._chain(kind).lists().namespaces.get(kind, ())
 
     @property
     def namespaces(self) -> Mapping[str, tuple[str, ...]]:
-        """Per kind the namespaces in which there is, or was, an object of it, sorted ("" where it has none)."""
-        events, rest = self._events.lists().namespaces, self._rest.lists().namespaces
-        return rest.update(events) if events else rest
+        """The same for all kinds."""
+        found = self._rest.lists().namespaces
+        for other in (self._pods, self._events):
+            found = found.update(other.lists().namespaces)
+        return found
 
 
 def _changes_node_list(old: Any, new: Any) -> bool:

@@ -19,7 +19,7 @@ import attrs
 from attrs import frozen
 from immutables import Map
 
-from k8sfsm.objects import evolve
+from k8sfsm.objects.copying import evolver_of
 
 _ATOMS: Final = (bool, int, float, bytes, type(None))
 _MOMENT: Final = 10**15
@@ -64,7 +64,7 @@ class _Writer:
 
     def __init__(self, parts: Sequence[Any]) -> None:
         self.lines: list[str] = []
-        self.scope: dict[str, Any] = {"evolve": evolve}
+        self.scope: dict[str, Any] = {}
         self._texts: dict[str, int] = {}
         self._moments: dict[int, int] = {}
         self._objects: dict[int, int] = {}
@@ -133,7 +133,7 @@ class _Writer:
     def _compound(self, value: Any) -> _Found | None:
         if attrs.has(type(value)):
             fields = attrs.fields(type(value))
-            return self._joined({each.alias: getattr(value, each.name) for each in fields}, value, _evolved)
+            return self._joined({each.name: getattr(value, each.name) for each in fields}, value, _evolved)
         if isinstance(value, tuple | list):
             return self._joined(dict(enumerate(value)), value, _listed)
         if isinstance(value, dict | Map):
@@ -165,8 +165,12 @@ _Texts: TypeAlias = Mapping[Any, str | None]
 
 
 def _evolved(writer: _Writer, value: Any, members: Mapping[Any, Any], texts: _Texts) -> str:
-    changes = ", ".join(f"{name}={text}" for name, text in texts.items() if text is not None)
-    return f"evolve({writer.constant(value)}, {changes})"
+    changes = ", ".join(f"{name!r}: {text}" for name, text in texts.items() if text is not None)
+    copier = f"copy_{type(value).__name__}"
+    known = writer.scope.setdefault(copier, evolver_of(type(value)))
+    if known is not evolver_of(type(value)):
+        copier = writer.constant(evolver_of(type(value)))
+    return f"{copier}({writer.constant(value)}, {{{changes}}})"
 
 
 def _listed(writer: _Writer, value: Any, members: Mapping[Any, Any], texts: _Texts) -> str:

@@ -133,7 +133,8 @@ class Evict:
 class Record:
     """Emit an Event about `regarding`. Sent beside the plan by the actor's recorder; it never blocks or fails it.
 
-    `field_path` names the part of the object that it is about ("spec.containers{app}").
+    `field_path` names the part of the object that it is about ("spec.containers{app}"). `action`: what the actor did or
+    tried to do; Events of the old API have none.
     """
 
     regarding: Any
@@ -141,6 +142,14 @@ class Record:
     reason: str
     message: str
     field_path: str = ""
+    action: str = ""
+    why: Why | None = None
+
+
+@value(kw_only=True)
+class CountEvents:
+    """Let the actor's recorder look at the Events that it has counted, and write those whose time has come."""
+
     why: Why | None = None
 
 
@@ -189,7 +198,7 @@ class Rank:
 
 
 Write: TypeAlias = Create | Update | Patch | PatchStatus | Delete | DeleteCollection | Bind | Evict
-Step: TypeAlias = Write | Record | Call | Remember | Look
+Step: TypeAlias = Write | Record | CountEvents | Call | Remember | Look
 
 
 @value(kw_only=True)

@@ -101,14 +101,14 @@ class _Reread:
     def __init__(self, cached: Any, file: Path) -> None:
         self._cached = cached
         self._file = file
-        self._own: dict[Path, Any] = {}
+        self._own: dict[tuple[Any, ...], Any] = {}
 
-    def __call__(self, path: Path, root: Path) -> Any:
+    def __call__(self, path: Path, *rest: Any) -> Any:
         if path != self._file:
-            return self._cached(path, root)
-        if root not in self._own:
-            self._own[root] = self._cached.__wrapped__(path, root)
-        return self._own[root]
+            return self._cached(path, *rest)
+        if rest not in self._own:
+            self._own[rest] = self._cached.__wrapped__(path, *rest)
+        return self._own[rest]
 
     def cache_clear(self) -> None:
         self._own.clear()

@@ -15,6 +15,8 @@ COMMANDS = {
     "run": ("k8sfsm_cli.run", "run"),
     "replay": ("k8sfsm_cli.replay", "replay"),
     "dns": ("k8sfsm_cli.dns", "dns"),
+    "fuzz": ("k8sfsm_cli.fuzz", "fuzz"),
+    "explore": ("k8sfsm_cli.explore", "explore_command"),
     "can-i": ("k8sfsm_cli.access", "can_i"),
     "check": ("k8sfsm_cli.check", "check"),
     "explain": ("k8sfsm_cli.explain", "explain"),

@@ -28,7 +28,7 @@ def check(paths: tuple[Path, ...], form: Any, namespace: str, actors: str, outpu
     """Judge PATHS: a recording folder, audit logs (one or several), `kubectl get -w` output, a dump, our own trace.
 
     Every write: is it a legal transition, does a rule of its actor order it, does it keep the invariants; and what was
-    left undone. `-` is standard input. Exit code 0 where all is well, 1 with findings, 2 where the input cannot be used.
+    left undone. `-` is standard input. Exit code 0: all is well. 1: findings. 2: the input cannot be used.
     """
     wanted = tuple(name.strip() for name in actors.split(",") if name.strip())
     portions = read_portions(*paths, format=form, namespace=namespace)
@@ -45,7 +45,7 @@ def check(paths: tuple[Path, ...], form: Any, namespace: str, actors: str, outpu
 def as_json(report: Report) -> dict[str, Any]:
     """The report in JSON form."""
     counts = report.counts
-    findings = {kind: [_found(each) for each in getattr(report, kind)] for kind in KINDS}
+    findings: dict[str, Any] = {kind: [_found(each) for each in getattr(report, kind)] for kind in KINDS}
     return {
         "source": report.source,
         "writes": sum(counts.values()),

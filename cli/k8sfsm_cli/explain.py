@@ -10,29 +10,61 @@ import click
 
 from k8sfsm.objects import format_micro_time, parse_time
 from k8sfsm.request import Key
+from k8sfsm.scheduler.placement import PlacementReport
 from k8sfsm.trace.reading import FORMATS, read_history
 from k8sfsm.verify.check.chain import Chains, Hop, hop_of, mermaid
 from k8sfsm.verify.check.check import check
 from k8sfsm.verify.check.report import Judged
+from k8sfsm_cli.placement import (
+    is_history,
+    placement_json,
+    placement_section,
+    print_placement,
+    print_section,
+    whole_file,
+)
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path))
-@click.argument("obj", metavar="OBJECT")
+@click.argument("path", metavar="[PATH]", type=click.Path(path_type=Path))
+@click.argument("obj", metavar="OBJECT", required=False)
 @click.option("--format", "form", type=click.Choice(FORMATS), help="Format of PATH; told by its content otherwise.")
 @click.option("--at", "at", default="", help="As it was at a time (RFC 3339) or resourceVersion; else at the end.")
 @click.option("--field", "field", default="", help="Why this field is as it is: status.readyReplicas.")
 @click.option(
     "-o", "output", type=click.Choice(["text", "json", "mermaid"]), default="text", help="Form of the answer."
 )
-def explain(path: Path, obj: str, form: Any, at: str, field: str, output: str) -> None:
-    """Explain OBJECT (KIND/NAME or KIND/NAMESPACE/NAME) in PATH: what led to it, and what it caused."""
+def explain(path: Path, obj: str | None, form: Any, at: str, field: str, output: str) -> None:
+    """Explain OBJECT (KIND/NAME or KIND/NAMESPACE/NAME) in PATH: what led to it, and what it caused.
+
+    PATH is a history; without it, or with -, standard input. Of a pod also where it could go, node by node: which
+    filter refused a node, or what each plugin gave it, at the moment before it was bound. For this, PATH may also be a
+    scenario, a dump (`kubectl get -o json`) or manifests.
+    """
+    if obj is None:
+        path, obj = Path("-"), str(path)
+    with whole_file(path) as path:
+        placed = placement_section(path, obj, at)
+        if placed is not None and not is_history(path):
+            print_section(placed, output)
+        else:
+            _explain_history(path, obj, form, at, field, output, placed)
+
+
+def _explain_history(
+    path: Path, obj: str, form: Any, at: str, field: str, output: str, placed: PlacementReport | None
+) -> None:
     chains = Chains(check(read_history(path, format=form)))
     last = _chosen(chains, _key(chains, obj), at, field)
     hops = chains.back(last)
     caused = tuple(hop_of(each, last.write.time) for each in chains.forward(last))
     if output == "json":
-        answer = {"because": [_as_json(hop) for hop in hops], "caused": [_as_json(hop) for hop in caused]}
+        answer: dict[str, Any] = {
+            "because": [_as_json(hop) for hop in hops],
+            "caused": [_as_json(hop) for hop in caused],
+        }
+        if placed is not None:
+            answer["placement"] = placement_json(placed)
         click.echo(json.dumps(answer, indent=2, default=str))
     elif output == "mermaid":
         click.echo(mermaid(hops))
@@ -41,6 +73,8 @@ def explain(path: Path, obj: str, form: Any, at: str, field: str, output: str) -
             click.echo(_text(hop))
         for hop in caused:
             click.echo(f"  then {_text(hop)}")
+        if placed is not None:
+            print_placement(placed)
 
 
 def _key(chains: Chains, obj: str) -> Key:

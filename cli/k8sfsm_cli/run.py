@@ -12,13 +12,14 @@ import click
 from attrs import evolve
 from rich.table import Table
 
+from k8sfsm.apiserver.own_rules import with_rules
 from k8sfsm.objects import KINDS, ManifestError, format_duration, to_json
 from k8sfsm.objects.yamltext import write_documents
 from k8sfsm.printer import printed
 from k8sfsm.scenario.cluster import START
-from k8sfsm.scenario.loading import FAULTS, MOST_NODES, default_nodes, is_scenario, read_story
+from k8sfsm.scenario.loading import MOST_NODES, default_nodes, is_scenario, read_story
 from k8sfsm.scenario.manifests import read_manifests
-from k8sfsm.scenario.model import Manifest, ServerSide, Story
+from k8sfsm.scenario.model import FAULTS, Manifest, ServerSide, Story
 from k8sfsm.scenario.output import final_objects, write_story_trace
 from k8sfsm.scenario.play import Play
 from k8sfsm.scenario.user import User
@@ -52,6 +53,12 @@ _ENDINGS: Final = {
 @click.option("--off", "off", multiple=True, metavar="SWITCH", help="Leave out that part of the law; several times.")
 @click.option("--compare", metavar="SWITCH", help="Print only the figures, with the switch on and off.")
 @click.option("--figures", "figures", is_flag=True, help="Print only the figures.")
+@click.option(
+    "--rules",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="Rules of one's own for the API server; else those of K8SFSM_RULES.",
+)
 @click.option("--timeline/--no-timeline", default=True, help="Print what happened.")
 @click.option("--server-side", is_flag=True, help="Apply manifests by the server, which notes who owns which fields.")
 @click.option(
@@ -71,6 +78,7 @@ def run(
     off: tuple[str, ...],
     compare: str | None,
     figures: bool,
+    rules: Path | None,
     timeline: bool,
     server_side: bool,
     manager: str,
@@ -83,6 +91,7 @@ def run(
     The clock starts at 2026-01-01T00:00:00Z, in a cluster that is up. Without --until it runs until nothing is left to
     do. Exit code 0; 1 where an expectation fails or a request is refused; 2 for input that cannot be used.
     """
+    click.get_current_context().with_resource(with_rules(rules))
     try:
         story, own = _story(files)
         story = without(_with_options(story, until, seed, nodes), off)

@@ -14,7 +14,7 @@ from attrs import frozen
 from k8sfsm.apiserver.answer import Refusal
 from k8sfsm.apiserver.binding import topology_labels
 from k8sfsm.apiserver.deletion import law
-from k8sfsm.apiserver.limits import ANNOTATION, limit_errors, with_limits
+from k8sfsm.apiserver.limits import ANNOTATION, with_limits
 from k8sfsm.apiserver.memo import Memo
 from k8sfsm.apiserver.names import Chance
 from k8sfsm.apiserver.options import Options
@@ -247,14 +247,8 @@ def _refuse_missing_account(case: Admission) -> Any:
 
 
 def _limits(case: Admission, spec: PodSpec) -> PodSpec:
-    """Source: plugin/pkg/admission/limitranger/admission.go: runLimitFunc."""
-    filled, _ = with_limits(spec, case.limit_ranges)
-    errors = limit_errors(evolve(case.object, spec=filled), case.limit_ranges)
-    if errors:
-        meta = case.object.metadata
-        text = errors[0] if len(errors) == 1 else f"[{', '.join(errors)}]"
-        raise Refusal(403, "Forbidden", f'pods "{meta.name or meta.generate_name}" is forbidden: {text}')
-    return filled
+    """Source: plugin/pkg/admission/limitranger/admission.go: Admit."""
+    return with_limits(spec, case.limit_ranges)[0]
 
 
 def _service_account(case: Admission, spec: PodSpec) -> PodSpec:

@@ -199,10 +199,6 @@ def secured(obj: Any, old: Any, subresource: str, store: Store, options: Options
     `user`: the account that sends it, which may be exempt.
     """
     name = obj.metadata.namespace
-    if not name and not isinstance(obj, Namespace):
-        return _NOTHING
-    if name and not _policed(store.get("Namespace", "", name)):
-        return _NOTHING
     as_ = law.decide("security-judged", Written(obj, old, subresource)).outputs["as"]
     if as_ == "nothing" or name in options.exempt_namespaces or user in options.exempt_users:
         return _NOTHING
@@ -211,7 +207,8 @@ def secured(obj: Any, old: Any, subresource: str, store: Store, options: Options
     return _of_pods(obj, as_, _known(store.get("Namespace", "", name)), options)
 
 
-def _policed(namespace: Any) -> bool:
+def policed(namespace: Any) -> bool:
+    """Whether a namespace (None: it is not there) has labels of Pod Security."""
     return namespace is not None and any(name.startswith(_LABEL) for name in namespace.metadata.labels)
 
 

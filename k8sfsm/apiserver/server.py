@@ -12,22 +12,24 @@ from attrs import define, field
 
 from k8sfsm.apiserver.addresses import with_allocations
 from k8sfsm.apiserver.admission import admit, admitted_unchanged, refuse_deletion
+from k8sfsm.apiserver.admission_review import Review, reviewed
 from k8sfsm.apiserver.answer import NO_ASIDES, Answer, Refusal, Sender, conflict, not_found, plural
 from k8sfsm.apiserver.apply import Applying, applied, is_tracked, manager_of, noted
 from k8sfsm.apiserver.binding import bound
-from k8sfsm.apiserver.defaults import defaulted
+from k8sfsm.apiserver.custom import refuse_custom, with_defaults
 from k8sfsm.apiserver.deletion import Deletion, deletion_of, finished, law
 from k8sfsm.apiserver.eviction import eviction_case, granted, marked
 from k8sfsm.apiserver.names import Chance, generated_name
 from k8sfsm.apiserver.options import Options
+from k8sfsm.apiserver.own_rules import own_rules
 from k8sfsm.apiserver.patch import patched
-from k8sfsm.apiserver.podsecurity import secured
-from k8sfsm.apiserver.quota_admission import charged
+from k8sfsm.apiserver.policies import Police
 from k8sfsm.apiserver.rbac.gate import Gate
+from k8sfsm.apiserver.served import refuse_unserved
 from k8sfsm.apiserver.strategy import StrategyCase, prepared_event, prepared_for_create, prepared_for_update
 from k8sfsm.apiserver.validation import event_is_invalid, invalid, warnings
 from k8sfsm.machine import Machines, Move
-from k8sfsm.objects import KINDS, Event, Service, evolve, key_of, kind_named
+from k8sfsm.objects import KINDS, Event, Service, evolve, key_of
 from k8sfsm.request import (
     Bind,
     Create,
@@ -47,7 +49,7 @@ SECOND = 1_000_000_000
 _SERVER = "apiserver"
 PEOPLE = "user"
 """The actor that stands for everybody outside the cluster."""
-_WITH_DEFAULTS = ("", "ephemeralcontainers")
+_WITH_DEFAULTS = ("", "ephemeralcontainers", "resize")
 """Subresources of which the spec is written."""
 
 
@@ -81,12 +83,17 @@ class Request:
 
 
 class ApiServer:
-    """Stateless but for its options: `handle` maps a store and a write to an answer with a new store."""
+    """Stateless but for its options: `handle` maps a store and a write to an answer with a new store.
+
+    `rules`: those of the cluster's own (see `own_rules`), whose mistakes are raised as SpecError and LawError.
+    """
 
     def __init__(self, machines: Machines, options: Options | None = None) -> None:
         self.machines = machines
         self.options = options or Options()
         self.gate = Gate(people=self.options.rbac)
+        self.rules = own_rules()
+        self.police = Police()
 
     def handle(self, store: Store, write: Write, sender: Sender, now: int, chance: Chance) -> Answer:
         """Do one write, or refuse it. Never raises for what a request can be: refusals are outcomes."""
@@ -143,7 +150,7 @@ class ApiServer:
 
     def _create(self, request: Request, write: Create) -> tuple[int, Any]:
         obj = write.object
-        _refuse_unserved(obj)
+        refuse_unserved(obj)
         self._look(request, None, obj)
         kind, namespace, name = key_of(obj)
         if not name:
@@ -153,20 +160,21 @@ class ApiServer:
         key = (kind, namespace, name)
         taken = request.store.snapshot.get(key)
         uid = request.chance.uid(key) if taken is None else ""
-        obj, basis = admit(defaulted(obj), request.store, self.options, request.chance)
+        obj, basis = admit(with_defaults(obj, request.store.snapshot), request.store, self.options, request.chance)
         if isinstance(obj, Service):
             obj = self._allocated(request, None, evolve(obj, metadata=evolve(obj.metadata, name=name)))
         obj = prepared_for_create(obj, name, uid, request.second, request.store.next_version)
         self._refuse_invalid(None, obj, basis)
-        self._warn(request, None, obj, "")
-        self._charge(request, obj, None, "")
+        refuse_custom(None, obj, request.store.snapshot)
+        request.warnings += self.police.ask(request.sender, request.write, None, obj, request.store.snapshot)
+        self._review(request, None, obj, "")
         if taken is not None:
             raise _already_exists(taken)
         return 201, self._put(request, None, obj)
 
     def _update(self, request: Request, write: Update) -> tuple[int, Any]:
         old = self._stored(request.store, key_of(write.object))
-        _refuse_unserved(write.object, write.subresource)
+        refuse_unserved(write.object, write.subresource)
         _refuse_unconditional(write.object)
         _refuse_other_version(old, write.object)
         return 200, self._replace(request, old, write.object, write.subresource)
@@ -175,7 +183,7 @@ class ApiServer:
         if write.type == "apply":
             return self._apply(request, write)
         old = self._stored(request.store, write.key)
-        _refuse_unserved(old, write.subresource)
+        refuse_unserved(old, write.subresource)
         _refuse_other_uid(old, write.uid)
         new = patched(old, write.type, write.body)
         _refuse_other_version(old, new)
@@ -193,7 +201,7 @@ class ApiServer:
             create = Create(object=new, why=write.why)
             self.gate.pass_by(request.sender, create, request.store)
             return self._create(request, create)
-        _refuse_unserved(old, write.subresource)
+        refuse_unserved(old, write.subresource)
         _refuse_other_uid(old, write.uid)
         if new is old:
             return 200, old
@@ -222,6 +230,7 @@ class ApiServer:
             text = f"ResourceVersion in precondition: {write.resource_version}, ResourceVersion in object meta: "
             raise conflict(plural(old.kind), old.metadata.name, f"Precondition failed: {text}{_version(old)}")
         self._look(request, old, None)
+        request.warnings += self.police.ask(request.sender, request.write, old, None, request.store.snapshot)
         refuse_deletion(old)
         return 200, self._carry_out(request, old, deletion_of(old, write, request.second))
 
@@ -248,7 +257,7 @@ class ApiServer:
     def _replace(self, request: Request, old: Any, new: Any, subresource: str) -> Any:
         """What a PUT or PATCH of an object, or of one of its subresources, makes of the stored one."""
         if subresource in _WITH_DEFAULTS:
-            new = defaulted(new)
+            new = with_defaults(new, request.store.snapshot)
         if isinstance(new, Service) and not subresource:
             new = self._allocated(request, old, new)
         new = prepared_for_update(old, new, subresource)
@@ -256,8 +265,9 @@ class ApiServer:
             return old
         self._look(request, old, new)
         self._refuse_invalid(old, new, subresource=subresource)
-        self._warn(request, old, new, subresource)
-        self._charge(request, new, old, subresource)
+        refuse_custom(old, new, request.store.snapshot)
+        request.warnings += self.police.ask(request.sender, request.write, old, new, request.store.snapshot)
+        self._review(request, old, new, subresource)
         if finished(new):
             return self._remove(request, old, None)
         return self._put(request, old, new)
@@ -269,24 +279,21 @@ class ApiServer:
         """The Service with what is allocated to it, before anything else looks at it: BeginCreate, BeginUpdate."""
         return with_allocations(old, new, request.store, self.options, request.chance)
 
-    def _warn(self, request: Request, old: Any, new: Any, subresource: str) -> None:
-        """What is stored all the same, but not without a word; and Pod Security, which may refuse it.
+    def _review(self, request: Request, old: Any, new: Any, subresource: str) -> None:
+        """Validating admission, and what is warned of. What quotas count is stored before the object is.
 
         Nobody but people reads what kinds warn of, so components are not told.
         """
         sender = request.sender
-        if self.options.admission:
-            judged = secured(new, old, subresource, request.store, self.options, sender.account)
-            request.warnings += judged.warnings
-            request.notes |= judged.notes
         if sender.actor == PEOPLE and not subresource:
-            request.warnings[:0] = warnings(new)
-
-    def _charge(self, request: Request, obj: Any, old: Any, subresource: str) -> None:
-        """ResourceQuota, the last of the plugins: what it counts is stored before the object is."""
-        if not (self.options.admission and self.options.quota):
+            request.warnings += warnings(new)
+        if not self.options.admission:
             return
-        for quota, rule in charged(request.store, obj, old, subresource, request.now):
+        review = Review(new, old, subresource, request.store, self.options, self.rules, sender.account, request.now)
+        reviewed(review)
+        request.warnings += review.warnings
+        request.notes |= review.notes
+        for quota, rule in review.charges:
             request.store, change = request.store.put(quota, request.now)
             request.changes.append(change)
             request.asides[change.revision] = rule
@@ -370,17 +377,6 @@ def _qualified(kind: str) -> str:
 
 def _version(obj: Any) -> str:
     return str(obj.metadata.resource_version)
-
-
-def _refuse_unserved(obj: Any, subresource: str = "") -> None:
-    """404 for a version of a kind that is not served, and for a subresource that the kind does not have.
-
-    Source: staging/src/k8s.io/apimachinery/pkg/api/errors/errors.go: NewGenericServerResponse.
-    """
-    known = KINDS.get(obj.kind)
-    other = known is not None and known.type is not None and kind_named(obj.api_version, obj.kind) is None
-    if other or not law.decide("subresources", StrategyCase(obj.kind, subresource)).outputs["served"]:
-        raise Refusal(404, "NotFound", "the server could not find the requested resource")
 
 
 def _refuse_other_uid(old: Any, wanted: str, resource: str = "") -> None:

@@ -16,7 +16,7 @@ from k8sfsm.apiserver.job import template_labels, with_selector
 from k8sfsm.apiserver.memo import Memo
 from k8sfsm.apiserver.service_revision import without_needless
 from k8sfsm.kinds.pod_qos import qos_class
-from k8sfsm.objects import Event, NamespaceStatus, PodCondition, PodStatus, Service, Unmodelled, evolve
+from k8sfsm.objects import Event, NamespaceStatus, PodCondition, PodSpec, PodStatus, Service, Unmodelled, evolve
 from k8sfsm.value import value
 
 _STRATEGIES: Final = Memo()
@@ -144,6 +144,8 @@ def prepared_for_update(old: Any, new: Any, subresource_name: str) -> Any:
         kept = {name: getattr(old, name) for name in ("spec", "status") if hasattr(old, name) and not part[name]}
         if part["replicas"] and not part["spec"]:
             kept["spec"] = evolve(old.spec, replicas=new.spec.replicas)
+        if part["resources"]:
+            kept["spec"] = _resized(old.spec, new.spec)
         if part["debuggers"]:
             kept["spec"] = evolve(old.spec, ephemeral_containers=new.spec.ephemeral_containers)
         result = evolve(new, metadata=metadata, **kept)
@@ -157,6 +159,22 @@ def prepared_for_update(old: Any, new: Any, subresource_name: str) -> Any:
     if _GROWS[_strategy(old.kind)["grows_with"]](old, result) and old.metadata.generation:
         return evolve(result, metadata=evolve(metadata, generation=old.metadata.generation + 1))
     return result
+
+
+def _resized(old: PodSpec, new: PodSpec) -> PodSpec:
+    """The spec with the resources of another one, where that has the same containers; all else is dropped.
+
+    Source: pkg/registry/core/pod/strategy.go: dropNonResizeUpdates.
+    """
+    groups = {}
+    for group in ("containers", "init_containers"):
+        before, after = getattr(old, group), getattr(new, group)
+        if [each.name for each in before] == [each.name for each in after]:
+            pairs = zip(before, after, strict=True)
+            groups[group] = tuple(
+                evolve(was, resources=now.resources, resize_policy=now.resize_policy) for was, now in pairs
+            )
+    return evolve(old, **groups)
 
 
 def _merged_extra(old: Unmodelled, new: Unmodelled, part: Mapping[str, Any], metadata: Any) -> Unmodelled:

@@ -18,7 +18,7 @@ from k8sfsm.objects import to_json
 from k8sfsm.table import CompiledTable
 from k8sfsm.value import value
 
-Verb = Literal["create", "update", "debug"]
+Verb = Literal["create", "update", "debug", "resize"]
 
 
 @value
@@ -37,7 +37,7 @@ def judged_kind(case: Judged) -> str:
 
 @law.fact
 def judged_verb(case: Judged) -> Verb:
-    """What is done with the object; debug: a Pod gets ephemeral containers."""
+    """What is done with the object; debug: a Pod gets ephemeral containers; resize: other resources."""
     return case.verb
 
 
@@ -67,10 +67,13 @@ def warnings(new: Any) -> tuple[str, ...]:
     return tuple(f"{fault.field}: {fault.detail}" for fault in judged(Part(_document(new), new.kind, table=table)))
 
 
+_BY_SUBRESOURCE: Final[dict[str, Verb]] = {"ephemeralcontainers": "debug", "resize": "resize"}
+
+
 def _verb(old: Any, subresource: str) -> Verb:
     if old is None:
         return "create"
-    return "debug" if subresource == "ephemeralcontainers" else "update"
+    return _BY_SUBRESOURCE.get(subresource, "update")
 
 
 def invalid(old: Any, new: Any, basis: Any = None, subresource: str = "") -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 from k8sfsm.cloud.asking import trouble
-from k8sfsm.cloud.state import Instance
+from k8sfsm.cloud.state import Instance, State
 from k8sfsm.objects import Node
 from k8sfsm.view import View
 
@@ -14,7 +14,8 @@ Machine: TypeAlias = Literal["unreachable", "missing", "running", "shut-down"]
 
 def instance_of(view: View, node: Node) -> Instance | None:
     """The machine: by the providerID of its Node, or by its name where that has none yet."""
-    found: Instance | None = view.runtime.get(("instance", node.metadata.name))
+    state: State = view.runtime
+    found: Instance | None = state.get(("instance", node.metadata.name))
     if found is None or node.spec.provider_id not in ("", found.provider_id):
         return None
     return found

@@ -164,10 +164,7 @@ class Members:
 
     def _of_block(self, block: Block) -> dict[str, Group]:
         groups: dict[str, Group] = {}
-        for pod in block:
-            if not selects(self._service, pod.metadata.labels):
-                continue
-            (member,) = self._members.of(pod, self._member)
+        for (member,) in self._members.each(block, self._member):
             if member is None:
                 continue
             group = groups.get(member.group)

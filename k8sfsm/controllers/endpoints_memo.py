@@ -43,6 +43,15 @@ class Memo(Generic[T]):
         found = self._found.get(id(key))
         return self.put(key, compute(key)) if found is None else found[1]
 
+    def each(self, keys: Block, compute: Callable[[Any], T]) -> list[T]:
+        """The values of several objects, in order."""
+        found = list(map(self._found.get, map(id, keys)))
+        if None not in found:
+            return [entry[1] for entry in found if entry is not None]
+        return [
+            self.put(key, compute(key)) if entry is None else entry[1] for key, entry in zip(keys, found, strict=True)
+        ]
+
 
 class Blocks(Generic[T]):
     """A function of blocks of objects, computed again for changed blocks alone."""

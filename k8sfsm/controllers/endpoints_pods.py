@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from ipaddress import IPv6Address
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from k8sfsm.apiserver.memo import Memo
 from k8sfsm.kinds.pod_readiness import is_pod_ready
@@ -249,10 +249,10 @@ def relabelled(change: PodChange) -> bool:
 def services_of_pod(change: Change, view: View) -> tuple[Key, ...]:
     """The Services whose endpoints a change of a pod may change.
 
-    Both controllers ask about every change; what is found is kept for the second one.
+    Both controllers ask about every change, and most changes are like others: what is found is kept for all of them.
     Source: staging/src/k8s.io/endpointslice/util/controller_utils.go: GetServicesToUpdate.
     """
-    parts = (change, view.snapshot("Service"), law.table("pod-change"), law.table("pod-endpoint-change"))
+    parts = (*_read(change), view.snapshot("Service"), law.table("pod-change"), law.table("pod-endpoint-change"))
     known: tuple[Key, ...] | None = _FOUND.get(parts)
     if known is None:
         known = _services_of_pod(change, view)
@@ -261,6 +261,26 @@ def services_of_pod(change: Change, view: View) -> tuple[Key, ...]:
 
 
 _FOUND: Final = Memo()
+
+
+def _read(change: Change) -> tuple[Any, ...]:
+    """Whatever the facts of a change of a pod depend on, and which Services select it: each the very object."""
+    old, new = change.old, change.new
+    meta, status = new.metadata, new.status
+    if old is None:
+        return (change.type, meta.namespace, meta.labels, meta.deletion_timestamp is None)
+    before = old.metadata
+    return (
+        change.type,
+        meta.namespace,
+        meta.labels,
+        before.labels,
+        before.resource_version == meta.resource_version,
+        before.deletion_timestamp is None and meta.deletion_timestamp is None,
+        old.status is status or is_pod_ready(old) == is_pod_ready(new),
+        old.status.pod_ips == status.pod_ips,
+        old.spec.hostname == new.spec.hostname and old.spec.subdomain == new.spec.subdomain,
+    )
 
 
 def _services_of_pod(change: Change, view: View) -> tuple[Key, ...]:

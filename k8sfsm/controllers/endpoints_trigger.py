@@ -89,10 +89,12 @@ class ReadinessTimes:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._times: Blocks[dict[str, int]] = Blocks()
+        self._pods: Memo[tuple[str, int | None]] = Memo(1024)
         self._known: Memo[tuple[Seen, tuple[dict[str, int], ...]]] = Memo(16)
 
     def look(self, blocks: tuple[Block, ...], before: Seen | None) -> Trigger:
         """Compare the pods of the Service (all pods of its namespace are in `blocks`) with what was seen before."""
+        self._pods.limit = max(1024, 2 * sum(map(len, blocks)))
         times = tuple(self._times.of(blocks, self._of_block))
         known = None if before is None else self._known.get(before)
         created = self._service.metadata.creation_timestamp or 0
@@ -106,12 +108,11 @@ class ReadinessTimes:
         return Trigger(self._service, before, after, changed)
 
     def _of_block(self, block: Block) -> dict[str, int]:
-        found = {}
-        for pod in block:
-            time = _readiness_time(pod)
-            if time is not None and selects(self._service, pod.metadata.labels):
-                found[pod.metadata.name] = time
-        return found
+        return {name: time for name, time in self._pods.each(block, self._of_pod) if time is not None}
+
+    def _of_pod(self, pod: Pod) -> tuple[str, int | None]:
+        counts = selects(self._service, pod.metadata.labels)
+        return pod.metadata.name, _readiness_time(pod) if counts else None
 
 
 def _readiness_time(pod: Pod) -> int | None:
@@ -125,17 +126,21 @@ def _advance(
     """The times of changed blocks, and the state after; all other blocks are as they were."""
     kept = {id(block) for block in old}
     fresh = {id(block) for block in new}
-    changed: dict[str, int] = {}
+    was: dict[str, int] = {}
+    for block in old:
+        if id(block) not in fresh:
+            was.update(block)
+    now: dict[str, int] = {}
     for block in new:
         if id(block) not in kept:
-            changed.update(block)
-    gone = {name for block in old if id(block) not in fresh for name in block if name not in changed}
+            now.update(block)
+    changed = {name: time for name, time in now.items() if was.get(name) != time}
+    gone = [name for name in was if name not in now]
+    if not changed and not gone and created == before.service:
+        return changed, before
     pods = before.pods.mutate()
-    for name in sorted(gone):
+    for name in gone:
         pods.pop(name, None)
     for name, time in changed.items():
-        if pods.get(name) != time:
-            pods[name] = time
-    after = pods.finish()
-    same = not gone and created == before.service and all(before.pods.get(name) == t for name, t in changed.items())
-    return changed, before if same else Seen(created, after)
+        pods[name] = time
+    return changed, Seen(created, pods.finish())

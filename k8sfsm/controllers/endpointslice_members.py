@@ -241,10 +241,7 @@ class Members:
     def _of_block(self, block: Block) -> Wanted:
         groups: dict[str, PortGroup] = {}
         errors: list[str] = []
-        for pod in block:
-            if not selects(self._service, pod.metadata.labels):
-                continue
-            member = self._member(pod)
+        for member in self._members_of(block):
             if member is None:
                 continue
             group = groups.get(member.group)
@@ -256,12 +253,17 @@ class Members:
                 errors.append(member.error)
         return Wanted(groups, tuple(errors))
 
-    def _member(self, pod: Pod) -> Member | None:
+    def _members_of(self, block: Block) -> list[Member | None]:
+        zones = self._zones
+        found = self._members.each(block, self._member)
+        return [
+            known[1] if known[0] == zones.get(pod.spec.node_name) else self._members.put(pod, self._member(pod))[1]
+            for pod, known in zip(block, found, strict=True)
+        ]
+
+    def _member(self, pod: Pod) -> tuple[str | None, Member | None]:
         zone = self._zones.get(pod.spec.node_name)
-        found = self._members.get(pod)
-        if found is None or found[0] != zone:
-            found = self._members.put(pod, (zone, member_of(Resident(pod, self._service, zone), self._family)))
-        return found[1]
+        return zone, member_of(Resident(pod, self._service, zone), self._family)
 
 
 class Zones:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, Literal
 
+from k8sfsm.apiserver.memo import Memo
 from k8sfsm.controllers import expectations as awaited
 from k8sfsm.controllers.replicaset_flavour import REPLICA_SETS, Flavour
 from k8sfsm.controllers.selector import SelectorError, matcher
@@ -16,6 +17,7 @@ from k8sfsm.law import Decision, Law
 from k8sfsm.objects import Pod, controller_of, key_of
 from k8sfsm.request import Key, Remember
 from k8sfsm.store import Change
+from k8sfsm.table import CompiledTable
 from k8sfsm.value import value
 from k8sfsm.view import View
 
@@ -193,9 +195,36 @@ def _about_pod(flavour: Flavour, change: Change, view: View) -> tuple[Event, tup
         if known.change is change and known.view is view and known.flavour is flavour and asked is table:
             return known, decisions
     case = Event(flavour, change, view)
-    decisions = table.collect(case)
+    parts = _read(case, table)
+    found: tuple[Decision, ...] | None = _DECIDED.get(parts)
+    decisions = table.collect(case) if found is None else found
+    if found is None:
+        _DECIDED.put(parts, decisions)
     _last[:] = [(table, case, decisions)]
     return case, decisions
+
+
+_DECIDED: Final = Memo()
+"""What the table says about changes of Pods, by all that its facts read of them: most changes are like others."""
+
+
+def _read(case: Event, table: CompiledTable) -> tuple[Any, ...]:
+    """Whatever the facts of a change of a Pod depend on, each the very object."""
+    old, new = case.change.old, case.change.new
+    meta = new.metadata
+    parts = (table, case.change.type, meta.owner_references, case.owner_of(new), meta.deletion_timestamp is None)
+    if old is None:
+        return parts
+    before = old.metadata
+    same = before.owner_references is meta.owner_references and before.namespace == meta.namespace
+    return (
+        *parts,
+        before.owner_references,
+        parts[3] if same else case.owner_of(old),
+        before.resource_version == meta.resource_version,
+        before.labels == meta.labels,
+        is_pod_ready(new) and not is_pod_ready(old),
+    )
 
 
 def woken(flavour: Flavour, change: Change, view: View) -> Iterator[Key | tuple[Key, int]]:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import repeat
+from itertools import compress, repeat
+from itertools import count as count_from
+from operator import is_not
 from typing import Any, Final, Literal
 
 from k8sfsm.controllers.claim import Traits
@@ -66,6 +68,8 @@ _latest: list[Sequence[Any]] = [(), ()]
 
 def traits_of_pods(pods: Sequence[Pod]) -> Sequence[PodTraits]:
     """The traits of Pods, one for one."""
+    if not pods:
+        return ()
     if pods is not _latest[0]:
         # A list becomes another object here, and so is looked up anew next time: it may have changed.
         _latest[:] = tuple(pods), _look_up(pods)
@@ -73,10 +77,15 @@ def traits_of_pods(pods: Sequence[Pod]) -> Sequence[PodTraits]:
 
 
 def _look_up(pods: Sequence[Pod]) -> Sequence[PodTraits]:
-    found = list(map(_traits.get, map(id, pods)))
-    if None not in found:
-        return found  # type: ignore[return-value]
-    return [_learn(pod) if traits is None else traits for pod, traits in zip(pods, found, strict=True)]
+    """Looks at those Pods alone that are not where the latest list has them."""
+    known, traits = _latest
+    found = list(traits[: len(pods)])
+    moved = list(compress(count_from(), map(is_not, pods, known)))
+    found += [None] * (len(pods) - len(found))
+    for place in (*moved, *range(min(len(known), len(pods)), len(pods))):
+        pod = pods[place]
+        found[place] = _traits.get(id(pod)) or _learn(pod)
+    return found
 
 
 def ready_times(pods: Sequence[Pod]) -> Sequence[int | None]:

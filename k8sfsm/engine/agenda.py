@@ -36,6 +36,19 @@ class Agenda:
         due, _, action = heappop(self._heap)
         return due, action
 
+    def draw(self, pick: Callable[[int], int]) -> tuple[int, Action]:
+        """Take one of the actions due at the earliest time, and its due time: `pick` gives its number of so many."""
+        first = heappop(self._heap)
+        if not self._heap or self._heap[0][0] != first[0]:
+            return first[0], first[2]
+        alike = [first]
+        while self._heap and self._heap[0][0] == first[0]:
+            alike.append(heappop(self._heap))
+        chosen = alike.pop(pick(len(alike)))
+        for entry in alike:
+            heappush(self._heap, entry)
+        return chosen[0], chosen[2]
+
     def due_first(self) -> tuple[Action, ...]:
         """All actions due at the earliest time, in order of entry."""
         if not self._heap:

@@ -15,6 +15,7 @@ from k8sfsm.view import View
 
 MANAGER: Final = "kube-controller-manager"
 SCHEDULER: Final = "kube-scheduler"
+API_SERVER: Final = "kube-apiserver"
 
 
 class Controller(Protocol):

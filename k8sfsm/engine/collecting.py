@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-SELDOM: Final = (100_000, 50, 100)
+SELDOM: Final = (2_000_000, 20, 100)
 """New objects per collection of the young generation, and collections of a generation per one of the next."""
 
 

@@ -6,13 +6,13 @@ happens is one of the actions of `k8sfsm.engine.action`. A fork shares all that 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from immutables import Map
 
 from k8sfsm.apiserver import Answer, ApiServer, Sender
-from k8sfsm.engine.action import Act, Action, Deliver, Enqueue, Send
+from k8sfsm.engine.action import Act, Action, Deliver, Enqueue, Fault, Happen, Send
 from k8sfsm.engine.actor import Actor
 from k8sfsm.engine.agenda import Agenda
 from k8sfsm.engine.choices import Choices, Seeded
@@ -20,18 +20,23 @@ from k8sfsm.engine.cluster import Cluster, Component, Latencies, Wiring
 from k8sfsm.engine.collecting import seldom_collected
 from k8sfsm.engine.informer import Informers
 from k8sfsm.engine.line import Line, line_of
-from k8sfsm.engine.perform import perform
+from k8sfsm.engine.offer import offered
+from k8sfsm.engine.perform import notify, perform
+from k8sfsm.engine.trouble import NO_TROUBLE, Trouble
 from k8sfsm.engine.wiring import wire
 from k8sfsm.objects import evolve
-from k8sfsm.request import Create, Outcome, Update, Write
-from k8sfsm.store import Store
+from k8sfsm.request import Create, Outcome, Patch, Update, Write
+from k8sfsm.store import Change, Store
 from k8sfsm.view import View
 
 Tracer: TypeAlias = Callable[[Line], None]
 
 
 class Engine:
-    """A cluster in virtual time. `now`: nanoseconds since the epoch; `store`: the objects; `steps`: how many so far."""
+    """A cluster in virtual time. `now`: nanoseconds since the epoch; `store`: the objects; `steps`: how many so far.
+
+    `keeps_events`: recorders write Events. `pace`: how `run` makes one step; in order, where nobody else sets a pace.
+    """
 
     def __init__(
         self,
@@ -60,6 +65,10 @@ class Engine:
         self.components: Map[str, Component] = Map()
         self.stopped: frozenset[str] = frozenset()
         self.node_states: Map[str, Map[str, Any]] = Map()
+        self.trouble: Trouble = NO_TROUBLE
+        self.allowance: Mapping[str, int] = {}
+        self.keeps_events = True
+        self.pace: Callable[[Engine], None] = Engine.step
         self._agenda = Agenda()
         self._token = self._agenda_token = object()
         for component in cluster.components:
@@ -68,11 +77,29 @@ class Engine:
     # -- what can happen, and making it happen ------------------------------------------------------------------
 
     def enabled(self) -> tuple[Action, ...]:
-        """The actions that can happen next, in a stable order: all that are due at the earliest time."""
+        """The actions that can happen next, in a stable order: all that are due at the earliest time, then the faults
+        that `allowance` (kind of fault -> how many more) lets happen.
+        """
+        return (*self.due(), *self.offers())
+
+    def due(self) -> tuple[Action, ...]:
+        """All actions that are due at the earliest time, in order."""
         return self._agenda.due_first()
 
+    def next_due(self) -> int | None:
+        """When the next action is due (ns); None where nothing is."""
+        return self._agenda.next_due()
+
+    def pending(self) -> tuple[tuple[int, Action], ...]:
+        """Everything that is to come, in order: when it is due (ns), and what."""
+        return self._agenda.pending()
+
+    def offers(self) -> tuple[Fault, ...]:
+        """The faults that may happen now, in a stable order."""
+        return offered(self) if self.allowance else ()
+
     def step(self, action: Action | None = None) -> None:
-        """Perform one action: the first, or a given one of those that are pending.
+        """Perform one action: the first, or a given one of those that are pending, or a fault.
 
         Raises ValueError where `action` is not pending, IndexError where nothing is.
         """
@@ -80,7 +107,18 @@ class Engine:
         if action is None:
             due, action = agenda.pop()
         else:
-            due = agenda.take(action)
+            due = self.now if isinstance(action, Fault) else agenda.take(action)
+        if due > self.now:
+            self.now = due
+        self.steps += 1
+        perform(self, action)
+
+    def step_of(self, pick: Callable[[int], int]) -> None:
+        """Perform one of the actions due at the earliest time: `pick` gives its number of so many.
+
+        Raises IndexError where nothing is pending.
+        """
+        due, action = self._own_agenda().draw(pick)
         if due > self.now:
             self.now = due
         self.steps += 1
@@ -97,6 +135,23 @@ class Engine:
         )
         self.heartbeats -= sum(isinstance(action, Enqueue) and action.periodic for action in gone)
 
+    def forget_events(self, node: str) -> None:
+        """Nothing of what was going to happen on a node happens: its machine is off."""
+        self._own_agenda().drop(lambda action: isinstance(action, Happen) and action.event.node == node)
+
+    def stop_heartbeats(self) -> None:
+        """Nothing periodic happens any more: a cluster whose machines are well need not say so."""
+        self._own_agenda().drop(lambda action: isinstance(action, Enqueue) and action.periodic)
+        self.heartbeats = 0
+
+    def deliver_later(self, component: str, kind: str) -> None:
+        """Let an informer catch up, once news have travelled."""
+        self.schedule(Deliver(component, kind), self.now + self.choices.delay(self.latencies.watch))
+
+    def notify(self, actor: str, keys: Callable[..., Iterable[Any]], changes: Iterable[Change]) -> None:
+        """An actor sees changes: its memory takes note, and the keys that they concern are queued."""
+        notify(self, actor, keys, changes)
+
     def run(self, until: int | None = None, stop: Callable[[Engine], bool] | None = None) -> None:
         """Perform actions in order until `until` (ns), until `stop` says so, or until the cluster is at rest."""
         with seldom_collected():
@@ -111,7 +166,7 @@ class Engine:
                 return False
             if until is None and self.at_rest:
                 return False
-            self.step()
+            self.pace(self)
             if stop is not None and stop(self):
                 return True
         return False
@@ -148,10 +203,13 @@ class Engine:
         self.list_anew(component.name)
 
     def list_anew(self, component: str) -> None:
-        """The component's informers list everything, as after a start."""
+        """The component's informers list everything, as after a start; not before they reach the API server."""
+        if component in self.trouble.parted:
+            self.informers.forget(component)
+            return
         for kind in self.informers.kinds_of(component):
             self.informers.relist(component, kind, self.store)
-            self.schedule(Deliver(component, kind), self.now + self.choices.delay(self.latencies.watch))
+            self.deliver_later(component, kind)
         for wiring in self.informers.wirings(component):
             self.look_first(wiring)
 
@@ -167,7 +225,11 @@ class Engine:
         place = component.node or component.outside
         state: Map[str, Any] = self.node_states.get(place, Map()) if place else Map()
         snapshots = self.informers.snapshots(component.name)
-        return View(self.now, snapshots, actor.memory, state, self.store, self.choices.node, self.choices.tie)
+        now, store = self.now, self.store
+        if self.trouble is not NO_TROUBLE:
+            now += self.trouble.skews.get(component.name, 0)
+            store = self.trouble.parted.get(component.name, store)
+        return View(now, snapshots, actor.memory, state, store, self.choices.node, self.choices.tie)
 
     def own(self, name: str) -> Actor:
         """The actor, to be changed: a copy of it where a fork still shares it."""
@@ -189,9 +251,9 @@ class Engine:
         """One write goes through the API server, and what it changed on its way to all who watch."""
         return self._take(self.api.handle(self.store, write, sender, self.now, self.choices), write, sender, cause)
 
-    def record(self, write: Create | Update, sender: Sender, cause: int = 0) -> Outcome:
+    def record(self, write: Create | Update | Patch, sender: Sender, cause: int = 0) -> Outcome:
         """The write of a recorder goes through the API server: a new Event on the way that is made for it."""
-        if isinstance(write, Update):
+        if not isinstance(write, Create):
             return self.send(write, sender, cause)
         return self._take(self.api.record(self.store, write, sender, self.now, self.choices), write, sender, cause)
 

@@ -32,6 +32,11 @@ class Inbox:
         changes.append(change)
         return Inbox(changes, self.length + 1)
 
+    @classmethod
+    def holding(cls, changes: Sequence[Change]) -> Inbox:
+        """An inbox with these changes."""
+        return cls(list(changes), len(changes))
+
     def taken(self) -> tuple[Change, ...]:
         """All changes, oldest first."""
         return tuple(self.changes[: self.length])
@@ -42,6 +47,7 @@ class Informers:
 
     __slots__ = (
         "_blocked",
+        "_expired",
         "_inbox",
         "_kinds",
         "_nodes",
@@ -62,6 +68,7 @@ class Informers:
         self._snapshots: Map[str, Map[str, Snapshot]] = Map()
         self._inbox: Map[Informer, Inbox] = Map()
         self._blocked: Map[Informer, int] = Map()
+        self._expired: frozenset[Informer] = frozenset()
 
     def subscribe(self, component: Component, wirings: Sequence[Wiring]) -> None:
         """Make the informers of a component. A component of a node sees only that node's pods, and its own Node."""
@@ -131,6 +138,9 @@ class Informers:
         waiting = self._inbox.get(informer)
         if waiting is not None:
             self._inbox = self._inbox.delete(informer)
+            if informer in self._expired:
+                waiting = Inbox.holding(self._replaced(component, kind, store.snapshot))
+                self._expired -= {informer}
         seen = self.snapshots(component).set(kind, store.snapshot)
         self._snapshots = self._snapshots.set(component, seen)
         return () if waiting is None else waiting.taken()
@@ -145,6 +155,10 @@ class Informers:
         self._inbox = self._inbox.set((component, kind), Inbox(list(changes), len(changes)))
         return bool(changes)
 
+    def forget(self, component: str) -> None:
+        """The component's caches are empty: its process has just begun."""
+        self._snapshots = self._snapshots.set(component, Map())
+
     def seen(self, component: str, kind: str) -> tuple[Change, ...]:
         """What the informer has, as the additions that a controller sees which joins it late."""
         snapshot = self.snapshots(component).get(kind)
@@ -156,6 +170,38 @@ class Informers:
             Change(snapshot.revision, "ADDED", (kind, obj.metadata.namespace, obj.metadata.name), None, obj)
             for obj in _listed(kind, node, snapshot)
         )
+
+    def waiting(self) -> tuple[Informer, ...]:
+        """The informers to whom something is on its way, sorted."""
+        return tuple(sorted(informer for informer, inbox in self._inbox.items() if inbox.length))
+
+    def told_again(self, component: str, kind: str) -> tuple[Change, ...]:
+        """What the informer has, as updates that change nothing: what a resync tells.
+
+        Source: staging/src/k8s.io/client-go/tools/cache/delta_fifo.go: syncKeyLocked; shared_informer.go: OnUpdate.
+        """
+        found = self.seen(component, kind)
+        return tuple(Change(each.revision, "MODIFIED", each.key, each.new, each.new) for each in found)
+
+    def expire(self) -> None:
+        """Changes that are on their way are lost: their informers list anew, and see the difference."""
+        self._expired = frozenset(informer for informer, inbox in self._inbox.items() if inbox.length)
+
+    def _replaced(self, component: str, kind: str, snapshot: Snapshot) -> tuple[Change, ...]:
+        """What a list tells that comes instead of a watch: what is there, then what is no longer.
+
+        Source: staging/src/k8s.io/client-go/tools/cache/delta_fifo.go: Replace (DeletedFinalStateUnknown).
+        """
+        known = {each.key: each.new for each in self.seen(component, kind)}
+        found = []
+        for added in self._as_added(component, kind, snapshot):
+            old = known.pop(added.key, None)
+            if old is None:
+                found.append(added)
+            elif old.metadata.resource_version != added.new.metadata.resource_version:
+                found.append(Change(added.revision, "MODIFIED", added.key, old, added.new))
+        gone = (Change(snapshot.revision, "DELETED", key, old, old) for key, old in known.items())
+        return (*found, *gone)
 
     def block(self, component: str, kind: str, until: int) -> None:
         """The informer sees nothing new before `until` (ns)."""

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Any, Final
 from immutables import Map
 
 from k8sfsm.apiserver import Sender
-from k8sfsm.engine.action import Act, Action, Crash, Deliver, Enqueue, Happen, Lag, Send, Start, Stop, Submit
+from k8sfsm.engine import trouble
+from k8sfsm.engine.action import Act, Action, Deliver, Enqueue, Happen, Send, Submit
 from k8sfsm.engine.actor import Actor
-from k8sfsm.engine.line import environment_line, fault_line
+from k8sfsm.engine.faults import FAULTS, perform_fault
+from k8sfsm.engine.line import environment_line
 from k8sfsm.engine.recorder import event_write
 from k8sfsm.engine.run import Batch, Run
+from k8sfsm.engine.series import finished
+from k8sfsm.engine.trouble import NO_TROUBLE
 from k8sfsm.node.runtime import OWN_ORDERS
 from k8sfsm.objects import evolve
-from k8sfsm.request import DONE, Call, Key, Look, Outcome, Parallel, Record, Remember
+from k8sfsm.request import DONE, Call, CountEvents, Key, Look, Outcome, Parallel, Record, Remember
 from k8sfsm.store import Change
 
 if TYPE_CHECKING:
@@ -32,7 +36,7 @@ def perform(engine: Engine, action: Action) -> None:
 
 def _deliver(engine: Engine, action: Deliver) -> None:
     component, kind = action.component, action.kind
-    if component in engine.stopped:
+    if component in engine.stopped or component in engine.trouble.parted:
         return
     blocked = engine.informers.blocked_until(component, kind)
     if blocked > engine.now:
@@ -46,19 +50,19 @@ def _deliver(engine: Engine, action: Deliver) -> None:
 def notify(engine: Engine, name: str, keys: Callable[..., Iterable[Any]], changes: Iterable[Change]) -> None:
     """An actor sees changes: its memory takes note, and the keys that they concern are queued."""
     actor = engine.own(name)
-    observe = actor.wiring.observe
+    observe, add = actor.wiring.observe, actor.queue.add
     view = engine.view_of(name)
     for change in changes:
-        if view.memory is not actor.memory:
-            view = engine.view_of(name)
         if observe is not None:
+            if view.memory is not actor.memory:
+                view = engine.view_of(name)
             for step in observe(change, view):
                 actor.remember(step)
         for found in keys(change, view):
             if len(found) == 2:
                 engine.schedule(Enqueue(name, found[0]), engine.now + found[1])
             else:
-                actor.queue.add(found, change.revision)
+                add(found, change.revision)
     dispatch(engine, actor)
 
 
@@ -124,7 +128,7 @@ def _proceed(engine: Engine, actor: Actor, run: Run) -> None:
             continue
         first = left[0]
         if not isinstance(first, Parallel):
-            run = evolve(run, steps=left) if done else run
+            run = Run(run.key, run.cause, run.plan, left, None, run.outcomes) if done else run
             break
         run = evolve(run, steps=left[1:], batch=Batch.of(first) if first.writes else None)
     actor.runs[run.key] = run
@@ -137,23 +141,34 @@ def _schedule_send(engine: Engine, actor: Actor, run: Run, latency: int) -> None
     engine.schedule(Send(actor.wiring.actor, run.key), max(actor.bucket.reserve(engine.now), arrives))
 
 
-_UNANSWERED: Final = frozenset((Remember, Record, Call, Look))
+_UNANSWERED: Final = frozenset((Remember, Record, CountEvents, Call, Look))
 """Steps that need no answer."""
 
 
 def _do(engine: Engine, actor: Actor, step: Any, cause: int) -> None:
-    if isinstance(step, Remember):
+    kind = type(step)
+    if kind is Remember:
         actor.remember(step)
-    elif isinstance(step, Record):
-        actor.recorder, write = event_write(actor.recorder, step, actor.wiring.source, engine.store, engine.now)
-        if write is not None:
+    elif kind is Record:
+        if not engine.keeps_events:
+            return
+        component = actor.wiring.component.name
+        now = engine.now + trouble.skew_of(engine, component)
+        actor.recorder, write = event_write(actor.recorder, step, actor.wiring.source, engine.store, now)
+        if write is not None and component not in engine.trouble.parted:
             engine.record(write, actor.wiring.sender, cause)
-    elif isinstance(step, Look):
+    elif kind is CountEvents:
+        actor.recorder, counted = finished(actor.recorder, engine.store, engine.now)
+        for each in counted:
+            engine.record(each, actor.wiring.sender, cause)
+    elif kind is Look:
         actor.queue.add(step.key, cause)
     else:
         state = engine.node_states.get(step.node, Map())
-        for due, event in engine.runtime.answer(step, engine.now, state):
-            engine.schedule(Happen(event), due)
+        skew = trouble.skew_of(engine, actor.wiring.component.name)
+        answers = engine.runtime.answer(step, engine.now + skew, state)
+        for due, event in answers if engine.trouble is NO_TROUBLE else trouble.answers(engine, answers):
+            engine.schedule(Happen(event), due - skew)
 
 
 def _send(engine: Engine, action: Send) -> None:
@@ -161,7 +176,11 @@ def _send(engine: Engine, action: Send) -> None:
     run = actor.runs.get(action.key)
     if run is None:
         return
-    outcome: Outcome = engine.send(run.next_write, actor.wiring.sender, run.cause)
+    wiring = actor.wiring
+    if engine.trouble is NO_TROUBLE:
+        outcome: Outcome = engine.send(run.next_write, wiring.sender, run.cause)
+    else:
+        outcome = trouble.send(engine, run.next_write, wiring.sender, wiring.component.name, wiring.actor, run.cause)
     run = run.answered(outcome)
     if run.batch is not None:
         if run.batch.left:
@@ -226,41 +245,6 @@ def _submit(engine: Engine, action: Submit) -> None:
     engine.send(action.write, Sender(actor=action.actor, account=action.account, trusted=action.actor != "user"))
 
 
-def _lag(engine: Engine, action: Lag) -> None:
-    engine.informers.block(action.component, action.kind, engine.now + action.duration)
-    detail = {"component": action.component, "kind": action.kind, "duration": action.duration}
-    engine.emit(fault_line("informer-lag", engine.now, **detail))
-
-
-def _crash(engine: Engine, action: Crash) -> None:
-    actor = engine.own(action.actor)
-    actor.reset()
-    engine.cancel(action.actor)
-    engine.emit(fault_line("actor-crash", engine.now, actor=action.actor))
-    component = actor.wiring.component.name
-    if component in engine.stopped:
-        return
-    for watch in actor.wiring.watches:
-        # The component's other controllers have seen all this, and what is still on its way comes to all of them.
-        if watch.kind in engine.informers.kinds_of(component):
-            notify(engine, action.actor, watch.keys, engine.informers.seen(component, watch.kind))
-    engine.look_first(actor.wiring)
-
-
-def _stop(engine: Engine, action: Stop) -> None:
-    engine.stopped |= {action.component}
-    engine.emit(fault_line("component-stop", engine.now, component=action.component))
-    for wiring in engine.informers.wirings(action.component):
-        engine.own(wiring.actor).reset()
-        engine.cancel(wiring.actor)
-
-
-def _start(engine: Engine, action: Start) -> None:
-    engine.stopped -= {action.component}
-    engine.emit(fault_line("component-start", engine.now, component=action.component))
-    engine.list_anew(action.component)
-
-
 _HOW: dict[type[Any], Callable[[Engine, Any], None]] = {
     Deliver: _deliver,
     Act: _act,
@@ -268,8 +252,5 @@ _HOW: dict[type[Any], Callable[[Engine, Any], None]] = {
     Enqueue: _enqueue,
     Happen: _happen,
     Submit: _submit,
-    Lag: _lag,
-    Crash: _crash,
-    Stop: _stop,
-    Start: _start,
+    **dict.fromkeys(FAULTS, perform_fault),
 }

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from k8sfsm.engine.action import Action
+from k8sfsm.engine.action import Action, Fault
 from k8sfsm.engine.choices import Seeded
 from k8sfsm.engine.engine import Engine
+from k8sfsm.engine.offer import faults_of
 
 
 class Policy(Protocol):
@@ -27,16 +28,31 @@ class InOrder:
 class Random:
     """Any of the actions, drawn from a seed. `choices`: what an engine run by this policy is to be given.
 
-    The engine's own choices then draw how long everything takes, so that actors overtake each other.
+    The engine's own choices then draw how long everything takes, so that actors overtake each other. `rate`: one step
+    in so many is a fault, of a kind that the engine's allowance still has (0: none).
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, rate: int = 0) -> None:
         self._picks = Seeded(seed)
+        self._strikes = Seeded(~seed)
+        self._rate = rate
         self.choices = Seeded(seed, jitter=1)
 
     def pick(self, enabled: tuple[Action, ...]) -> Action:
         """Any."""
         return enabled[self._picks.index(len(enabled))]
+
+    def index(self, count: int) -> int:
+        """A number from 0 to `count` - 1."""
+        return self._picks.index(count)
+
+    def fault(self, engine: Engine) -> Fault | None:
+        """The fault that happens now, if one does."""
+        if not self._rate or self._strikes.index(self._rate):
+            return None
+        kinds = [kind for kind, left in engine.allowance.items() if left > 0]
+        found = faults_of(engine, kinds[self._strikes.index(len(kinds))]) if kinds else ()
+        return found[self._strikes.index(len(found))] if found else None
 
 
 def run(engine: Engine, policy: Policy, steps: int = 1_000_000) -> int:

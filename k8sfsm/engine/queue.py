@@ -25,12 +25,17 @@ Held: TypeAlias = tuple[int, tuple[int, ...], int, Key, tuple[int, ...]]
 
 @frozen(kw_only=True)
 class QueueSettings:
-    """Workers, and the delays between retries of a failing key (nanoseconds). `max_retries` None: for ever."""
+    """Workers, and the delays between retries of a failing key (nanoseconds). `max_retries` None: for ever.
+
+    `retry_qps`, `retry_burst`: how many retries of all keys together may begin in a second, and at once; 0: any number.
+    """
 
     workers: int = 1
     base_delay: int = 5 * MILLISECOND
     max_delay: int = 1000 * SECOND
     max_retries: int | None = None
+    retry_qps: float = 10
+    retry_burst: int = 100
 
 
 class TokenBucket:
@@ -93,7 +98,7 @@ class WorkQueue:
         self._failures: dict[Key, int] = {}
         self._causes: dict[Key, int] = {}
         self._retries: dict[Key, int] = {}
-        self._bucket = TokenBucket(10, 100)
+        self._bucket = TokenBucket(settings.retry_qps, settings.retry_burst)
         self._ranked: list[Ranked] = []
         self._held: list[Held] = []
         self._turn = 0
@@ -201,6 +206,11 @@ class WorkQueue:
     def idle(self) -> bool:
         """Nothing queued and nothing being worked on."""
         return not (self._ready or self._ranked or self._held or self._processing)
+
+    def contents(self) -> tuple[tuple[Key, ...], tuple[Key, ...], dict[Key, int]]:
+        """Keys that wait for a worker, in order; those that are to be queued again; how often each has failed."""
+        again = tuple(sorted(key for key in self._dirty if key in self._processing))
+        return tuple(self._ready), again, self._failures
 
     def copy(self) -> WorkQueue:
         """An independent queue in the same state."""

@@ -15,17 +15,18 @@ from immutables import Map
 
 from k8sfsm.engine.cluster import EventSource
 from k8sfsm.engine.queue import SECOND
+from k8sfsm.engine.series import series_write
 from k8sfsm.law import constant
 from k8sfsm.objects import Event, ObjectMeta, ObjectReference, evolve
 from k8sfsm.objects import EventSource as Source
-from k8sfsm.request import Create, Record, Update
+from k8sfsm.request import Create, Patch, Record, Update
 from k8sfsm.store import Store
 from k8sfsm.value import value
 
 Memory = Map[Any, Any]
 COMBINED: Final = "(combined from similar events): "
 _NEW_API: Final = ("default-scheduler",)
-"""Components that use events.k8s.io/v1, which has an eventTime instead of first and last timestamps."""
+"""Components that use events.k8s.io/v1, which has an eventTime instead of first and last timestamps (`series.py`)."""
 _PER_REASON: Final = ("kubelet",)
 """Components whose spam filter counts the reasons of an object's Events apart; seen in recording 13b."""
 
@@ -51,12 +52,14 @@ class Budget:
 
 def event_write(
     memory: Memory, record: Record, source: EventSource, store: Store, now: int
-) -> tuple[Memory, Create | Update | None]:
+) -> tuple[Memory, Create | Update | Patch | None]:
     """The recorder's new memory, and the write that the record leads to (None: dropped as spam).
 
     The memory has an entry per object: its budgets by reason ("" where the reasons share one), its similar Events by
     (field path, type, reason), and by these and the message under which one was sent, its namespace and name.
     """
+    if source.component in _NEW_API:
+        return series_write(memory, record, lambda: _event(record, record.message, source, now, store), now)
     regarding = record.regarding
     meta = regarding.metadata
     about = (regarding.kind, meta.uid or (meta.namespace, meta.name))  # some name objects without their uid
@@ -130,7 +133,7 @@ def _event(record: Record, message: str, source: EventSource, now: int, store: S
         last_timestamp=None if new_api else second,
         count=0 if new_api else 1,
         event_time=now if new_api else None,
-        action="Binding" if new_api else "",
+        action=record.action if new_api else "",
         reporting_component=source.component,
         reporting_instance=f"{source.component}-{source.host}".rstrip("-") if new_api else source.host,
     )

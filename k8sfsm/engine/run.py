@@ -30,7 +30,8 @@ class Batch:
 
     def sent(self, outcome: Outcome) -> Batch:
         """The batch after its next write was answered."""
-        return evolve(self, waiting=self.waiting[1:], left=self.left - 1, failed=self.failed or not outcome.ok)
+        failed = self.failed or not outcome.ok
+        return Batch(self.waiting[1:], self.left - 1, self.size, self.slow_start, failed)
 
     @property
     def over(self) -> bool:
@@ -71,8 +72,8 @@ class Run:
         """The run after its next write was answered. The first error of a single write ends the steps."""
         outcomes = (*self.outcomes, outcome)
         if self.batch is not None:
-            return evolve(self, batch=self.batch.sent(outcome), outcomes=outcomes)
-        return evolve(self, steps=self.steps[1:] if outcome.ok else (), outcomes=outcomes)
+            return Run(self.key, self.cause, self.plan, self.steps, self.batch.sent(outcome), outcomes)
+        return Run(self.key, self.cause, self.plan, self.steps[1:] if outcome.ok else (), None, outcomes)
 
     @property
     def failure(self) -> str:

@@ -6,11 +6,13 @@ from collections.abc import Iterable
 
 from k8sfsm.apiserver import ApiServer, Options
 from k8sfsm.controllers.clusterroleaggregation import ClusterRoleAggregationController
+from k8sfsm.controllers.crdnames import CrdController
 from k8sfsm.controllers.deployment import DeploymentController
 from k8sfsm.controllers.disruption import DisruptionController
 from k8sfsm.controllers.endpoints import EndpointController
 from k8sfsm.controllers.endpointslice import EndpointSliceController
 from k8sfsm.controllers.endpointslicemirroring import EndpointSliceMirroringController
+from k8sfsm.controllers.eventexpiry import EventExpiry
 from k8sfsm.controllers.garbagecollector import GarbageCollector
 from k8sfsm.controllers.namespace import NamespaceController
 from k8sfsm.controllers.nodelifecycle import NodeLifecycleController, known_nodes
@@ -22,7 +24,7 @@ from k8sfsm.controllers.serviceaccount import ServiceAccountController
 from k8sfsm.controllers.serviceaccounttoken import TokenController
 from k8sfsm.controllers.tainteviction import TaintEvictionController
 from k8sfsm.engine.choices import Choices
-from k8sfsm.engine.cluster import MANAGER, SCHEDULER, Cluster, Component, Controller, Latencies
+from k8sfsm.engine.cluster import API_SERVER, MANAGER, SCHEDULER, Cluster, Component, Controller, Latencies
 from k8sfsm.engine.engine import Engine, Tracer
 from k8sfsm.law import constant
 from k8sfsm.machine import Machines
@@ -55,6 +57,7 @@ def manager_controllers() -> tuple[Controller, ...]:
         ResourceQuotaController(),
         ClusterRoleAggregationController(),
         TokenController(),
+        CrdController(),
     )
 
 
@@ -64,16 +67,20 @@ def control_plane(
     scheduler: Scheduler | None = None,
     instead: tuple[Controller, ...] = (),
     besides: tuple[Controller, ...] = (),
+    without: tuple[str, ...] = (),
 ) -> tuple[Component, ...]:
     """The controller manager and the scheduler. `limited`: with their clients' default rate limits.
 
-    `scheduler`, and the controllers of `instead`, take the places of the standard ones of their names. `besides`:
-    controllers of the controller manager that not every cluster has.
+    `scheduler`, and the controllers of `instead`, take the places of the standard ones of their names; those called
+    as in `without` are left out. `besides`: controllers of the controller manager that not every cluster has.
     """
     others = {controller.name: controller for controller in instead}
     manager = Component(
         name=MANAGER,
-        controllers=(*(others.get(each.name, each) for each in manager_controllers()), *besides),
+        controllers=(
+            *(others.get(each.name, each) for each in manager_controllers() if each.name not in without),
+            *besides,
+        ),
         qps=constant("manager_client_qps") if limited else 0,
         burst=constant("manager_client_burst") if limited else 0,
     )
@@ -114,14 +121,16 @@ def standard_engine(
     instead: tuple[Controller, ...] = (),
     besides: tuple[Controller, ...] = (),
     others: tuple[Component, ...] = (),
+    without: tuple[str, ...] = (),
 ) -> Engine:
     """An engine with a control plane and a kubelet for each of `nodes`. `now`: ns; `store`: what exists at the start.
 
-    `kubelets`: the pattern of the kubelets' settings. `scheduler`, `instead`, `besides`: see `control_plane`. `others`:
-    further components. Nodes that exist at the start are nothing new to anybody.
+    `kubelets`: the pattern of the kubelets' settings. `scheduler`, `instead`, `besides`, `without`: see
+    `control_plane`. `others`: further components. Nodes that exist at the start are nothing new to anybody.
     """
     components = (
-        *control_plane(limited=limited, scheduler=scheduler, instead=instead, besides=besides),
+        *control_plane(limited=limited, scheduler=scheduler, instead=instead, besides=besides, without=without),
+        Component(name=API_SERVER, controllers=(EventExpiry(),)),
         *(kubelet_of(node, kubelets) for node in nodes),
         *others,
     )
@@ -143,7 +152,7 @@ def _settle(engine: Engine) -> None:
     nodes: tuple[Node, ...] = tuple(engine.store.snapshot.series("in", "Node", ""))
     if not nodes:
         return
-    for step in known_nodes(nodes):
+    for step in known_nodes(nodes) if NodeLifecycleController.name in engine.actors else ():
         engine.own(NodeLifecycleController.name).remember(step)
     for node in nodes:
         kubelet = f"{Kubelet.name}/{node.metadata.name}"

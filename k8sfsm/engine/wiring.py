@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from attrs import evolve
+
 from k8sfsm.apiserver import Sender
 from k8sfsm.apiserver.rbac.users import account_of, is_component
 from k8sfsm.engine.cluster import Component, Controller, EventSource, Watch, Wiring
@@ -24,13 +26,16 @@ def _wiring(component: Component, controller: Controller) -> Wiring:
         base_delay=round(queue.base_delay_ms * MILLISECOND),
         max_delay=round(queue.max_delay_s * SECOND),
         max_retries=queue.max_retries,
+        retry_qps=queue.retry_qps,
+        retry_burst=queue.retry_burst,
     )
     name = f"{controller.name}/{component.node}" if component.node else controller.name
+    actor = getattr(controller, "acts_as", controller.name)
     return Wiring(
         actor=name,
         controller=controller,
         component=component,
-        sender=sender_of(controller.name, component.node),
+        sender=evolve(sender_of(controller.name, component.node), actor=actor),
         source=EventSource(event_component(controller.name), component.node),
         settings=settings,
         watches=_watches(controller, spec.watches),

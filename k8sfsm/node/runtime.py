@@ -216,6 +216,33 @@ def apply(state: State, event: RuntimeEvent) -> State:
     return state if change is None else change(state, event)
 
 
+def powered_off(state: State, now: int) -> State:
+    """The state of a node's runtime after its machine went off at `now` (ns): nothing runs, volumes are not mounted.
+
+    Source: containerd, internal/cri/server/restart.go: a container whose task is gone has exited with 255, Unknown.
+    """
+    for uid in state:
+        if uid == NODE:
+            continue
+        pod: PodRuntime = state[uid]
+        sandbox = None if pod.sandbox is None else evolve(pod.sandbox, ready=False, stopped_at=now)
+        runs = {
+            name: tuple(_unknown_end(run, now) if run.state == "running" else run for run in pod.containers[name])
+            for name in pod.containers
+        }
+        pulls = {
+            image: evolve(pull, state="failed", finished_at=now) if pull.state == "asked" else pull
+            for image, pull in pod.pulls.items()
+        }
+        pod = evolve(pod, sandbox=sandbox, containers=Map(runs), pulls=Map(pulls), mounted=False, settled_at=now)
+        state = state.set(uid, pod)
+    return state.set(NODE, evolve(node_of(state), pulling_until=0)) if NODE in state else state
+
+
+def _unknown_end(run: Instance, now: int) -> Instance:
+    return evolve(run, state="exited", finished_at=now, exit_code=255, reason="Unknown")
+
+
 OWN_ORDERS: Final = frozenset({"pull-start", "pull-queued", "load"})
 """Events that tell a kubelet nothing: it waits for what follows from them."""
 EMPTY: Final = PodRuntime()

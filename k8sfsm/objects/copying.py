@@ -21,13 +21,19 @@ _KNOWN: dict[type[Any], _Evolver] = {}
 
 def evolve(value: T, /, **changes: Any) -> T:
     """A copy of `value` with some attributes changed. Raises TypeError for an attribute that its class has not."""
-    known = _KNOWN.get(type(value))
-    if known is None:
-        known = _KNOWN[type(value)] = _evolver(type(value))
+    known = _KNOWN.get(type(value)) or evolver_of(type(value))
     try:
         return known(value, changes)  # type: ignore[no-any-return]
     except AttributeError as error:
         raise TypeError(f"{type(value).__name__} has no such attribute: {error}") from None
+
+
+def evolver_of(cls: type[Any]) -> _Evolver:
+    """What `evolve` does for values of one class: a function of a value and the changes."""
+    known = _KNOWN.get(cls)
+    if known is None:
+        known = _KNOWN[cls] = _evolver(cls)
+    return known
 
 
 def fill_quickly(cls: type[Any]) -> None:

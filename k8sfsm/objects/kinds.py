@@ -99,6 +99,20 @@ _UNMODELLED: Final = (
         "v1",
         False,
     ),
+    Kind(
+        "ValidatingAdmissionPolicy",
+        "validatingadmissionpolicies",
+        "admissionregistration.k8s.io",
+        "v1",
+        False,
+    ),
+    Kind(
+        "ValidatingAdmissionPolicyBinding",
+        "validatingadmissionpolicybindings",
+        "admissionregistration.k8s.io",
+        "v1",
+        False,
+    ),
     Kind("FlowSchema", "flowschemas", "flowcontrol.apiserver.k8s.io", "v1", False),
     Kind(
         "PriorityLevelConfiguration",

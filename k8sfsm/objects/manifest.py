@@ -15,6 +15,9 @@ from k8sfsm.objects.yamltext import Document, Steps, YAMLTextError, read_documen
 class ManifestError(YAMLTextError):
     """A manifest that cannot be read: `file:line:column: what is wrong, what was expected`."""
 
+    def __init__(self, text: str) -> None:
+        super().__init__(" ".join(text.split()))
+
 
 def load_yaml(text: str, name: str = "manifest") -> list[Any]:
     """The objects of a YAML text: several documents, and lists (`kind: List`, `kind: PodList`) taken apart.

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from k8sfsm.apiserver import Options
 from k8sfsm.cloud.state import CLOUD
+from k8sfsm.controllers.nodelifecycle import NodeLifecycleController
 from k8sfsm.controllers.rootca import RootCAPublisher
 from k8sfsm.engine.action import Start
 from k8sfsm.engine.choices import Seeded
@@ -56,10 +57,13 @@ PUBLISHER: Final = Component(name="root-ca-cert-publisher", controllers=(RootCAP
 _ZONE: Final = "topology.kubernetes.io/zone"
 
 
-def engine_of(story: Story, *, tracer: Tracer | None = None, namespaces: Iterable[str] = ()) -> Engine:
+def engine_of(
+    story: Story, *, tracer: Tracer | None = None, namespaces: Iterable[str] = (), prompt: bool = False
+) -> Engine:
     """The engine of a story's cluster at its start; `namespaces` beside the usual ones exist already.
 
-    Its nodes are Ready, its namespaces have their service accounts, and nothing is left to do.
+    Its nodes are Ready, its namespaces have their service accounts, and nothing is left to do. `prompt`: requests
+    and news take no time, there are no rate limits, and nodes are up without heartbeats.
     """
     choices = Seeded(story.cluster.seed)
     latencies = story.cluster.latencies
@@ -74,12 +78,16 @@ def engine_of(story: Story, *, tracer: Tracer | None = None, namespaces: Iterabl
         now=START,
         choices=choices,
         tracer=tracer,
-        limited=story.cluster.limits,
+        limited=story.cluster.limits and not prompt,
         options=Options(rbac=story.cluster.rbac),
-        kubelets=Settings(node="", cloud=True) if story.cloud is not None else None,
+        kubelets=Settings(node="", cloud=story.cloud is not None, heartbeats=not prompt),
+        without=(NodeLifecycleController.name,) if prompt else (),
         besides=controllers_of(story),
         others=(*components_of(story, START), *_joining(story), *((PUBLISHER,) if story.cluster.root_ca else ())),
-        latencies=Latencies(request=parse_duration(latencies.request), watch=parse_duration(latencies.watch)),
+        latencies=Latencies(
+            request=0 if prompt else parse_duration(latencies.request),
+            watch=0 if prompt else parse_duration(latencies.watch),
+        ),
     )
     for setting in story.nodes:
         if setting.joins:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from attrs import define, evolve, field
 
+from k8sfsm.apiserver.cel import CelError, compiled
+from k8sfsm.engine.offer import KINDS
 from k8sfsm.node.scripted import parse_script
 from k8sfsm.objects import ManifestError, Quantity, QuantityError, parse_duration
 from k8sfsm.objects.yamltext import Document, YAMLTextError, read_documents
@@ -15,27 +17,33 @@ from k8sfsm.scenario.expect import FigureTest, read_expectation, read_figure_tes
 from k8sfsm.scenario.figures import read_figure
 from k8sfsm.scenario.manifests import manifests_in, read_manifests, without_tabs
 from k8sfsm.scenario.model import (
+    FAULTS,
+    TIMED_FAULTS,
     VERBS,
     Action,
     Behaviour,
     CloudSetting,
     ClusterSetting,
+    DrainVerb,
     Expectation,
     Fault,
     Figure,
+    Invariant,
     LatencySetting,
     LoadSetting,
     Manifest,
     Measure,
     NodeSetting,
     Option,
+    Promise,
+    Property,
     Story,
     Switch,
     Timed,
     Wanted,
 )
 from k8sfsm.scenario.nodes import TAINT
-from k8sfsm.scenario.order import Refused, key_called
+from k8sfsm.scenario.order import Refused, key_called, kind_called
 from k8sfsm.scenario.switches import option_of
 from k8sfsm.spec.mistakes import Mistake, Position, SpecError, did_you_mean
 from k8sfsm.spec.model import Scenario
@@ -45,7 +53,6 @@ from k8sfsm.spec.structure import keys_of, structure, type_name
 T = TypeVar("T")
 
 MOST_NODES: Final = 5000
-FAULTS: Final = ("stop", "start", "crash", "lag")
 MACHINE: Final = ("gone", "shutdown", "started")
 """What happens to machines of a cloud."""
 DOCUMENTS: Final = ("apply", "create")
@@ -115,7 +122,10 @@ class _Reading:
             faults=tuple(self.faults(raw)),
             switches=tuple(self.switches(raw)),
             figures=tuple(self.figures(raw)),
+            invariants=tuple(self.invariants(raw)),
             expect=tuple(self.expectations(raw)),
+            properties=tuple(self.properties(raw)),
+            allow=self.allowance(raw),
             until=None if until is None else self.duration(until, raw.value_at["until"]),
             doc=str(raw.get("doc", "")),
         )
@@ -173,6 +183,11 @@ class _Reading:
         if found < 0:
             self.wrong(at, f"{type_name(value)} stands here, expected a duration that is not negative")
         return max(found, 0)
+
+    def offset(self, value: Any, at: Position) -> int:
+        """A time of the file in ns that may be negative: `-20s`."""
+        back = isinstance(value, str) and value.startswith("-")
+        return -self.duration(value[1:], at) if back else self.duration(value, at)
 
     # -- the cluster --------------------------------------------------------------------------------------------------
 
@@ -289,7 +304,9 @@ class _Reading:
         yield from sorted(found, key=lambda each: each.due)
 
     def check_target(self, verb: Any) -> None:
-        """The object of a verb is one."""
+        """The object of a verb is one, and its timeout a duration."""
+        if isinstance(verb, DrainVerb):
+            self.duration(verb.timeout, verb.at)
         target = getattr(verb, "object", None)
         if target is None:
             return
@@ -306,9 +323,11 @@ class _Reading:
             if len(named) != 1:
                 self.wrong(fault.at, f"a fault is one of {', '.join(FAULTS)}, found {' and '.join(named) or 'none'}")
                 continue
-            length = self.duration(fault.for_, fault.at) if named == ["lag"] else None
+            must = named[0] in TIMED_FAULTS
+            length = self.duration(fault.for_, fault.at) if must or fault.for_ is not None else None
+            offset = self.offset(fault.by, fault.at) if named == ["skew"] else None
             due = self.duration(fault.at_, fault.at)
-            found.append(Timed(due=due, part=evolve(fault, for_=length)))
+            found.append(Timed(due=due, part=evolve(fault, for_=length, by=offset)))
         yield from sorted(found, key=lambda each: each.due)
 
     def load(self, raw: Located) -> Iterator[Timed]:
@@ -357,6 +376,15 @@ class _Reading:
             except (ValueError, Refused) as error:
                 self.wrong(figure.at, str(error))
 
+    def invariants(self, raw: Located) -> Iterator[Invariant]:
+        """What every write must keep, as expressions that can be read."""
+        for invariant in self.parts(raw, "invariants", Invariant):
+            try:
+                compiled(invariant.holds)
+                yield evolve(invariant, of=kind_called(invariant.of))
+            except (CelError, Refused) as error:
+                self.wrong(invariant.at, str(error))
+
     def expectations(self, raw: Located) -> Iterator[Wanted]:
         """What must hold; a bare sentence is about the end."""
         for _, item, at in self.rows(raw, "expect"):
@@ -378,6 +406,37 @@ class _Reading:
             text = " ".join(expectation.that.split())
             early = expectation.by is not None
             yield Wanted(text=text, test=test, deadline=deadline, early=early, at=expectation.at, when=when)
+
+    def properties(self, raw: Located) -> Iterator[Promise]:
+        """What must hold in every run."""
+        for row in self.parts(raw, "properties", Property):
+            if bool(row.always) == bool(row.finally_):
+                self.wrong(row.at, "a property is one of always, finally, expected one sentence")
+                continue
+            text = " ".join((row.always or row.finally_).split())
+            since = 0 if row.from_ is None else self.duration(row.from_, row.at)
+            try:
+                test = read_expectation(text, row.namespace)
+            except ValueError as error:
+                self.wrong(row.at, str(error))
+                continue
+            yield Promise(text=text, test=test, always=bool(row.always), since=since, at=row.at)
+
+    def allowance(self, raw: Located) -> Mapping[str, int] | None:
+        """The faults that chance may add: kind -> how many."""
+        found = raw.get("allow")
+        if found is None:
+            return None
+        if not isinstance(found, Located):
+            self.wrong(raw.value_at["allow"], f"{type_name(found)} stands here, expected kinds of faults and numbers")
+            return None
+        for kind, count in found.items():
+            if kind not in KINDS:
+                self.wrong(found.key_at[kind], unknown(kind, tuple(KINDS), "kind of fault"))
+            elif not isinstance(count, int) or isinstance(count, bool) or count < 0:
+                what = f"{type_name(count)} stands here, expected how many faults of the kind"
+                self.wrong(found.value_at[kind], what)
+        return {kind: count for kind, count in found.items() if isinstance(count, int)}
 
 
 def _spelled_out(action: Located) -> Located:

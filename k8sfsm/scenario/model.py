@@ -254,11 +254,13 @@ class NodeVerb:
 
 @frozen(kw_only=True)
 class DrainVerb:
-    """`kubectl drain`."""
+    """`kubectl drain`; the story goes on meanwhile. `timeout`: a duration; 0: for ever."""
 
     node: str
     force: bool = False
     ignore_daemonsets: bool = False
+    delete_emptydir_data: bool = False
+    timeout: str = "0s"
     at: Position = NOWHERE
 
 
@@ -306,11 +308,21 @@ class Action:
 
 
 @frozen(kw_only=True)
-class Fault:
-    """What goes wrong at a time: one of `stop`, `start`, `crash`, `lag`.
+class Invariant:
+    """What every write of a kind must keep. `holds`: an expression in CEL over `object` and `oldObject`."""
 
-    `stop`, `start`: a component (kube-controller-manager, kube-scheduler, kubelet/NODE), or a node: its kubelet.
-    `crash`: a controller that loses its memory. `lag`: a component that sees nothing new of `kind` `for` a time.
+    of: str
+    holds: str
+    says: str = ""
+    at: Position = NOWHERE
+
+
+@frozen(kw_only=True)
+class Fault:
+    """What goes wrong at a time: exactly one of `FAULTS`. docs/scenarios.md says what each is.
+
+    `for_`: how long; `kind`: of objects that an informer is about; `how`: a request goes wrong; `by`: how fast a clock
+    is; `container`: of the Pods that it strikes.
     """
 
     at_: Any
@@ -318,8 +330,60 @@ class Fault:
     start: str = ""
     crash: str = ""
     lag: str = ""
+    resync: str = ""
+    compact: str = ""
+    disturb: str = ""
+    partition: str = ""
+    join: str = ""
+    fail: str = ""
+    boot: str = ""
+    skew: str = ""
+    kill: str = ""
+    oom: str = ""
+    cut: str = ""
+    flap: str = ""
     kind: str = ""
     for_: Any = None
+    how: Literal["conflict", "timeout", "lost"] | None = None
+    by: Any = None
+    container: str = ""
+    at: Position = NOWHERE
+
+
+FAULTS: tuple[str, ...] = (
+    "stop",
+    "start",
+    "crash",
+    "lag",
+    "resync",
+    "compact",
+    "disturb",
+    "partition",
+    "join",
+    "fail",
+    "boot",
+    "skew",
+    "kill",
+    "oom",
+    "cut",
+    "flap",
+)
+"""The members of a Fault of which it has one."""
+TIMED_FAULTS: tuple[str, ...] = ("lag", "cut", "flap")
+"""Faults that must say how long they take."""
+
+
+@frozen(kw_only=True)
+class Property:
+    """What must hold in every run, whatever chance and faults do: `finally_` at its end, or `always`.
+
+    `from_`: a time before which it need not hold; an object that it names and that does not exist is not judged.
+    """
+
+    always: str = ""
+    finally_: str = ""
+    from_: Any = None
+    namespace: str = ""
     at: Position = NOWHERE
 
 
@@ -476,10 +540,22 @@ class Option:
 
 
 @frozen(kw_only=True)
+class Promise:
+    """A property that was read: `test` asks it; `always` from `since` (ns after the start) on, or at the end."""
+
+    text: str
+    test: Any
+    always: bool
+    since: int
+    at: Position
+
+
+@frozen(kw_only=True)
 class Story:
     """A scenario that was read and checked. `until`: ns after the start, None: until the cluster is at rest.
 
     `off`: the names of the switches that are off. `server_side`: how its manifests are applied; None: by the client.
+    `allow`: the faults that chance may add in `fuzz` and `explore`, by kind, and how many of each; None: not said.
     """
 
     name: str = ""
@@ -494,7 +570,10 @@ class Story:
     switches: tuple[Option, ...] = ()
     off: frozenset[str] = frozenset()
     figures: tuple[Measure, ...] = ()
+    invariants: tuple[Invariant, ...] = ()
     expect: tuple[Wanted, ...] = ()
+    properties: tuple[Promise, ...] = ()
+    allow: Mapping[str, int] | None = None
     until: int | None = None
     doc: str = ""
     server_side: ServerSide | None = None

@@ -1,4 +1,4 @@
-"""`kubectl cordon`, `uncordon`, `drain`, `taint`. Source: staging/src/k8s.io/kubectl/pkg/drain; cmd/taint."""
+"""`kubectl cordon`, `uncordon`, `taint`. Source: staging/src/k8s.io/kubectl/pkg/drain/cordon.go; pkg/cmd/taint."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from typing import Any, Final
 from attrs import frozen
 
 from k8sfsm.law import Law
-from k8sfsm.objects import Node, Pod, controller_of, to_json
-from k8sfsm.request import Evict, Key, Patch
+from k8sfsm.objects import Node, to_json
+from k8sfsm.request import Key, Patch
 from k8sfsm.scenario.order import Order, Refused, called, found, sent
 from k8sfsm.scenario.verbs import edit
 from k8sfsm.store import Store
 
 law = Law("kubectl")
 
-MIRROR: Final = "kubernetes.io/config.mirror"
 TAINT: Final = re.compile(r"([^=:]+)(?:=([^:]*))?:(NoSchedule|PreferNoSchedule|NoExecute)")
 """A taint as `kubectl taint` writes it."""
 
@@ -30,15 +29,6 @@ class Cordon:
     wanted: bool
 
 
-@frozen(kw_only=True)
-class Drained:
-    """A Pod on a node that is drained, with --force and --ignore-daemonsets."""
-
-    pod: Pod
-    force: bool
-    ignore_daemonsets: bool
-
-
 @law.fact
 def wants_cordon(case: Cordon) -> bool:
     """The command is `cordon`."""
@@ -49,37 +39,6 @@ def wants_cordon(case: Cordon) -> bool:
 def is_cordoned(case: Cordon) -> bool:
     """The node takes no new Pods."""
     return case.node.spec.unschedulable
-
-
-@law.fact
-def pod_over(case: Drained) -> bool:
-    """The Pod's phase is Succeeded or Failed."""
-    return case.pod.status.phase in ("Succeeded", "Failed")
-
-
-@law.fact
-def mirror(case: Drained) -> bool:
-    """The Pod shows a static pod of the kubelet."""
-    return MIRROR in case.pod.metadata.annotations
-
-
-@law.fact
-def controller_kind(case: Drained) -> str:
-    """The kind of the Pod's controller; "" where it has none."""
-    owner = controller_of(case.pod)
-    return owner.kind if owner is not None else ""
-
-
-@law.fact
-def forces_drain(case: Drained) -> bool:
-    """--force."""
-    return case.force
-
-
-@law.fact
-def ignores_daemonsets(case: Drained) -> bool:
-    """--ignore-daemonsets."""
-    return case.ignore_daemonsets
 
 
 def node_key(name: str) -> Key:
@@ -103,30 +62,6 @@ def _cordon(store: Store, key: Key, wanted: bool) -> Order:
     write = Patch(key=key, body=body, type="strategic", why=decision.why)
     says = f"{called(key)} {decision.outputs['says']}"
     return Order(writes=sent(decision.outputs["request"], write), says=says)
-
-
-def drain(store: Store, name: str, force: bool = False, ignore_daemonsets: bool = False) -> Order:
-    """`kubectl drain`: cordon the node and evict its Pods, all at once; it does not wait for their end."""
-    key = node_key(name)
-    order = _cordon(store, key, True)
-    problems: dict[str, list[str]] = {}
-    evictions = []
-    for pod in _pods_of(store, key[2]):
-        decision = law.decide("drain-pod", Drained(pod=pod, force=force, ignore_daemonsets=ignore_daemonsets))
-        verdict = decision.outputs["verdict"]
-        if verdict == "evict":
-            evictions.append(Evict(key=("Pod", pod.metadata.namespace, pod.metadata.name), why=decision.why))
-        elif verdict != "leave":
-            problems.setdefault(verdict, []).append(f"{pod.metadata.namespace}/{pod.metadata.name}")
-    if problems:
-        texts = ", ".join(f"{problem}: {', '.join(names)}" for problem, names in problems.items())
-        raise Refused(f'error: unable to drain node "{key[2]}" due to error: {texts}')
-    says = [order.says, *(f"evicting pod {each.key[1]}/{each.key[2]}" for each in evictions), f"{called(key)} drained"]
-    return Order(writes=(*order.writes, *evictions), says="\n".join(says))
-
-
-def _pods_of(store: Store, node: str) -> Iterable[Any]:
-    return tuple(store.snapshot.series("node", "Pod", node))
 
 
 def taint(store: Store, name: str, taints: Iterable[str], overwrite: bool = False) -> Order:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TextIO
 
+from k8sfsm.engine.line import Line
 from k8sfsm.objects import to_json
 from k8sfsm.scenario.cluster import START
 from k8sfsm.scenario.play import Play
@@ -44,18 +45,42 @@ def write_story_trace(stream: TextIO, play: Play, initial: Iterable[Any], *, itf
 
 
 def _write_native(stream: TextIO, play: Play, initial: Iterable[Any]) -> None:
+    write_lines(
+        stream,
+        play.lines,
+        initial,
+        name=play.story.name,
+        seed=play.story.cluster.seed,
+        end=play.engine.now,
+    )
+
+
+def write_lines(
+    stream: TextIO,
+    lines: Iterable[Line],
+    initial: Iterable[Any],
+    *,
+    name: str,
+    seed: int,
+    end: int,
+    start: int = START,
+    notes: Iterable[str] = (),
+) -> None:
+    """Write lines of an engine as a trace; `start`, `end`: ns since the epoch; `notes`: what a reader should know."""
     writer = TraceWriter(stream)
+    more: dict[str, Any] = {"notes": list(notes)} if notes else {}
     writer.header(
         kubernetes=KUBERNETES,
-        seed=play.story.cluster.seed,
-        scenario=play.story.name,
-        start=format_time(START, _NANOSECONDS),
-        end=format_time(play.engine.now, _NANOSECONDS),
+        seed=seed,
+        scenario=name,
+        start=format_time(start, _NANOSECONDS),
+        end=format_time(end, _NANOSECONDS),
         whole=True,
+        **more,
     )
     for obj in sorted(initial, key=lambda each: int(each.metadata.resource_version)):
         writer.initial(to_json(obj))
     record = TraceRecorder(writer)
-    for line in play.lines:
+    for line in lines:
         record(line)
     writer.close()

@@ -8,21 +8,22 @@ from typing import Any, Final
 import attrs
 from attrs import define, field, frozen
 
-from k8sfsm.engine.action import Crash, Lag, Start, Stop
 from k8sfsm.engine.engine import Engine
 from k8sfsm.engine.line import Line
 from k8sfsm.law import amended
 from k8sfsm.objects import evolve, format_duration
 from k8sfsm.request import Key
 from k8sfsm.scenario.cluster import START, engine_of
+from k8sfsm.scenario.draining import Drain
 from k8sfsm.scenario.expect import FigureTest, Finding
+from k8sfsm.scenario.faults import actions_of
 from k8sfsm.scenario.figures import Told as LinesTold
 from k8sfsm.scenario.figures import Value
-from k8sfsm.scenario.loading import unknown
-from k8sfsm.scenario.model import VERBS, Action, Fault, Manifest, Story, Timed, Wanted
+from k8sfsm.scenario.invariants import breaches
+from k8sfsm.scenario.model import VERBS, Action, Manifest, Promise, Story, Timed, Wanted
 from k8sfsm.scenario.order import DEFAULT_NAMESPACE
 from k8sfsm.scenario.switches import amendments_of
-from k8sfsm.scenario.user import Reply, User
+from k8sfsm.scenario.user import Reply, User, drain_options
 from k8sfsm.scenario.verbs import in_namespace
 from k8sfsm.spec.mistakes import Mistake, SpecError
 
@@ -70,18 +71,23 @@ class Play:
     told: list[Told] = field(factory=list)
     misses: list[Miss] = field(factory=list)
     ending: str = ""
+    _drains: list[tuple[Drain, Action]] = field(factory=list)
     _pending: list[Wanted] = field(factory=list)
+    _kept: list[Promise] = field(factory=list)
     _checked: int = 0
     _first: Mapping[Key, Any] = field(factory=dict)
 
     @classmethod
-    def of(cls, story: Story) -> Play:
-        """The story at its start. Raises SpecError where it names components that its cluster does not have."""
+    def of(cls, story: Story, prompt: bool = False) -> Play:
+        """The story at its start. Raises SpecError where it names components that its cluster does not have.
+
+        `prompt`: in a cluster in which nothing takes time but timers.
+        """
         lines: list[Line] = []
         made = missing_namespaces(story)
         expect = tuple(each for each in story.expect if all(on is (name not in story.off) for name, on in each.when))
         with amended(amendments_of(story)):
-            engine = engine_of(story, tracer=lines.append, namespaces=made)
+            engine = engine_of(story, tracer=lines.append, namespaces=made, prompt=prompt)
         play = cls(evolve(story, expect=expect), engine, lines, made)
         play._first = {key: obj for key, (_, obj) in engine.store.snapshot.objects.items()}
         play._schedule_faults()
@@ -99,11 +105,12 @@ class Play:
 
     def _run(self) -> Play:
         self._pending = [wanted for wanted in self.story.expect if wanted.early]
-        self._give(self.story.manifests)
+        self._kept = [promise for promise in self.story.properties if promise.always]
+        self.give(self.story.manifests)
         for due, moment in self._moments():
-            self._advance(START + due)
+            self.advance(START + due)
             if isinstance(moment, Timed):
-                self._do(moment)
+                self.do(moment)
             else:
                 self._expect(moment)
         self._finish()
@@ -116,7 +123,7 @@ class Play:
 
     # -- commands -----------------------------------------------------------------------------------------------------
 
-    def _give(self, manifests: Iterable[Manifest], verb: str = "apply", action: Action | None = None) -> None:
+    def give(self, manifests: Iterable[Manifest], verb: str = "apply", action: Action | None = None) -> None:
         """Apply or create manifests one after the other."""
         account, refused = (action.user, action.refused) if action is not None else ("user", None)
         user = User(self.engine, account)
@@ -131,12 +138,12 @@ class Play:
                 reply = getattr(user, how)(document)
             self._tell(f"{how} {document.get('kind')}/{name}", reply, str(manifest.place), refused)
 
-    def _do(self, timed: Timed) -> None:
+    def do(self, timed: Timed) -> None:
         """A verb of the user."""
         action: Action = timed.part
         verb = next(name for name in VERBS if getattr(action, name) is not None)
         if timed.manifests:
-            self._give(timed.manifests, verb, action)
+            self.give(timed.manifests, verb, action)
             return
         asked = getattr(action, verb)
         names = [part.name for part in attrs.fields(type(asked)) if part.name != "at"]
@@ -145,18 +152,26 @@ class Play:
         target = options.pop("object", None) or options.pop("node")
         if "set" in options:
             options["marks"] = options.pop("set")
+        if verb == "drain":
+            self._drains.append((user.begin_drain(target, drain_options(**options)), action))
+            self.advance(self.engine.now)
+            return
         reply = getattr(user, verb)(target, **options)
         self._tell(f"{verb} {target}", reply, str(action.at), action.refused)
 
     def _tell(self, command: str, reply: Reply, place: str, refused: str | None) -> None:
         """Note what a command came to, and move on by the time that the request took."""
+        self._note(command, reply, place, refused)
+        if self.engine.latencies.request:
+            self.advance(self.engine.now + 2 * self.engine.latencies.request)
+
+    def _note(self, command: str, reply: Reply, place: str, refused: str | None) -> None:
         wanted = refused is not None and reply.refused and refused in reply.text
         self.told.append(Told(self.engine.now, command, reply, place, wanted))
         if refused is not None and not wanted:
             self.misses.append(Miss(place, f"expected {command} to be refused with '{refused}', found: {reply.text}"))
         elif reply.refused and not wanted:
             self.misses.append(Miss(place, f"{command} was refused: {reply.text}"))
-        self._advance(self.engine.now + 2 * self.engine.latencies.request)
 
     # -- time ---------------------------------------------------------------------------------------------------------
 
@@ -167,25 +182,46 @@ class Play:
         moments += [(wanted.deadline or 0, wanted) for wanted in asked]
         return sorted(moments, key=lambda each: each[0])
 
-    def _advance(self, until: int | None) -> None:
+    def advance(self, until: int | None) -> None:
         """Let the cluster run until a time (ns); None: until it is at rest, or a limit is reached."""
         if until is not None and until < self.engine.now:
             return
+        last = START + LONGEST if until is None else until
+        while self._drains and (due := min(drain.due for drain, _ in self._drains)) <= last:
+            self.engine.run(until=max(due, self.engine.now), stop=self._watch)
+            self._carry_on()
         self.engine.run(until=until, stop=self._stop if until is None else self._watch)
+
+    def _carry_on(self) -> None:
+        """Drains that are due do what comes next; those that are over are told of."""
+        for drain, _ in self._drains:
+            if drain.due <= self.engine.now:
+                drain.step()
+        for drain, action in self._drains:
+            if drain.over:
+                reply = Reply(drain.text, refused=drain.failed, outcomes=tuple(drain.outcomes))
+                self._note(f"drain {drain.node}", reply, str(action.at), action.refused)
+        self._drains = [each for each in self._drains if not each[0].over]
 
     def _finish(self) -> None:
         """The end: the last expectations."""
         last = [START + wanted.deadline for wanted in self._pending if wanted.deadline is not None]
         if self.story.until is not None:
-            self._advance(START + self.story.until)
+            self.advance(START + self.story.until)
             self.ending = "until"
         else:
-            self._advance(None)
+            self.advance(None)
             self.ending = self.ending or "at rest"
             for deadline in sorted(last):
                 if self._pending:
-                    self._advance(deadline)
+                    self.advance(deadline)
+        for drain, action in self._drains:
+            command = f"drain {drain.node} (still waiting)"
+            self.told.append(Told(self.engine.now, command, Reply(drain.text), str(action.at)))
         self._watch(self.engine)
+        for breach in breaches(self.story.invariants, self.lines):
+            when = format_duration(breach.line.at - START)
+            self.misses.append(Miss(str(breach.invariant.at), f"{breach.text} at {when}"))
         for wanted in self._pending:
             self._miss(wanted, wanted.test(self.engine.store, self.engine.now).found)
         figures = self.figures()
@@ -194,6 +230,9 @@ class Play:
                 self._judge(wanted, wanted.test.of(figures[wanted.test.name]))
             elif wanted.deadline is None:
                 self._expect(wanted)
+        for promise in self.story.properties:
+            if not promise.always:
+                self._promise(promise)
 
     def _stop(self, engine: Engine) -> bool:
         """Whether a cluster that does not come to rest has gone on for long enough."""
@@ -207,10 +246,11 @@ class Play:
 
     def _watch(self, engine: Engine) -> bool:
         """Look whether expectations with a deadline have come true."""
-        if not self._pending or engine.store.revision == self._checked:
+        if not (self._pending or self._kept) or engine.store.revision == self._checked:
             return False
         self._checked = engine.store.revision
         due = engine.now - START
+        self._kept = [promise for promise in self._kept if due < promise.since or self._promise(promise)]
         self._pending = [
             wanted
             for wanted in self._pending
@@ -235,41 +275,27 @@ class Play:
         )
         self.misses.append(Miss(str(wanted.at), f"expected {wanted.text} {when}, found {found}"))
 
+    def _promise(self, promise: Promise) -> bool:
+        """Whether a property holds; where it does not, that is a finding."""
+        found = promise.test(self.engine.store, self.engine.now)
+        if not found.holds:
+            since = format_duration(self.engine.now - START)
+            when = f"always, after {since} found" if promise.always else "at the end, found"
+            self.misses.append(Miss(str(promise.at), f"expected {promise.text} {when} {found.found}"))
+        return bool(found.holds)
+
     # -- faults -------------------------------------------------------------------------------------------------------
 
     def _schedule_faults(self) -> None:
         mistakes: list[Mistake] = []
         for timed in self.story.faults:
             try:
-                for action in self._fault(timed.part):
-                    self.engine.schedule(action, START + timed.due)
+                for after, action in actions_of(timed.part, self.engine):
+                    self.engine.schedule(action, START + timed.due + after)
             except LookupError as error:
                 mistakes.append(Mistake(timed.part.at, str(error.args[0])))
         if mistakes:
             raise SpecError(mistakes)
-
-    def _fault(self, fault: Fault) -> list[Any]:
-        if fault.crash:
-            return [Crash(_known(fault.crash, self.engine.actors, "controller"))]
-        if fault.stop:
-            return [Stop(self._component(fault.stop))]
-        if fault.start:
-            return [Start(self._component(fault.start))]
-        component = self._component(fault.lag)
-        kinds = self.engine.informers.kinds_of(component)
-        chosen = (_known(fault.kind, kinds, f"kind that {component} watches"),) if fault.kind else kinds
-        return [Lag(component, kind, fault.for_) for kind in chosen]
-
-    def _component(self, name: str) -> str:
-        kubelet = f"kubelet/{name}"
-        return kubelet if kubelet in self.engine.components else _known(name, self.engine.components, "component")
-
-
-def _known(name: str, names: Iterable[str], what: str) -> str:
-    known = tuple(sorted(names))
-    if name not in known:
-        raise LookupError(unknown(name, known, what))
-    return name
 
 
 def _json(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from attrs import frozen
 
@@ -12,9 +12,13 @@ from k8sfsm.objects import key_of, parse_duration, to_json
 from k8sfsm.printer import printed
 from k8sfsm.request import Create, Outcome, PatchType, Propagation
 from k8sfsm.scenario import nodes, rollouts, verbs
+from k8sfsm.scenario.draining import Drain, DrainOptions
 from k8sfsm.scenario.expect import objects_of, read_expectation
 from k8sfsm.scenario.order import Order, Refused, called, key_called, kind_called
 from k8sfsm.store import Store
+
+DRAINS_AT_MOST: Final = 3600 * 1_000_000_000
+"""A drain without a timeout that comes to no end is given up after this (ns)."""
 
 
 @frozen
@@ -97,7 +101,7 @@ class User:
         """
         document = document_of(manifest)
         if server_side:
-            return self.run(lambda store: verbs.server_side_apply(document, self.namespace, manager, force))
+            return self.run(lambda store: verbs.server_side_apply(store, document, self.namespace, manager, force))
         return self.run(lambda store: verbs.apply(store, document, self.namespace))
 
     def create(self, manifest: Any) -> Reply:
@@ -173,9 +177,35 @@ class User:
         """`kubectl uncordon`."""
         return self.run(lambda store: nodes.uncordon(store, node))
 
-    def drain(self, node: str, force: bool = False, ignore_daemonsets: bool = False) -> Reply:
-        """`kubectl drain`; it does not wait for the end of the Pods."""
-        return self.run(lambda store: nodes.drain(store, node, force, ignore_daemonsets))
+    def drain(
+        self,
+        node: str,
+        force: bool = False,
+        ignore_daemonsets: bool = False,
+        delete_emptydir_data: bool = False,
+        timeout: str = "0s",
+    ) -> Reply:
+        """`kubectl drain`: returns when the node's Pods are gone, or `timeout` has passed (0: an hour, at most)."""
+        options = drain_options(force, ignore_daemonsets, delete_emptydir_data, timeout)
+        drain, end = self.begin_drain(node, options), self.engine.now + DRAINS_AT_MOST
+        while not drain.over and drain.due <= end:
+            self.engine.run(until=max(drain.due, self.engine.now))
+            drain.step()
+        return Reply(drain.text, refused=not drain.over or drain.failed, outcomes=tuple(drain.outcomes))
+
+    def begin_drain(self, node: str, options: DrainOptions) -> Drain:
+        """A drain that has sent nothing yet; whoever moves the clock calls its `step` when it is due."""
+        engine, name = self.engine, nodes.node_key(node)[2]
+        return Drain(
+            node=name,
+            options=options,
+            cordon=lambda store: nodes.cordon(store, name),
+            read=lambda: engine.store,
+            send=lambda write: engine.submit(write, account=self.account),
+            now=lambda: engine.now,
+            due=engine.now,
+            latency=engine.latencies.request,
+        )
 
     def taint(self, node: str, taints: Iterable[str], overwrite: bool = False) -> Reply:
         """`kubectl taint`: `key=value:Effect` adds, `key:Effect-` takes away."""
@@ -184,6 +214,16 @@ class User:
 
     def _key(self, target: str) -> Any:
         return key_called(target, self.namespace)
+
+
+def drain_options(force: bool, ignore_daemonsets: bool, delete_emptydir_data: bool, timeout: str) -> DrainOptions:
+    """The options of `kubectl drain`. Raises ValueError where `timeout` is no duration."""
+    return DrainOptions(
+        force=force,
+        ignore_daemonsets=ignore_daemonsets,
+        delete_emptydir_data=delete_emptydir_data,
+        timeout=parse_duration(timeout),
+    )
 
 
 def _generated(outcomes: Iterable[Outcome]) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 from attrs import field, frozen
 
 from k8sfsm.apiserver import Refusal
+from k8sfsm.apiserver.custom import served_kind
 from k8sfsm.apiserver.patch import patched
 from k8sfsm.controllers.deployment.working import LAST_APPLIED
 from k8sfsm.law import Law
@@ -107,6 +108,21 @@ def overwrites(case: Mark) -> bool:
 # -- creating and applying --------------------------------------------------------------------------------------------
 
 
+def refuse_unknown(store: Store, document: Json) -> None:
+    """Raises Refused for a kind that the API server does not serve; it may be defined later.
+
+    Source: staging/src/k8s.io/cli-runtime/pkg/resource/mapper.go: mapper.infoForObject.
+    """
+    version, kind = str(document.get("apiVersion") or ""), str(document.get("kind") or "")
+    if served_kind(store.snapshot, version, kind):
+        return
+    raw = document.get("metadata")
+    meta: Json = raw if isinstance(raw, Mapping) else {}
+    called_so = f'name: "{meta.get("name", "")}" namespace: "{meta.get("namespace", "")}"'
+    what = f'no matches for kind "{kind}" in version "{version}"; ensure CRDs are installed first'
+    raise Refused(f"error: resource mapping not found for {called_so}: {what}")
+
+
 def in_namespace(document: Json, namespace: str = "") -> dict[str, Any]:
     """The document with the namespace that kubectl fills in: its own, else `namespace`, else "default"."""
     given = document.get("metadata") or {}
@@ -124,12 +140,14 @@ def create(store: Store, document: Json, namespace: str = "") -> Order:
 
     Of an object whose name is generated only the answer says what it is called.
     """
+    refuse_unknown(store, document)
     obj = from_json(in_namespace(document, namespace))
     return Order(writes=(Create(object=obj),), says=f"{called(key_of(obj))} created" if obj.metadata.name else "")
 
 
 def apply(store: Store, document: Json, namespace: str = "") -> Order:
     """`kubectl apply -f`: create the object, or patch what the manifest changes since it was last applied."""
+    refuse_unknown(store, document)
     manifest = in_namespace(document, namespace)
     key = key_of(from_json(manifest))
     if not key[2]:
@@ -151,11 +169,14 @@ def apply(store: Store, document: Json, namespace: str = "") -> Order:
     return Order(writes=writes[decision.outputs["request"]], says=says)
 
 
-def server_side_apply(document: Json, namespace: str = "", manager: str = "kubectl", force: bool = False) -> Order:
+def server_side_apply(
+    store: Store, document: Json, namespace: str = "", manager: str = "kubectl", force: bool = False
+) -> Order:
     """`kubectl apply --server-side`: the manifest as it is; the server works out what it changes.
 
     Source: staging/src/k8s.io/kubectl/pkg/cmd/apply/apply.go: ApplyOptions.applyOneObject.
     """
+    refuse_unknown(store, document)
     manifest = in_namespace(document, namespace)
     key = key_of(from_json(manifest))
     if not key[2]:

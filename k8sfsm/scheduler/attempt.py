@@ -132,7 +132,7 @@ def failure_event(pod: Any, message: str) -> Record:
     """The Event that tells why a pod is not placed; a long message is cut."""
     text = message.encode()
     note = message if len(text) <= NOTE_LIMIT else text[: NOTE_LIMIT - 4].decode(errors="ignore") + " ..."
-    return Record(regarding=pod, type="Warning", reason="FailedScheduling", message=note)
+    return Record(regarding=pod, type="Warning", reason="FailedScheduling", message=note, action="Scheduling")
 
 
 @law.action
@@ -162,7 +162,7 @@ def record_scheduled(attempt: Attempt, _decision: Decision) -> Iterable[Record]:
     """Say where the pod went."""
     pod = attempt.pod
     message = f"Successfully assigned {pod.metadata.namespace}/{pod.metadata.name} to {attempt.host}"
-    yield Record(regarding=pod, type="Normal", reason="Scheduled", message=message)
+    yield Record(regarding=pod, type="Normal", reason="Scheduled", message=message, action="Binding")
 
 
 @law.action

@@ -89,7 +89,7 @@ def remove_victim(victim: Victim, _decision: Decision) -> Iterable[Delete]:
 def record_preempted(victim: Victim, _decision: Decision) -> Iterable[Record]:
     """Say who took the victim's place."""
     message = f"Preempted by pod {victim.preemptor.metadata.uid} on node {victim.node}"
-    yield Record(regarding=victim.pod, type="Normal", reason="Preempted", message=message)
+    yield Record(regarding=victim.pod, type="Normal", reason="Preempted", message=message, action="Preempting")
 
 
 def _status_patch(pod: Pod, status: Mapping[str, Any]) -> Patch:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from attrs import frozen
 
 from k8sfsm.objects import Pod
-from k8sfsm.request import Key, Look, Parallel, Plan, Rank, Step
+from k8sfsm.request import CountEvents, Key, Look, Parallel, Plan, Rank, Step
 from k8sfsm.scheduler.rules import law
 from k8sfsm.table import Decision
 from k8sfsm.view import View
@@ -27,6 +27,8 @@ FORGOTTEN: Final = "forgotten"
 """Memory: (FORGOTTEN, namespace, name) -> a pod as it was assumed, from its refusal until others have heard of it."""
 FLUSH: Final[Key] = ("SchedulingQueue", "", "")
 """The key whose turn it is every 30 seconds."""
+SERIES: Final[Key] = ("EventSeries", "", "")
+"""The key whose turn it is when the recorder looks at its series of Events."""
 
 
 @frozen(kw_only=True)
@@ -156,3 +158,9 @@ def flush(view: View) -> Plan:
         steps.extend(law.perform(law.decide("flush", leftover), leftover))
     period = law.constant("scheduler_flush_period") * SECOND
     return Plan(steps=tuple(steps), requeue_after=period, periodic=True)
+
+
+def count_events() -> Plan:
+    """Let the recorder look at its series, again and again (event_broadcaster.go: StartRecordingToSinkWithContext)."""
+    period = law.constant("event_series_finish") * SECOND
+    return Plan(steps=(CountEvents(),), requeue_after=period, periodic=True)

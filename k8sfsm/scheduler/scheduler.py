@@ -17,7 +17,7 @@ from k8sfsm.scheduler.cluster import ASSUMED, NOMINATED, Cluster, is_terminal
 from k8sfsm.scheduler.eviction import Evictions, is_evicting, key_of_pod
 from k8sfsm.scheduler.fast import Cache
 from k8sfsm.scheduler.plain import Placement, decide
-from k8sfsm.scheduler.queue import FLUSH, WAITING, flush, rank_of
+from k8sfsm.scheduler.queue import FLUSH, SERIES, WAITING, count_events, flush, rank_of
 from k8sfsm.scheduler.rules import NAME, PROFILE, law
 from k8sfsm.scheduler.victims import Candidate
 from k8sfsm.scheduler.wake import tell_others
@@ -122,7 +122,7 @@ class Scheduler:
 
     name = NAME
     law = law
-    first_keys: tuple[Key, ...] = (FLUSH,)
+    first_keys: tuple[Key, ...] = (FLUSH, SERIES)
 
     def __init__(self, choose: Choose = first_found, fast: bool = True) -> None:
         self.choose = choose
@@ -140,6 +140,8 @@ class Scheduler:
         """Place one pod, or look after those that wait."""
         if key == FLUSH:
             return flush(view)
+        if key == SERIES:
+            return count_events()
         if key[0] == FLUSH[0]:
             return tell_others(view, key)
         return self._place(view, key)
@@ -149,18 +151,19 @@ class Scheduler:
         admission = law.decide("admit", turn)
         if not admission.outputs["place"]:
             return Plan(steps=law.perform(admission, turn))
-        assert turn.pod is not None
-        attempt = self._attempt(view, turn.pod)
-        attempt.pick = lambda best: self._sacrificed(view, best, attempt.pod)
+        pod = turn.pod
+        assert pod is not None
+        attempt = self._attempt(view, pod)
+        attempt.pick = lambda best: self._sacrificed(view, best, pod)
         if attempt.host and self.cache is not None:
-            self.cache.expect(turn.pod)
+            self.cache.expect(pod)
         decision = law.decide("outcome", attempt)
         steps = law.perform(decision, attempt)
         if attempt.host:
             return Plan(steps=steps, then=lambda outcomes: self._bound(attempt, outcomes), detached=True)
         if not attempt.evicts:
             return Plan(steps=steps)
-        evictions = Evictions(view, turn.pod, attempt.nominee, DONE)
+        evictions = Evictions(view, pod, attempt.nominee, DONE)
         return Plan(steps=steps, then=lambda _: evictions.start(), detached=True)
 
     def _attempt(self, view: View, pod: Pod) -> Attempt:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Final, TypeAlias
 
+from attrs import frozen
+
 from k8sfsm.kinds.pod_resources import CPU, MEMORY
 from k8sfsm.objects import Node, Pod
 from k8sfsm.scheduler.cluster import Image, NodeInfo, allocatable, image_sizes
@@ -243,15 +245,34 @@ NORMALIZE: Final[Mapping[str, Callable[[Rating, Scores], Scores]]] = {
 """Ways to bring ratings to 0..100, by the name in the column `normalize`."""
 
 
-def rate(wanted: Wanted, feasible: Sequence[NodeInfo]) -> dict[str, dict[str, int]]:
-    """Weighted scores: node name -> plugin -> score (runtime/framework.go: RunScorePlugins)."""
-    result: dict[str, dict[str, int]] = {info.name: {} for info in feasible}
+@frozen
+class Rated:
+    """What one plugin says of all feasible nodes, in their order: raw, and brought to 0..100."""
+
+    plugin: str
+    weight: int
+    raw: Scores
+    normalized: Scores
+    rule: str
+
+
+def ratings(wanted: Wanted, feasible: Sequence[NodeInfo]) -> tuple[Rated, ...]:
+    """What each plugin that does not skip says of the feasible nodes (runtime/framework.go: RunScorePlugins)."""
     if not feasible:
-        return result
-    rating = Rating(wanted, feasible)
+        return ()
+    rating, found = Rating(wanted, feasible), []
     for decision in law.collect("score", rating):
         plugin = decision.outputs
-        scores = NORMALIZE[plugin["normalize"]](rating, RAW[plugin["raw"]](rating))
-        for info, score in zip(feasible, scores, strict=True):
-            result[info.name][plugin["plugin"]] = plugin["weight"] * score
+        raw = RAW[plugin["raw"]](rating)
+        normalized = NORMALIZE[plugin["normalize"]](rating, raw)
+        found.append(Rated(plugin["plugin"], plugin["weight"], raw, normalized, decision.rule))
+    return tuple(found)
+
+
+def rate(wanted: Wanted, feasible: Sequence[NodeInfo]) -> dict[str, dict[str, int]]:
+    """Weighted scores: node name -> plugin -> score."""
+    result: dict[str, dict[str, int]] = {info.name: {} for info in feasible}
+    for rated in ratings(wanted, feasible):
+        for info, score in zip(feasible, rated.normalized, strict=True):
+            result[info.name][rated.plugin] = rated.weight * score
     return result

@@ -22,12 +22,17 @@ ABSENT = "Absent"
 
 @frozen(kw_only=True)
 class Queue:
-    """A controller's work queue: parallel workers, and the exponential back-off of a key that failed."""
+    """A controller's work queue: parallel workers, and the exponential back-off of a key that failed.
+
+    `retry_qps`, `retry_burst`: the rate limit that the retries of all its keys share; 0: none.
+    """
 
     workers: int = 1
     base_delay_ms: float = 5
     max_delay_s: float = 1000
     max_retries: int | None = None
+    retry_qps: float = 10
+    retry_burst: int = 100
     doc: str = ""
     source: str = ""
     at: Position = NOWHERE
@@ -164,10 +169,17 @@ class Machine:
 
 @frozen(kw_only=True)
 class Invariant:
-    """A property of the cluster; `holds` names the function that checks it."""
+    """A property of the cluster; `holds` names the function that checks it.
+
+    `of`: the kinds of which a write can break it (none: all). `each`: it is about one object of these at a time.
+    `fresh`: who writes can keep to it only where it sees the cluster as it is.
+    """
 
     type: InvariantType
     holds: str
+    of: tuple[str, ...] = ()
+    each: bool = False
+    fresh: bool = False
     source: str = ""
     doc: str = ""
     at: Position = NOWHERE
@@ -208,7 +220,10 @@ class Scenario:
     faults: Any = None
     switches: Any = None
     figures: Any = None
+    invariants: Any = None
     expect: Any = None
+    properties: Any = None
+    allow: Any = None
     until: Any = None
     source: str = ""
     doc: str = ""

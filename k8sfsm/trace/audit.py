@@ -25,7 +25,6 @@ from k8sfsm.trace.resources import is_deleting, metadata
 from k8sfsm.trace.sequence import in_order
 from k8sfsm.trace.statuses import facts_from_statuses
 
-
 _SEEN: Final = 100_000
 """So many revisions back an answer may show a change again."""
 
@@ -54,7 +53,7 @@ def read_audit(paths: Sequence[Path], namespace: str = "", progress: Progress | 
 
 
 def notes_of(writes: Sequence[RecordedWrite], guessed: int, older: int) -> Iterator[str]:
-    """What a reader of a history should know. `guessed`: requests that were inferred; `older`: objects older than it."""
+    """What a reader of a history should know. `guessed`: inferred requests; `older`: objects older than it."""
     yield "environment facts are read off the kubelets' status writes and Events"
     derived = sum(1 for write in writes if write.derived and not write.inferred)
     if derived:

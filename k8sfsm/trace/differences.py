@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+from k8sfsm.trace.masking import shown
+
 Same: TypeAlias = Callable[[Any, Any], bool]
 
 
@@ -23,7 +25,7 @@ def difference(was: Any, now: Any, *, path: str = "") -> str:
             if found := difference(left, right, path=f"{path}[{position}]"):
                 return found
         return ""
-    return f"{path or 'it'} is {short(now)}, was {short(was)}"
+    return f"{path or 'it'} is {short(shown(path, now))}, was {short(shown(path, was))}"
 
 
 def missing(asked: Any, stored: Any, path: str = "") -> str:
@@ -40,7 +42,7 @@ def missing(asked: Any, stored: Any, path: str = "") -> str:
             if found := missing(left, right, f"{path}[{position}]"):
                 return found
         return ""
-    return f"{path or 'it'} is {short(stored)}, asked for {short(asked)}"
+    return f"{path or 'it'} is {short(shown(path, stored))}, asked for {short(shown(path, asked))}"
 
 
 def _empty(*values: Any) -> bool:

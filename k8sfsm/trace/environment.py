@@ -20,7 +20,8 @@ EVENTS: Final = (
     "sandbox-run", "sandbox-stop", "pull-start", "pull-done", "pull-failed", "container-start", "container-start-error",
     "container-exit", "stop-signal", "probe", "probe-set", "exec", "kubelet-killed", "kubelet-started", "node-down",
     "node-up", "component-stop", "component-start", "actor-crash", "informer-lag",
-    "pod-cidr", "hollow-add",
+    "informer-resync", "etcd-compact", "request-disturbed", "partition", "partition-healed", "clock-skew",
+    "registry-unreachable", "probe-flapping", "pod-cidr", "hollow-add",
 )  # fmt: skip
 _OWN_FIELDS: Final = frozenset(
     {"ts", "event", "node", "namespace", "pod", "uid", "container", "attempt", "image", "id", "ip", "code", "reason",

@@ -171,7 +171,8 @@ class EnvironmentFact:
 
     `event`: sandbox-run, sandbox-stop, pull-start, pull-done, pull-failed, container-start, container-start-error,
     container-exit, stop-signal, probe, probe-set, exec, kubelet-killed, kubelet-started, node-down, node-up,
-    component-stop, component-start, actor-crash, informer-lag, pod-cidr, hollow-add.
+    component-stop, component-start, actor-crash, informer-lag, informer-resync, etcd-compact, request-disturbed,
+    partition, partition-healed, clock-skew, registry-unreachable, probe-flapping, pod-cidr, hollow-add.
     """
 
     line: Line

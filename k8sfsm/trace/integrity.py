@@ -16,6 +16,7 @@ from k8sfsm.request import Key
 from k8sfsm.trace.case import Finding, Past, Written, law
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.trace.lines import Json
+from k8sfsm.trace.masking import shown
 from k8sfsm.trace.resources import KINDS, VERSIONS, is_deleting, metadata
 from k8sfsm.trace.timestamps import parse_time
 
@@ -325,4 +326,4 @@ def _difference(mine: Any, told: Any, path: str = "") -> str:
         names = sorted({*mine, *told})
         name = next(name for name in names if mine.get(name) != told.get(name) or (name in mine) != (name in told))
         return _difference(mine.get(name), told.get(name), f"{path}.{name}" if path else name) or f"{path}.{name}"
-    return f"{path} is {str(told)[:60]}, was {str(mine)[:60]}"
+    return f"{path} is {str(shown(path, told))[:60]}, was {str(shown(path, mine))[:60]}"

@@ -8,6 +8,7 @@ from typing import Any, Final
 from k8sfsm.trace.case import Written, law
 from k8sfsm.trace.differences import difference
 from k8sfsm.trace.lines import Json
+from k8sfsm.trace.masking import shown
 from k8sfsm.trace.resources import metadata
 
 _ALWAYS: Final = ("resourceVersion", "managedFields")
@@ -114,7 +115,8 @@ def binding_alone(case: Written) -> str:
         before, after = (metadata(obj).get(name) or {} for obj in case.pair)
         for key, value in before.items():
             if after.get(key) != value:
-                return f"a binding changes more: metadata.{name}.{key} is {after.get(key)}, was {value}"
+                path = f"metadata.{name}.{key}"
+                return f"a binding changes more: {path} is {shown(path, after.get(key))}, was {shown(path, value)}"
     return ""
 
 

@@ -54,11 +54,15 @@ class Ledger:
 
     def forget(self, alive: Collection[str]) -> None:
         """Keep only owners that there are, or that still have parts, and the sums of late."""
-        for table in (self.spans, self.singles, self.unsure):
-            for owner in [owner for owner in table if owner not in alive and not self.parts.get(owner)]:
-                table.pop(owner)
-        for history in (*self.spans.values(), *self.singles.values()):
-            del history[:-_REMEMBERED]
+        for owner in {**self.spans, **self.singles, **self.unsure}:
+            if owner not in alive and not self.parts.get(owner):
+                self.spans.pop(owner, None)
+                self.singles.pop(owner, None)
+                self.unsure.pop(owner, None)
+        for spans in self.spans.values():
+            del spans[:-_REMEMBERED]
+        for singles in self.singles.values():
+            del singles[:-_REMEMBERED]
         for owner in [owner for owner, parts in self.parts.items() if not parts and owner not in alive]:
             self.parts.pop(owner)
 

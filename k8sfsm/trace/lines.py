@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import IO, Any, Final
+from typing import IO, Any, Final, TextIO
 
 import zstandard
 
@@ -37,18 +37,18 @@ STDIN: Final = Path("-")
 
 
 @lru_cache(maxsize=1)
-def _spooled() -> str:
+def _spooled(source: TextIO) -> str:
     """The name of a file with all of standard input: it is read more than once, and may be longer than memory."""
     with NamedTemporaryFile(prefix="k8sfsm-", delete=False) as file:
         atexit.register(Path(file.name).unlink, missing_ok=True)
-        shutil.copyfileobj(sys.stdin.buffer, file, _BLOCK)
+        shutil.copyfileobj(source.buffer, file, _BLOCK)
     return file.name
 
 
 def open_bytes(path: Path) -> IO[bytes]:
     """A file's bytes, decompressed where it is gzip or zstd (told by content, not by name); `-` is standard input."""
     try:
-        raw = (Path(_spooled()) if path == STDIN else path).open("rb")
+        raw = (Path(_spooled(sys.stdin)) if path == STDIN else path).open("rb")
     except FileNotFoundError:
         raise TraceError(Line(str(path)), "no such file", "check the path") from None
     except OSError as error:
@@ -91,8 +91,13 @@ def _decode(raw: bytes, place: Line) -> str:
         raise TraceError(place, what, "give a JSON file (plain, .gz or .zst)") from error
 
 
-def json_lines(path: Path, progress: Progress | None = None) -> Iterator[tuple[Line, Json]]:
-    """JSON objects of a file with one per line. TraceError where a line is not one, or where the file holds none."""
+def json_lines(
+    path: Path, progress: Progress | None = None, skip: Callable[[str], bool] | None = None
+) -> Iterator[tuple[Line, Json]]:
+    """JSON objects of a file with one per line; those that `skip` knows by their text are left out unread.
+
+    Raises TraceError where a line is not one, or where the file holds none.
+    """
     place = Line(str(path))
     found = 0
     for place, text in text_lines(path):
@@ -100,7 +105,8 @@ def json_lines(path: Path, progress: Progress | None = None) -> Iterator[tuple[L
             progress(place.file, place.number)
         if text.strip():
             found += 1
-            yield place, _object(text, place)
+            if skip is None or not skip(text):
+                yield place, _object(text, place)
     if not found:
         raise TraceError(place, "the file is empty", "check that the recording was finished")
     if progress:
@@ -120,6 +126,8 @@ def _object(text: str, place: Line) -> Json:
         raise TraceError(place, what, "delete the line, or copy the file again") from error
     except RecursionError as error:
         raise TraceError(place, "the JSON is nested too deeply", "delete the line") from error
+    except ValueError as error:  # Python reads no numbers of thousands of digits
+        raise TraceError(place, "a number has too many digits", "delete the line") from error
     if not isinstance(value, dict):
         raise TraceError(place, f"expected a JSON object, found {describe(value)}", "give one object per line")
     return value
@@ -165,6 +173,9 @@ class _Values:
             return None
         except RecursionError as error:
             raise TraceError(Line(self.file, self.first), "the JSON is nested too deeply", "remove it") from error
+        except ValueError as error:  # Python reads no numbers of thousands of digits
+            place = Line(self.file, self.first)
+            raise TraceError(place, "a number has too many digits", "delete the line") from error
         self.wanted = 0
         return found
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Final, get_args
 
 from k8sfsm.trace.audit import read_audit
-from k8sfsm.trace.portions import audit_portions
 from k8sfsm.trace.errors import Line, TraceError
 from k8sfsm.trace.folder import is_recording, read_recording
 from k8sfsm.trace.history import Format, Recording
 from k8sfsm.trace.lines import Json, Progress, json_values
 from k8sfsm.trace.native import read_trace
 from k8sfsm.trace.parts import namespace_part
+from k8sfsm.trace.portions import audit_portions
 from k8sfsm.trace.watch_output import read_watch_output
 
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)

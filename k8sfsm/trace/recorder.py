@@ -12,7 +12,7 @@ from k8sfsm.trace.native import TraceWriter
 
 _HERE: Final = Line("engine")
 _OWN: Final = ("container", "attempt", "image", "ip", "code", "reason", "probe", "ok", "image_id")
-_FAULT: Final = ("component", "actor", "kind", "duration")
+_FAULT: Final = ("component", "actor", "kind", "duration", "how", "offset")
 
 
 class TraceRecorder:

@@ -131,10 +131,18 @@ class Request:
 
 def read_requests(path: Path, progress: Progress | None = None) -> Iterator[Request]:
     """The write requests of an audit file in the order of its lines; reads and unfinished stages are left out."""
-    for place, value in json_lines(path, progress):
+    for place, value in json_lines(path, progress, _is_read):
         request = request_of(place, value)
         if request is not None:
             yield request
+
+
+def _is_read(text: str) -> bool:
+    """Whether an audit line is a read, told before it is parsed: most lines are. A body may look like one, too."""
+    return any(found in text for found in _READS) and '"requestObject":' not in text
+
+
+_READS: Final = tuple(f'"verb":"{verb}"' for verb in sorted(READS))
 
 
 def request_of(place: Line, value: Json) -> Request | None:

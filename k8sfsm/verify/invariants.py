@@ -6,6 +6,7 @@ left to do.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, Final, Literal, TypeAlias
 from attrs import frozen
 
 from k8sfsm.law import Law, LawError, import_all
-from k8sfsm.spec.loader import room_names, specs_dir
+from k8sfsm.spec.loader import ENVIRONMENT, room_names, specs_dir
 from k8sfsm.view import Change, View
 
 Type: TypeAlias = Literal["safety", "transition", "convergence"]
@@ -35,11 +36,14 @@ class Violation:
 
 @frozen
 class Invariant:
-    """An invariant, bound to its function."""
+    """An invariant, bound to its function. `of`, `each`, `fresh`: see `k8sfsm.spec.model.Invariant`."""
 
     path: str
     type: Type
     holds: Callable[..., Iterable[str]]
+    of: tuple[str, ...] = ()
+    each: bool = False
+    fresh: bool = False
 
 
 @lru_cache(maxsize=8)
@@ -58,7 +62,7 @@ def _invariants(path: Path) -> tuple[Invariant, ...]:
                 for module, reason in failed.items():
                     error.add_note(f"{module} could not be imported: {reason}")
                 raise
-            found.append(Invariant(f"{spec.kind}/{name}", row.type, function))
+            found.append(Invariant(f"{spec.kind}/{name}", row.type, function, row.of, row.each, row.fresh))
     return tuple(found)
 
 
@@ -67,8 +71,14 @@ def invariants(type: Type | None = None) -> tuple[Invariant, ...]:
     return tuple(each for each in _invariants(specs_dir()) if type in (None, each.type))
 
 
+@lru_cache(maxsize=8)
+def _of_type(type: Type, environment: str | None) -> tuple[Invariant, ...]:
+    """As `invariants`; `environment`: what the spec directory depends on."""
+    return invariants(type)
+
+
 def _broken(type: Type, *arguments: Any) -> Iterator[Violation]:
-    for each in invariants(type):
+    for each in _of_type(type, os.environ.get(ENVIRONMENT)):
         for says in each.holds(*arguments):
             yield Violation(each.path, says)
 

@@ -9,7 +9,7 @@ from api_world import World, config_map, pod, workload
 
 from k8sfsm.apiserver import Options
 from k8sfsm.objects import from_json, to_json
-from k8sfsm.request import Create, Delete
+from k8sfsm.request import Create, Delete, Patch
 
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"
 
@@ -149,7 +149,9 @@ def test_priority() -> None:
 def test_the_lowest_default_priority_class_wins() -> None:
     world = World()
     world.make(priority_class("b", 20, globalDefault=True))
+    api, world.api = world.api, World(Options(admission=False)).api
     world.make(priority_class("c", 10, globalDefault=True))
+    world.api = api
     assert world.make(pod()).spec.priority == 10
 
 
@@ -207,3 +209,28 @@ def test_some_namespaces_stay(name: str) -> None:
 def test_objects_of_those_names_go() -> None:
     world = World()
     assert world.send(Delete(key=("ServiceAccount", "a", "default"))).ok
+
+
+def test_there_is_one_default_priority_class_at_most() -> None:
+    world = World()
+    world.make(priority_class("b", 20, globalDefault=True))
+    assert world.refused(create(priority_class("c", 10, globalDefault=True))) == (
+        403,
+        "Forbidden",
+        'priorityclasses.scheduling.k8s.io "c" is forbidden: PriorityClass b is already marked as default. '
+        "Only one default can exist",
+    )
+    world.make(priority_class("c", 10))
+    world.done(Patch(key=("PriorityClass", "", "b"), body={"description": "the usual"}))
+
+
+def test_an_object_is_found_valid_before_plugins_look_at_it() -> None:
+    world = World()
+    limits = [{"type": "Container", "max": {"cpu": "1"}}]
+    meta = {"name": "l", "namespace": "a"}
+    world.make({"apiVersion": "v1", "kind": "LimitRange", "metadata": meta, "spec": {"limits": limits}})
+    big = pod("", containers=[{"name": "app", "image": "i:1", "resources": {"limits": {"cpu": "2"}}}])
+    code, _, text = world.refused(create(big))
+    assert code == 403 and "maximum cpu usage per Container is 1, but limit is 2" in text
+    assert len(text.partition('"')[2].partition('"')[0]) == len("p-12345"), "the name is made before"
+    assert world.refused(create({**big, "spec": {**big["spec"], "restartPolicy": "Sometimes"}}))[0] == 422

@@ -1,4 +1,4 @@
-# ruff: noqa: E501 (one case per line)
+
 """Server-side apply: owners, conflicts, what is removed, and how lists are merged."""
 
 from __future__ import annotations

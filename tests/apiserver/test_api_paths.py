@@ -132,7 +132,12 @@ def test_generations_of_other_workloads(kind: str) -> None:
     budget = kind == "PodDisruptionBudget"
     spec = {"minAvailable": 1} if budget else {"replicas": 1, "selector": {"a": "b"}, "template": template}
     more = {"minAvailable": 2} if budget else {"replicas": 2}
-    manifest = {"apiVersion": KINDS[kind].api_version, "kind": kind, "metadata": {"name": "x", "namespace": "a"}, "spec": spec}
+    manifest = {
+        "apiVersion": KINDS[kind].api_version,
+        "kind": kind,
+        "metadata": {"name": "x", "namespace": "a"},
+        "spec": spec,
+    }
     made = world.make({**manifest, "status": {"replicas": 3}})
     assert made.metadata.generation == 1 and not dig(to_json(made), "status.replicas")
     changed = world.done(Patch(key=(kind, "a", "x"), body={"spec": more}))

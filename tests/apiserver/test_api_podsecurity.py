@@ -9,7 +9,8 @@ import pytest
 from api_world import World, pod, workload
 
 from k8sfsm.apiserver import Options
-from k8sfsm.apiserver.podsecurity import label_errors, policies
+from k8sfsm.apiserver.deletion import law
+from k8sfsm.apiserver.podsecurity import Written, label_errors, policies
 from k8sfsm.apiserver.podsecurity_checks import Level, Policy, Secured, violations
 from k8sfsm.objects import from_json
 from k8sfsm.request import Create, Patch, Update
@@ -340,3 +341,16 @@ def test_updates_that_change_nothing_are_not_judged() -> None:
     stored = world.done(create(pod()))
     world.done(Patch(key=("Namespace", "", "s"), body={"metadata": {"labels": {f"{PREFIX}enforce": "restricted"}}}))
     assert world.send(Update(object=stored)).ok
+
+
+def test_tables_say_what_is_judged_and_how() -> None:
+    stored = from_json(inside(pod()))
+    assert law.decide("security-judged", Written(stored, stored, "")).outputs == {"as": "nothing"}
+    assert texts(audit="wrong")["audit"] == "privileged:latest" and texts(warn="wrong", enforce="baseline")["warn"] == (
+        "privileged:latest"
+    )
+    bare = container(good=False, security={"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}})
+    lacking = 'runAsNonRoot != true (pod or container "app" must set securityContext.runAsNonRoot=true)'
+    profile = {"seccompProfile": {"type": "RuntimeDefault"}}
+    assert found("restricted", of(bare, securityContext=profile), 34) == lacking
+    assert found("restricted", of(bare, securityContext=profile)) == lacking

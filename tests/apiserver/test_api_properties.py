@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from api_world import World, config_map, pod, service, workload
 from attrs import evolve
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from k8sfsm.apiserver.defaults import defaulted
-from k8sfsm.objects import from_json, key_of, to_json
+from k8sfsm.apiserver.validation import faults
+from k8sfsm.objects import from_json, key_of, load_yaml, to_json, to_yaml
 from k8sfsm.request import Create, Delete, Patch, Update, Write
 
 MANIFESTS = (
@@ -88,3 +90,66 @@ def test_no_update_is_lost(moves: list[tuple[int, bool]]) -> None:
         done += outcome.ok
         read[client] = outcome.object
     assert int(world.get("ConfigMap", "c").metadata.annotations.get("count", "0")) == done
+
+
+@settings(max_examples=60)
+@given(st.lists(WRITES, max_size=12))
+def test_what_is_stored_is_valid(writes: list[Write]) -> None:
+    """Nothing comes into the store that an update by itself would be refused for."""
+    world = World()
+    for write in writes:
+        world.send(write)
+    for _, obj in world.store.snapshot.objects.values():
+        assert faults(obj, obj) == ()
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text("aé:- #'\"", max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("xyz", min_size=1, max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
+PLACES: tuple[tuple[str | int, ...], ...] = (
+    (),
+    ("metadata",),
+    ("spec",),
+    ("spec", "containers", 0),
+    ("spec", "containers", 0, "resources"),
+    ("spec", "template", "spec"),
+    ("spec", "ports", 0),
+)
+
+
+def _put(part: Any, place: tuple[str | int, ...], unknown: Any) -> bool:
+    """Put a field that no type knows somewhere into a document; says whether there is such a place."""
+    for step in place:
+        if isinstance(part, list) and isinstance(step, int) and step < len(part):
+            part = part[step]
+        elif isinstance(part, dict) and step in part:
+            part = part[step]
+        else:
+            return False
+    part["futureField"] = unknown
+    return True
+
+
+@settings(max_examples=80)
+@given(st.sampled_from(MANIFESTS), st.sampled_from(PLACES), JSON_VALUES)
+def test_what_nobody_knows_goes_through_unchanged(manifest: Any, place: tuple[str | int, ...], unknown: Any) -> None:
+    """JSON, YAML, types, the store and its defaults: none of them loses a field, or makes another of it."""
+    document = json.loads(json.dumps(manifest))
+    assume(_put(document, place, unknown))
+    typed = from_json(document)
+    assert from_json(to_json(typed)) == typed
+    [again] = load_yaml(to_yaml(typed))
+    assert again == typed
+    world = World()
+    stored = world.make(document)
+    assert _at(to_json(stored), place)["futureField"] == unknown
+    patched = world.done(Patch(key=key_of(stored), body={"metadata": {"labels": {"a": "b"}}}))
+    assert _at(to_json(patched), place)["futureField"] == unknown
+
+
+def _at(part: Any, place: tuple[str | int, ...]) -> Any:
+    for step in place:
+        part = part[step]
+    return part

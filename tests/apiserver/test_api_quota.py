@@ -8,6 +8,8 @@ import pytest
 from api_world import NOW, SECOND, World, config_map, pod, service, workload
 
 from k8sfsm.apiserver import Options, Sender
+from k8sfsm.apiserver.deletion import law
+from k8sfsm.apiserver.quota_admission import Covered, Measured
 from k8sfsm.apiserver.quota_usage import in_scopes, object_count, tracked, usage_of
 from k8sfsm.objects import ResourceQuota, evolve, from_json, to_json
 from k8sfsm.request import Bind, Create, Delete, Patch, PatchStatus, Update
@@ -134,6 +136,17 @@ def test_a_quota_counts_no_events() -> None:
     assert tracked("Event", ("count/events",)) == ()
 
 
+REPLICATING = {
+    "apiVersion": "v1",
+    "kind": "ReplicationController",
+    "metadata": {"name": "r", "namespace": "a"},
+    "spec": {
+        "selector": {"a": "b"},
+        "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i:1"}]}},
+    },
+}
+
+
 @pytest.mark.parametrize(
     ("manifest", "name", "counts"),
     [
@@ -145,6 +158,7 @@ def test_a_quota_counts_no_events() -> None:
         ({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "a"}}, "secrets", "1"),
         (quota("r"), "resourcequotas", "1"),
         (pod(), "replicationcontrollers", "0"),
+        (REPLICATING, "replicationcontrollers", "1"),
         (service(), "services", "1"),
         (service(), "count/services", "1"),
         (service(), "services.nodeports", "0"),
@@ -385,3 +399,43 @@ def test_a_pod_that_is_over_or_overdue_counts_as_an_object_alone() -> None:
 
 def test_kinds_that_are_not_known_have_a_count_too() -> None:
     assert object_count("Widget") == "count/widgets"
+
+
+def resized(requests: dict[str, str], limits: dict[str, str] | None = None) -> Patch:
+    resources = {"requests": requests, **({"limits": limits} if limits is not None else {})}
+    body = {"spec": {"containers": [{"name": "app", "resources": resources}]}}
+    return Patch(key=("Pod", "a", "p"), body=body, type="strategic", subresource="resize")
+
+
+def test_a_pod_that_is_resized_counts_more() -> None:
+    world = limited(quota(requests_cpu="1"))
+    world.make(sized("p", {"cpu": "250m"}))
+    world.done(resized({"cpu": "750m"}))
+    assert used(world) == {"requests.cpu": "750m"}
+    code, _, text = world.refused(resized({"cpu": "1250m"}))
+    assert code == 403 and "requested: requests.cpu=500m, used: requests.cpu=750m, limited: requests.cpu=1" in text
+
+
+def test_a_service_is_no_other_object() -> None:
+    """What turns a pod's scope is asked of pods alone: other objects count when they are made."""
+    world = limited(quota(count__replicationcontrollers="1"))
+    world.make(REPLICATING)
+    world.done(Patch(key=("ReplicationController", "a", "r"), body={"spec": {"replicas": 3}}))
+    assert used(world) == {"count/replicationcontrollers": "1"}
+
+
+def test_a_quota_that_enforces_nothing_of_a_kind_counts_nothing_of_it() -> None:
+    world = limited(quota(services="1"))
+    world.make(pod())
+    assert [change.key[0] for change in world.changes] == ["Pod"]
+    found = quota(services="1")
+    covered = Covered(
+        from_json({**found, "status": {"hard": {"services": "1"}}}), Measured(from_json(pod()), None, "", NOW)
+    )
+    assert law.decide("match", covered).outputs == {"concerned": False}
+    assert law.decide(
+        "measured", Measured(from_json(pod()), from_json(pod(activeDeadlineSeconds=5)), "", NOW)
+    ).rule == ("quota/measured/pod-changes-scope")
+    assert law.decide("measured", Measured(from_json(service()), from_json(service()), "", NOW)).rule == (
+        "quota/measured/service"
+    )

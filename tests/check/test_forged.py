@@ -6,30 +6,43 @@ import pytest
 from attrs import evolve
 
 from k8sfsm.trace.history import Document, RecordedWrite, Recording
-from k8sfsm.verify.check.check import check
-from k8sfsm.verify.check.report import Found, Report
 from k8sfsm.trace.reading import read_history
+from k8sfsm.verify.check.check import check
+from k8sfsm.verify.check.report import KINDS, Found, Report
 from tests.check.forging import ROOT, Json, changed, forged, inserted, position, recording, without
+
+
+def everything(report: Report) -> list[str]:
+    """All findings."""
+    return [str(each) for kind in KINDS for each in getattr(report, kind)]
 
 
 def found(report: Report, *, kind: str, at: RecordedWrite | None, says: str) -> Found:
     """The finding of a kind that concerns a write and says something."""
     line = "" if at is None else str(at.line)
     fitting = [each for each in getattr(report, kind) if line in each.line and says in str(each)]
-    assert fitting, [str(each) for name in ("unexplained", "illegal", "violated", "undone") for each in getattr(report, name)]
+    assert fitting, [
+        str(each) for name in ("unexplained", "illegal", "violated", "undone") for each in getattr(report, name)
+    ]
     return fitting[0]
 
 
-@pytest.mark.parametrize("name", ["07-pause-resume", "12-readiness-flip", "13a-restart-policies", "17-drain-pdb", "23d-zone-full"])
+@pytest.mark.parametrize(
+    "name", ["07-pause-resume", "12-readiness-flip", "13a-restart-policies", "17-drain-pdb", "23d-zone-full"]
+)
 def test_sound_histories_have_no_findings(name: str) -> None:
     report = check(recording(name))
-    assert report.ok, [str(each) for kind in ("unexplained", "illegal", "violated", "undone") for each in getattr(report, kind)]
+    assert report.ok, [
+        str(each) for kind in ("unexplained", "illegal", "violated", "undone") for each in getattr(report, kind)
+    ]
     assert report.counts["explained"] > 90
 
 
 def test_replicas_beyond_max_surge() -> None:
     history = recording("07-pause-resume")
-    at = position(history, lambda w: w.actor == "deployment-controller" and w.key[0] == "ReplicaSet" and w.verb == "update")
+    at = position(
+        history, lambda w: w.actor == "deployment-controller" and w.key[0] == "ReplicaSet" and w.verb == "update"
+    )
     report = check(forged(history, at, lambda obj: obj["spec"].update(replicas=40)))
     finding = found(report, kind="unexplained", at=history.writes[at], says="spec.replicas: recorded 40")
     assert finding.nearest.startswith("Deployment/")
@@ -104,9 +117,7 @@ def test_the_wrong_victim() -> None:
     victim = history.writes[deletion]
     others = {w.key: w for w in history.writes[:deletion] if w.key[0] == "Pod" and w.new is not None}
     bystander = next(
-        key
-        for key, w in others.items()
-        if key != victim.key and _owner(w) == _owner(victim) and w.verb != "delete"
+        key for key, w in others.items() if key != victim.key and _owner(w) == _owner(victim) and w.verb != "delete"
     )
     alive = others[bystander].new
     assert alive is not None and victim.new is not None
@@ -176,13 +187,17 @@ def test_an_eviction_while_all_zones_are_down() -> None:
         derived=True,
     )
     report = check(inserted(history, down + 1, forgery))
-    finding = found(report, kind="unexplained", at=evictions[0], says="no rule of taint-eviction-controller orders this")
+    finding = found(
+        report, kind="unexplained", at=evictions[0], says="no rule of taint-eviction-controller orders this"
+    )
     assert finding.key == spared.key and last
 
 
 def _all_down(history: Recording) -> int:
     """Where the last node was found lost."""
-    lost = [w for w in history.writes if w.actor == "node-controller" and w.key[0] == "Node" and w.subresource == "status"]
+    lost = [
+        w for w in history.writes if w.actor == "node-controller" and w.key[0] == "Node" and w.subresource == "status"
+    ]
     return history.writes.index(lost[-1])
 
 

@@ -68,7 +68,10 @@ def pod(name: str = "a", on: str = "node-1", phase: str = "Running", **more: Any
             "spec": {
                 "nodeName": on,
                 "containers": [{"name": "c"}],
-                "volumes": [{"name": "own", "emptyDir": {}}, {"name": "d", "persistentVolumeClaim": {"claimName": "data"}}],
+                "volumes": [
+                    {"name": "own", "emptyDir": {}},
+                    {"name": "d", "persistentVolumeClaim": {"claimName": "data"}},
+                ],
             },
             "status": {"phase": phase, "containerStatuses": [{"name": "c", "state": state}]},
         }

@@ -9,7 +9,9 @@ import pytest
 from k8sfsm.controllers.resourcequota import (
     RESYNC,
     ResourceQuotaController,
+    Turn,
     changed_quota,
+    law,
     replenished_quotas,
 )
 from k8sfsm.engine.standard import standard_engine
@@ -179,6 +181,10 @@ def test_what_leaves_more_room(old: Any, new: Any, found: bool) -> None:
     names = ("pods", "services", "persistentvolumeclaims", "configmaps")
     every = enforced(dict.fromkeys(names, "9"), dict.fromkeys(names, "0"))
     assert looks(old, new, every) == ([KEY] if found else [])
+
+
+def test_what_is_new_leaves_no_more_room() -> None:
+    assert law.decide("replenish", Turn(change(None, pod()), NOW)).rule == "ResourceQuota/replenish/made"
 
 
 def test_only_quotas_that_count_such_objects_are_looked_at() -> None:

@@ -166,7 +166,7 @@ def test_heartbeats_go_on_as_before():
     assert 38 <= len(renewals) <= 41
     looks = [each for each in pairwise(renewals) if each[1] - each[0] < 9 * SECOND]
     assert not looks
-    assert user.engine.heartbeats == 4  # the kubelet, the monitor of nodes, the pod garbage collector, the scheduler
+    assert user.engine.heartbeats == 6  # of the kubelet, and of the controllers that make rounds
 
 
 def test_a_pod_that_ends_well_when_it_is_evicted_has_succeeded():

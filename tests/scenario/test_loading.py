@@ -12,6 +12,7 @@ from k8sfsm.objects import ManifestError
 from k8sfsm.scenario import model
 from k8sfsm.scenario.loading import is_scenario, read_story
 from k8sfsm.scenario.manifests import read_manifests
+from k8sfsm.scenario.model import FAULTS
 from k8sfsm.spec import SpecError, specs_dir
 from k8sfsm.spec.structure import keys_of
 
@@ -47,9 +48,15 @@ WRONG = [
     ("manifests:\n  - apiVersion: v1\n    kind: Pod\n    metadata: {name: 3}", "s:4:22: metadata.name: found"),
     ("environment: [{pods: a, script: sing}]", "s:1:15: unknown phrase 'sing' in a container's script"),
     ("environment: [{script: never ready}]", "s:1:15: key 'pods' is missing, expected a text"),
-    ("faults: [{at: 1s}]", "s:1:10: a fault is one of stop, start, crash, lag, found none"),
-    ("faults: [{at: 1s, stop: a, crash: b}]", "s:1:10: a fault is one of stop, start, crash, lag, found stop and"),
+    ("faults: [{at: 1s}]", "s:1:10: a fault is one of stop, start, crash, lag, resync, "),
+    ("faults: [{at: 1s, stop: a, crash: b}]", "s:1:10: a fault is one of " + ", ".join(FAULTS) + ", found stop and crash"),
     ("faults: [{at: 1s, lag: a}]", "s:1:10: null stands here, expected a duration such as 30s or 1m30s"),
+    ("faults: [{at: 1s, skew: a, by: x}]", "s:1:10: the text 'x' stands here, expected a duration such as 30s or"),
+    ("properties: [{always: node/a exists, finally: node/a exists}]", "s:1:14: a property is one of always, finally"),
+    ("properties: [{always: hm}]", "s:1:14: 'hm' is no expectation"),
+    ("allow: {oomm: 1}", "s:1:9: no kind of fault is called 'oomm', did you mean 'oom'"),
+    ("allow: {oom: many}", "s:1:14: the text 'many' stands here, expected how many faults of the kind"),
+    ("allow: 3", "s:1:8: the number 3 stands here, expected kinds of faults and numbers"),
     ("expect: [nothing at all]", "s:1:10: 'nothing at all' is no expectation, expected 'KIND/NAME FIELD is VALUE'"),
     ("expect: [{at: 1s, by: 2s, that: node/a exists}]", "s:1:10: `at` and `by` stand together, expected one of them"),
     ("expect: [deploy/a status.replicas at least many]", "s:1:10: 'many' stands behind 'at least', expected a number"),
@@ -120,7 +127,7 @@ def test_mistakes_in_manifests(text: str, expected: str) -> None:
 
 
 CLASSES = [cls for cls in vars(model).values() if isinstance(cls, type) and attrs.has(cls)]
-READ = {"Manifest", "Timed", "Wanted", "Story", "Option", "Measure", "Amendment", "Position", "Place"}
+READ = {"Manifest", "Timed", "Wanted", "Promise", "Story", "Option", "Measure", "Amendment", "Position", "Place"}
 
 
 def test_schema_and_model_have_the_same_fields() -> None:

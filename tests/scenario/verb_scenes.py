@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from k8sfsm.objects import from_json
-from k8sfsm.request import Create, Delete, Evict, Patch
+from k8sfsm.request import Create, Delete, Evict, Outcome, Patch
 from k8sfsm.scenario import nodes, rollouts, verbs
+from k8sfsm.scenario.draining import Drain, DrainOptions
 from k8sfsm.scenario.order import Order, Refused, key_called
 from k8sfsm.store import Store
 
@@ -122,6 +123,61 @@ def store() -> Store:
     return made
 
 
+def answered(write: Any, code: int) -> Outcome:
+    return Outcome(request=write, code=code, reason="Because", message="no")
+
+
+def drained(name: str, *codes: int, stays: int = 0, **options: Any) -> Order:
+    """A drain to its end. `codes`: the answers to evictions; `stays`: for how many looks an evicted pod is there."""
+    kept, clock, looks = [node_pods()], [0], [stays]
+    writes: list[Any] = []
+    left = list(codes)
+
+    def send(write: Any) -> Outcome:
+        writes.append(write)
+        if isinstance(write, Patch):
+            return answered(write, 200)
+        outcome = answered(write, left.pop(0) if left else 201)
+        if outcome.ok and not stays:
+            kept[0], _ = kept[0].remove(write.key)
+        return outcome
+
+    def read() -> Store:
+        found = [write.key for write in writes if isinstance(write, Evict)]
+        looks[0] -= bool(found)
+        if found and stays and looks[0] < 0 and kept[0].get(*found[-1]) is not None:
+            kept[0], _ = kept[0].remove(found[-1])
+        return kept[0]
+
+    drain = Drain(
+        node=name,
+        options=DrainOptions(**options),
+        cordon=lambda found: nodes.cordon(found, name),
+        read=read,
+        send=send,
+        now=lambda: clock[0],
+        due=0,
+        latency=0,
+    )
+    while not drain.over:
+        clock[0] = drain.due
+        drain.step()
+    return Order(writes=tuple(writes), says=f"{drain.text} ({clock[0] // 10**9} s{', failed' if drain.failed else ''})")
+
+
+def node_pods() -> Store:
+    made = store()
+    for document in (local("local", "n4", "Job"), local("local-over", "n5", "", "Succeeded"), node("n4"), node("n5")):
+        made, _ = made.put(from_json(document), NOW)
+    return made
+
+
+def local(name: str, place: str, owner: str, phase: str = "Running") -> dict[str, Any]:
+    document = pod(name, place, owner, phase)
+    document["spec"]["volumes"] = [{"name": "data", "emptyDir": {}}]
+    return document
+
+
 def manifest(**changes: Any) -> dict[str, Any]:
     document = deployment()
     for name in ("uid", "generation"):
@@ -204,6 +260,21 @@ def other_container(document: dict[str, Any]) -> None:
 WEB, PAUSED = "deployment.apps/web", "deployment.apps/paused"
 NO_OWNER = "cannot delete Pods that declare no controller (use --force to override): default/alone"
 DAEMON = "cannot delete DaemonSet-managed Pods (use --ignore-daemonsets to ignore): default/daemon"
+LOCAL = "cannot delete Pods with local storage (use --delete-emptydir-data to override): default/local"
+EVICTING = 'error when evicting pods/"local" -n "default"'
+RETRY = f"{EVICTING} (will retry after 5s): no"
+FAILS = f"{EVICTING}: no"
+LATE = f"{EVICTING}: global timeout reached: 5s"
+STAYS = 'error when waiting for pod "local" in namespace "default" to terminate: global timeout reached: 2s'
+
+
+def pending(problem: str) -> str:
+    return (
+        f'There are pending pods in node "n4" when an error occurred: {problem}\npod/local\n'
+        f'error: unable to drain node "n4" due to error: {problem}, continuing command...\n'
+        f"There are pending nodes to be drained:\n n4\n{problem}"
+    )
+
 
 SCENES: dict[str, tuple[Callable[[], Order], str]] = {
     "create": (
@@ -389,22 +460,81 @@ SCENES: dict[str, tuple[Callable[[], Order], str]] = {
     ),
     "uncordoned": (lambda: nodes.uncordon(store(), "n1"), "node/n1 already uncordoned"),
     "drain": (
-        lambda: nodes.drain(store(), "n1"),
+        lambda: drained("n1"),
         "strategic {'spec': {'unschedulable': True}} ; evict owned ; evict over ; evict daemon-over ; "
-        "node/n1 cordoned\n"
-        "evicting pod default/owned\nevicting pod default/over\nevicting pod default/daemon-over\nnode/n1 drained",
+        "node/n1 cordoned\nevicting pod default/owned\nevicting pod default/over\nevicting pod default/daemon-over\n"
+        "pod/owned evicted\npod/over evicted\npod/daemon-over evicted\nnode/n1 drained (0 s)",
     ),
-    "drain-daemon": (lambda: nodes.drain(store(), "n2"), f'! error: unable to drain node "n2" due to error: {DAEMON}'),
+    "drain-daemon": (
+        lambda: drained("n2"),
+        f'node/n2 already cordoned\nerror: unable to drain node "n2" due to error: {DAEMON}, continuing command...\n'
+        f"There are pending nodes to be drained:\n n2\n{DAEMON} (0 s, failed)",
+    ),
     "drain-ignore": (
-        lambda: nodes.drain(store(), "n2", ignore_daemonsets=True),
-        "node/n2 already cordoned\nnode/n2 drained",
+        lambda: drained("n2", ignore_daemonsets=True),
+        "node/n2 already cordoned\nWarning: ignoring DaemonSet-managed Pods: default/daemon\nnode/n2 drained (0 s)",
     ),
-    "drain-alone": (lambda: nodes.drain(store(), "n3"), f'! error: unable to drain node "n3" due to error: {NO_OWNER}'),
+    "drain-alone": (
+        lambda: drained("n3"),
+        "strategic {'spec': {'unschedulable': True}} ; node/n3 cordoned\n"
+        f'error: unable to drain node "n3" due to error: {NO_OWNER}, continuing command...\n'
+        f"There are pending nodes to be drained:\n n3\n{NO_OWNER} (0 s, failed)",
+    ),
     "drain-force": (
-        lambda: nodes.drain(store(), "n3", force=True),
+        lambda: drained("n3", force=True),
         "strategic {'spec': {'unschedulable': True}} ; evict alone ; node/n3 cordoned\n"
-        "evicting pod default/alone\nnode/n3 drained",
+        "Warning: deleting Pods that declare no controller: default/alone\n"
+        "evicting pod default/alone\npod/alone evicted\nnode/n3 drained (0 s)",
     ),
+    "drain-local": (
+        lambda: drained("n4", force=True),
+        "strategic {'spec': {'unschedulable': True}} ; node/n4 cordoned\n"
+        f'error: unable to drain node "n4" due to error: {LOCAL}, continuing command...\n'
+        f"There are pending nodes to be drained:\n n4\n{LOCAL} (0 s, failed)",
+    ),
+    "drain-local-data": (
+        lambda: drained("n4", delete_emptydir_data=True),
+        "strategic {'spec': {'unschedulable': True}} ; evict local ; node/n4 cordoned\n"
+        "evicting pod default/local\npod/local evicted\nnode/n4 drained (0 s)",
+    ),
+    "drain-local-over": (
+        lambda: drained("n5"),
+        "strategic {'spec': {'unschedulable': True}} ; evict local-over ; node/n5 cordoned\n"
+        "evicting pod default/local-over\npod/local-over evicted\nnode/n5 drained (0 s)",
+    ),
+    "drain-budget": (
+        lambda: drained("n4", 429, 429, delete_emptydir_data=True),
+        "strategic {'spec': {'unschedulable': True}} ; evict local ; evict local ; evict local ; node/n4 cordoned\n"
+        f"evicting pod default/local\n{RETRY}\nevicting pod default/local\n{RETRY}\n"
+        "evicting pod default/local\npod/local evicted\nnode/n4 drained (10 s)",
+    ),
+    "drain-too-late": (
+        lambda: drained("n4", 429, 429, delete_emptydir_data=True, timeout=5 * 10**9),
+        "strategic {'spec': {'unschedulable': True}} ; evict local ; node/n4 cordoned\n"
+        f"evicting pod default/local\n{RETRY}\nevicting pod default/local\n"
+        f"{pending(LATE)} (5 s, failed)",
+    ),
+    "drain-gone": (
+        lambda: drained("n4", 404, delete_emptydir_data=True),
+        "strategic {'spec': {'unschedulable': True}} ; evict local ; node/n4 cordoned\n"
+        "evicting pod default/local\nnode/n4 drained (0 s)",
+    ),
+    "drain-fails": (
+        lambda: drained("n4", 500, delete_emptydir_data=True),
+        "strategic {'spec': {'unschedulable': True}} ; evict local ; node/n4 cordoned\n"
+        f"evicting pod default/local\n{pending(FAILS)} (0 s, failed)",
+    ),
+    "drain-slow": (
+        lambda: drained("n4", stays=3, delete_emptydir_data=True),
+        "strategic {'spec': {'unschedulable': True}} ; evict local ; node/n4 cordoned\n"
+        "evicting pod default/local\npod/local evicted\nnode/n4 drained (3 s)",
+    ),
+    "drain-slow-too-late": (
+        lambda: drained("n4", stays=9, delete_emptydir_data=True, timeout=2 * 10**9),
+        "strategic {'spec': {'unschedulable': True}} ; evict local ; node/n4 cordoned\n"
+        f"evicting pod default/local\n{pending(STAYS)} (2 s, failed)",
+    ),
+    "drain-nowhere": (lambda: drained("no"), 'Error from server (NotFound): nodes "no" not found (0 s, failed)'),
     "taint": (
         lambda: nodes.taint(store(), "n1", ["a=b:NoExecute"]),
         "strategic {'spec': {'taints': [{'key': 'old', 'effect': 'NoSchedule'},"

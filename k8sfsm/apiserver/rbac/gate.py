@@ -18,7 +18,6 @@ from k8sfsm.apiserver.rbac.users import Asked, User, law, user_of
 from k8sfsm.objects import KINDS, Pod, key_of
 from k8sfsm.request import Create, Delete, DeleteCollection, Patch, PatchStatus, Update, Write
 from k8sfsm.store import Snapshot, Store
-from k8sfsm.table import CompiledTable
 from k8sfsm.value import value
 
 Form = Literal["Create", "Update", "Patch", "PatchStatus", "Delete", "DeleteCollection", "Bind", "Evict"]
@@ -50,7 +49,6 @@ class Gate:
     def __init__(self, people: bool = False) -> None:
         self.people = people
         self._open: set[tuple[Any, ...]] = set()
-        self._table: CompiledTable | None = None
 
     def knows(self, sender: Sender, write: Write) -> bool:
         """Whether the same was judged before, and will always be answered yes.
@@ -59,7 +57,7 @@ class Gate:
         """
         if not sender.account or sender.trusted or (sender.actor == _PEOPLE and not self.people):
             return True
-        return _form_of(sender, write) in self._open and self._table is law.table("controller-roles")
+        return _form_of(sender, write) in self._open
 
     def pass_by(self, sender: Sender, write: Write, store: Store) -> None:
         """Let a request in. Raises Refusal (403) where its sender has no right to it.
@@ -73,29 +71,32 @@ class Gate:
         verdict = judge(policy_of(store.snapshot, asked.namespace), asked, store.snapshot)
         if not verdict.allowed:
             raise forbidden(asked, verdict.reason)
-        if self._table is not law.table("controller-roles"):
-            self._open.clear()
-            self._table = law.table("controller-roles")
         if sender.actor != _PEOPLE and _always(verdict, asked):
             self._open.add(_form_of(sender, write))
 
     def look_at(self, sender: Sender, write: Write, old: Any, new: Any, snapshot: Snapshot) -> None:
         """Look at the objects of a write: a kubelet's own, and rights that are granted. Raises Refusal (403, 404)."""
-        if not sender.account or sender.trusted:
+        granting = new is not None and new.kind in GUARDED
+        if not (granting or sender.node) or not sender.account or sender.trusted:
             return
         if sender.node and not _on_own_node(sender, write, old):
             asked = asked_by(user_of(sender.account, sender.groups), write)
             refuse_restricted(Kept(asked, old, new, snapshot))
-        if new is not None and new.kind in GUARDED and (self.people or sender.actor != _PEOPLE):
+        if granting and (self.people or sender.actor != _PEOPLE):
             user = user_of(sender.account, sender.groups)
             refuse_escalation(Granting(user, old, new, policy_of(snapshot, new.metadata.namespace), snapshot))
 
 
+_WHOLE: Final = frozenset((Create, Update))
+_PARTS: Final = frozenset((Update, Patch))
+
+
 def _form_of(sender: Sender, write: Any) -> tuple[Any, ...]:
     """What requests have in common that are judged alike, whatever the object's name and namespace."""
-    kind = write.object.kind if isinstance(write, Create | Update) else _kind_of(write)
-    reads = isinstance(write, Patch) and write.body == {}
-    return sender.account, write.__class__, kind, getattr(write, "subresource", ""), reads
+    form = write.__class__
+    kind = write.object.kind if form in _WHOLE else _kind_of(write)
+    reads = form is Patch and write.body == {}
+    return sender.account, form, kind, write.subresource if form in _PARTS else "", reads
 
 
 def _always(verdict: Verdict, asked: Asked) -> bool:
@@ -111,13 +112,17 @@ def _always(verdict: Verdict, asked: Asked) -> bool:
     return bootstrapped and not rule.resource_names and not grant.binding.metadata.namespace
 
 
+_REPORTS: Final = frozenset((PatchStatus, Delete))
+
+
 def _on_own_node(sender: Sender, write: Write, old: Any) -> bool:
     """Whether a kubelet reports on a Pod of its node, or removes it: what it does most, and is never refused."""
-    return isinstance(write, PatchStatus | Delete) and isinstance(old, Pod) and old.spec.node_name == sender.node
+    return write.__class__ in _REPORTS and old.__class__ is Pod and bool(old.spec.node_name == sender.node)
 
 
 def _kind_of(write: Any) -> str:
-    return str(write.kind if isinstance(write, DeleteCollection) else write.key[0])
+    kind: str = write.kind if write.__class__ is DeleteCollection else write.key[0]
+    return kind
 
 
 def asked_by(user: User, write: Write) -> Asked:

@@ -56,7 +56,7 @@ def has_format(name: str) -> Callable[[str], bool]:
     checks = [broken for broken, _ in _checks(law.table("format"), name)]
     if len(checks) == 1:
         return lambda text: not checks[0](text)
-    return lambda text: not any([broken(text) for broken in checks])
+    return lambda text: not any(broken(text) for broken in checks)
 
 
 def is_format(name: str) -> bool:

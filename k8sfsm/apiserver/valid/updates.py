@@ -12,6 +12,8 @@ from k8sfsm.apiserver.deletion import law
 from k8sfsm.apiserver.parts import Part
 from k8sfsm.apiserver.valid.faults import Fault
 from k8sfsm.apiserver.valid.judge import Row, Spot, constraint
+from k8sfsm.kinds.pod_qos import qos_class
+from k8sfsm.objects import from_json
 
 _SECONDS: Final = range(2**31)
 
@@ -115,6 +117,53 @@ def debuggers_kept(part: Part) -> bool:
     """Whether every ephemeral container is still there as it was."""
     old, new = (_list(spec, "ephemeralContainers") for spec in _specs(part))
     return all(_bare(each) in map(_bare, new) for each in old)
+
+
+_RESIZED: Final = ("cpu", "memory")
+
+
+def _resources(part: Part) -> Iterator[tuple[Any, Any]]:
+    """Pairs of the resources that a container had and has."""
+    old, new = _specs(part)
+    for group in ("containers", "initContainers"):
+        for was, now in zip(_list(old, group), _list(new, group), strict=False):
+            yield was.get("resources") or {}, now.get("resources") or {}
+
+
+def _removed(part: Part, of: str) -> bool:
+    return any(name not in (now.get(of) or {}) for was, now in _resources(part) for name in was.get(of) or {})
+
+
+@law.fact
+def class_changes(part: Part) -> bool:
+    """Whether the pod is of another quality of service than before."""
+    old, new = (from_json({"apiVersion": "v1", "kind": "Pod", "spec": spec}) for spec in _specs(part))
+    return qos_class(old) != qos_class(new)
+
+
+@law.fact
+def limits_removed(part: Part) -> bool:
+    """Whether a container has no limit any more for something that it had one for."""
+    return _removed(part, "limits")
+
+
+@law.fact
+def requests_removed(part: Part) -> bool:
+    """Whether a container requests nothing any more of something that it requested."""
+    return _removed(part, "requests")
+
+
+@law.fact
+def other_resources_change(part: Part) -> bool:
+    """Whether other resources change than cpu and memory."""
+    return any(_others(was) != _others(now) for was, now in _resources(part))
+
+
+def _others(resources: Any) -> dict[str, Any]:
+    return {
+        of: {name: amount for name, amount in (resources.get(of) or {}).items() if name not in _RESIZED}
+        for of in ("requests", "limits")
+    }
 
 
 @law.fact

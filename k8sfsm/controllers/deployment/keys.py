@@ -126,6 +126,8 @@ def pods_left(case: Noticed) -> int:
 def recreated_deployment(change: Change, view: View) -> Iterable[Key]:
     """The Deployment of the last pod to go, where it waits for that."""
     case = Noticed(change, view)
+    if not law.decide("pod-noticed", case).outputs["wakes"]:
+        return
     found = _deployment_of(case)
-    if found is not None and law.decide("pod-noticed", case).outputs["wakes"]:
+    if found is not None:
         yield key_of(found)

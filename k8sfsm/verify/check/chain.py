@@ -9,6 +9,7 @@ from attrs import field, frozen
 
 from k8sfsm.request import Key
 from k8sfsm.trace.history import EnvironmentFact
+from k8sfsm.verify.check.judging import BY_THE_CLOCK, method_of
 from k8sfsm.verify.check.report import Judged, Report
 
 _LONGEST: Final = 64
@@ -72,7 +73,30 @@ class Chains:
             return None
         if link.write.actor == "kubelet":
             return self._container(link)
+        if method_of(link.write.actor) == BY_THE_CLOCK:
+            return self._node(link)
         return self._by_revision.get(link.why.cause)
+
+    def _node(self, link: Judged) -> Judged | EnvironmentFact | None:
+        """What became of the node before a controller with rounds or timers acted: it fell silent, or was marked."""
+        write = link.write
+        document = write.old or write.new
+        if write.key[0] == "Pod" and write.verb == "delete":
+            marked = [each for each in self.writes_of(write.key) if each.write.actor == write.actor]
+            if marked and marked[0] is not link:
+                return marked[0]
+        pod = write.key[0] == "Pod" and document is not None
+        name = str(document.json.get("spec", {}).get("nodeName", "")) if pod and document is not None else write.key[2]
+        marks = [
+            each
+            for each in self.writes_of(("Node", "", name))
+            if each is not link and each.write.actor == "node-controller" and each.write.time <= write.time
+        ]
+        facts = [each for each in self._environment if each.node == name and not each.uid and each.time <= write.time]
+        mark, fact = marks[-1] if marks else None, facts[-1] if facts else None
+        if mark is None or (fact is not None and fact.time > mark.write.time):
+            return fact
+        return mark
 
     def _container(self, link: Judged) -> Judged | EnvironmentFact | None:
         """What a kubelet last heard of a pod before it wrote: from its runtime, or from the API."""
@@ -116,8 +140,9 @@ def hop_of(link: Judged | EnvironmentFact, before: int | None = None) -> Hop:
     """A write or a fact as a hop; `before`: the time (ns) of the hop before."""
     if isinstance(link, EnvironmentFact):
         where = f" {link.container}" if link.container else ""
+        actor = f"runtime of {link.node}" if link.uid else f"node {link.node}"
         return Hop(
-            at=link.time, actor=f"runtime of {link.node}", what=f"{link.event}{where}", key=link.pod or ("", "", ""),
+            at=link.time, actor=actor, what=f"{link.event}{where}", key=link.pod or ("", "", ""),
             line=str(link.line), after=None if before is None else link.time - before,
         )  # fmt: skip
     write = link.write

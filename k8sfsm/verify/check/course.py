@@ -41,15 +41,15 @@ class Course:
 
     @property
     def next_writes(self) -> tuple[Write, ...]:
-        """The writes that may be sent next: one, those of a batch, which go together, or deletions of whole kinds, which
-        a real component takes from a map.
+        """The writes that may be sent next: one, those of a batch, which go together, or deletions of whole kinds,
+        which a real component takes from a map.
         """
         batch = self.run.batch
         if self.over:
             return ()
         if batch is not None:
             return batch.waiting[: batch.left]
-        collections = takewhile(lambda step: isinstance(step, DeleteCollection), self.run.steps)
+        collections = [each for each in takewhile(_empties, self.run.steps) if isinstance(each, DeleteCollection)]
         return tuple(collections) or (self.run.next_write,)
 
     def answered(self, outcome: Outcome) -> Course:
@@ -80,6 +80,10 @@ class Course:
             noted += course.remembered
             course = course.answered(evolve(outcome, request=order))
         return evolve(course, remembered=(*noted, *course.remembered))
+
+
+def _empties(step: object) -> bool:
+    return isinstance(step, DeleteCollection)
 
 
 def _advanced(course: Course) -> Course:

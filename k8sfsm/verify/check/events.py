@@ -114,5 +114,3 @@ class Announced:
             yield ordered, why
         for record in more:
             yield Announcement.of_record(record), record.why
-
-

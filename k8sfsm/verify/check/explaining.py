@@ -2,71 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import combinations, product
-from typing import Any, Final, TypeAlias
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
 
-from attrs import define, evolve, frozen
+from attrs import define, evolve
 from immutables import Map
 
 from k8sfsm.apiserver import ApiServer, Sender
 from k8sfsm.controllers.namespace import Sync
 from k8sfsm.controllers.namespace import law as emptying
 from k8sfsm.law import LawError
-from k8sfsm.objects import key_of, to_json
+from k8sfsm.objects import key_of
 from k8sfsm.request import Key, Outcome, Record, Why
 from k8sfsm.scheduler.cluster import ASSUMED
 from k8sfsm.store import Change, Store
 from k8sfsm.trace.history import RecordedWrite
-from k8sfsm.verify.check.course import Address, Course
+from k8sfsm.verify.check.course import Course
 from k8sfsm.verify.check.events import Announced, Announcement
-from k8sfsm.verify.check.judging import law
+from k8sfsm.verify.check.matching import Told, differs_from, may_be_idle, named_owners, recorded_address
 from k8sfsm.verify.check.past import SECOND, Actor, Moment, Past
-from k8sfsm.verify.check.verdicts import Explanation, Nearest, apart
-from k8sfsm.verify.replay.choices import address_of, named, reconciled
-from k8sfsm.verify.replay.compare import differences
+from k8sfsm.verify.check.verdicts import Explanation, Nearest
+from k8sfsm.verify.check.views import Behind, views_of
+from k8sfsm.verify.replay.choices import address_of, reconciled
 
 _TRIES: Final = 64
 _IDLE: Final = 16
 _TOLD: Final = 12
 """On so many views an Event is looked for."""
-_PAIRED: Final = 6
-"""So many earlier states of two kinds at once are tried."""
-Behind: TypeAlias = Mapping[str, Moment]
-"""Kind -> the moment up to which it was seen."""
-_TOKEN: Final = "kube-api-access-"
-
-
-@frozen
-class Told:
-    """What the API server chose for a recorded object: the API server's chance, as it fell."""
-
-    write: RecordedWrite
-
-    def suffix(self, kind: str, namespace: str, base: str) -> str:
-        """The rest of the recorded name, or of its token volume's."""
-        if base == _TOKEN and self.write.new is not None:
-            for volume in (self.write.new.json.get("spec") or {}).get("volumes") or ():
-                if str(volume.get("name", "")).startswith(_TOKEN):
-                    return str(volume["name"])[len(_TOKEN) :]
-        name = self.write.key[2]
-        return name[len(base) :] if name.startswith(base) else name
-
-    def uid(self, key: Key) -> str:
-        """The recorded uid."""
-        return self.write.uid
-
-    def index(self, count: int) -> int:
-        """The first."""
-        return 0
-
-    def fork(self) -> Told:
-        """The same: it has nothing to choose."""
-        return self
-
-    def recorded(self, purpose: str, key: Key) -> str:
-        """Nothing: Services are the users' own."""
-        return ""
 
 
 @define
@@ -116,8 +78,8 @@ class Explaining:
         memory = actor.memories[-1][1]
         moments = self._moments(actor, 0)[:_TRIES]
         for bound in self.past.coming_bindings(write):
-            memory = memory.set((ASSUMED, bound.uid), bound.new.typed.spec.node_name)
-            for moment, behind in _views(moments, actor):
+            memory = memory.set((ASSUMED, bound.uid), bound.new.typed.spec.node_name if bound.new is not None else "")
+            for moment, behind in views_of(moments, actor):
                 now = write.received or write.time
                 course = self._sync(actor, write.key, moment, now, behind, memory=memory)
                 if course is not None and not course.over:
@@ -144,7 +106,7 @@ class Explaining:
                 continue
             began = actor.began[key]
             moments = [m for m in self._moments(actor, began.floor) if m.revision <= known.seen]
-            for moment, behind in _views(moments[:_TRIES], actor):
+            for moment, behind in views_of(moments[:_TRIES], actor):
                 memory = began.memory if moment.revision >= began.since else None
                 course = self._sync(actor, key, moment, moment.at or writes[0].time, behind, memory=memory)
                 course = None if course is None else course.along(known.trail)
@@ -164,7 +126,7 @@ class Explaining:
         """A request was refused: whoever sent it knows."""
         for course in self._courses(actor, write):
             for order in course.next_writes:
-                if address_of(order) == _address(write):
+                if address_of(order) == recorded_address(write):
                     stored = self.past.store.snapshot.get(write.key)
                     answer = Outcome(
                         request=order, code=write.code, reason=write.reason, message=write.message, object=stored
@@ -191,7 +153,7 @@ class Explaining:
         found: list[Key] = [
             reconciled(write),
             *before,
-            *_owners(write),
+            *named_owners(write),
             write.key,
             ("Namespace", "", write.key[1] or write.key[2]),
         ]
@@ -212,10 +174,10 @@ class Explaining:
     def _fresh(
         self, actor: Actor, keys: Iterable[Key], write: RecordedWrite, first: Key | None = None
     ) -> Iterator[Course]:
-        """New syncs of keys on the views that the actor can have had, the latest first. `first`: what it lists first."""
+        """New syncs of keys on the views that the actor can have, the latest first; `first`: what it lists first."""
         for key in keys:
             moments = self._moments(actor, actor.floor.get(key, 0))[:_TRIES]
-            for number, (moment, behind) in enumerate(_views(moments, actor)):
+            for number, (moment, behind) in enumerate(views_of(moments, actor)):
                 for now in (write.received or write.time, moment.at)[: 1 if number == 0 else 2]:
                     if now < moment.at and moment is not moments[0]:
                         continue
@@ -245,6 +207,8 @@ class Explaining:
         for _ in range(_IDLE):
             yield course
             order = course.next_writes[0]
+            if not may_be_idle(order):
+                return
             answer = self.api.handle(self.past.store, order, self._sender(actor), write.time, Told(write))
             if not answer.outcome.ok or answer.changes:
                 return
@@ -275,13 +239,13 @@ class Explaining:
         nearest = Nearest()
         for order in course.next_writes:
             why = order.why or Why(rule=actor.wiring.controller.name)
-            if address_of(order) != _address(write):
+            if address_of(order) != recorded_address(write):
                 verb, _, key = address_of(order)
                 nearest = _nearer(nearest, Nearest(why.rule, dict(why.facts), f"it orders {verb} {'/'.join(key)}"))
                 continue
             for store in self._stores(write):
                 answer = self.api.handle(store, order, self._sender(actor), write.time, Told(write))
-                differs = _apart(writes, answer)
+                differs = differs_from(writes, answer)
                 if not differs:
                     break
             if not differs:
@@ -333,82 +297,6 @@ class Explaining:
         view = self.past.view(actor, self.past.moments[-1], change.at)
         for found in watch.keys(change, view):
             yield found[0] if len(found) == 2 else found
-
-
-def _views(moments: Sequence[Moment], actor: Actor) -> Iterator[tuple[Moment, Behind | None]]:
-    """All kinds as of one moment; then one kind, and at last two, as of earlier moments than the others."""
-    if not moments:
-        return
-    for moment in moments:
-        yield moment, None
-    newest = moments[0]
-    older = {kind: _older(kind, moments) for kind in sorted(actor.watched)}
-    for kind, earlier in older.items():
-        for moment in earlier:
-            yield newest, {kind: moment}
-    for (kind, earlier), (other, others) in combinations(older.items(), 2):
-        for moment, another in product(earlier[:_PAIRED], others[:_PAIRED]):
-            yield newest, {kind: moment, other: another}
-
-
-def _older(kind: str, moments: Sequence[Moment]) -> list[Moment]:
-    """The earlier states of a kind, the latest first: each as of the moment after a change of it, or the oldest."""
-    changed = [each for each in moments[1:-1] if each.change is not None and each.change.key[0] == kind]
-    first = moments[0].change
-    return [*(changed if first is not None and first.key[0] == kind else changed[1:]), *moments[1:][-1:]]
-
-
-def _owners(write: RecordedWrite) -> Iterator[Key]:
-    """The controllers that the body of a request names: all that a refused creation tells."""
-    if write.new is not None or not isinstance(write.body, dict):
-        return
-    for reference in (write.body.get("metadata") or {}).get("ownerReferences") or ():
-        if reference.get("controller"):
-            yield (str(reference.get("kind")), write.key[1], str(reference.get("name")))
-
-
-def _address(write: RecordedWrite) -> Address:
-    """(verb, subresource, object) of a recorded request; a deletion of a whole kind names no object."""
-    kind, namespace, name = write.key
-    if write.verb == "deletecollection":
-        return write.verb, write.subresource, (kind, namespace, "")
-    if write.verb == "create" and not name and isinstance(write.body, dict):
-        base = str((write.body.get("metadata") or {}).get("generateName") or "")
-        return write.verb, write.subresource, (kind, namespace, base)
-    return write.verb, write.subresource, named(write)
-
-
-def _apart(writes: Sequence[RecordedWrite], answer: Any) -> str:
-    """How the answer to an order differs from what was recorded; "" where it does not."""
-    if not answer.outcome.ok:
-        return f"it would be refused: {answer.outcome.message or answer.outcome.reason}"
-    changed = _without_steps([write for write in writes if write.type is not None], len(answer.changes))
-    if len(changed) != len(answer.changes):
-        return f"it changes {len(answer.changes)} times, recorded are {len(changed)}"
-    if writes[0].verb == "deletecollection":  # in any order
-        order = {(write.key, write.type): place for place, write in enumerate(changed)}
-        made = sorted(answer.changes, key=lambda change: order.get((change.key, change.type), -1))
-    else:
-        made = list(answer.changes)
-    for write, change in zip(changed, made, strict=True):
-        if (write.key, write.type) != (change.key, change.type):
-            return f"it makes {change.type} {'/'.join(change.key)}"
-        if write.new is None or write.type == "DELETED":
-            continue
-        recorded, ordered = to_json(write.new.typed), to_json(change.new)
-        found = sorted(
-            differences(write.key[0], recorded, ordered, by=law), key=lambda each: each[0].startswith("metadata")
-        )
-        if found:
-            return apart(write.key[0], *found[0])
-    return ""
-
-
-def _without_steps(changed: list[RecordedWrite], wanted: int) -> list[RecordedWrite]:
-    """The changes without those that a log is believed to imply, where a request made fewer: a removal without a mark."""
-    if len(changed) == wanted or not all(write.derived for write in changed[:-1]):
-        return changed
-    return changed[-1:] if wanted == 1 and changed[-1].type == "DELETED" else changed
 
 
 def _nearer(known: Nearest, other: Nearest) -> Nearest:

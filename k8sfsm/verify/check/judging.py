@@ -25,6 +25,8 @@ MIRROR: Final = "kubernetes.io/config.mirror"
 BY_THE_CLOCK: Final = "clock"
 _LISTED: Final = ("Namespace", "PriorityClass", "Event", "Lease")
 """Kinds of which it does not matter to others how many there are."""
+_EMPTIES: Final = "namespace-controller"
+"""It looks at everything in a namespace, whatever it watches."""
 _SLIM: Final = ("Endpoints", "EndpointSlice", "Event")
 """Kinds whose writes a slim recording leaves out."""
 
@@ -163,7 +165,7 @@ class Known:
         if self.slim and kind in _SLIM:
             return False
         seen = not any((each, namespace) in self.trimmed for each in watched)
-        return seen and kind in self.kinds and (self.whole or watched <= self.kinds) and not self.older
+        return seen and kind in self.kinds and (self.whole or set(watched) <= self.kinds) and not self.older
 
     def trimmed_for(self, write: RecordedWrite, kinds: Collection[str]) -> bool:
         """Whether an actor that watches these kinds saw objects that are shown in part."""
@@ -213,6 +215,9 @@ def all_shown(case: Basis) -> bool:
     actor = case.past.actors.get(case.write.actor)
     if actor is None or not case.known.older:
         return True
+    if case.write.actor == _EMPTIES:
+        inside = case.write.key[1] or case.write.key[2]
+        return not any(space == inside for _, space in case.known.older)
     spaces = (case.write.key[1], "")
     return not any((kind, space) in case.known.older for kind in actor.watched for space in spaces)
 

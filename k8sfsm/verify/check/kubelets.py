@@ -12,8 +12,8 @@ from typing import Any, Final, Literal
 from attrs import define, field, frozen
 from immutables import Map
 
-from k8sfsm.node.container_status import StartError
 from k8sfsm.node.conditions import OWNED
+from k8sfsm.node.container_status import StartError
 from k8sfsm.node.memory import PodMemory
 from k8sfsm.node.runtime import Instance, PodRuntime, Probed, Sandbox
 from k8sfsm.node.session import Session, Settings
@@ -22,10 +22,10 @@ from k8sfsm.node.status import ReportCase, StatusCase, ended_status, generate, m
 from k8sfsm.objects import Pod, PodStatus, evolve, format_micro_time, to_json
 from k8sfsm.objects.pod import ContainerState, ContainerStatus, HostIP
 from k8sfsm.trace.history import RecordedWrite
-from k8sfsm.verify.check.verdicts import Explanation, Nearest, apart
 from k8sfsm.verify.check.judging import law
 from k8sfsm.verify.check.past import SECOND, Past
 from k8sfsm.verify.check.runs import Runs
+from k8sfsm.verify.check.verdicts import Explanation, Nearest, apart
 from k8sfsm.verify.replay.compare import differences
 
 _NOT_YET: Final = ("", "ContainerCreating", "PodInitializing")
@@ -146,7 +146,7 @@ class Kubelets:
         """A pod that is marked for deletion goes when nothing of it runs."""
         decision = None
         for stage in ("ending", "ended"):
-            memory = PodMemory(pod=stored, added_at=0, stage=stage)  # type: ignore[arg-type]
+            memory = PodMemory(pod=stored, added_at=0, stage=stage)
             session = self._session(stored, write, memory, _runtime(stored, stored, ended=True))
             decision = kubelet.decide("pod_sync", session)
             if session.memory.stage == "ending" and "report_end" not in decision.actions:
@@ -172,7 +172,9 @@ class Kubelets:
         """The kubelet's memory of the node's other pods: those whose status it has reported were admitted."""
         found = {}
         for pod in self.past.store.snapshot.series("node", "Pod", node):
-            if pod.metadata.uid != but.metadata.uid and pod.status.phase != "Pending" or pod.status.container_statuses:
+            if (
+                pod.metadata.uid != but.metadata.uid and pod.status.phase != "Pending"
+            ) or pod.status.container_statuses:
                 key = ("Pod", pod.metadata.namespace, pod.metadata.name)
                 found[key] = (PodMemory(pod=pod, added_at=0, stage="syncing"),)
         return Map(found)
@@ -292,9 +294,10 @@ def _misdated(written: Pod, at: int) -> str:
     made = written.metadata.creation_timestamp or 0
     for each in written.status.conditions:
         since = each.last_transition_time
-        if each.type in OWNED and since is not None:
-            if not law.decide("condition-time", Dated(since, made, at)).outputs["possible"]:
-                return f"condition {each.type} changed at {format_micro_time(since)}, outside the pod's life"
+        if each.type not in OWNED or since is None:
+            continue
+        if not law.decide("condition-time", Dated(since, made, at)).outputs["possible"]:
+            return f"condition {each.type} changed at {format_micro_time(since)}, outside the pod's life"
     return ""
 
 
@@ -302,4 +305,3 @@ def _apart(recorded: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
     for path, left, right in differences("Pod", {"status": recorded}, {"status": ours}, by=law):
         return apart("Pod", path, left, right)
     return ""
-

@@ -72,15 +72,14 @@ class Actor:
     def forget(self, key: Key) -> None:
         """The object of a key is long gone."""
         for table in (self.woken, self.stirred, self.courses, self.floor, self.began, self.trails):
-            table.pop(key, None)  # type: ignore[attr-defined]
+            table.pop(key, None)
 
     def give_up(self, key: Key) -> None:
         """The actor did about a key what it should not have done: what it has in mind now is not known."""
         self.courses.pop(key, None)
         for position, (seen, memory) in enumerate(self.memories):
-            for name in [name for name in memory if isinstance(name, tuple) and key in name]:
-                memory = memory.delete(name)
-            self.memories[position] = (seen, memory)
+            about = [name for name in memory if isinstance(name, tuple) and key in name]
+            self.memories[position] = (seen, _with(memory, _NO_MEMORY, about))
 
     def memory_at(self, revision: int) -> Map[Any, Any]:
         """The memory when the view was at a revision."""
@@ -202,7 +201,7 @@ class Past:
         for kind, earlier in (behind or {}).items():
             snapshots = snapshots.set(kind, earlier.snapshot)
         memory = actor.memory_at(moment.revision)
-        fields = (now, snapshots, memory, Map(), self.store, self.choose_node, self.tie_break)
+        fields: tuple[Any, ...] = (now, snapshots, memory, Map(), self.store, self.choose_node, self.tie_break)
         return View(*fields) if first is None else Shuffled(*fields, first)
 
     def coming_bindings(self, write: RecordedWrite) -> Iterator[RecordedWrite]:
@@ -210,7 +209,12 @@ class Past:
         for each in self.coming:
             if each.time > write.time + SECOND:
                 return
-            if each.verb == "bind" and each.ok and each.new is not None and self.store.snapshot.get(each.key) is not None:
+            if (
+                each.verb == "bind"
+                and each.ok
+                and each.new is not None
+                and self.store.snapshot.get(each.key) is not None
+            ):
                 yield each
 
     def whole_view(self, now: int, memory: Map[Any, Any] = _NO_MEMORY, runtime: Map[str, Any] = _NO_MEMORY) -> View:

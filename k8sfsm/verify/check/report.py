@@ -51,7 +51,7 @@ class Judged:
 
 @define
 class Report:
-    """What a check came to. `judged`, `environment`: kept where causes are to be followed; else the verdicts' numbers."""
+    """What a check came to. `judged`, `environment`: kept where causes are to be followed."""
 
     source: str = ""
     judged: list[Judged] = field(factory=list)

@@ -34,8 +34,8 @@ def statuses_of(pod: Pod) -> Iterator[ContainerStatus]:
 
 @frozen
 class Told:
-    """What the runtime has said of one container of a pod, by the short ids of its runs: when each began and ended (ns),
-    and with which code.
+    """What the runtime has said of one container of a pod, by the short ids of its runs: when each began and ended
+    (ns), and with which code.
     """
 
     began: dict[str, int] = field(factory=dict)
@@ -46,7 +46,7 @@ class Told:
 class Run:
     """A container whose status says something new; the case of the table `check/run`.
 
-    `before`, `now`: its statuses; `held`: the back-offs that the kubelet can have after this start (none: it is too soon);
+    `before`, `now`: its statuses; `held`: the back-offs that the kubelet can have after this start (none: too soon);
     `ended`: how the run before ended; `counted`: it can be told when that was.
     """
 
@@ -279,4 +279,3 @@ def _how(case: Run) -> str:
     if began is None or began.started_at is None or case.ended.finished_at is None:
         return ""
     return f" (down for about {(began.started_at - case.ended.finished_at) // SECOND} s)"
-

@@ -1,4 +1,4 @@
-"""Controllers that act by the clock, run beside a history: their rounds, timers and rate limits need a past of their own.
+"""Controllers that act by the clock, run beside a history: their rounds, timers and rate limits have a past.
 
 The engine runs them on the recorded cluster: every write of others is put into its store when it was recorded. What
 they order there is what the real ones must have ordered, at about the same time.
@@ -26,12 +26,12 @@ from k8sfsm.objects import ObjectError, to_json
 from k8sfsm.request import Key, Why
 from k8sfsm.store import Change, Snapshot, Store
 from k8sfsm.trace.history import EnvironmentFact, RecordedWrite, Recording
-from k8sfsm.verify.check.silence import with_silence
-from k8sfsm.verify.check.verdicts import Explanation, Nearest, apart
 from k8sfsm.verify.check.events import Announced, Announcement
 from k8sfsm.verify.check.judging import BY_THE_CLOCK, law, method_of
 from k8sfsm.verify.check.past import SECOND
 from k8sfsm.verify.check.report import Found
+from k8sfsm.verify.check.silence import with_silence
+from k8sfsm.verify.check.verdicts import Explanation, Nearest, apart
 from k8sfsm.verify.replay.choices import RecordedChoices
 from k8sfsm.verify.replay.compare import differences
 from k8sfsm.verify.replay.faults import fault_of
@@ -58,6 +58,8 @@ class Timed:
     ordered: dict[Route, deque[Line]] = field(factory=lambda: defaultdict(deque))
     told: dict[str, deque[Line]] = field(factory=dict)
     """The Events that each of them recorded of late."""
+    kinds: frozenset[str] = frozenset()
+    """What they watch."""
     nodes: set[str] = field(factory=set)
     facts: deque[EnvironmentFact] = field(factory=deque)
     pattern: Settings = field(factory=lambda: Settings(node=""))
@@ -72,7 +74,11 @@ class Timed:
         heartbeats = Heartbeats.of(recording, stops_of(recording))
         others = {each.name: each for each in heartbeats.controllers()}
         manager = control_plane()[0]
-        clocked = tuple(each for each in manager.controllers if method_of(each.name) == BY_THE_CLOCK and (whole or each.name != _MONITOR))
+        clocked = tuple(
+            each
+            for each in manager.controllers
+            if method_of(each.name) == BY_THE_CLOCK and (whole or each.name != _MONITOR)
+        )
         component = evolve(manager, controllers=tuple(others.get(each.name, each) for each in clocked))
         ordered: dict[Route, deque[Line]] = defaultdict(deque)
 
@@ -98,7 +104,16 @@ class Timed:
         )
         for step in heartbeats.remembered(engine.store, start) if _MONITOR in played else ():
             engine.own(_MONITOR).remember(step)
-        timed = cls(engine, played, shown, ordered, told=told, facts=deque(recording.environment))
+        kinds = frozenset(kind for name in engine.components for kind in engine.informers.kinds_of(name))
+        timed = cls(
+            engine,
+            played,
+            shown,
+            ordered,
+            told=told,
+            kinds=kinds | {"Lease", "Namespace"},
+            facts=deque(recording.environment),
+        )
         timed.pattern = Settings(node="", probing=False, heartbeats=not shown, reports_node=False)
         timed.renewals = heartbeats.renewals
         for document in recording.initial:
@@ -123,7 +138,7 @@ class Timed:
             self.engine.schedule(Deliver(component, kind), self.engine.now)
 
     def _join(self, node: str) -> None:
-        if node in self.nodes or self.leases:
+        if node in self.nodes or self.leases or _MONITOR not in self.played:
             return
         self.nodes.add(node)
         settings = evolve(self.pattern, node=node, renews_at=self.renewals.get(node))
@@ -141,7 +156,9 @@ class Timed:
 
     def take(self, write: RecordedWrite) -> None:
         """A recorded change is committed; those of the controllers that run here they make themselves."""
-        if write.type is None or write.new is None or write.actor in self.played or write.key[0] == "Event":
+        if write.type is None or write.new is None or write.actor in self.played or write.key[0] not in self.kinds:
+            return
+        if write.key[0] == "Lease" and _MONITOR not in self.played:
             return
         self.until(write.time)
         try:
@@ -189,7 +206,9 @@ class Timed:
     def left(self, before: int, now: Snapshot) -> Iterator[Found]:
         """What was ordered here up to a time (ns), had an effect, and does not show in what there is now."""
         lines = (line for lines in self.ordered.values() for line in lines if line.change and line.at <= before)
-        for line in (line for line in lines if _stands(line, now.get(line.key), self.engine.store.snapshot.get(line.key))):
+        for line in (
+            line for line in lines if _stands(line, now.get(line.key), self.engine.store.snapshot.get(line.key))
+        ):
             what = f"{line.actor} has not done what {line.rule} orders: {line.verb} {line.subresource}".rstrip()
             yield Found(
                 what=f"{what} {'/'.join(filter(None, line.key))}", cause=line.rule, key=line.key, line="",
@@ -229,7 +248,9 @@ def _differences(kind: str, recorded: Any, ours: Any) -> Iterator[tuple[str, Any
 
 def _conditions(obj: Any, *kinds: str) -> dict[str, Any]:
     found = {each["type"]: each for each in (obj.get("status") or {}).get("conditions") or ()}
-    return {kind: {"status": found[kind]["status"], "reason": found[kind].get("reason")} for kind in kinds if kind in found}
+    return {
+        kind: {"status": found[kind]["status"], "reason": found[kind].get("reason")} for kind in kinds if kind in found
+    }
 
 
 def _disruption(pod: Any) -> dict[str, Any]:

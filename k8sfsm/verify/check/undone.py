@@ -21,7 +21,7 @@ from k8sfsm.verify.replay.choices import RecordedChoices, address_of
 
 @frozen
 class OpenOrder:
-    """An order that stands: its actor was last woken `quiet` ns ago, and has had its last `failures` requests refused."""
+    """An order that stands: its actor was last woken `quiet` ns ago; its last `failures` requests were refused."""
 
     actor: str
     kind: str

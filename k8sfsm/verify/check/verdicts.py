@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from attrs import frozen
 
 from k8sfsm.request import Key
+from k8sfsm.trace.masking import shown
 from k8sfsm.verify.check.course import Course
+
+_SECRET: Final = ("Secret", "ConfigMap")
 
 
 @frozen
@@ -33,6 +36,7 @@ class Nearest:
 
 def apart(kind: str, path: str, recorded: Any, ordered: Any) -> str:
     """A difference in words; values that may be secret are not shown."""
-    if kind == "Secret" or ".env" in path or "token" in path.lower():
+    left, right = shown(path, recorded), shown(path, ordered)
+    if kind in _SECRET or left == right:
         return f"{path}: recorded and ordered values differ (not shown)"
-    return f"{path}: recorded {recorded!r}, the rule orders {ordered!r}"
+    return f"{path}: recorded {left!r}, the rule orders {right!r}"

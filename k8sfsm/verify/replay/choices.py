@@ -87,8 +87,11 @@ def reconciled(write: RecordedWrite) -> Key:
         return write.key
     if write.actor in _SLICERS:
         return (_SLICERS[write.actor], namespace, (meta.get("labels") or {}).get("kubernetes.io/service-name", name))
-    owners = [owner for side in (write.new, write.old) if side is not None for owner in _owners(side.json)]
-    owner = next((owner for owner in owners if owner.get("kind") == wanted), None)  # one that is released had one
+    sides = [side.json for side in (write.new, write.old) if side is not None] or [{"metadata": meta}]
+    owners = [owner for side in sides for owner in _owners(side)]
+    owner = next(
+        (owner for owner in owners if wanted and owner.get("kind") == wanted), None
+    )  # one that is released had one
     return (owner["kind"], namespace, owner["name"]) if owner is not None else write.key
 
 

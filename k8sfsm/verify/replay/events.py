@@ -105,7 +105,8 @@ def _read_event(event: Any) -> tuple[str, str, int]:
         count = event.extra.get("series", {}).get("count") or event.extra.get("deprecatedCount", 0)
         return f"{about.get('kind')}/{about.get('name')}", event.extra.get("note", ""), count
     about = event.involved_object
-    return f"{about.kind}/{about.name}", event.message, event.count
+    count = event.count if event.series is None else event.series.count
+    return f"{about.kind}/{about.name}", event.message, count
 
 
 def timeless(message: str) -> str:

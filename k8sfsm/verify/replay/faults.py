@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
-from k8sfsm.engine.action import Action, Crash, Lag, Start, Stop
+from k8sfsm.engine.action import Action, Compact, Crash, Disturb, Join, Lag, Part, Skew, Start, Stop, Tell
 from k8sfsm.engine.cluster import MANAGER, SCHEDULER
 from k8sfsm.engine.engine import Engine
 from k8sfsm.trace.history import EnvironmentFact, Recording
@@ -71,6 +71,37 @@ def _lag(fact: EnvironmentFact, engine: Engine) -> Lag | None:
     return Lag(component, str(kind), duration)
 
 
+def _resync(fact: EnvironmentFact, engine: Engine) -> Tell | None:
+    component, kind = _component(fact, engine), fact.more.get("kind")
+    known = component is not None and kind in engine.informers.kinds_of(component)
+    return Tell(str(component), str(kind)) if known else None
+
+
+def _compact(fact: EnvironmentFact, engine: Engine) -> Compact:
+    return Compact()
+
+
+def _disturb(fact: EnvironmentFact, engine: Engine) -> Disturb | None:
+    actor, how = str(fact.more.get("actor", "")), fact.more.get("how")
+    known: Any = how if how in ("conflict", "timeout", "lost") else None
+    return Disturb(actor, known) if actor in engine.actors and known is not None else None
+
+
+def _part(fact: EnvironmentFact, engine: Engine) -> Part | None:
+    component = _component(fact, engine)
+    return None if component is None else Part(component)
+
+
+def _join(fact: EnvironmentFact, engine: Engine) -> Join | None:
+    component = _component(fact, engine)
+    return None if component is None else Join(component)
+
+
+def _skew(fact: EnvironmentFact, engine: Engine) -> Skew | None:
+    component, offset = _component(fact, engine), fact.more.get("offset")
+    return Skew(component, offset) if component is not None and isinstance(offset, int) else None
+
+
 _FAULTS: Final[dict[str, Callable[[EnvironmentFact, Engine], Action | None]]] = {
     "kubelet-killed": _stop,
     "node-down": _stop,
@@ -80,4 +111,10 @@ _FAULTS: Final[dict[str, Callable[[EnvironmentFact, Engine], Action | None]]] = 
     "component-start": _start,
     "actor-crash": _crash,
     "informer-lag": _lag,
+    "informer-resync": _resync,
+    "etcd-compact": _compact,
+    "request-disturbed": _disturb,
+    "partition": _part,
+    "partition-healed": _join,
+    "clock-skew": _skew,
 }

@@ -62,7 +62,7 @@ class Told:
         first = upcoming[0].time
         if first <= now:
             late = first + constant("replay_latency_late") * MILLISECOND
-            return plan if now + _PAUSE > late else Plan(requeue_after=_PAUSE)
+            return plan if now + _PAUSE > late else Plan(requeue_after=_PAUSE, unsettled=True)
         return self._not_yet(plan, now, first)
 
     def _not_yet(self, plan: Plan, now: int, due: int | None) -> Plan:
@@ -70,7 +70,7 @@ class Told:
         soon = constant("replay_patience") * SECOND
         if due is None or not now + MILLISECOND < due <= now + soon or _first_write(plan) is None:
             return plan
-        return Plan(requeue_after=due - now)
+        return Plan(requeue_after=due - now, unsettled=True)
 
     def _next(self, actor: str, key: Key) -> int | None:
         """When (ns) the actor's next recorded request about the key comes."""
@@ -124,7 +124,8 @@ def followed(plan: Plan, recorded: Sequence[RecordedWrite], view: View) -> tuple
     for _ in range(_PHASES):
         outcomes: list[Outcome] = []
         for step in plan.steps:
-            writes = step.writes if isinstance(step, Parallel) else (step,) if isinstance(step, Write) else ()
+            writes = _sent_of(step, recorded[done:]) if isinstance(step, Parallel) else ()
+            writes = (step,) if isinstance(step, Write) else writes
             if len(writes) == 1 and _reads(writes[0]):
                 outcomes.append(_read(writes[0], view))
                 continue
@@ -137,6 +138,17 @@ def followed(plan: Plan, recorded: Sequence[RecordedWrite], view: View) -> tuple
             return done, True
         plan = plan.then(tuple(outcomes))
     return done, False
+
+
+def _sent_of(step: Parallel, recorded: Sequence[RecordedWrite]) -> tuple[Write, ...]:
+    """The writes of a step that are sent, if their answers are the recorded ones: a slow start may end early."""
+    sent, size = 0, 1 if step.slow_start else len(step.writes)
+    while sent < len(step.writes):
+        answers = recorded[sent : sent + size]
+        sent, size = min(sent + size, len(step.writes)), 2 * size
+        if not all(each.ok for each in answers):
+            break
+    return step.writes[:sent]
 
 
 def _same(writes: Sequence[Write], told: Sequence[RecordedWrite]) -> bool:

@@ -1,0 +1,96 @@
+"""Watches a running engine: after every step the invariants that its writes can break are checked, and no others.
+
+What is found here is what a full check of every state would find: an invariant names the kinds of which a write can
+break it (`of`), and whether it is about one object at a time (`each`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+from k8sfsm.engine.engine import Engine
+from k8sfsm.request import Key
+from k8sfsm.spec.loader import specs_dir
+from k8sfsm.store import Snapshot
+from k8sfsm.verify.invariants import Invariant, Violation, invariants
+from k8sfsm.view import Change, View
+
+REFUSED: Final = ("IllegalTransition", "Invalid")
+"""Reasons of refusals that no controller's write may meet."""
+
+
+class _Alone(View):
+    """A view in which of the object's kind there is that object only."""
+
+    def list(self, kind: str, namespace: str = "") -> tuple[Any, ...]:
+        """The object, where it is of that kind."""
+        found = tuple(entry[1] for entry in self.snapshot(kind).objects.values())
+        return tuple(obj for obj in found if obj.kind == kind and namespace in ("", obj.metadata.namespace))
+
+
+@lru_cache(maxsize=8)
+def _of_kind(kind: str, _specs: Path) -> tuple[tuple[Invariant, ...], tuple[Invariant, ...], tuple[Invariant, ...]]:
+    """What a write of a kind can break: transition invariants, those about one object, those about all."""
+    chosen = [each for each in invariants() if not each.of or kind in each.of]
+    return (
+        tuple(each for each in chosen if each.type == "transition"),
+        tuple(each for each in chosen if each.type == "safety" and each.each),
+        tuple(each for each in chosen if each.type == "safety" and not each.each),
+    )
+
+
+class Watch:
+    """What has been checked of one engine so far: all changes up to the revision `checked`.
+
+    `blind_until` (ns): until then somebody may see the cluster as it was; what needs fresh views is not judged.
+    """
+
+    __slots__ = ("blind_until", "checked")
+
+    def __init__(self, engine: Engine) -> None:
+        self.checked = engine.store.revision
+        self.blind_until = 0
+
+    def look(self, engine: Engine) -> tuple[Violation, ...]:
+        """What the changes since the last look have broken."""
+        store = engine.store
+        if store.revision == self.checked:
+            return ()
+        view = View(engine.now, store.snapshot, store=store)
+        blind = engine.now < self.blind_until
+        changes = tuple(store.changes(self.checked))
+        self.checked = store.revision
+        return tuple(broken_by(changes, view, blind))
+
+
+def broken_by(changes: Iterable[Change], view: View, blind: bool = False) -> Iterator[Violation]:
+    """The invariants that changes have broken; `view`: the state after them. `blind`: not those for fresh views."""
+    general: dict[str, Invariant] = {}
+    last: dict[Key, Change] = {}
+    for change in changes:
+        transitions, single, others = _of_kind(change.key[0], specs_dir())
+        for each in transitions:
+            if not (blind and each.fresh):
+                yield from (Violation(each.path, says) for says in each.holds(change, view))
+        general.update((each.path, each) for each in others)
+        if single:
+            last[change.key] = change
+    for change in last.values():
+        if change.type != "DELETED":
+            yield from _alone(change, view)
+    for each in general.values():
+        yield from (Violation(each.path, says) for says in each.holds(view))
+
+
+def _alone(change: Change, view: View) -> Iterator[Violation]:
+    """The invariants about one object that it breaks."""
+    snapshot = Snapshot(change.revision, _ONE.set(change.key, (change.revision, change.new)))
+    alone = _Alone(view.now, snapshot)
+    for each in _of_kind(change.key[0], specs_dir())[1]:
+        yield from (Violation(each.path, says) for says in each.holds(alone))
+
+
+_ONE: Final = Snapshot().objects
