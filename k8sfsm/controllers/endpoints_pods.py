@@ -277,7 +277,7 @@ def _read(change: Change) -> tuple[Any, ...]:
         before.labels,
         before.resource_version == meta.resource_version,
         before.deletion_timestamp is None and meta.deletion_timestamp is None,
-        is_pod_ready(old) == is_pod_ready(new),
+        old.status is status or is_pod_ready(old) == is_pod_ready(new),
         old.status.pod_ips == status.pod_ips,
         old.spec.hostname == new.spec.hostname and old.spec.subdomain == new.spec.subdomain,
     )

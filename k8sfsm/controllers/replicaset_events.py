@@ -223,8 +223,7 @@ def _read(case: Event, table: CompiledTable) -> tuple[Any, ...]:
         parts[3] if same else case.owner_of(old),
         before.resource_version == meta.resource_version,
         before.labels == meta.labels,
-        is_pod_ready(old),
-        is_pod_ready(new),
+        is_pod_ready(new) and not is_pod_ready(old),
     )
 
 
