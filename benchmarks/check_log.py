@@ -1,6 +1,6 @@
 """How fast a long audit log is judged, and in how much memory, beside the time that `jq` needs to read it.
 
-Each measurement runs in a process of its own. The log is made by `benchmarks.audit_log`: real stories of a real cluster,
+Each measurement runs in a process of its own. The log is made by `benchmarks.audit_log`: real stories of a cluster,
 again and again, without reads, and with as many as most clusters have.
 """
 
@@ -20,7 +20,7 @@ from rich.table import Table
 
 from benchmarks.audit_log import audit_log
 
-SIZES = ((4_000, 0.0), (16_000, 0.0), (40_000, 0.9))
+SIZES = ((2_000, 0.0), (10_000, 0.0), (30_000, 0.9))
 """(events, how many of them are reads and heartbeats)."""
 
 

@@ -20,7 +20,7 @@ from k8sfsm.trace.requests import Request, read_requests
 from k8sfsm.trace.sequence import in_order
 from k8sfsm.trace.statuses import facts_from_statuses
 
-SIZE: Final = 4096
+SIZE: Final = 1024
 """Requests of a portion, at least."""
 _LATE: Final = 10_000_000_000
 """By how much (ns) lines of a log, or of logs that are read together, may be out of order."""
