@@ -10,7 +10,7 @@ from api_world import World, pod, workload
 
 from k8sfsm.apiserver import Options
 from k8sfsm.apiserver.deletion import law
-from k8sfsm.apiserver.podsecurity import Written, label_errors, policies
+from k8sfsm.apiserver.podsecurity import Turn, Violation, Written, label_errors, policies
 from k8sfsm.apiserver.podsecurity_checks import Level, Policy, Secured, violations
 from k8sfsm.objects import from_json
 from k8sfsm.request import Create, Patch, Update
@@ -354,3 +354,11 @@ def test_tables_say_what_is_judged_and_how() -> None:
     profile = {"seccompProfile": {"type": "RuntimeDefault"}}
     assert found("restricted", of(bare, securityContext=profile), 34) == lacking
     assert found("restricted", of(bare, securityContext=profile)) == lacking
+
+
+def test_tables_say_what_templates_and_relaxed_namespaces_come_to() -> None:
+    deployment = from_json(inside(workload()))
+    assert law.decide("security-judged", Written(deployment, None, "")).outputs == {"as": "template"}
+    assert law.decide("security-effect", Violation("enforce", "template")).outputs == {"effect": "nothing", "text": ""}
+    strict, open_ = Policy("restricted", "latest", LATEST), Policy("privileged", "v1.20", 20)
+    assert law.decide("security-recheck", Turn(strict, open_)).outputs == {"looks": False}

@@ -439,3 +439,15 @@ def test_a_quota_that_enforces_nothing_of_a_kind_counts_nothing_of_it() -> None:
     assert law.decide("measured", Measured(from_json(service()), from_json(service()), "", NOW)).rule == (
         "quota/measured/service"
     )
+
+
+def test_limits_count_as_limits_and_requests_as_requests() -> None:
+    world = limited(quota(limits_cpu="9", requests_cpu="9"))
+    world.make(sized("p", {"cpu": "250m"}, {"cpu": "500m"}))
+    assert used(world) == {"limits.cpu": "500m", "requests.cpu": "250m"}
+
+
+def test_which_writes_are_measured() -> None:
+    bounded = from_json(pod(activeDeadlineSeconds=5))
+    assert law.decide("measured", Measured(bounded, from_json(pod()), "", NOW)).outputs == {"measured": True}
+    assert law.decide("measured", Measured(bounded, bounded, "", NOW)).outputs == {"measured": False}
