@@ -1,6 +1,6 @@
 """How fast a long audit log is judged, and in how much memory, beside the time that `jq` needs to read it.
 
-Each measurement runs in a process of its own. The log is made by `benchmarks.audit_log`: real stories of a real cluster,
+Each measurement runs in a process of its own. The log is made by `benchmarks.audit_log`: real stories of a cluster,
 again and again, without reads, and with as many as most clusters have.
 """
 

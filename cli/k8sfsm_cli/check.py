@@ -45,7 +45,7 @@ def check(paths: tuple[Path, ...], form: Any, namespace: str, actors: str, outpu
 def as_json(report: Report) -> dict[str, Any]:
     """The report in JSON form."""
     counts = report.counts
-    findings = {kind: [_found(each) for each in getattr(report, kind)] for kind in KINDS}
+    findings: dict[str, Any] = {kind: [_found(each) for each in getattr(report, kind)] for kind in KINDS}
     return {
         "source": report.source,
         "writes": sum(counts.values()),

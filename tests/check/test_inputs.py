@@ -1,4 +1,4 @@
-"""Everything that check reads: recordings, audit logs in any number of files, watch output, dumps, our traces, stdin."""
+"""Everything that check reads: recordings, audit logs in any number of files, watch output, dumps, traces, stdin."""
 
 from __future__ import annotations
 

@@ -140,8 +140,9 @@ def hop_of(link: Judged | EnvironmentFact, before: int | None = None) -> Hop:
     """A write or a fact as a hop; `before`: the time (ns) of the hop before."""
     if isinstance(link, EnvironmentFact):
         where = f" {link.container}" if link.container else ""
+        actor = f"runtime of {link.node}" if link.uid else f"node {link.node}"
         return Hop(
-            at=link.time, actor=f"runtime of {link.node}" if link.uid else f"node {link.node}", what=f"{link.event}{where}", key=link.pod or ("", "", ""),
+            at=link.time, actor=actor, what=f"{link.event}{where}", key=link.pod or ("", "", ""),
             line=str(link.line), after=None if before is None else link.time - before,
         )  # fmt: skip
     write = link.write

@@ -78,7 +78,7 @@ class Explaining:
         memory = actor.memories[-1][1]
         moments = self._moments(actor, 0)[:_TRIES]
         for bound in self.past.coming_bindings(write):
-            memory = memory.set((ASSUMED, bound.uid), bound.new.typed.spec.node_name)
+            memory = memory.set((ASSUMED, bound.uid), bound.new.typed.spec.node_name if bound.new is not None else "")
             for moment, behind in views_of(moments, actor):
                 now = write.received or write.time
                 course = self._sync(actor, write.key, moment, now, behind, memory=memory)

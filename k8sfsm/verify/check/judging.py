@@ -165,7 +165,7 @@ class Known:
         if self.slim and kind in _SLIM:
             return False
         seen = not any((each, namespace) in self.trimmed for each in watched)
-        return seen and kind in self.kinds and (self.whole or watched <= self.kinds) and not self.older
+        return seen and kind in self.kinds and (self.whole or set(watched) <= self.kinds) and not self.older
 
     def trimmed_for(self, write: RecordedWrite, kinds: Collection[str]) -> bool:
         """Whether an actor that watches these kinds saw objects that are shown in part."""

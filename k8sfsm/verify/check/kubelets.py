@@ -146,7 +146,7 @@ class Kubelets:
         """A pod that is marked for deletion goes when nothing of it runs."""
         decision = None
         for stage in ("ending", "ended"):
-            memory = PodMemory(pod=stored, added_at=0, stage=stage)  # type: ignore[arg-type]
+            memory = PodMemory(pod=stored, added_at=0, stage=stage)
             session = self._session(stored, write, memory, _runtime(stored, stored, ended=True))
             decision = kubelet.decide("pod_sync", session)
             if session.memory.stage == "ending" and "report_end" not in decision.actions:

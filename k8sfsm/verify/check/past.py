@@ -72,7 +72,7 @@ class Actor:
     def forget(self, key: Key) -> None:
         """The object of a key is long gone."""
         for table in (self.woken, self.stirred, self.courses, self.floor, self.began, self.trails):
-            table.pop(key, None)  # type: ignore[attr-defined]
+            table.pop(key, None)
 
     def give_up(self, key: Key) -> None:
         """The actor did about a key what it should not have done: what it has in mind now is not known."""
@@ -201,8 +201,10 @@ class Past:
         for kind, earlier in (behind or {}).items():
             snapshots = snapshots.set(kind, earlier.snapshot)
         memory = actor.memory_at(moment.revision)
-        fields = (now, snapshots, memory, Map(), self.store, self.choose_node, self.tie_break)
-        return View(*fields) if first is None else Shuffled(*fields, first)
+        chances = (self.store, self.choose_node, self.tie_break)
+        if first is None:
+            return View(now, snapshots, memory, Map(), *chances)
+        return Shuffled(now, snapshots, memory, Map(), *chances, first)
 
     def coming_bindings(self, write: RecordedWrite) -> Iterator[RecordedWrite]:
         """The bindings that were asked for soon after this one, of pods that exist already."""

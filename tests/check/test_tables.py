@@ -1,0 +1,218 @@
+"""Each row of the tables of `specs/check`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from k8sfsm.node.backoff import Backoff
+from k8sfsm.objects import ObjectMeta
+from k8sfsm.objects.container import Container
+from k8sfsm.objects.pod import (
+    ContainerState,
+    ContainerStateRunning,
+    ContainerStateTerminated,
+    ContainerStatus,
+    Pod,
+    PodStatus,
+)
+from k8sfsm.trace.errors import Line
+from k8sfsm.trace.history import Document, RecordedWrite
+from k8sfsm.verify.check.events import Announcement
+from k8sfsm.verify.check.events import Told as ToldEvent
+from k8sfsm.verify.check.judging import Known, Request, law, method_of
+from k8sfsm.verify.check.kubelets import Dated, Situation
+from k8sfsm.verify.check.past import SECOND
+from k8sfsm.verify.check.runs import Run, Told
+from k8sfsm.verify.check.undone import OpenOrder
+from k8sfsm.verify.replay.compare import FieldPair
+
+POD = {"kind": "Pod", "metadata": {"name": "p", "namespace": "a"}}
+MIRROR = {"kind": "Pod", "metadata": {"name": "p", "annotations": {"kubernetes.io/config.mirror": "x"}}}
+
+
+def write(**changes: Any) -> RecordedWrite:
+    """A granted request of the ReplicaSet controller."""
+    plain: dict[str, Any] = {
+        "line": Line("f", 1), "request": 1, "time": 0, "actor": "replicaset-controller", "verb": "patch",
+        "key": ("Pod", "a", "p"), "code": 200, "new": Document(POD), "type": "MODIFIED",
+    }  # fmt: skip
+    return RecordedWrite(**{**plain, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "case", "verdict", "rule"),
+    [
+        ({}, {}, "explained-by-rule", "component"),
+        ({}, {"wanted": False}, "left-out", "not-chosen"),
+        ({"code": 409, "new": None, "type": None}, {}, "refused", "refused"),
+        ({"actor": "user"}, {"modelled": False}, "given", "user"),
+        ({"actor": "apiserver"}, {"modelled": False}, "given", "user"),
+        ({"actor": "kubelet", "key": ("Node", "", "n")}, {}, "given", "node-from-outside"),
+        ({"actor": "kubelet", "key": ("Lease", "", "n")}, {}, "given", "node-from-outside"),
+        ({"key": ("Node", "", "n")}, {}, "explained-by-rule", "component"),
+        ({"actor": "kubelet", "key": ("Event", "a", "e")}, {}, "given", "kubelet-event"),
+        ({"actor": "kubelet", "new": Document(MIRROR)}, {}, "given", "static-pod"),
+        ({"actor": "kubelet", "new": Document(MIRROR), "subresource": "status"}, {}, "explained-by-rule", "component"),
+        ({"actor": "kubelet"}, {"scripted": True}, "given", "scripted-node"),
+        ({"actor": "operator"}, {"modelled": False}, "unmodelled", "unmodelled"),
+        ({"trimmed": True}, {}, "unjudged", "trimmed"),
+        ({"new": None, "type": None}, {}, "unjudged", "trimmed"),
+        ({"new": None, "type": None, "verb": "deletecollection"}, {}, "explained-by-rule", "component"),
+        ({}, {"blind": True}, "unjudged", "trimmed-cache"),
+    ],
+)
+def test_which_writes_need_an_explanation(changes: Any, case: Any, verdict: str, rule: str) -> None:
+    request = Request(write(**changes), **{"modelled": True, "wanted": True, **case})
+    decision = law.decide("judged", request)
+    assert (decision.outputs["verdict"], decision.rule) == (verdict, f"Check/judged/{rule}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "left", "right", "comparison"),
+    [
+        ("EndpointSlice", "endpoints", [], [], "as-a-set"),
+        ("Endpoints", "endpoints", [], [], "equal"),
+        ("Service", "metadata.annotations.endpoints.kubernetes.io/last-change-trigger-time", "a", "b", "ignored"),
+        ("Pod", "metadata.resourceVersion", "1", "2", "ignored"),
+        ("Pod", "metadata.managedFields", [], {}, "ignored"),
+        ("Pod", "metadata.uid", "a", "b", "ignored"),
+        ("Pod", "status.startTime", "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z", "close"),
+        ("Pod", "status.phase", "Running", "Pending", "equal"),
+    ],
+)
+def test_how_fields_are_compared(kind: str, path: str, left: Any, right: Any, comparison: str) -> None:
+    assert law.decide("field", FieldPair(kind, path, left, right)).outputs["comparison"] == comparison
+
+
+@pytest.mark.parametrize(
+    ("actor", "method"),
+    [
+        ("kubelet", "containers"),
+        ("node-controller", "clock"),
+        ("taint-eviction-controller", "clock"),
+        ("pod-garbage-collector", "clock"),
+        ("replicaset-controller", "views"),
+        ("kube-scheduler", "views"),
+    ],
+)
+def test_how_rules_are_looked_for(actor: str, method: str) -> None:
+    assert method_of(actor) == method
+
+
+ENDED = ContainerStateTerminated(exit_code=1, reason="Error", container_id="c://one")
+OLD = ContainerStatus(name="c", container_id="c://one", state=ContainerState(terminated=ENDED))
+NEW = ContainerStatus(
+    name="c", container_id="c://two", restart_count=1, state=ContainerState(running=ContainerStateRunning(started_at=0))
+)
+AGAIN = Run(Container(name="c"), "Always", OLD, NEW, None, ENDED, (Backoff(1, 0),), True)
+BEGUN = Told({"one": 1, "two": 2}, {})
+
+
+def run(**changes: Any) -> Run:
+    """A container that was started again after its back-off."""
+    return Run(**{**{name: getattr(AGAIN, name) for name in Run.__slots__ if name != "__weakref__"}, **changes})
+
+
+@pytest.mark.parametrize(
+    ("case", "row"),
+    [
+        (run(), "possible"),
+        (run(told=BEGUN), "possible"),
+        (run(told=Told()), "never-began"),
+        (run(before=None, now=evolve(OLD), ended=None, told=BEGUN), "never-ended"),
+        (run(before=None, now=OLD, ended=None, told=evolve(BEGUN, ended={"one": (2, 1)})), "possible"),
+        (run(before=None, now=OLD, ended=None, told=evolve(BEGUN, ended={"one": (2, 137)})), "other-end"),
+        (run(now=evolve(NEW, restart_count=0)), "miscounted"),
+        (run(before=NEW, now=evolve(NEW, restart_count=5), ended=None), "miscounted"),
+        (run(policy="Never"), "not-again"),
+        (run(policy="OnFailure"), "possible"),
+        (run(policy="OnFailure", ended=evolve(ENDED, exit_code=0)), "not-again"),
+        (run(held=()), "too-soon"),
+        (run(held=(), counted=False), "possible"),
+    ],
+)
+def test_what_runs_are_possible(case: Run, row: str) -> None:
+    decision = law.decide("run", case)
+    assert decision.rule == f"Check/run/{row}"
+    assert decision.outputs["possible"] is (row == "possible")
+    assert bool(decision.outputs["rule"]) is (row != "possible") is bool(decision.outputs["says"])
+
+
+def pod(phase: str = "Running", deleted: int | None = None) -> Pod:
+    """A pod in a phase."""
+    return Pod(metadata=ObjectMeta(name="p", deletion_timestamp=deleted), status=PodStatus(phase=phase))
+
+
+@pytest.mark.parametrize(
+    ("stored", "rows"),
+    [
+        (pod(), ["watched", "ended"]),
+        (pod("Failed"), ["ended", "still-over"]),
+        (pod(deleted=1), ["watched", "ended", "handed-back"]),
+        (pod("Succeeded", 1), ["ended", "still-over", "handed-back"]),
+    ],
+)
+def test_in_which_situations_a_status_can_be_made(stored: Pod, rows: list[str]) -> None:
+    found = law.collect("report", Situation(stored, stored))
+    assert [each.rule.rpartition("/")[2] for each in found] == rows
+    told = {
+        each.rule.rpartition("/")[2]: tuple(each.outputs[name] for name in ("over", "lost", "may_run"))
+        for each in found
+    }
+    known = {"watched": (False, False, True), "ended": (True, False, False), "still-over": (False, False, True),
+             "handed-back": (True, True, False)}  # fmt: skip
+    assert told == {row: known[row] for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("changed", "possible"), [(-SECOND - 1, False), (0, True), (SECOND, True), (9 * SECOND, False)]
+)
+def test_when_a_condition_can_have_changed(changed: int, possible: bool) -> None:
+    assert law.decide("condition-time", Dated(changed, 0, SECOND)).outputs["possible"] is possible
+
+
+class _NoActors:
+    def __init__(self) -> None:
+        self.actors: dict[str, Any] = {}
+
+
+@pytest.mark.parametrize(
+    ("quiet", "pause", "shown", "undone"),
+    [(9, 0, True, False), (10, 0, True, True), (10, 0, False, False), (60, 120, True, False)],
+)
+def test_what_counts_as_left_undone(quiet: int, pause: int, shown: bool, undone: bool) -> None:
+    case = OpenOrder("a", "Pod", shown, quiet * SECOND, 1, pause * SECOND)
+    assert law.decide("left-undone", case).outputs["undone"] is undone
+
+
+TELLS = Announcement(("Pod", "a", "p"), "u", "Normal", "Scheduled", "to n1")
+
+
+@pytest.mark.parametrize(
+    ("ordered", "verdict"),
+    [
+        (TELLS, "told"),
+        (evolve(TELLS, uid="other"), "told"),
+        (evolve(TELLS, message="to n2"), "near"),
+        (evolve(TELLS, reason="Failed"), "other"),
+        (evolve(TELLS, type="Warning"), "other"),
+        (evolve(TELLS, about=("Pod", "a", "q")), "other"),
+    ],
+)
+def test_whether_an_event_was_ordered(ordered: Announcement, verdict: str) -> None:
+    assert law.decide("event", ToldEvent(TELLS, ordered)).outputs["verdict"] == verdict
+
+
+def test_what_a_history_does_not_show() -> None:
+    known = Known(kinds={"Pod", "Node"}, older={("Pod", "b")})
+    past: Any = _NoActors()
+    bound = write(actor="kube-scheduler", verb="bind", old=Document(POD))
+    assert known.missing(bound, past) == ""
+    assert "worked on" in known.missing(bound, past) if known.kinds.discard("Node") else True
+    assert "worked on" in known.missing(bound, past)
+    assert "older than the history" in known.missing(evolve(bound, old=None), past)
+    known.new.add(("Pod", "a", "p"))
+    assert known.missing(bound, past) == "its object is older than the history"
