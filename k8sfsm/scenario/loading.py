@@ -22,7 +22,6 @@ from k8sfsm.scenario.model import (
     VERBS,
     Action,
     Behaviour,
-    CloudSetting,
     ClusterSetting,
     DrainVerb,
     Expectation,
@@ -30,7 +29,6 @@ from k8sfsm.scenario.model import (
     Figure,
     Invariant,
     LatencySetting,
-    LoadSetting,
     Manifest,
     Measure,
     NodeSetting,
@@ -42,6 +40,7 @@ from k8sfsm.scenario.model import (
     Timed,
     Wanted,
 )
+from k8sfsm.scenario.model_outside import CloudSetting, LoadSetting
 from k8sfsm.scenario.nodes import TAINT
 from k8sfsm.scenario.order import Refused, key_called, kind_called
 from k8sfsm.scenario.switches import option_of

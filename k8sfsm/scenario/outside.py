@@ -23,7 +23,8 @@ from k8sfsm.network.traffic import Clients, Rate
 from k8sfsm.node.kubelet import Kubelet
 from k8sfsm.node.runtime import Runtime
 from k8sfsm.objects import Node, NodeAddress, NodeCondition, evolve, parse_duration
-from k8sfsm.scenario.model import CloudSetting, InstanceSetting, Story
+from k8sfsm.scenario.model import Story
+from k8sfsm.scenario.model_outside import CloudSetting, InstanceSetting
 
 CLOUD_MANAGER: Final = "cloud-controller-manager"
 _HAPPENS: Final = {"gone": "instance-gone", "shutdown": "instance-shut-down", "started": "instance-started"}
