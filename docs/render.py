@@ -46,6 +46,7 @@ MENU: tuple[tuple[str, str | tuple[tuple[str, str], ...]], ...] = (
             ("Stories of rollouts", "stories.md"),
             ("Testing your own controller", "testing.md"),
             ("Campaigns", "fuzz.md"),
+            ("Exploring", "explore.md"),
             ("Avalanches", "avalanche.md"),
             ("A cloud", "cloud.md"),
         ),

@@ -139,6 +139,11 @@ class Engine:
         """Nothing of what was going to happen on a node happens: its machine is off."""
         self._own_agenda().drop(lambda action: isinstance(action, Happen) and action.event.node == node)
 
+    def stop_heartbeats(self) -> None:
+        """Nothing periodic happens any more: a cluster whose machines are well need not say so."""
+        self._own_agenda().drop(lambda action: isinstance(action, Enqueue) and action.periodic)
+        self.heartbeats = 0
+
     def deliver_later(self, component: str, kind: str) -> None:
         """Let an informer catch up, once news have travelled."""
         self.schedule(Deliver(component, kind), self.now + self.choices.delay(self.latencies.watch))
@@ -148,7 +153,12 @@ class Engine:
         notify(self, actor, keys, changes)
 
     def run(self, until: int | None = None, stop: Callable[[Engine], bool] | None = None) -> None:
-        """Perform actions in order until `until` (ns), until `stop` says so, or until the cluster is at rest."""
+        """Perform actions in order until `until` (ns), until `stop` says so, or until the cluster is at rest.
+
+        A cluster where only rounds and heartbeats are left is at rest, whatever the next round may find. So after a
+        kubelet has been stopped give an `until`, or a `stop` that looks for what is to happen: that its node is lost is
+        found by a round of the node controller, after its grace period.
+        """
         with seldom_collected():
             stopped = self._run(until, stop)
         if until is not None and not stopped:

@@ -41,12 +41,6 @@ class Latencies:
     clean_up: int = 600 * MILLISECOND
 
 
-AT_ONCE: Final = Latencies(
-    volumes=0, sandbox=0, start=0, pull=0, failed_pull=0, term=0, sandbox_stop=0, probe=0, clean_up=0
-)
-"""A node that takes no time for anything."""
-
-
 @frozen(kw_only=True)
 class Script:
     """How a container behaves. Times in seconds from its start; None: never."""

@@ -16,7 +16,7 @@ from k8sfsm.engine.engine import Engine, Tracer
 from k8sfsm.engine.standard import kubelet_of, standard_engine
 from k8sfsm.node.kubelet import Kubelet
 from k8sfsm.node.registration import HEALTHY, own_labels
-from k8sfsm.node.scripted import AT_ONCE, ScriptedRuntime
+from k8sfsm.node.scripted import ScriptedRuntime
 from k8sfsm.node.session import Settings
 from k8sfsm.objects import (
     Namespace,
@@ -62,13 +62,11 @@ def engine_of(
 ) -> Engine:
     """The engine of a story's cluster at its start; `namespaces` beside the usual ones exist already.
 
-    Its nodes are Ready, its namespaces have their service accounts, and nothing is left to do. `prompt`: nothing takes
-    any time but what a script says, there are no rate limits, and nodes are up without heartbeats.
+    Its nodes are Ready, its namespaces have their service accounts, and nothing is left to do. `prompt`: requests
+    and news take no time, there are no rate limits, and nodes are up without heartbeats.
     """
     choices = Seeded(story.cluster.seed)
     latencies = story.cluster.latencies
-    if prompt:
-        return _prompt_engine(story, choices, tracer, namespaces)
     cloud = cloud_at_start(story)
     known = [_node(node, number) for number, node in enumerate(story.nodes) if not node.joins]
     nodes = [known_to_cloud(cloud, node, START) for node in known]
@@ -80,12 +78,16 @@ def engine_of(
         now=START,
         choices=choices,
         tracer=tracer,
-        limited=story.cluster.limits,
+        limited=story.cluster.limits and not prompt,
         options=Options(rbac=story.cluster.rbac),
-        kubelets=Settings(node="", cloud=True) if story.cloud is not None else None,
+        kubelets=Settings(node="", cloud=story.cloud is not None, heartbeats=not prompt),
+        without=(NodeLifecycleController.name,) if prompt else (),
         besides=controllers_of(story),
         others=(*components_of(story, START), *_joining(story), *((PUBLISHER,) if story.cluster.root_ca else ())),
-        latencies=Latencies(request=parse_duration(latencies.request), watch=parse_duration(latencies.watch)),
+        latencies=Latencies(
+            request=0 if prompt else parse_duration(latencies.request),
+            watch=0 if prompt else parse_duration(latencies.watch),
+        ),
     )
     for setting in story.nodes:
         if setting.joins:
@@ -121,24 +123,6 @@ def _joining(story: Story) -> Iterator[Component]:
                 cloud=story.cloud is not None,
             )
             yield kubelet_of(setting.name, settings)
-
-
-def _prompt_engine(story: Story, choices: Seeded, tracer: Tracer | None, namespaces: Iterable[str]) -> Engine:
-    nodes = [_node(node, number) for number, node in enumerate(story.nodes)]
-    engine = standard_engine(
-        [node.name for node in story.nodes],
-        ScriptedRuntime([(each.pods, each.container, each.script) for each in story.environment], AT_ONCE),
-        store=_store(nodes, dict.fromkeys((*NAMESPACES, *namespaces)), choices),
-        now=START,
-        choices=choices,
-        tracer=tracer,
-        limited=False,
-        latencies=Latencies(request=0, watch=0),
-        kubelets=Settings(node="", heartbeats=False),
-        without=(NodeLifecycleController.name,),
-    )
-    engine.run(until=START)
-    return engine
 
 
 def _store(nodes: Iterable[Node], namespaces: Iterable[str], choices: Seeded) -> Store:

@@ -3,6 +3,7 @@
     KIND/NAME exists | is gone                          pods where app=web count is 3
     KIND/NAME FIELD is | is not | at least | at most | contains VALUE
     KINDS [where SELECTOR] FIELD is ... VALUE           (there is one, and it holds of all)
+    pods [where SELECTOR] skew over LABEL is | at most VALUE   (over the values of that label of Nodes)
     event REASON [about KIND/NAME] [saying TEXT]        no event REASON ...
 
 FIELD is a path (`status.conditions[type=Ready].status`, `metadata.labels[app]`), or STATUS for what `kubectl get`
@@ -32,6 +33,7 @@ _COMPARE: Final = r"(?P<operator>is not|is|at least|at most|contains)\s+(?P<valu
 _ONE: Final = re.compile(rf"(?P<key>\S+/\S+)\s+(?P<path>\S+)\s+{_COMPARE}")
 _THERE: Final = re.compile(r"(?P<key>\S+/\S+)\s+(?P<what>exists|is gone)")
 _MANY: Final = re.compile(rf"(?P<kind>[A-Za-z]+)(?:\s+where\s+(?P<where>\S+))?\s+(?P<path>\S+)\s+{_COMPARE}")
+_SKEW: Final = re.compile(rf"pods(?:\s+where\s+(?P<where>\S+))?\s+skew\s+over\s+(?P<label>\S+)\s+{_COMPARE}")
 _EVENT: Final = re.compile(
     r"(?P<no>no )?event\s+(?P<reason>[A-Za-z]+)(?:\s+about\s+(?P<key>\S+/\S+))?(?:\s+saying\s+(?P<text>.*\S))?"
 )
@@ -256,6 +258,24 @@ def _many(match: re.Match[str], namespace: str) -> Test:
     return test
 
 
+def _skew(match: re.Match[str], namespace: str) -> Test:
+    """How unevenly live Pods are spread over the values that a label of Nodes has: the most less the least."""
+    comparison, label = _comparison(match), match["label"]
+    selector = _selector(match["where"] or "")
+
+    def test(store: Store, now: int) -> Finding:
+        places = {node.metadata.name: node.metadata.labels.get(label) for node in objects_of(store, "Node")}
+        counts = {value: 0 for value in places.values() if value is not None}
+        for pod in objects_of(store, "Pod", namespace):
+            value = places.get(pod.spec.node_name)
+            if value is not None and pod.metadata.deletion_timestamp is None and selector.matches(pod.metadata.labels):
+                counts[value] += 1
+        skew = max(counts.values(), default=0) - min(counts.values(), default=0)
+        return Finding(comparison.holds(skew), str(skew))
+
+    return test
+
+
 def _selector(text: str) -> Selector:
     try:
         return parse_selector(text)
@@ -290,6 +310,7 @@ def _event(match: re.Match[str], namespace: str) -> Test:
 _FORMS: Final[tuple[tuple[re.Pattern[str], Callable[[re.Match[str], str], Test]], ...]] = (
     (_EVENT, _event),
     (_THERE, _there),
+    (_SKEW, _skew),
     (_ONE, _one),
     (_MANY, _many),
 )

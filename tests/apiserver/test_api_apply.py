@@ -1,4 +1,3 @@
-
 """Server-side apply: owners, conflicts, what is removed, and how lists are merged."""
 
 from __future__ import annotations

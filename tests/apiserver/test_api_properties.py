@@ -105,7 +105,9 @@ def test_what_is_stored_is_valid(writes: list[Write]) -> None:
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.text("aé:- #'\"", max_size=6),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("xyz", min_size=1, max_size=3), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text("xyz", min_size=1, max_size=3), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 PLACES: tuple[tuple[str | int, ...], ...] = (
@@ -122,9 +124,8 @@ PLACES: tuple[tuple[str | int, ...], ...] = (
 def _put(part: Any, place: tuple[str | int, ...], unknown: Any) -> bool:
     """Put a field that no type knows somewhere into a document; says whether there is such a place."""
     for step in place:
-        if isinstance(part, list) and isinstance(step, int) and step < len(part):
-            part = part[step]
-        elif isinstance(part, dict) and step in part:
+        listed = isinstance(part, list) and isinstance(step, int) and step < len(part)
+        if listed or (isinstance(part, dict) and step in part):
             part = part[step]
         else:
             return False

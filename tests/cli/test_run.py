@@ -123,10 +123,28 @@ def test_other_namespaces_are_made_with_a_note(tmp_path: Path) -> None:
     assert "$ kubectl get deployments --all-namespaces" in result.stdout
 
 
-def test_unknown_kinds_pass(tmp_path: Path) -> None:
+DEFINITION = """apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: widgets.example.com}
+spec:
+  group: example.com
+  scope: Namespaced
+  names: {plural: widgets, singular: widget, kind: Widget}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+---
+"""
+
+
+def test_kinds_are_known_when_they_are_defined(tmp_path: Path) -> None:
     widget = "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: w}\nspec: {size: 3}\n"
-    result = run(file(tmp_path, widget), "-o", "json", "--until", "1s")
-    assert result.exit_code == 0
+    early = run(file(tmp_path, widget), "-o", "json", "--until", "1s")
+    assert early.exit_code == 1 and 'no matches for kind "Widget" in version "example.com/v1"' in early.stderr
+    result = run(file(tmp_path, DEFINITION + widget), "-o", "json", "--until", "1s")
+    assert result.exit_code == 0, result.stderr
     (found,) = [item for item in json.loads(result.stdout)["items"] if item["kind"] == "Widget"]
     assert found["spec"] == {"size": 3}
 

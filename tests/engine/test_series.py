@@ -118,6 +118,4 @@ def test_a_pod_that_is_refused_again_and_again() -> None:
     [_, series] = [
         each for each in user.engine.store.snapshot.series("in", "Event", "default") if each in told or each.series
     ]
-    assert (
-        series.series.count == 8
-    )  # after four deletions, and whenever it had waited for five minutes
+    assert series.series.count == 8  # after four deletions, and whenever it had waited for five minutes

@@ -11,8 +11,12 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def with_defect(name: str, folder: Path) -> Path:
-    """Write the specs with the mutant of that id in them; gives the folder, for K8SFSM_SPECS."""
-    chosen = [mutant for mutant in mutants(load_specs()) if mutant.id == name]
+    """Write the specs with a mutant in them: that of this id, or the one in which the row of this rule is gone.
+
+    Gives the folder, for K8SFSM_SPECS.
+    """
+    lost = f"delete-row:{name}:"
+    chosen = [mutant for mutant in mutants(load_specs()) if mutant.id == name or mutant.id.startswith(lost)]
     assert len(chosen) == 1, name
     write_mutant(chosen[0], specs_dir(), folder / "specs")
     return folder / "specs"

@@ -213,6 +213,8 @@ ACTORS = [
     ("taint-eviction-controller", "", "system:serviceaccount:kube-system:node-controller"),
     ("node-ipam-controller", "", "system:serviceaccount:kube-system:node-controller"),
     ("kube-controller-manager", "", "system:kube-controller-manager"),
+    ("apiserver", "", "system:apiserver"),
+    ("apiextensions-apiserver", "", "system:apiserver"),
     ("serviceaccount-token-controller", "", "system:kube-controller-manager"),
     ("replicaset-controller", "", "system:serviceaccount:kube-system:replicaset-controller"),
 ]

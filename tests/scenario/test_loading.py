@@ -22,7 +22,11 @@ WRONG = [
     ("cluster: {nodes: -1}", "s:1:18: -1 nodes, expected a number from 0 to 5000"),
     ("cluster: {nodes: many}", "s:1:18: the text 'many' stands here, expected a number of nodes or a list of them"),
     ("cluster: {nods: 2}", "s:1:11: unknown key 'nods', did you mean 'nodes'?"),
-    ("cluster: 3", "s:1:1: the number 3 stands here, expected a mapping with the keys nodes, seed, limits, rbac, root_ca, latencies"),
+    (
+        "cluster: 3",
+        "s:1:1: the number 3 stands here, expected a mapping with the keys nodes, seed, limits, rbac, root_ca,"
+        " latencies",
+    ),
     ("cluster: {nodes: [{name: a, cpu: x}]}", "s:1:19: 'cpu': "),
     ("cluster: {nodes: [{name: a}, {name: a}]}", "s:1:19: node 'a' stands twice, expected each name once"),
     ("cluster: {nodes: [{cpu: 1}]}", "s:1:19: key 'name' is missing, expected a text"),
@@ -49,7 +53,10 @@ WRONG = [
     ("environment: [{pods: a, script: sing}]", "s:1:15: unknown phrase 'sing' in a container's script"),
     ("environment: [{script: never ready}]", "s:1:15: key 'pods' is missing, expected a text"),
     ("faults: [{at: 1s}]", "s:1:10: a fault is one of stop, start, crash, lag, resync, "),
-    ("faults: [{at: 1s, stop: a, crash: b}]", "s:1:10: a fault is one of " + ", ".join(FAULTS) + ", found stop and crash"),
+    (
+        "faults: [{at: 1s, stop: a, crash: b}]",
+        "s:1:10: a fault is one of " + ", ".join(FAULTS) + ", found stop and crash",
+    ),
     ("faults: [{at: 1s, lag: a}]", "s:1:10: null stands here, expected a duration such as 30s or 1m30s"),
     ("faults: [{at: 1s, skew: a, by: x}]", "s:1:10: the text 'x' stands here, expected a duration such as 30s or"),
     ("properties: [{always: node/a exists, finally: node/a exists}]", "s:1:14: a property is one of always, finally"),

@@ -51,8 +51,19 @@ def test_kinds_without_a_schema_get_merge_patches() -> None:
         "metadata": {"name": "w"},
         "spec": {"ports": [1], "a": 1},
     }
-    order = verbs.apply(applied_before(), widget)
-    store, _ = applied_before().put(order.writes[0].object)  # type: ignore[union-attr]
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "widgets.example.com"},
+        "spec": {"group": "example.com", "names": {"kind": "Widget", "plural": "widgets"}, "versions": [version]},
+        "status": {"conditions": [{"type": "Established", "status": "True"}]},
+    }
+    with pytest.raises(Refused, match="no matches for kind"):
+        verbs.apply(applied_before(), widget)
+    store, _ = applied_before().put(from_json(definition))
+    order = verbs.apply(store, widget)
+    store, _ = store.put(order.writes[0].object)  # type: ignore[union-attr]
     order = verbs.apply(store, {**widget, "spec": {"ports": [2]}})
     write = order.writes[0]
     assert (write.type, write.body["spec"]) == ("merge", {"ports": [2], "a": None})  # type: ignore[union-attr]

@@ -11,15 +11,13 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from attrs import field
-
 from k8sfsm.apiserver.answer import Refusal
-from k8sfsm.apiserver.apply.fields import NONE, Fields, Path, fields_v1, member, read_fields, shown, with_parents
+from k8sfsm.apiserver.apply.asking import Asking, Manager, refuse_apply
+from k8sfsm.apiserver.apply.fields import NONE, Fields, fields_v1, member, read_fields, with_parents
 from k8sfsm.apiserver.apply.values import Schema, compare, field_set, merge, without
 from k8sfsm.apiserver.deletion import law
 from k8sfsm.law import constant
 from k8sfsm.objects import KINDS, ObjectError, evolve, from_json, parse_time, to_json
-from k8sfsm.objects.gotext import quote
 from k8sfsm.objects.times import format_time
 from k8sfsm.value import value
 
@@ -27,21 +25,6 @@ KEY: Final = "managedFields"
 FIRST: Final = "before-first-apply"
 ANCIENT: Final = "ancient-changes"
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
-
-
-@value
-class Manager:
-    """Who owns fields: a name, by which operation (Apply, Update), of which subresource, in which API version."""
-
-    name: str
-    operation: str
-    version: str
-    subresource: str = ""
-
-    def __str__(self) -> str:
-        part = f" with subresource {quote(self.subresource)}" if self.subresource else ""
-        using = f" using {self.version}" if self.operation == "Update" else ""
-        return f"{quote(self.name)}{part}{using}"
 
 
 @value
@@ -62,82 +45,13 @@ class Writing:
     part: str
 
 
-@value
-class Asking:
-    """A server-side apply of the object `key` in an API version. `conflicts`: the fields that others own, with them."""
-
-    key: tuple[str, str, str]
-    version: str
-    body: Any
-    manager: str
-    force: bool
-    conflicts: tuple[tuple[Manager, Path], ...] = field(factory=tuple)
-
-    @property
-    def meta(self) -> Mapping[str, Any]:
-        """The metadata of what is applied."""
-        found = self.body.get("metadata") if isinstance(self.body, Mapping) else None
-        return found if isinstance(found, Mapping) else {}
-
-
-# -- facts ------------------------------------------------------------------------------------------------------------
+# -- facts -------------------------------------------------------------------------------------------------------------
 
 
 @law.fact
 def written_part(case: Writing) -> str:
     """main, or the subresource."""
     return case.part
-
-
-@law.fact
-def manager_given(case: Asking) -> bool:
-    """The request says who applies."""
-    return bool(case.manager)
-
-
-@law.fact
-def body_is_object(case: Asking) -> bool:
-    """What is applied is an object with apiVersion and kind."""
-    body = case.body
-    if not isinstance(body, Mapping) or not isinstance(body.get("metadata") or {}, Mapping):
-        return False
-    return all(isinstance(body.get(name), str) for name in ("apiVersion", "kind"))
-
-
-@law.fact
-def same_kind(case: Asking) -> bool:
-    """It has the kind of the object that is asked for."""
-    return bool(case.body["kind"] == case.key[0])
-
-
-@law.fact
-def same_version(case: Asking) -> bool:
-    """It has the object's apiVersion."""
-    return bool(case.body["apiVersion"] == case.version)
-
-
-@law.fact
-def same_name(case: Asking) -> bool:
-    """It has the object's name, or none."""
-    return case.meta.get("name") in (None, "", case.key[2])
-
-
-@law.fact
-def names_managers(case: Asking) -> bool:
-    """It has owners of fields itself, which only the server notes."""
-    return bool(case.meta.get(KEY))
-
-
-@law.fact
-def conflicts(case: Asking) -> int:
-    """How many fields others own and have otherwise."""
-    return len(case.conflicts)
-
-
-@law.fact
-def forced_apply(case: Asking) -> bool:
-    """The fields of others are taken over."""
-    return case.force
 
 
 @value
@@ -312,7 +226,7 @@ def applied(apply: Applying, live: Any) -> Any:
     known = KINDS.get(key[0])
     version = live.api_version if live is not None else known.api_version if known else _version_of(apply.body)
     asking = Asking(key, version, apply.body, apply.manager, apply.force)
-    _refuse(asking)
+    refuse_apply(asking)
     schema, wanted = _schema(key[0]), _named(apply.body, key)
     document = to_json(live) if live is not None else {}
     owners = _owners_before(document, schema, apply.now) if live is not None else {}
@@ -326,7 +240,7 @@ def applied(apply: Applying, live: Any) -> Any:
     taken = {each: owned.fields & difference.written for each, owned in others.items()}
     free = _last_applied(schema, document) if apply.manager == _KUBECTL else NONE
     found = tuple((each, path) for each, fields in taken.items() for path in sorted(fields - free))
-    _refuse(evolve(asking, conflicts=found))
+    refuse_apply(evolve(asking, conflicts=found))
     result: Owners = {Manager(apply.manager, "Apply", version, apply.subresource): Owned(new_set, apply.now)}
     for each, owned in others.items():
         left = owned.fields - taken[each] - difference.removed
@@ -398,32 +312,3 @@ def _typed(document: dict[str, Any], version: str, kind: str) -> Any:
         return from_json({**document, "apiVersion": version, "kind": kind})
     except ObjectError as error:
         raise Refusal(400, "BadRequest", f"failed to create typed patch object ({kind}): {error}") from error
-
-
-def _refuse(asking: Asking) -> None:
-    row = law.decide("apply", asking).outputs
-    if not row["code"]:
-        return
-    body = asking.body if isinstance(asking.body, Mapping) else {}
-    text = row["text"].format(
-        found=body.get("kind"),
-        wanted=asking.key[0],
-        found_version=body.get("apiVersion"),
-        wanted_version=asking.version,
-        found_name=asking.meta.get("name"),
-        wanted_name=asking.key[2],
-        told=conflict_message(asking.conflicts),
-    )
-    raise Refusal(row["code"], row["reason"], text)
-
-
-def conflict_message(found: tuple[tuple[Manager, Path], ...]) -> str:
-    """Which fields others own. Source: internal/conflict.go: getConflictMessage."""
-    if len(found) == 1:
-        manager, path = found[0]
-        return f"Apply failed with 1 conflict: conflict with {manager}: {shown(path)}"
-    lines: list[str] = []
-    for manager in sorted({each for each, _ in found}, key=str):
-        lines.append(f"conflicts with {manager}:")
-        lines += [f"- {shown(path)}" for each, path in found if each == manager]
-    return f"Apply failed with {len(found)} conflicts: " + "\n".join(lines)

@@ -201,8 +201,10 @@ class Past:
         for kind, earlier in (behind or {}).items():
             snapshots = snapshots.set(kind, earlier.snapshot)
         memory = actor.memory_at(moment.revision)
-        fields: tuple[Any, ...] = (now, snapshots, memory, Map(), self.store, self.choose_node, self.tie_break)
-        return View(*fields) if first is None else Shuffled(*fields, first)
+        chances = (self.store, self.choose_node, self.tie_break)
+        if first is None:
+            return View(now, snapshots, memory, Map(), *chances)
+        return Shuffled(now, snapshots, memory, Map(), *chances, first)
 
     def coming_bindings(self, write: RecordedWrite) -> Iterator[RecordedWrite]:
         """The bindings that were asked for soon after this one, of pods that exist already."""

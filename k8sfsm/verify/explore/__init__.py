@@ -1,4 +1,4 @@
-"""Explores every order in which things may happen in a small story: a proof up to a bound, or the shortest way to harm."""
+"""Looks at every order in which a small story may happen: a proof up to a bound, or the shortest way to harm."""
 
 from k8sfsm.verify.explore.search import Bound, Explored, explore
 

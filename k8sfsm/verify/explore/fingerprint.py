@@ -1,7 +1,7 @@
 """Fingerprints of states: equal for states that differ only in names that chance gave, in revisions, and in age.
 
 A state is a bag of facts: what is stored, what each actor has queued, planned and remembered, what runs on nodes, what
-is due and when. Each fact is a shape with the symbols that occur in it. Symbols get colours from the facts in which they
+is due and when. Each fact is a shape with the symbols that occur in it. Symbols get colours from the facts where they
 occur, again and again; the fingerprint is made of the facts with the colours of their symbols. Names of Pods and nodes
 do not enter into it: that is the symmetry reduction.
 """
@@ -35,7 +35,6 @@ class Fingerprints:
     def __init__(self, engine: Engine, old: int = OLD) -> None:
         names = {component.node for component in engine.components.values() if component.node}
         self._nodes = frozenset(names)
-        self._names: set[str] = set(names)
         self._shapes = Shapes(frozenset(names), _proper_names(engine))
         self._old = old
         self._now = 0
@@ -43,7 +42,6 @@ class Fingerprints:
 
     def of(self, engine: Engine, held: Iterable[Any] = ()) -> int:
         """64 bits that tell a state from all others; `held`: actions that are due and late."""
-        self._know(engine)
         if engine.now != self._now:
             self._now, self._known = engine.now, {}
         facts = list(self._facts(engine))
@@ -57,20 +55,6 @@ class Fingerprints:
     def word(text: str) -> int:
         """A number for a word."""
         return _word(text)
-
-    def _know(self, engine: Engine) -> None:
-        """Names of Pods are symbols from the moment on at which the first of them appears."""
-        snapshot = engine.store.snapshot
-        found = {
-            pod.metadata.name
-            for namespace in snapshot.namespaces.get("Pod", ())
-            for pod in snapshot.series("in", "Pod", namespace)
-            if pod.metadata.generate_name
-        }
-        if not found <= self._names:
-            self._names |= found
-            self._shapes.learn(frozenset(self._names))
-            self._known = {}
 
     # -- the facts ----------------------------------------------------------------------------------------------------
 

@@ -18,13 +18,15 @@ import attrs
 from attrs import frozen
 from immutables import Map
 
+from k8sfsm.engine.choices import ALPHABET, SUFFIX_LENGTH
 from k8sfsm.objects import Quantity
 from k8sfsm.view import View
 
 _TIME: Final = 1 << 58
 """Numbers from here on are moments in nanoseconds since the epoch: after 1979."""
 _UID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
-_ADDRESS: Final = re.compile(r"10\.24\d\.\d+\.\d+\Z")
+_GENERATED: Final = re.compile(rf".+-[{ALPHABET}]{{{SUFFIX_LENGTH}}}\Z")
+_ADDRESS: Final = re.compile(r"(10\.24\d|192\.168)\.\d+\.\d+(/\d+)?\Z")
 _OPAQUE: Final = ("containerd://",)
 _UNTOLD: Final = frozenset(
     {
@@ -64,13 +66,6 @@ class Shapes:
         self._names = names
         self._proper = fixed
         self._fixed: dict[int, tuple[Any, Shape]] = {}
-
-    def learn(self, names: frozenset[str]) -> None:
-        """Further names are symbols from now on."""
-        new = names - self._names
-        self._names = names
-        if new:
-            self._fixed = {}
 
     def of(self, value: Any) -> Shape:
         """The shape of a value that does not change and lives on: what was taken apart once is known."""
@@ -117,13 +112,16 @@ class Shapes:
         else:
             self._compound(value, parts, symbols, times, depth + 1)
 
+    def _is_name(self, text: str) -> bool:
+        return text in self._names or (_by_form(text) and text not in self._proper)
+
     def _text(self, value: str, parts: list[str], symbols: list[str]) -> None:
-        if value in self._names or (_by_form(value) and value not in self._proper):
+        if self._is_name(value):
             parts.append("$")
             symbols.append(value)
         elif value.startswith(_OPAQUE):
             parts.append("#")
-        elif "/" in value and (name := value.rpartition("/")[2]) in self._names:
+        elif "/" in value and self._is_name(name := value.rpartition("/")[2]):
             parts.append(value.removesuffix(name))
             symbols.append(name)
         else:
@@ -143,7 +141,7 @@ class Shapes:
             self._mapping(dict.fromkeys(value), parts, symbols, times, depth)
         elif attrs.has(type(value)):
             parts.append(type(value).__name__)
-            for name in _fields(type(value)):
+            for name in _fields(type(value)):  # type: ignore[arg-type]
                 self._tell(getattr(value, name), parts, symbols, times, depth)
         elif callable(value):
             self._function(value, parts, symbols, times, depth)
@@ -181,7 +179,7 @@ def _fields(cls: type) -> tuple[str, ...]:
 
 @lru_cache(maxsize=65536)
 def _by_form(text: str) -> bool:
-    return _UID.match(text) is not None or _ADDRESS.match(text) is not None
+    return any(form.match(text) is not None for form in (_UID, _GENERATED, _ADDRESS))
 
 
 def digest_of(text: str) -> int:

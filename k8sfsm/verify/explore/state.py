@@ -1,12 +1,14 @@
 """States of a story and their successors: whatever may happen next, in every order.
 
-Nothing takes time here but timers: the clock goes on when nothing is left to be done at its moment. What happens at one
-moment happens in every order. Four things are not put off:
+Requests and news take no time here; what nodes do takes as long as usual. The clock goes on when nothing is left to be
+done at its moment, and what happens at one moment happens in every order. Five things are not put off:
 
 - what changes is seen at once, and what somebody decides is written at once: nobody acts on what is no longer so. Where
-  a stale view is among the faults that are allowed, one who sees, or a write that was decided, is late: it comes any time
-  after, whatever else happens in between. In a `fine` search every write takes its turn;
-- an order to a container runtime is carried out at once;
+  a stale view is among the faults that are allowed, one who sees, or a write that was decided, is late: it comes any
+  time after, whatever else happens in between. In a `fine` search every write takes its turn;
+- what happens in a container runtime is noticed at once, and a kubelet works at once, but what it reports takes its
+  turn (in a `fine` search its looks do, too);
+- a fault happens before anything else of its moment: a container's end is not noticed before the kubelet's next relist;
 - a look that comes to nothing (no write, nothing remembered) is done first: it commutes with everything else, because
   whatever would change its outcome puts its key into the queue again.
 """
@@ -18,7 +20,7 @@ from typing import Any, Final
 
 from attrs import define, evolve
 
-from k8sfsm.engine.action import Act, Deliver, Enqueue, Happen, Send
+from k8sfsm.engine.action import Act, Deliver, Happen, Send
 from k8sfsm.engine.engine import Engine
 from k8sfsm.law import LawError
 from k8sfsm.scenario.cluster import START
@@ -35,8 +37,9 @@ SECOND: Final = 1_000_000_000
 
 @define
 class State:
-    """A state of a story. `held`: news and writes that are late; `done`: commands that the user has given; `fine`: every
-    write takes its turn.
+    """A state of a story. `held`: news and writes that are late; `done`: commands that the user has given; `fine`:
+    every write takes its turn; `turns`: how many more times something may come out of turn (None: any number); `fresh`:
+    the first state of its moment, in which faults strike.
 
     `says`: what happened last; `broken`: what that broke.
     """
@@ -47,6 +50,8 @@ class State:
     held: frozenset[Any] = frozenset()
     done: int = 0
     fine: bool = False
+    turns: int | None = None
+    fresh: bool = True
     says: str = ""
     broken: tuple[Violation, ...] = ()
     lines: list[Any] | None = None
@@ -61,26 +66,32 @@ class State:
             yield from self._commanded()
             return
         found: list[State] = []
-        for action in self._due():
+        for number, action in enumerate(self._in_turn()):
+            if number and self.turns == 0:
+                break
             after = self._after(action, str(action))
             if isinstance(action, Act) and self._came_to_nothing(after[0], action):
                 yield after[0]
                 return
+            for state in after:
+                state.turns = self.turns if not number or self.turns is None else self.turns - 1
             found += after
-        for fault in self.engine.offers():
-            if fault.kind != STALE:
-                found += self._after(fault, str(fault.parts[0][1]))
+        if self.fresh:
+            for fault in self.engine.offers():
+                if fault.kind != STALE:
+                    found += self._after(fault, str(fault.parts[0][1]), fresh=True)
         yield from found
+
+    def _in_turn(self) -> tuple[Any, ...]:
+        """What is due now, or next, in order; what is late comes last."""
+        due = self.engine.due()
+        return (*(each for each in due if each not in self.held), *(each for each in due if each in self.held))
 
     @property
     def next_command(self) -> Timed | None:
         """The user's next command."""
         actions = self.play.story.actions
         return actions[self.done] if self.done < len(actions) else None
-
-    def _due(self) -> tuple[Any, ...]:
-        """What is due now, or next; heartbeats are left out."""
-        return tuple(each for each in self.engine.due() if not (isinstance(each, Enqueue) and each.periodic))
 
     def _user_is_next(self) -> bool:
         command, due = self.next_command, self.engine.next_due()
@@ -109,7 +120,7 @@ class State:
             engine.tracer = child.lines.append
         return child
 
-    def _after(self, action: Any, says: str) -> list[State]:
+    def _after(self, action: Any, says: str, fresh: bool = False) -> list[State]:
         child = self._child(says)
         try:
             child.engine.step(action)
@@ -119,21 +130,23 @@ class State:
         if action in self.held:
             child.held -= {action}
             child._blind()
+        child.fresh = fresh or child.engine.now > self.engine.now
         return child._settled()
 
     def _commanded(self) -> Iterator[State]:
-        """The user's next command is given."""
+        """The user's next command is given. A drain is one attempt at it: what comes of it may need another."""
         command = self.next_command
         assert command is not None
         child = self._child(f"user at {command.due // SECOND}s")
         child.engine.now = max(child.engine.now, START + command.due)
         child.done += 1
-        own = evolve(self.play, engine=child.engine, told=[], misses=[])
+        child.fresh = True
+        own = evolve(self.play, engine=child.engine, told=[], misses=[], pending=[], kept=[], drains=[])
         own.do(command)
         yield from child._settled()
 
     def _settled(self) -> list[State]:
-        """The state when all is done that is not put off; where something may be late, also the states in which it is."""
+        """The state when all is done that is not put off; and the states in which something of that is late."""
         found: list[State] = []
         while (action := self._at_once()) is not None:
             if isinstance(action, Deliver | Send) and self.engine.allowance.get(STALE, 0) > 0:
@@ -164,12 +177,14 @@ class State:
         """The next thing that is not put off."""
         if self.engine.next_due() != self.engine.now:
             return None
-        for action in self.engine.due():
-            if isinstance(action, Happen):
-                return action
-            if isinstance(action, Deliver if self.fine else Deliver | Send) and action not in self.held:
-                return action
-        return None
+        return next((action for action in self.engine.due() if self._is_prompt(action)), None)
+
+    def _is_prompt(self, action: Any) -> bool:
+        """Whether something is not put off."""
+        if isinstance(action, Act | Send) and not self.fine:
+            working = bool(self.engine.actors[action.actor].wiring.component.node)
+            return working is isinstance(action, Act) and action not in self.held
+        return isinstance(action, Happen) or (isinstance(action, Deliver) and action not in self.held)
 
     def _judge(self) -> None:
         """What was broken on the way here, or is at the end."""
@@ -190,7 +205,7 @@ class State:
         return (*found, *promises_broken(self.play.story.properties, engine, always=False))
 
 
-def first_state(play: Play, started: bool, fine: bool = False) -> State:
+def first_state(play: Play, started: bool, fine: bool = False, turns: int | None = None) -> State:
     """The state from which a story is explored. `started`: what is applied at first has come to rest already."""
     engine = play.engine
     engine.api = WatchedServer(engine.api)
@@ -199,7 +214,8 @@ def first_state(play: Play, started: bool, fine: bool = False) -> State:
     if started:
         until = START + play.story.actions[0].due if play.story.actions else engine.now
         engine.run(until=until)
+    engine.stop_heartbeats()
     engine.tracer = None
-    state = State(play, engine, Watch(engine), fine=fine)
+    state = State(play, engine, Watch(engine), fine=fine, turns=turns)
     state._judge()
     return state

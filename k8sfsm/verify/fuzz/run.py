@@ -114,6 +114,7 @@ class WatchedServer(ApiServer):
         self.user_at = 0
 
     def handle(self, store: Any, write: Any, sender: Any, now: int, chance: Any) -> Answer:
+        """The answer of the server; what it is about is noted."""
         answer = super().handle(store, write, sender, now, chance)
         if sender.actor == "user":
             self.user_at = now
@@ -185,7 +186,7 @@ class _Judge:
 
 
 def promises_broken(promises: Iterable[Promise], engine: Engine, always: bool) -> list[Violation]:
-    """Properties of the story that do not hold now."""
+    """Properties of the story that do not hold now: those that hold `always`, or those of its end."""
     found = []
     for promise in promises:
         if promise.always is not always or (always and engine.now - START < promise.since):

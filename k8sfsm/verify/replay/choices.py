@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from k8sfsm.apiserver import Sender
@@ -89,7 +89,9 @@ def reconciled(write: RecordedWrite) -> Key:
         return (_SLICERS[write.actor], namespace, (meta.get("labels") or {}).get("kubernetes.io/service-name", name))
     sides = [side.json for side in (write.new, write.old) if side is not None] or [{"metadata": meta}]
     owners = [owner for side in sides for owner in _owners(side)]
-    owner = next((owner for owner in owners if wanted and owner.get("kind") == wanted), None)  # one that is released had one
+    owner = next(
+        (owner for owner in owners if wanted and owner.get("kind") == wanted), None
+    )  # one that is released had one
     return (owner["kind"], namespace, owner["name"]) if owner is not None else write.key
 
 

@@ -29,6 +29,8 @@ _ABOUT_NOW: Final = 1_000_000_000
 """The deletions that a sync orders are not further away (ns)."""
 _OWN_LAG: Final = 2
 """So many changes of an object may not have reached the controller that reconciles it."""
+_EARLIER: Final = (20_000_000, 100_000_000, 500_000_000)
+"""How much earlier (ns) a sync may have begun than it seems."""
 _ORDERS: Final = 64
 """So many orders of a list are tried."""
 
@@ -69,10 +71,11 @@ class RecordedReplicaSetController(ReplicaSetController):
         """The plan of one sync, on the view that the recorded victims or status tell of."""
         sync = super().reconcile
         plan = sync(view, key)
-        older = _older_of(view, key, {"ReplicaSet": view.snapshot("ReplicaSet")}, _older_own_pods)
+        own = {"ReplicaSet": view.snapshot("ReplicaSet")}
+        older = _older_of(view, key, own, _older_own_pods)
         victims = _victims(plan)
-        ranked = chain(_older_pods(view, {"ReplicaSet": view.snapshot("ReplicaSet")}), _shuffled(view)) if victims else ()
-        others = (sync(each, key) for each in chain(older, ranked))
+        ranked = chain(_older_pods(view, own), _shuffled(view)) if victims else ()
+        others = (sync(each, key) for each in chain(older, _begun_earlier(view), ranked))
         chosen = self._told.likeliest(plan, self.name, key, view, others)
         wanted = self._recorded(view, key, len(victims))
         if chosen is not plan or victims == wanted:
@@ -104,6 +107,12 @@ class RecordedDeploymentController(DeploymentController):
         current = {kind: view.snapshot(kind) for kind in ("Deployment", "ReplicaSet", "Pod")}
         older = (sync(each, key) for each in _older_of(view, key, current, _older_sets))
         return self._told.likeliest(sync(view, key), self.name, key, view, older)
+
+
+def _begun_earlier(view: View) -> Iterator[View]:
+    """The view of a sync that began earlier: what it sends waits for its turn, and for the API server."""
+    for ago in _EARLIER:
+        yield evolve(view, now=view.now - ago)
 
 
 def _shuffled(view: View) -> Iterator[View]:
@@ -184,7 +193,7 @@ def _controlled(change: Change, owner: Key) -> bool:
 
 
 def _older_of(view: View, key: Key, snapshots: Mapping[str, Snapshot], others: Older) -> Iterator[View]:
-    """Views in which others lag, then those in which the object itself lags too: each kind has an informer of its own."""
+    """Views in which others lag, then those in which the object itself lags too: each kind has its own informer."""
     assert view.store is not None
     yield from others(view, key, snapshots)
     seen = view.revision(key[0])

@@ -17,7 +17,7 @@ from k8sfsm.verify.replay.contents import alike, content_of, recorded_content
 from k8sfsm.view import View
 
 SECOND: Final = 1_000_000_000
-_PAUSE: Final = 4 * MILLISECOND
+_PAUSE: Final = 8 * MILLISECOND
 """How long after a look that led to nothing recorded the next one comes: something may be on its way."""
 _PHASES: Final = 32
 """Plans that go on so often come to no end."""
@@ -66,7 +66,7 @@ class Told:
         return self._not_yet(plan, now, first)
 
     def _not_yet(self, plan: Plan, now: int, due: int | None) -> Plan:
-        """The plan; a look when the actor's next request is due (ns) instead, if it sends something and that is soon."""
+        """The plan; a look at `due` (ns) instead, if it sends something and that is soon."""
         soon = constant("replay_patience") * SECOND
         if due is None or not now + MILLISECOND < due <= now + soon or _first_write(plan) is None:
             return plan

@@ -1,0 +1,174 @@
+"""What a replay takes from a recording: which view a controller had, what was left out, what was told before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from immutables import Map
+
+from k8sfsm.node.recorded import _repeated
+from k8sfsm.objects import (
+    Deployment,
+    DeploymentSpec,
+    Event,
+    ObjectMeta,
+    Pod,
+    Probe,
+    ReplicaSet,
+    ReplicaSetSpec,
+    ReplicaSetStatus,
+    to_json,
+)
+from k8sfsm.request import Create, Parallel, Patch, Plan, Update
+from k8sfsm.store import Store
+from k8sfsm.trace.errors import Line
+from k8sfsm.trace.history import Document, RecordedWrite
+from k8sfsm.verify.replay.contents import alike, content_of, recorded_content
+from k8sfsm.verify.replay.events import events_of
+from k8sfsm.verify.replay.inputs import _as_done
+from k8sfsm.verify.replay.told import Told, followed
+from k8sfsm.verify.replay.tracks import Version
+from k8sfsm.view import View
+
+MS = 1_000_000
+SECOND = 1_000 * MS
+KEY = ("ReplicaSet", "a", "web")
+
+
+def replica_set(replicas: int = 3, ready: int = 0) -> ReplicaSet:
+    meta = ObjectMeta(namespace="a", name="web", uid="u", resource_version="7")
+    return ReplicaSet(
+        metadata=meta, spec=ReplicaSetSpec(replicas=replicas), status=ReplicaSetStatus(ready_replicas=ready)
+    )
+
+
+def status(ready: int) -> Plan:
+    return Plan(steps=(Update(object=replica_set(ready=ready), subresource="status"),))
+
+
+def write(number: int, at: int, obj: Any, **changes: Any) -> RecordedWrite:
+    given: dict[str, Any] = {
+        "line": Line("", number),
+        "request": number,
+        "time": at,
+        "actor": "replicaset-controller",
+        "verb": "update",
+        "subresource": "status",
+        "key": KEY,
+        "code": 200,
+        "type": "MODIFIED",
+        "new": None if obj is None else Document(to_json(obj)),
+    }
+    return RecordedWrite(**{**given, **changes})
+
+
+def view(now: int = 0) -> View:
+    store, _ = Store.starting_at(0).put(replica_set())
+    return View(now, {}, Map(), Map(), store)
+
+
+class Recorded:
+    """Only the writes of a recording."""
+
+    def __init__(self, *writes: RecordedWrite) -> None:
+        self.writes = writes
+
+
+def told(*writes: RecordedWrite) -> Told:
+    return Told(Recorded(*writes), set())  # type: ignore[arg-type]
+
+
+def test_what_two_writes_decide() -> None:
+    mine = Update(object=replica_set(ready=1), subresource="status")
+    assert alike(content_of(mine), recorded_content(write(1, 0, replica_set(ready=1))))
+    assert not alike(content_of(mine), recorded_content(write(1, 0, replica_set(ready=2))))
+    refused = write(1, 0, None, new=None, code=409, body=to_json(replica_set(ready=2)))
+    assert not alike(content_of(mine), recorded_content(refused))
+    assert alike(content_of(mine), recorded_content(write(1, 0, None, new=None, code=409, body={"status": 3})))
+    size = Update(object=replica_set(5))
+    assert not alike(content_of(size), recorded_content(write(1, 0, replica_set(4), subresource="")))
+    paused = Deployment(metadata=ObjectMeta(namespace="a", name="web"), spec=DeploymentSpec())
+    assert content_of(Update(object=paused)) is None
+
+
+def test_a_plan_is_followed_request_by_request() -> None:
+    def more(outcomes: tuple[Any, ...]) -> Plan:
+        return status(2) if outcomes[0].ok else status(9)
+
+    plan = Plan(steps=status(1).steps, then=more)
+    first, second = write(1, 0, replica_set(ready=1)), write(2, 9, replica_set(ready=2))
+    assert followed(plan, [first, second], view()) == (2, True)
+    assert followed(plan, [first], view()) == (1, False)
+    assert followed(plan, [second, first], view()) == (0, False)
+    refused = write(1, 0, None, new=None, code=409, body=to_json(replica_set(ready=1)))
+    assert followed(plan, [refused, second], view()) == (1, False)
+    reading = Plan(steps=(Patch(key=KEY, body={}),), then=lambda outcomes: status(outcomes[0].object.spec.replicas))
+    assert followed(reading, [write(1, 0, replica_set(ready=3))], view()) == (1, True)
+
+
+def test_requests_sent_together_come_in_any_order() -> None:
+    pods = [Pod(metadata=ObjectMeta(namespace="a", name=name)) for name in "pq"]
+    plan = Plan(steps=(Parallel(writes=tuple(Create(object=pod) for pod in pods)),))
+    made = [
+        write(n, n, pod, verb="create", subresource="", key=("Pod", "a", pod.metadata.name))
+        for n, pod in enumerate(reversed(pods), start=1)
+    ]
+    assert followed(plan, made, view()) == (2, True)
+    assert followed(plan, made[:1], view()) == (0, False)
+
+
+def test_the_view_that_leads_to_what_was_recorded() -> None:
+    mine, other = status(2), status(1)
+    known = told(write(1, 10 * MS, replica_set(ready=1)))
+    chosen = known.likeliest(mine, "replicaset-controller", KEY, view(), [other])
+    assert chosen.steps[1:] == other.steps  # after a look that comes again
+    known = told(write(1, 10 * MS, replica_set(ready=2)))
+    assert known.likeliest(mine, "replicaset-controller", KEY, view(), [other]) is mine
+
+
+@pytest.mark.parametrize("at", [10 * MS, 2 * SECOND])
+def test_a_controller_that_did_something_else_had_not_looked_yet(at: int) -> None:
+    later = told(write(1, at, replica_set(ready=3)))
+    assert later.likeliest(status(2), "replicaset-controller", KEY, view(), []).requeue_after == at
+    assert not later.likeliest(status(2), "replicaset-controller", KEY, view(), []).steps
+
+
+def test_what_nothing_explains_is_done_in_the_end() -> None:
+    mine = status(2)
+    far = told(write(1, 5 * SECOND, replica_set(ready=3)))
+    assert far.likeliest(mine, "replicaset-controller", KEY, view(), []) is mine
+    due = told(write(1, 0, replica_set(ready=3)))
+    assert due.likeliest(mine, "replicaset-controller", KEY, view(), []).requeue_after == 8 * MS
+    assert due.likeliest(mine, "replicaset-controller", KEY, view(19 * MS), []) is mine
+
+
+def test_answers_that_say_the_same_are_repeated_until_they_are_believed() -> None:
+    probe = Probe(period_seconds=1, failure_threshold=3)
+    answers = [(0, False), (10 * SECOND, True), (11 * SECOND, False)]
+    found = list(_repeated(answers, probe, 12 * SECOND + MS))
+    assert [at // SECOND for at, ok in found if not ok] == [0, 1, 2, 11, 12]
+    assert [at // SECOND for at, ok in found if ok] == [10]
+
+
+def event(count: int, at: int, *, changed: bool) -> Version:
+    obj = Event(metadata=ObjectMeta(namespace="a", name="e", uid="u"), reason="Killing", count=count)
+    return Version(at, ("Event", "a", "e"), "u", obj, "kubelet", changed=changed)
+
+
+@pytest.mark.parametrize(
+    ("versions", "times"),
+    [
+        ([event(1, 5, changed=False), event(3, 6, changed=True)], 3),
+        ([event(4, 5, changed=True), event(5, 6, changed=True)], 2),
+        ([event(1, 0, changed=False), event(3, 6, changed=True)], 2),
+        ([event(1, 0, changed=False)], 0),
+    ],
+)
+def test_events_are_counted_from_the_start(versions: list[Version], times: int) -> None:
+    assert sum(events_of(tuple(versions), 1).counts.values()) == times
+
+
+def test_a_write_that_made_an_object_go_took_its_last_finalizer() -> None:
+    done = _as_done(write(1, 0, replica_set(), verb="patch", subresource="", type="DELETED"))
+    assert done == Patch(key=KEY, body={"metadata": {"finalizers": None}}, type="merge")
