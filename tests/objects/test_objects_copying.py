@@ -106,7 +106,7 @@ def test_values_are_frozen_in_tests_and_the_same_without() -> None:
         subprocess.run([sys.executable, "-c", script], env=environment, check=True, capture_output=True).stdout
         for environment in ({**plain, "K8SFSM_FROZEN": "1"}, plain)
     }
-    assert said == {b"Bind(key=(), uid='', node='n', why=None) True True 1\n"}
+    assert said == {b"Bind(key=(), uid='', node='n', dry_run=False, why=None) True True 1\n"}
     assert not hasattr(PodMemory, "__weakref__")
 
 
