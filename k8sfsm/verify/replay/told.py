@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence, Set
 from itertools import chain, islice
 from typing import Final
@@ -19,6 +19,8 @@ from k8sfsm.view import View
 SECOND: Final = 1_000_000_000
 _PAUSE: Final = 8 * MILLISECOND
 """How long after a look that led to nothing recorded the next one comes: something may be on its way."""
+_SEARCHES: Final = 16
+"""After so many looks no other views are tried for one recorded request: something else went another way."""
 _PHASES: Final = 32
 """Plans that go on so often come to no end."""
 _AHEAD: Final = 512
@@ -33,6 +35,7 @@ class Told:
 
     def __init__(self, recording: Recording, paired: Set[int]) -> None:
         self._paired = paired
+        self._searched: Counter[int] = Counter()
         self._left: dict[tuple[str, Key], deque[RecordedWrite]] = defaultdict(deque)
         for write in sorted(requests_of(recording), key=lambda entry: entry.time):
             self._left[write.actor, reconciled(write)].append(write)
@@ -48,7 +51,9 @@ class Told:
         upcoming = self._upcoming(actor, key, now)
         if not upcoming:
             return self._not_yet(plan, now, self._next(actor, key))
-        candidates = _Remembered(chain((plan,), others))
+        self._searched[upcoming[0].request] += 1
+        hopeless = self._searched[upcoming[0].request] > _SEARCHES
+        candidates = _Remembered(chain((plan,), () if hopeless else others))
         for skipped in range(_refused(upcoming) + 1):
             best, most = plan, 0
             for candidate in candidates:
