@@ -279,7 +279,7 @@ class _Check:
         route = (write.actor, (write.verb, write.subresource, write.key))
         if write.ok:
             self.report.retried += self.refused.pop(route, 0)
-            if why is not None and why.key:
+            if why is not None and why.key and write.subresource != "status":  # a sync that failed reports, too
                 self.undone.answered(write.actor, why.key, True, write.time)
             return
         self.report.refusals[f"{write.code} {write.reason}".strip()] += 1
