@@ -33,7 +33,6 @@ DEFECTS = {
         "Pod/readiness/turn-ready",
         "Pod/deletion/delete",
         "Placement/outcome/placed",
-        "kubelet/pod_sync/hand-back",
     ),
     "service-names": (
         "Endpoints/write/create",
@@ -42,11 +41,6 @@ DEFECTS = {
         "EndpointSlice/sync/selected",
         "EndpointSlice/conditions/ready",
         "EndpointSlice/family/supported",
-    ),
-    "node-loss-light": (
-        "NodeLifecycle/lost-node/lost",
-        "NodeLifecycle/heartbeat/renewed",
-        "Node/health/fall-silent",
     ),
 }
 USUAL = ("Deployment/new-rs/create", "Endpoints/write/create")
