@@ -22,7 +22,6 @@ DEFECTS = {
     "rolling-update": (
         "ReplicaSet/manage/delete-surplus",
         "ReplicaSet/status-write/changed",
-        "ReplicaSet/counts/available",
         "ReplicaSet/pod-role/terminating",
         "Deployment/new-rs/create",
         "Deployment/path/rollout",
@@ -33,11 +32,7 @@ DEFECTS = {
         "Pod/lifecycle/take-up",
         "Pod/readiness/turn-ready",
         "Pod/deletion/delete",
-        "Container/run/start",
-        "TaintEviction/pod/untainted",
         "Placement/outcome/placed",
-        "kubelet/pod_sync/sync",
-        "kubelet/pod_sync/hand-back",
     ),
     "service-names": (
         "Endpoints/write/create",
@@ -46,11 +41,6 @@ DEFECTS = {
         "EndpointSlice/sync/selected",
         "EndpointSlice/conditions/ready",
         "EndpointSlice/family/supported",
-    ),
-    "node-loss-light": (
-        "NodeLifecycle/lost-node/lost",
-        "NodeLifecycle/heartbeat/renewed",
-        "Node/health/fall-silent",
     ),
 }
 USUAL = ("Deployment/new-rs/create", "Endpoints/write/create")
