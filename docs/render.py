@@ -80,15 +80,6 @@ MENU: tuple[tuple[str, str | tuple[tuple[str, str], ...]], ...] = (
 """The pages of the book by title. `api.md` is written by `api_page`."""
 
 
-def menu_pages() -> dict[str, str]:
-    """Every page of the menu: its file and its title."""
-    return {
-        file: title
-        for chapter, pages in MENU
-        for title, file in ([(chapter, pages)] if isinstance(pages, str) else pages)
-    }
-
-
 def cli_page() -> str:
     """The reference of all commands, from what the commands say about themselves."""
     parts = ["# Commands", "<!-- written by `python docs/render.py cli` -->"]
