@@ -226,7 +226,7 @@ def _flap(engine: Engine, action: Flap) -> None:
 
 def _strike(engine: Engine, action: Strike) -> None:
     snapshot = engine.store.snapshot
-    for namespace in snapshot.namespaces.get("Pod", ()):
+    for namespace in snapshot.namespaces_of("Pod"):
         for pod in snapshot.series("in", "Pod", namespace):
             if not fnmatchcase(pod.metadata.name, action.pods):
                 continue

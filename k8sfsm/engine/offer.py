@@ -28,7 +28,7 @@ from k8sfsm.engine.action import (
     Stop,
     Tell,
 )
-from k8sfsm.engine.cluster import Component
+from k8sfsm.engine.cluster import API_SERVER, Component
 from k8sfsm.engine.queue import MILLISECOND, SECOND
 from k8sfsm.kinds.pod import running_containers
 
@@ -67,7 +67,7 @@ def faults_of(engine: Engine, kind: str) -> tuple[Fault, ...]:
 
 def _running(engine: Engine) -> Iterator[Component]:
     for name in sorted(engine.components):
-        if name not in engine.stopped and name not in engine.trouble.parted:
+        if name != API_SERVER and name not in engine.stopped and name not in engine.trouble.parted:
             yield engine.components[name]
 
 
@@ -75,7 +75,7 @@ def _watches(engine: Engine) -> Iterator[tuple[str, str]]:
     """Informers of kinds of which there is something: (component, kind)."""
     for component in _running(engine):
         for kind in sorted(engine.informers.kinds_of(component.name)):
-            if kind not in _UNSEEN and engine.store.snapshot.namespaces.get(kind):
+            if kind not in _UNSEEN and engine.store.snapshot.namespaces_of(kind):
                 yield component.name, kind
 
 
@@ -91,7 +91,7 @@ def _kubelets(engine: Engine) -> Iterator[Component]:
 def _pods(engine: Engine) -> Iterator[Any]:
     """Pods on nodes that are on, in order of creation."""
     snapshot, failed = engine.store.snapshot, engine.trouble.failed
-    for namespace in snapshot.namespaces.get("Pod", ()):
+    for namespace in snapshot.namespaces_of("Pod"):
         for pod in snapshot.series("in", "Pod", namespace):
             if pod.spec.node_name and pod.spec.node_name not in failed:
                 yield pod
