@@ -158,6 +158,7 @@ class RecordedChoices:
 
     def __init__(self, recording: Recording) -> None:
         self._seeded = Seeded(1)
+        self._timed = recording.format != "watch"  # what people watched has whole seconds, often derived ones
         self._uids: dict[Key, deque[str]] = defaultdict(deque)
         self._names: dict[tuple[str, str, str], deque[str]] = defaultdict(deque)
         self.nodes: dict[Key, str] = {}
@@ -275,7 +276,7 @@ class RecordedChoices:
             return now + window  # the recorded scheduler was slower than what made the pod go
         content = content_of(write)
         reported = bool(sender.node) and isinstance(write, Patch | PatchStatus | Delete)
-        if named_by_chance or reported or content is not None:
+        if named_by_chance or reported or (content is not None and self._timed):
             window = constant("replay_time_tolerance") * SECOND
         same = next((each for each in waiting or () if alike(content, recorded_content(each))), None)
         if waiting is None or same is None or not (named_by_chance or _sent(same) <= now + window):

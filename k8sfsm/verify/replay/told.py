@@ -35,6 +35,7 @@ class Told:
 
     def __init__(self, recording: Recording, paired: Set[int]) -> None:
         self._paired = paired
+        self._timed = recording.format != "watch"
         self._searched: Counter[int] = Counter()
         self._left: dict[tuple[str, Key], deque[RecordedWrite]] = defaultdict(deque)
         for write in sorted(requests_of(recording), key=lambda entry: entry.time):
@@ -45,8 +46,11 @@ class Told:
 
         The first all of whose requests were recorded, one after the other; else the one most of whose were. An actor
         that saw an older view will see the newer one soon: it looks at the key again. Where no view leads to what it
-        did next, it had not looked yet: it looks when that was.
+        did next, it had not looked yet: it looks when that was. What people watched has no times of requests, and tells
+        nothing.
         """
+        if not self._timed:
+            return plan
         now = view.now
         upcoming = self._upcoming(actor, key, now)
         if not upcoming:
