@@ -54,6 +54,25 @@ def addresses_of_pods(view: View) -> Iterator[str]:
                 yield f"Endpoints {endpoints.metadata.namespace}/{endpoints.metadata.name}: {address.ip} {found}"
 
 
+@law.invariant
+def pods_have_addresses(view: View) -> Iterator[str]:
+    """Each pod that a Service selects and may publish stands in its Endpoints, as far as they have room."""
+    room = int(law.constant("endpoints_capacity"))
+    for service in view.list("Service"):
+        meta = service.metadata
+        namespace = view.get("Namespace", "", meta.namespace)
+        leaving = namespace is None or namespace.metadata.deletion_timestamp is not None
+        if leaving or not service.spec.selector or service.spec.type == "ExternalName":
+            continue
+        found = {pod.metadata.name: member_of(service, pod) for pod in view.list("Pod", meta.namespace)}
+        wanted = {name: member.address.ip for name, member in found.items() if member is not None}
+        endpoints = view.get("Endpoints", meta.namespace, meta.name)
+        listed = set() if endpoints is None else {address.ip for address, _ in addresses_of(endpoints)}
+        for name, ip in wanted.items() if len(wanted) <= room else ():
+            if ip not in listed:
+                yield f"Service {meta.namespace}/{meta.name} selects the pod {name}, its Endpoints do not have {ip}"
+
+
 def _problem(view: View, service: Service, address: EndpointAddress, ready: bool) -> str:
     reference = address.target_ref
     pod = None if reference is None else view.get("Pod", reference.namespace, reference.name)
