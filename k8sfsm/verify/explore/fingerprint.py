@@ -38,12 +38,11 @@ class Fingerprints:
         self._shapes = Shapes(frozenset(names), _proper_names(engine))
         self._old = old
         self._now = 0
-        self._known: dict[Any, tuple[Any, Fact]] = {}
+        self._known: dict[Any, tuple[Any, Fact, tuple[int, ...]]] = {}
 
     def of(self, engine: Engine, held: Iterable[Any] = ()) -> int:
         """64 bits that tell a state from all others; `held`: actions that are due and late."""
-        if engine.now != self._now:
-            self._now, self._known = engine.now, {}
+        self._now = engine.now
         facts = list(self._facts(engine))
         facts += (self._fact("late", type(each).__name__, *_about(each)) for each in held)
         colours: dict[str, int] = {symbol: 1 + (symbol in self._nodes) for _, symbols in facts for symbol in symbols}
@@ -99,19 +98,24 @@ class Fingerprints:
             yield fact("run", who, node, key, run, _is_current(engine, run))
 
     def _fact(self, what: str, *parts: Any) -> Fact:
-        """A fact of some parts; those that were seen at the same moment before are known."""
+        """A fact of some parts, with their ages; parts that were seen before are known."""
         mark = (what, *(part if isinstance(part, str | int) else id(part) for part in parts))
         known = self._known.get(mark)
-        if known is not None:
-            return known[1]
+        if known is None:
+            known = self._known[mark] = self._ageless(what, parts)
+        _, fact, times = known
+        if not times:
+            return fact
+        return hash((fact[0], *[min(self._now - time, self._old) for time in times])), fact[1]
+
+    def _ageless(self, what: str, parts: tuple[Any, ...]) -> tuple[Any, Fact, tuple[int, ...]]:
+        """The parts (kept, so that their ids stay their own), their fact without ages, and the times in them."""
         shapes: list[Shape] = [self._shapes.once(part) for part in parts]
-        ages = tuple(min(self._now - time, self._old) for shape in shapes for time in shape.times)
+        times = tuple(time for shape in shapes for time in shape.times)
         places: dict[str, int] = {}
         pattern = [places.setdefault(symbol, len(places)) for shape in shapes for symbol in shape.symbols]
-        digest = hash((_word(what), *(shape.digest for shape in shapes), *ages, *pattern))
-        fact = digest, tuple(places)
-        self._known[mark] = (parts, fact)  # the parts are kept, so that their ids stay their own
-        return fact
+        digest = hash((_word(what), *(shape.digest for shape in shapes), len(times), *pattern))
+        return parts, (digest, tuple(places)), times
 
 
 def _proper_names(engine: Engine) -> frozenset[str]:
