@@ -29,8 +29,11 @@ _SCHEMA_LINE = re.compile(r"# yaml-language-server: \$schema=\S*?([\w-]+)\.schem
 def specs_dir() -> Path:
     """The spec directory: `$K8SFSM_SPECS`, else the package's own copy (in a wheel), else the checkout's `specs`."""
     given = os.environ.get(ENVIRONMENT)
-    if given:
-        return Path(given)
+    return Path(given) if given else _own_specs()
+
+
+@cache
+def _own_specs() -> Path:
     package = Path(__file__).resolve().parent.parent
     shipped = package / "_specs"
     return shipped if shipped.is_dir() else package.parent / "specs"
