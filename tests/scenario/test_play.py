@@ -18,9 +18,7 @@ from k8sfsm.scenario.play import Play, play
 from k8sfsm.spec import SpecError, specs_dir
 
 SECOND = 1_000_000_000
-STORIES = sorted(
-    path for path in (specs_dir() / "scenarios").glob("*.yaml") if not path.stem.startswith("pitfall-")
-)
+STORIES = sorted(path for path in (specs_dir() / "scenarios").glob("*.yaml") if not path.stem.startswith("pitfall-"))
 """Pitfalls are there to fail: `tests/fuzz` finds how."""
 WEB = """
 apiVersion: apps/v1
