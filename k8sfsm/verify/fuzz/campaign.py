@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from importlib import import_module
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -94,9 +95,9 @@ def _ahead(given: Iterator[Task], submit: Callable[..., Any], width: int) -> Ite
 
 def _on_dask(given: Iterator[Task], address: str) -> Iterator[Done]:
     """Runs on an existing Dask cluster. Its workers need k8sfsm and the scenario files. Raises OSError, ImportError."""
-    from distributed import Client
+    distributed: Any = import_module("distributed")  # an extra, and not typed
 
-    with Client(address, set_as_default=False) as client:  # type: ignore[no-untyped-call]
+    with distributed.Client(address, set_as_default=False) as client:
         workers = len(client.scheduler_info()["workers"]) or 1
 
         def submit(function: Callable[[Task], Done], task: Task) -> Any:
