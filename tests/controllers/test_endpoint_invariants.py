@@ -26,6 +26,7 @@ DECLARED = {
     "allocated": ("safety", "allocated"),
     "within-capacity": ("safety", "within_capacity"),
     "addresses-of-pods": ("convergence", "addresses_of_pods"),
+    "pods-have-addresses": ("convergence", "pods_have_addresses"),
     "within-limit": ("safety", "within_limit"),
     "within-packing": ("safety", "within_packing"),
     "endpoints-of-pods": ("convergence", "endpoints_of_pods"),

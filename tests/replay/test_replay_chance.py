@@ -71,6 +71,8 @@ def view(now: int = 0) -> View:
 class Recorded:
     """Only the writes of a recording."""
 
+    format = "recording"
+
     def __init__(self, *writes: RecordedWrite) -> None:
         self.writes = writes
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
+import yaml
 
 import k8sfsm
 from k8sfsm.scenario.loading import read_story
@@ -163,7 +163,7 @@ def test_a_drain_without_an_end_is_given_up() -> None:
 
 
 def in_json(manifest: str) -> str:
-    return json.dumps(YAML(typ="safe").load(manifest))
+    return json.dumps(yaml.safe_load(manifest))
 
 
 STORY = f"""
