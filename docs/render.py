@@ -148,6 +148,8 @@ def book(build: Path, exercised: Mapping[str, Sequence[str]] | None = None) -> N
     links = rule_links(specs)
     for file in sorted(DOCS.glob("*.md")):
         (pages / file.name).write_text(with_links(file.read_text("utf-8"), links), "utf-8")
+    for file in sorted(DOCS.glob("*.yaml")):
+        shutil.copy(file, pages)
     (pages / "api.md").write_text(api_page(), "utf-8")
     write_rule_pages(specs, kinds, exercised or {})
     scenarios = sorted((specs_dir() / "scenarios").glob("*.yaml"))
