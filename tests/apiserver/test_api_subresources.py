@@ -33,29 +33,6 @@ STATELESS = [
     "ClusterRole",
     "ClusterRoleBinding",
 ]
-SERVED = (404, "NotFound", "the server could not find the requested resource")
-STATELESS = [
-    "ConfigMap",
-    "Secret",
-    "ServiceAccount",
-    "Endpoints",
-    "EndpointSlice",
-    "Event",
-    "Lease",
-    "LimitRange",
-    "PodTemplate",
-    "ControllerRevision",
-    "PriorityClass",
-    "StorageClass",
-    "RuntimeClass",
-    "IngressClass",
-    "CSIDriver",
-    "CSINode",
-    "Role",
-    "RoleBinding",
-    "ClusterRole",
-    "ClusterRoleBinding",
-]
 SERVED = [
     ("Deployment", "scale"),
     ("ReplicaSet", "scale"),
