@@ -25,11 +25,16 @@ def addresses_of(endpoints: Endpoints) -> Iterator[tuple[EndpointAddress, bool]]
             yield address, False
 
 
+def has_own(service: Service) -> bool:
+    """Does the controller keep Endpoints for the Service?"""
+    return bool(service.spec.selector) and service.spec.type != "ExternalName"
+
+
 def published(view: View) -> Iterator[tuple[Service, Endpoints]]:
     """Services whose Endpoints the controller keeps, with them."""
     for endpoints in view.list("Endpoints"):
         service = view.get("Service", endpoints.metadata.namespace, endpoints.metadata.name)
-        if service is not None and service.spec.selector and service.spec.type != "ExternalName":
+        if service is not None and has_own(service):
             yield service, endpoints
 
 
@@ -62,7 +67,7 @@ def pods_have_addresses(view: View) -> Iterator[str]:
         meta = service.metadata
         namespace = view.get("Namespace", "", meta.namespace)
         leaving = namespace is None or namespace.metadata.deletion_timestamp is not None
-        if leaving or not service.spec.selector or service.spec.type == "ExternalName":
+        if leaving or not has_own(service):
             continue
         found = {pod.metadata.name: member_of(service, pod) for pod in view.list("Pod", meta.namespace)}
         wanted = {name: member.address.ip for name, member in found.items() if member is not None}
