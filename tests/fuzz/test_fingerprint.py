@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from immutables import Map
 from test_explore import story
 
+from k8sfsm.engine.action import Enqueue
 from k8sfsm.engine.engine import Engine
 from k8sfsm.node.runtime import Instance, PodRuntime
 from k8sfsm.objects import evolve
@@ -59,6 +60,17 @@ def test_a_state_that_goes_on_after_its_fingerprint_has_another_one() -> None:
     assert prints.of(engine) != old == prints.of(twin)
 
 
+def test_the_order_of_what_is_due_counts_where_it_happens_in_turn() -> None:
+    engine = first({}).engine
+    prints, twin = Fingerprints(engine), engine.fork()
+    looks = [Enqueue("replicaset-controller", ("ReplicaSet", "default", name)) for name in ("web", "api")]
+    for each, order in ((engine, looks), (twin, looks[::-1])):
+        for look in order:
+            each.schedule(look, engine.now)
+    assert prints.of(engine) == prints.of(twin)
+    assert prints.of(engine, in_turn=True) != prints.of(twin, in_turn=True)
+
+
 @settings(max_examples=200, deadline=None)
 @given(FACTS, st.permutations(["a", "b", "c", "d"]), st.randoms(use_true_random=False))
 def test_names_and_order_do_not_matter(facts: list[Any], names: list[str], chance: Any) -> None:
@@ -80,8 +92,14 @@ def test_a_fact_more_is_another_state(facts: list[Any], more: Any) -> None:
 def test_who_is_together_with_whom_matters() -> None:
     """Two Pods that are ready and two that are not, on two nodes: the ready ones together, or apart."""
     ready = [(1, ("a",)), (1, ("b",)), (2, ("c",)), (2, ("d",))]
-    together = [*ready, *((3, (pod, node)) for pod, node in zip("abcd", ["node-1", "node-1", "node-2", "node-2"], strict=True))]
-    apart = [*ready, *((3, (pod, node)) for pod, node in zip("abcd", ["node-1", "node-2", "node-1", "node-2"], strict=True))]
+    together = [
+        *ready,
+        *((3, (pod, node)) for pod, node in zip("abcd", ["node-1", "node-1", "node-2", "node-2"], strict=True)),
+    ]
+    apart = [
+        *ready,
+        *((3, (pod, node)) for pod, node in zip("abcd", ["node-1", "node-2", "node-1", "node-2"], strict=True)),
+    ]
     assert fingerprint(together, NODES) != fingerprint(apart, NODES)
     assert fingerprint([(1, ("a", "b"))], NODES) != fingerprint([(1, ("a", "node-1"))], NODES)
     cycle = [(1, ("a", "b")), (1, ("b", "a")), (2, ("a",))]

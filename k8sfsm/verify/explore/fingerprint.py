@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from attrs import frozen
 from immutables import Map
@@ -57,6 +57,9 @@ class _Told:
         return _Told(self.parts, hash((self.digest, True)), self.symbols, self.times)
 
 
+_Turning: TypeAlias = tuple[Callable[[Engine, Any, Any], bool], Any, _Told, _Told]
+
+
 @frozen(eq=False)
 class _Mind:
     """What an actor has in its queue, plans and memory. `turning`: facts that also depend on what others wrote since:
@@ -64,7 +67,7 @@ class _Mind:
     """
 
     facts: tuple[_Told, ...]
-    turning: tuple[tuple[Callable[[Engine, Any, Any], bool], Any, _Told, _Told], ...]
+    turning: tuple[_Turning, ...]
 
 
 class Fingerprints:
@@ -84,12 +87,17 @@ class Fingerprints:
         self._aged: dict[int, dict[Any, tuple[Any, Fact]]] = {}
         self._here: dict[Any, tuple[Any, Fact]] = {}
 
-    def of(self, engine: Engine, held: Iterable[Any] = ()) -> int:
-        """64 bits that tell a state from all others; `held`: actions that are due and late."""
+    def of(self, engine: Engine, held: Iterable[Any] = (), in_turn: bool = False) -> int:
+        """64 bits that tell a state from all others; `held`: actions that are due and late; `in_turn`: it matters what
+        is due first of what is due now.
+        """
         engine.share()
         self._now = engine.now
         self._here = self._aged.setdefault(engine.now, {})
-        return fingerprint([*self._facts(engine), *map(self._late, held)], self._nodes)
+        facts = [*self._facts(engine), *(self._placed("late", action) for action in held)]
+        if in_turn:
+            facts += (self._placed("turn", action, place) for place, action in enumerate(engine.due()))
+        return fingerprint(facts, self._nodes)
 
     @staticmethod
     def word(text: str) -> int:
@@ -109,9 +117,13 @@ class Fingerprints:
             self._actor(engine, name, actor, facts)
         for node, state in engine.node_states.items():
             for uid, held in state.items():
-                mark = (id(held), node, uid)
-                known = here.get(mark)
-                add(self._now_known(mark, held, "runtime", node, uid, _reported(held, engine.now)) if known is None else known[1])
+                place = (id(held), node, uid)
+                known = here.get(place)
+                add(
+                    self._now_known(place, held, "runtime", node, uid, _reported(held, engine.now))
+                    if known is None
+                    else known[1]
+                )
         for due, action in engine.pending():
             mark = (id(action), due)
             known = here.get(mark)
@@ -131,8 +143,9 @@ class Fingerprints:
             return self._now_known(mark, action, "due", type(action).__name__, *_about(action), left)
         return self._now_known(mark, action, "timer", left, action)
 
-    def _late(self, action: Any) -> Fact:
-        return self._told("late", type(action).__name__, *_about(action)).at(self._now, self._old)
+    def _placed(self, what: str, action: Any, *place: int) -> Fact:
+        about = (type(action).__name__, *_about(action)) if isinstance(action, Act | Send | Deliver) else (action,)
+        return self._told(what, *place, *about).at(self._now, self._old)
 
     def _rare(self, engine: Engine) -> Iterator[Fact]:
         """What there is in some states only."""
@@ -151,14 +164,14 @@ class Fingerprints:
         mind = actor.marks
         if mind is None:
             mind = actor.marks = self._mind(name, actor)
-        for told in mind.facts:
-            facts.append(told.at(self._now, self._old))
+        facts += [told.at(self._now, self._old) for told in mind.facts]
         for test, about, usual, other in mind.turning:
             facts.append((other if test(engine, actor, about) else usual).at(self._now, self._old))
 
     def _mind(self, name: str, actor: Any) -> _Mind:
         who, node = _parted(name)
-        told, facts, turning = self._told, [], []
+        told, facts = self._told, list[_Told]()
+        turning = list[_Turning]()
         for key, value in actor.memory.items():
             fact = told("memory", who, node, key, value)
             if isinstance(value, Written):
@@ -275,7 +288,9 @@ def fingerprint(facts: Iterable[Fact], nodes: frozenset[str]) -> int:
 
     Facts about the same symbols are one from here on, and what is said of one symbol alone is its first colour.
     """
-    rest, alone, joint = 0, {}, {}
+    rest = 0
+    alone: dict[str, int] = {}
+    joint: dict[tuple[str, ...], int] = {}
     for digest, symbols in facts:
         if not symbols:
             rest += hash((digest,))
@@ -291,7 +306,9 @@ def fingerprint(facts: Iterable[Fact], nodes: frozenset[str]) -> int:
     for _ in range(_ROUNDS):
         colours = _recoloured(joint, colours)
     rest += sum(colours.values())
-    return (rest + sum(hash((said, *[colours[symbol] for symbol in symbols])) for symbols, said in joint.items())) & _MASK
+    return (
+        rest + sum(hash((said, *[colours[symbol] for symbol in symbols])) for symbols, said in joint.items())
+    ) & _MASK
 
 
 def _recoloured(joint: Mapping[tuple[str, ...], int], colours: dict[str, int]) -> dict[str, int]:
