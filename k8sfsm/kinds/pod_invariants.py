@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
 from typing import Final
 
 from k8sfsm.kinds.node_invariants import is_heard
 from k8sfsm.kinds.pod import TERMINAL, law
+from k8sfsm.machine import Machines
 from k8sfsm.objects import ContainerStatus, Pod
+from k8sfsm.spec.loader import specs_dir
 from k8sfsm.view import Change, View
 
 SECOND: Final = 1_000_000_000
@@ -106,6 +110,26 @@ def restarts_counted(change: Change, view: View) -> Iterator[str]:
         if past is not None and status.restart_count < past.restart_count:
             fewer = f"from {past.restart_count} to {status.restart_count}"
             yield f"{_name(new)}: the restarts of {status.name} went {fewer}"
+
+
+@law.invariant
+def containers_move_legally(change: Change, view: View) -> Iterator[str]:
+    """What a kubelet reports of a container is a transition of the machine of containers."""
+    if change.key[0] != "Pod" or change.type != "MODIFIED" or change.old.status is change.new.status:
+        return
+    before = {status.name: status for status in change.old.status.container_statuses}
+    machines = _machines(specs_dir())
+    for status in change.new.status.container_statuses:
+        past = before.get(status.name)
+        if past is status or change.old.metadata.uid != change.new.metadata.uid:
+            continue
+        for illegal in machines.check_part("Container", past, status, "kubelet", view.now).illegal:
+            yield f"{_name(change.new)}: {status.name}: {illegal}"
+
+
+@lru_cache(maxsize=8)
+def _machines(path: Path) -> Machines:
+    return Machines.load(path)
 
 
 @law.invariant
