@@ -19,7 +19,7 @@ import attrs
 from attrs import frozen
 from immutables import Map
 
-from k8sfsm.objects.copying import evolver_of
+from k8sfsm.objects.copying import changer_of
 
 _ATOMS: Final = (bool, int, float, bytes, type(None))
 _MOMENT: Final = 10**15
@@ -165,12 +165,9 @@ _Texts: TypeAlias = Mapping[Any, str | None]
 
 
 def _evolved(writer: _Writer, value: Any, members: Mapping[Any, Any], texts: _Texts) -> str:
-    changes = ", ".join(f"{name!r}: {text}" for name, text in texts.items() if text is not None)
-    copier = f"copy_{type(value).__name__}"
-    known = writer.scope.setdefault(copier, evolver_of(type(value)))
-    if known is not evolver_of(type(value)):
-        copier = writer.constant(evolver_of(type(value)))
-    return f"{copier}({writer.constant(value)}, {{{changes}}})"
+    changed = {name: text for name, text in texts.items() if text is not None}
+    changer = writer.constant(changer_of(type(value), *changed))
+    return f"{changer}({writer.constant(value)}, {', '.join(changed.values())})"
 
 
 def _listed(writer: _Writer, value: Any, members: Mapping[Any, Any], texts: _Texts) -> str:
