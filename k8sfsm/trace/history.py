@@ -15,13 +15,14 @@ from k8sfsm.request import Key
 from k8sfsm.trace.errors import Line
 from k8sfsm.trace.lines import Json
 from k8sfsm.trace.resources import json_key, metadata, revision_of
+from k8sfsm.value import value
 
 Format: TypeAlias = Literal["recording", "audit", "watch", "k8sfsm"]
 Verb: TypeAlias = Literal["create", "update", "patch", "delete", "deletecollection", "bind", "evict"]
 WatchType: TypeAlias = Literal["ADDED", "MODIFIED", "DELETED"]
 
 
-@frozen(eq=False)
+@value(eq=False)
 class Document:
     """An object as it was recorded. `json` must not be changed: consecutive states share parts of it."""
 
@@ -34,17 +35,17 @@ class Document:
 
         return from_json(self.json, self.key[0])
 
-    @property
+    @cached_property
     def key(self) -> Key:
         """(kind, namespace, name)."""
         return json_key(self.json)
 
-    @property
+    @cached_property
     def uid(self) -> str:
         """metadata.uid, or ""."""
         return str(metadata(self.json).get("uid") or "")
 
-    @property
+    @cached_property
     def revision(self) -> int | None:
         """metadata.resourceVersion as a number."""
         return revision_of(self.json)
@@ -58,7 +59,7 @@ class Document:
         return hash(self.key)
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class RecordedWrite:
     """One request to the API server, or one change of an object that a request made.
 
@@ -165,7 +166,7 @@ class Move:
     """How many writes had been made before."""
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class EnvironmentFact:
     """Something that happened outside the API: in a container runtime, to a node, to a component.
 
