@@ -27,13 +27,25 @@ class Document:
     """An object as it was recorded. `json` must not be changed: consecutive states share parts of it."""
 
     json: Json
+    _before: Document | None = None
+    """The state before, until this one is typed: what both share is typed once."""
 
     @cached_property
     def typed(self) -> Any:
         """The typed object (`k8sfsm.objects.from_json`). Errors: what from_json raises."""
-        from k8sfsm.objects import from_json
+        from k8sfsm.objects import changed_from_json, from_json
 
-        return from_json(self.json, self.key[0])
+        before, known = self._before, None
+        object.__setattr__(self, "_before", None)
+        if before is not None and before.has_typed:
+            known = changed_from_json(before.typed, before.json, self.json)
+        if known is None:
+            known = from_json(self.json, self.key[0])
+        object.__setattr__(self, "has_typed", True)
+        return known
+
+    has_typed: bool = field(default=False, init=False)
+    """Whether somebody has asked for the typed object."""
 
     @cached_property
     def key(self) -> Key:

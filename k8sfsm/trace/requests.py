@@ -141,12 +141,12 @@ def read_requests(path: Path, progress: Progress | None = None) -> Iterator[Requ
 
 def _is_read(raw: bytes) -> bool:
     """Whether an audit line is a read, told before it is parsed: most lines are. A body may look like one, too."""
-    return (_GET in raw or _WATCH in raw or _LIST in raw) and b'"requestObject":' not in raw
+    place = raw.find(_VERB)
+    return raw.startswith(_READ_VERBS, place + len(_VERB)) and b'"requestObject":' not in raw
 
 
-_GET: Final = b'"verb":"get"'
-_WATCH: Final = b'"verb":"watch"'
-_LIST: Final = b'"verb":"list"'
+_VERB: Final = b'"verb":"'
+_READ_VERBS: Final = tuple(f'{verb}"'.encode() for verb in sorted(READS))
 
 
 def request_of(place: Line, value: Json) -> Request | None:

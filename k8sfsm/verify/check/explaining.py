@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from attrs import define, evolve
+from attrs import define
 from immutables import Map
 
 from k8sfsm.apiserver import ApiServer, Sender
 from k8sfsm.controllers.namespace import Sync
 from k8sfsm.controllers.namespace import law as emptying
 from k8sfsm.law import LawError
-from k8sfsm.objects import key_of
+from k8sfsm.objects import evolve, key_of
 from k8sfsm.request import Key, Outcome, Record, Why
 from k8sfsm.scheduler.cluster import ASSUMED
 from k8sfsm.store import Change, Store

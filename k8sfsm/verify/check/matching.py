@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from k8sfsm.apiserver import ApiServer
-from k8sfsm.objects import to_json
+from k8sfsm.objects import evolve, to_json
 from k8sfsm.request import DeleteCollection, Evict, Key, Patch, Write
 from k8sfsm.trace.history import RecordedWrite
 from k8sfsm.verify.check.course import Address
