@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-
 from k8sfsm.objects import evolve
 from k8sfsm.trace.errors import Line, TraceError
 from k8sfsm.trace.fields import optional, required, time_at

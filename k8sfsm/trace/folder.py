@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-
 from k8sfsm.objects import evolve
 from k8sfsm.objects.yamltext import YAMLTextError, read_documents
 from k8sfsm.request import Key

@@ -21,7 +21,7 @@ _ELSEWHERE: Final = frozenset({"annotations", "labels", "spec", "managedFields"}
 
 
 def fresh_moments(old: Json, new: Json) -> Iterator[tuple[str, str, int]]:
-    """(path, text, ns) of each moment in `new` that `old` does not name anywhere; of a deletion when it was asked for."""
+    """(path, text, ns) of each moment in `new` that `old` names nowhere; of a deletion when it was asked for."""
     found = tuple(_changed(old, new, ""))
     if found:
         known = {text for _, text, _ in _moments(old, "")}

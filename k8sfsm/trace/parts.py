@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-
 from k8sfsm.objects import evolve
 from k8sfsm.request import Key
 from k8sfsm.trace.attribution import World

@@ -133,8 +133,8 @@ class Request:
 
 def read_requests(path: Path, progress: Progress | None = None) -> Iterator[Request]:
     """The write requests of an audit file in the order of its lines; reads and unfinished stages are left out."""
-    for place, value in json_lines(path, progress, _is_read):
-        request = request_of(place, value)
+    for place, line in json_lines(path, progress, _is_read):
+        request = request_of(place, line)
         if request is not None:
             yield request
 

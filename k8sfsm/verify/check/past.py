@@ -9,7 +9,7 @@ from typing import Any, Final
 from attrs import define, field, frozen
 from immutables import Map
 
-from k8sfsm.engine.cluster import Component, Wiring
+from k8sfsm.engine.cluster import Component, Watch, Wiring
 from k8sfsm.engine.standard import control_plane
 from k8sfsm.engine.wiring import wire
 from k8sfsm.law import constant
@@ -171,6 +171,8 @@ class Past:
     """Pod -> its states that a kubelet can have seen last, oldest first, and since when (ns) they were there."""
     coming: Sequence[RecordedWrite] = ()
     """The writes that follow, as far as they are known."""
+    watchers: dict[str, list[tuple[str, Actor, Watch]]] = field(factory=dict)
+    """Kind -> (name, actor, watch) of everybody who watches it."""
     last_heard: dict[Key, int] = field(factory=dict)
     """Pod -> the revision of its last change by somebody else than its kubelet."""
 
@@ -258,7 +260,23 @@ class Past:
         while len(self.moments) > 1 and self.moments[1].at < oldest:
             self._forget(self.moments.popleft())
         self.store = self.store.forgetting(self.moments[0].revision)
-        return [(name, key) for name, actor in self.actors.items() for key in self._notify(actor, change, moment)]
+        return [
+            (name, key)
+            for name, actor, watch in self._watchers(change.key[0])
+            for key in self._notify(actor, watch, change, moment)
+        ]
+
+    def _watchers(self, kind: str) -> list[tuple[str, Actor, Watch]]:
+        """Who watches a kind, in the order of the actors."""
+        found = self.watchers.get(kind)
+        if found is None:
+            found = self.watchers[kind] = [
+                (name, actor, watch)
+                for name, actor in self.actors.items()
+                for watch in actor.wiring.watches
+                if watch.kind == kind
+            ]
+        return found
 
     def _forget(self, moment: Moment) -> None:
         change = moment.change
@@ -279,10 +297,7 @@ class Past:
         """The view of a controller that has just seen a change."""
         return View(moment.at, moment.snapshot, memory, Map(), self.store, self.choose_node, self.tie_break)
 
-    def _notify(self, actor: Actor, change: Change, moment: Moment) -> Iterator[Key]:
-        watch = next((each for each in actor.wiring.watches if each.kind == change.key[0]), None)
-        if watch is None:
-            return
+    def _notify(self, actor: Actor, watch: Watch, change: Change, moment: Moment) -> Iterator[Key]:
         memory = actor.memories[-1][1]
         view = self.seen_by(memory, moment)
         if actor.wiring.observe is not None:
