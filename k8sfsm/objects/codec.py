@@ -62,7 +62,25 @@ def changed_from_json(known: Any, before: Mapping[str, Any], after: Mapping[str,
     if not same or isinstance(known, Unmodelled) or not _same_head(before, after):
         return None
     rest = {name: value for name, value in after.items() if name not in same}
-    return evolve(read(cls, rest), **{name: getattr(known, name) for name in same})
+    parts = {name: getattr(known, name) for name in same}
+    metadata = _metadata_at(known.metadata, before.get("metadata"), after.get("metadata"))
+    if metadata is not None:
+        del rest["metadata"]
+        parts["metadata"] = metadata
+    return evolve(read(cls, rest), **parts)
+
+
+def _metadata_at(known: ObjectMeta, before: Any, after: Any) -> ObjectMeta | None:
+    """The metadata that differ from `known` in their resourceVersion; None where they differ in more."""
+    if type(before) is not dict or type(after) is not dict or len(before) != len(after):
+        return None
+    version = after.get("resourceVersion")
+    if type(version) is not str:
+        return None
+    for name, value in after.items():
+        if name != "resourceVersion" and value != before.get(name, NOTHING):
+            return None
+    return evolve(known, resource_version=version)
 
 
 _WHOLE: Final[dict[type[Any], tuple[str, ...]]] = {}

@@ -10,6 +10,7 @@ from typing import Any, Final
 from attrs import define, field
 
 from k8sfsm.apiserver import ApiServer, Options
+from k8sfsm.controllers.replicaset_pods import forget_pods
 from k8sfsm.engine.collecting import seldom_collected
 from k8sfsm.law import constant
 from k8sfsm.machine import Machines
@@ -71,7 +72,9 @@ def check_portions(
         first, second = next(waiting), next(waiting, None)
         judge = _Check(first, actors, keep, whole=second is None)
         done = 0
-        for recording in chain((first,) if second is None else (first, second), waiting):
+        waiting = chain((first,) if second is None else (first, second), waiting)
+        del first, second  # a portion that was judged is not kept
+        for recording in waiting:
             judge.portion(recording, progress, done)
             done += len(recording.writes)
         judge.end()
@@ -150,6 +153,7 @@ class _Check:
 
     def _go_on(self, recording: Recording) -> None:
         """What shows for the first time was there before; what is long past is forgotten."""
+        forget_pods()
         self.choices = RecordedChoices(recording)
         bundles = extra_bundles(recording)
         if bundles and bundles != self.bundles:
@@ -316,13 +320,15 @@ class _Check:
             self.guessed.add(write.key)
         else:
             self.guessed.discard(write.key)
+        if write.key[0] == _EVENT:
+            return False
         try:
             obj = write.new.typed
         except ObjectError:
             return False
         old = self.past.store.snapshot.get(write.key)
         gone = write.type == "DELETED"
-        if (gone and old is None) or write.key[0] == _EVENT:
+        if gone and old is None:
             return False
         if not write.trimmed:
             self._legal(write, old, None if gone else obj)
