@@ -37,6 +37,8 @@ _TRIES: Final = 64
 _IDLE: Final = 16
 _TOLD: Final = 12
 """On so many views an Event is looked for."""
+_REFUSED: Final = 16
+"""On so many views of a key the sender of a refused request is looked for."""
 _ALL_SPACES: Final = ("kube-scheduler",)
 """Who looks at other namespaces than that of what it works on."""
 
@@ -162,7 +164,7 @@ class Explaining:
 
     def refused(self, actor: Actor, write: RecordedWrite) -> None:
         """A request was refused: whoever sent it knows."""
-        for course in self._courses(actor, write):
+        for course in self._courses(actor, write, _REFUSED):
             for order in course.next_writes:
                 if address_of(order) == recorded_address(write):
                     stored = self.past.store.snapshot.get(write.key)
@@ -173,12 +175,12 @@ class Explaining:
                     self._go_on(actor, course, answer)
                     return
 
-    def _courses(self, actor: Actor, write: RecordedWrite) -> Iterator[Course]:
+    def _courses(self, actor: Actor, write: RecordedWrite, most: int | None = None) -> Iterator[Course]:
         keys = self.keys_of(actor, write)
         for key in keys:
             if key in actor.courses:
                 yield actor.courses[key]
-        yield from self._fresh(actor, keys, write)
+        yield from self._fresh(actor, keys, write, most=most)
 
     def give_up(self, actor: Actor, write: RecordedWrite) -> None:
         """A write that no rule orders was made all the same."""
@@ -210,16 +212,23 @@ class Explaining:
             yield key_of(pod)
 
     def _fresh(
-        self, actor: Actor, keys: Iterable[Key], write: RecordedWrite, first: Key | None = None
+        self,
+        actor: Actor,
+        keys: Iterable[Key],
+        write: RecordedWrite,
+        first: Key | None = None,
+        most: int | None = None,
     ) -> Iterator[Course]:
-        """New syncs of keys on the views that the actor can have, the latest first; `first`: what it lists first."""
+        """New syncs of keys on the views that the actor can have, the latest first; `first`: what it lists first;
+        `most`: so many views at most.
+        """
         for key in keys:
             newest = self.past.moments[-1]
             course = self._sync(actor, key, newest, write.received or write.time, None, first)
             if course is not None and not course.over:
                 yield course
             moments = self._moments(actor, actor.floor.get(key, 0), key)[:_TRIES]
-            for moment, behind in islice(views_of(moments, actor), 1, None):
+            for moment, behind in islice(views_of(moments, actor), 1, most):
                 for now in (write.received or write.time, moment.at):
                     if now < moment.at and moment is not newest:
                         continue
