@@ -15,7 +15,7 @@ from k8sfsm.trace.errors import Line
 from k8sfsm.trace.history import Document, RecordedWrite
 from k8sfsm.trace.ledger import Ledger
 from k8sfsm.trace.lines import Json
-from k8sfsm.trace.named import fresh_moments
+from k8sfsm.trace.named import all_moments, changed_moments
 from k8sfsm.value import value
 
 law = Law("trace")
@@ -184,11 +184,15 @@ class Written:
         return None if worked_out else (self.old.json, self.write.new.json)
 
     @cached_property
-    def fresh(self) -> tuple[tuple[str, str, int], ...]:
-        """(path, text, ns) of each moment that the object did not name before; of a deletion when it was asked for."""
+    def moments(self) -> tuple[tuple[str, str, int], ...]:
+        """(path, text, ns) of each moment in what the write changed; of a deletion when it was asked for."""
         if self.write.new is None:
             return ()
-        return tuple(fresh_moments({} if self.old is None else self.old.json, self.write.new.json))
+        return tuple(changed_moments({} if self.old is None else self.old.json, self.write.new.json))
+
+    def is_fresh(self, text: str) -> bool:
+        """Whether the object did not name a moment before."""
+        return self.old is None or all(text != known for _, known, _ in all_moments(self.old.json))
 
 
 def _bound_when(old: Json, new: Json) -> Json:

@@ -55,8 +55,8 @@ def names_no_future(case: Written) -> str:
     until = max((t for t in (write.completed, write.shown) if t is not None), default=None)
     if until is None or write.new is None or write.type is None or write.derived:
         return ""
-    for path, text, moment in case.fresh:
-        if moment > until + SECOND:
+    for path, text, moment in case.moments:
+        if moment > until + SECOND and case.is_fresh(text):
             return f"{path} is {text}, and the write was over at {format_time(until)}"
     return ""
 
@@ -70,8 +70,9 @@ def names_what_was(case: Written) -> str:
     began = write.received if write.received is not None else write.shown
     if began is None:
         return ""
-    for path, text, moment in case.fresh:
-        if path.rpartition(".")[2] in NOW and moment < began - constant("trace_report_lag") * SECOND:
+    earliest = began - constant("trace_report_lag") * SECOND
+    for path, text, moment in case.moments:
+        if moment < earliest and path.rpartition(".")[2] in NOW and case.is_fresh(text):
             return f"{path} is {text}, and the write began at {format_time(began)}"
     return ""
 

@@ -20,12 +20,16 @@ _MOMENTS: Final = frozenset(
 _ELSEWHERE: Final = frozenset({"annotations", "labels", "spec", "managedFields"})
 
 
-def fresh_moments(old: Json, new: Json) -> Iterator[tuple[str, str, int]]:
-    """(path, text, ns) of each moment in `new` that `old` names nowhere; of a deletion when it was asked for."""
-    found = tuple(_changed(old, new, ""))
-    if found:
-        known = {text for _, text, _ in _moments(old, "")}
-        yield from (entry for entry in found if entry[1] not in known)
+def changed_moments(old: Json, new: Json) -> Iterator[tuple[str, str, int]]:
+    """(path, text, ns) of each moment in `new`, parts that stand in `old` as well left out; of a deletion when it was
+    asked for.
+    """
+    return _changed(old, new, "")
+
+
+def all_moments(obj: Json) -> Iterator[tuple[str, str, int]]:
+    """The same of all moments that an object names."""
+    return _moments(obj, "")
 
 
 def _changed(old: Any, new: Any, path: str) -> Iterator[tuple[str, str, int]]:
