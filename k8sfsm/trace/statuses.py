@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, Literal
 
-from attrs import define, evolve, field
+from attrs import define, field
 
+from k8sfsm.objects import evolve
 from k8sfsm.request import Key
 from k8sfsm.trace.errors import Line
 from k8sfsm.trace.history import Document, EnvironmentFact, RecordedWrite
