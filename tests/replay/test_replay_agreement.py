@@ -38,11 +38,15 @@ SLIM = "tests/data/recordings/random-1"
 """A recording that leaves out changes of Endpoints and the bodies of requests."""
 
 
+RACED = "tests/data/recordings/random-5"
+"""A recording in which an eviction lost a race with a kubelet, and was tried again for a second."""
+
+
 QUOTA = "tests/data/recordings/18-quota-limits"
 """A recording in which 20 requests are refused, 14 of them retries of a ReplicaSet that a quota bounds."""
 
 
-@pytest.mark.parametrize("path", (*RECORDINGS, SLIM, QUOTA))
+@pytest.mark.parametrize("path", (*RECORDINGS, SLIM, RACED, QUOTA))
 def test_shipped_recordings_agree(path: str) -> None:
     table = k8sfsm("replay", path)
     assert table.returncode == 0, table.stdout.decode()
