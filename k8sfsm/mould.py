@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from types import CodeType
 from typing import Any, Final, TypeAlias
 
 import attrs
@@ -46,8 +47,14 @@ class Mould:
         made = writer.name(value)
         names = ", ".join(f"p{place}" for place in range(len(parts)))
         lines = ["def cast(parts):", f"    {names}, = parts", *writer.lines, f"    return {made}"]
-        exec("\n".join(lines), writer.scope)
+        exec(_compiled("\n".join(lines), "exec"), writer.scope)
         self.cast: Callable[[Sequence[Any]], Any] = writer.scope["cast"]
+
+
+@lru_cache(maxsize=1024)
+def _compiled(source: str, mode: str) -> CodeType:
+    """Code that many moulds share: they differ in the values that their names stand for."""
+    return compile(source, "<mould>", mode)
 
 
 @frozen
@@ -88,7 +95,7 @@ class _Writer:
             return found.text
         names = ", ".join(f"p{place}" for place in found.moments)
         shared = f"shared{len(self.scope)}"
-        self.scope[shared] = lru_cache(_SHARED)(eval(f"lambda {names}: {found.text}", self.scope))
+        self.scope[shared] = lru_cache(_SHARED)(eval(_compiled(f"lambda {names}: {found.text}", "eval"), self.scope))
         made = self._line(f"{shared}({names})")
         self._known[id(value)] = made
         return made.text
