@@ -17,6 +17,7 @@ from k8sfsm.apiserver.answer import NO_ASIDES, Answer, Refusal, Sender, conflict
 from k8sfsm.apiserver.apply import Applying, applied, is_tracked, manager_of, noted
 from k8sfsm.apiserver.binding import bound
 from k8sfsm.apiserver.custom import refuse_custom, with_defaults
+from k8sfsm.apiserver.defaults import reported
 from k8sfsm.apiserver.deletion import Deletion, deletion_of, finished, law
 from k8sfsm.apiserver.eviction import eviction_case, granted, marked
 from k8sfsm.apiserver.names import Chance, generated_name
@@ -27,7 +28,7 @@ from k8sfsm.apiserver.policies import Police
 from k8sfsm.apiserver.rbac.gate import Gate
 from k8sfsm.apiserver.served import refuse_unserved
 from k8sfsm.apiserver.strategy import StrategyCase, prepared_event, prepared_for_create, prepared_for_update
-from k8sfsm.apiserver.validation import event_is_invalid, invalid, warnings
+from k8sfsm.apiserver.validation import event_is_invalid, invalid, invalid_report, warnings
 from k8sfsm.machine import Machines, Move
 from k8sfsm.objects import KINDS, Event, Service, evolve, key_of
 from k8sfsm.request import (
@@ -164,7 +165,7 @@ class ApiServer:
         if isinstance(obj, Service):
             obj = self._allocated(request, None, evolve(obj, metadata=evolve(obj.metadata, name=name)))
         obj = prepared_for_create(obj, name, uid, request.second, request.store.next_version)
-        self._refuse_invalid(None, obj, basis)
+        _refuse(obj, invalid(None, obj, basis))
         refuse_custom(None, obj, request.store.snapshot)
         request.warnings += self.police.ask(request.sender, request.write, None, obj, request.store.snapshot)
         self._review(request, None, obj, "")
@@ -215,7 +216,9 @@ class ApiServer:
         if write.status == old.status:
             return 200, old
         metadata = evolve(old.metadata, resource_version=request.store.next_version)
-        return 200, self._put(request, old, evolve(old, status=write.status, metadata=metadata))
+        new = evolve(old, status=write.status, metadata=metadata)
+        _refuse(new, invalid_report(old, new))
+        return 200, self._put(request, old, new)
 
     def _bind(self, request: Request, write: Bind) -> tuple[int, Any]:
         old = self._stored(request.store, write.key)
@@ -256,15 +259,14 @@ class ApiServer:
 
     def _replace(self, request: Request, old: Any, new: Any, subresource: str) -> Any:
         """What a PUT or PATCH of an object, or of one of its subresources, makes of the stored one."""
-        if subresource in _WITH_DEFAULTS:
-            new = with_defaults(new, request.store.snapshot)
+        new = with_defaults(new, request.store.snapshot) if subresource in _WITH_DEFAULTS else reported(new)
         if isinstance(new, Service) and not subresource:
             new = self._allocated(request, old, new)
         new = prepared_for_update(old, new, subresource)
         if new == old:
             return old
         self._look(request, old, new)
-        self._refuse_invalid(old, new, subresource=subresource)
+        _refuse(new, invalid(old, new, subresource=subresource))
         refuse_custom(old, new, request.store.snapshot)
         request.warnings += self.police.ask(request.sender, request.write, old, new, request.store.snapshot)
         self._review(request, old, new, subresource)
@@ -350,11 +352,6 @@ class ApiServer:
             raise Refusal(422, "IllegalTransition", texts)
         request.moves.extend(checked.moves)
 
-    def _refuse_invalid(self, old: Any, new: Any, basis: Any = None, subresource: str = "") -> None:
-        text = invalid(old, new, basis, subresource)
-        if text:
-            raise Refusal(422, "Invalid", f'{_qualified(new.kind)} "{new.metadata.name}" is invalid: {text}')
-
     @staticmethod
     def _stored(store: Store, key: Key) -> Any:
         found = store.snapshot.get(key)
@@ -394,11 +391,16 @@ def _refuse_other_version(old: Any, new: Any) -> None:
     _refuse_other_uid(old, new.metadata.uid)
 
 
+def _refuse(new: Any, errors: str) -> None:
+    """422 where there are errors."""
+    if errors:
+        raise Refusal(422, "Invalid", f'{_qualified(new.kind)} "{new.metadata.name}" is invalid: {errors}')
+
+
 def _refuse_unconditional(new: Any) -> None:
     """422 where a kind may only be replaced by those who say which revision they saw."""
     if not _version(new) and not law.decide("unconditional-update", StrategyCase(new.kind)).outputs["allowed"]:
-        text = "metadata.resourceVersion: Invalid value: 0: must be specified for an update"
-        raise Refusal(422, "Invalid", f'{_qualified(new.kind)} "{new.metadata.name}" is invalid: {text}')
+        _refuse(new, "metadata.resourceVersion: Invalid value: 0: must be specified for an update")
 
 
 def _target(write: Write) -> Key:
