@@ -6,7 +6,7 @@ Source of the order: staging/src/k8s.io/apiserver/pkg/registry/generic/registry/
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from attrs import define, field
 
@@ -40,7 +40,7 @@ from k8sfsm.apiserver.served import refuse_unserved
 from k8sfsm.apiserver.strategy import StrategyCase, prepared_event, prepared_for_create, prepared_for_update
 from k8sfsm.apiserver.validation import event_is_invalid, invalid, invalid_report, warnings
 from k8sfsm.machine import Machines, Move
-from k8sfsm.objects import Event, Service, evolve, key_of
+from k8sfsm.objects import Event, ObjectMeta, Service, changer_of, evolve, key_of
 from k8sfsm.request import (
     Bind,
     Create,
@@ -60,6 +60,7 @@ SECOND = 1_000_000_000
 _SERVER = "apiserver"
 PEOPLE = "user"
 """The actor that stands for everybody outside the cluster."""
+_versioned: Final = changer_of(ObjectMeta, "resource_version")
 _WITH_DEFAULTS = ("", "ephemeralcontainers", "resize")
 """Subresources of which the spec is written."""
 
@@ -225,8 +226,8 @@ class ApiServer:
         self._look(request, old, old)
         if write.status == old.status:
             return 200, old
-        metadata = evolve(old.metadata, resource_version=request.store.next_version)
-        new = evolve(old, status=write.status, metadata=metadata)
+        metadata = _versioned(old.metadata, request.store.next_version)
+        new = changer_of(type(old), "metadata", "status")(old, metadata, write.status)
         refuse_invalid(new, invalid_report(old, new))
         return 200, self._put(request, old, new)
 

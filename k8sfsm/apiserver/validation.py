@@ -94,7 +94,7 @@ def invalid(old: Any, new: Any, basis: Any = None, subresource: str = "") -> str
         return _with_report(old, new, subresource)
     specs = (judge, verb, new.__class__, spec, None if old is None else _judged_part(old))
     before = None if old is None else old.metadata
-    rest = (judge, new.__class__, meta.labels, meta.annotations, meta.owner_references, meta.finalizers, before)
+    rest = (judge, new.__class__, *_parts(meta), *(() if before is None else _parts(before)))
     known = _SPECS.get(specs) is not None and _METADATA.get(rest) is not None
     if known and (_same_identity(before, meta) if before is not None else _name_is_sound(judge, new)):
         return ""
@@ -110,6 +110,11 @@ def _judged_part(obj: Any) -> Any:
     """What of an object is judged beside its metadata: its spec; of a role or binding, which has none, all of it."""
     spec = getattr(obj, "spec", None)
     return obj if spec is None and hasattr(obj, "rules" if "Binding" not in obj.kind else "subjects") else spec
+
+
+def _parts(meta: Any) -> tuple[Any, ...]:
+    """What of metadata the tables look at, beside what says which object it is (`_same_identity`)."""
+    return meta.labels, meta.annotations, meta.owner_references, meta.finalizers, meta.deletion_timestamp is None
 
 
 def _same_identity(old: Any, new: Any) -> bool:

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from attrs import define, evolve, field
+from attrs import define, field
 
+from k8sfsm.objects import evolve
 from k8sfsm.request import Key
 from k8sfsm.trace.attribution import Unexplained, World, attribute
 from k8sfsm.trace.derive import at_revision, bound, deleted, evicted, scaled, without_bookkeeping
@@ -23,10 +24,12 @@ from k8sfsm.trace.parts import concerns, cut, numbered
 from k8sfsm.trace.requests import Request, read_requests
 from k8sfsm.trace.resources import is_deleting, metadata
 from k8sfsm.trace.sequence import in_order
+from k8sfsm.trace.sharing import sharing
 from k8sfsm.trace.statuses import facts_from_statuses
 
 _SEEN: Final = 100_000
 """So many revisions back an answer may show a change again."""
+_NEVER_TYPED: Final = ("Event", "Lease")
 
 
 def read_audit(paths: Sequence[Path], namespace: str = "", progress: Progress | None = None) -> Recording:
@@ -103,8 +106,10 @@ class Derivation:
 
     def going_on(self, kinds: frozenset[str]) -> Derivation:
         """A derivation that goes on from here, with what is left of this one's memory."""
-        newest = max(self.seen, default=0)
-        seen = {revision for revision in self.seen if revision > newest - _SEEN}
+        seen = set(self.seen)
+        if len(seen) > 2 * _SEEN:
+            newest = max(seen)
+            seen = {revision for revision in seen if revision > newest - _SEEN}
         return Derivation(kinds, self.world.copy(), seen=seen, told=set(self.told), count=self.count)
 
     def apply(self, request: Request, time: int) -> Iterator[RecordedWrite]:
@@ -115,11 +120,16 @@ class Derivation:
         any_change = False
         for key, kind, state, revision, derived in self._changes(request, time):
             any_change = True
-            yield self._write(request, time, key, kind, Document(state), revision, derived)
+            yield self._write(request, time, key, kind, self._document(key, state), revision, derived)
         if not any_change:
             state_now = self.world.objects.get(request.key)
             unchanged = state_now if request.ok and request.verb != "deletecollection" else None
             yield request.write(request=self.count, time=time, old=state_now, new=unchanged, answer=None)
+
+    def _document(self, key: Key, state: Json) -> Document:
+        """A state that is typed with what the state before has of it."""
+        known = self.world.objects.get(key) if key[0] not in _NEVER_TYPED else None
+        return Document(state) if known is None else Document(state, before=known)
 
     def _infer(self, request: Request) -> None:
         known = {(guess.key, guess.uid) for guess in self.missing}
@@ -227,6 +237,7 @@ class Derivation:
         """The answer is the object."""
         assert request.answer is not None and request.revision is not None
         state = without_bookkeeping(request.answer)
+        state = state if known is None else sharing(known.json, state)
         ends = request.verb == "delete" and _is_gone(state)
         if known is not None and request.empties_finalizers and request.revision <= (known.revision or 0):
             yield request.key, "DELETED", state, None, True

@@ -26,12 +26,9 @@ def optional(place: Line, value: Json, path: str, expected: type[T], default: T)
 def optional(place: Line, value: Json, path: str, expected: type[T], default: T | None = None) -> T | None:
     """The field at `path` (names joined by dots), or `default` where it is absent or null."""
     found: Any = value
-    done: list[str] = []
     for name in path.split("."):
         if not isinstance(found, dict):
-            what = f"expected an object, found {describe(found)}"
-            raise TraceError(place, what, _UNCHANGED, ".".join(done))
-        done.append(name)
+            raise _no_object(place, value, path)
         found = found.get(name)
         if found is None:
             return default
@@ -39,6 +36,18 @@ def optional(place: Line, value: Json, path: str, expected: type[T], default: T 
         what = f"expected {_NAMES.get(expected, expected.__name__)}, found {describe(found)}"
         raise TraceError(place, what, _UNCHANGED, path)
     return found
+
+
+def _no_object(place: Line, value: Json, path: str) -> TraceError:
+    """The error for a path that goes on below something else than an object."""
+    found: Any = value
+    done: list[str] = []
+    for name in path.split("."):
+        if not isinstance(found, dict):
+            break
+        done.append(name)
+        found = found.get(name)
+    return TraceError(place, f"expected an object, found {describe(found)}", _UNCHANGED, ".".join(done))
 
 
 def required(place: Line, value: Json, path: str, expected: type[T]) -> T:

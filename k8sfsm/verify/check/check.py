@@ -10,6 +10,8 @@ from typing import Any, Final
 from attrs import define, field
 
 from k8sfsm.apiserver import ApiServer, Options
+from k8sfsm.controllers.replicaset_pods import forget_pods
+from k8sfsm.engine.collecting import seldom_collected
 from k8sfsm.law import constant
 from k8sfsm.machine import Machines
 from k8sfsm.objects import ObjectError
@@ -30,10 +32,11 @@ from k8sfsm.verify.check.runs import Runs
 from k8sfsm.verify.check.timed import Timed
 from k8sfsm.verify.check.undone import Undone
 from k8sfsm.verify.check.verdicts import Explanation, Nearest
-from k8sfsm.verify.invariants import check_convergence, check_safety, check_transition
+from k8sfsm.verify.invariants import check_convergence, check_safety
 from k8sfsm.verify.replay.choices import RecordedChoices
 from k8sfsm.verify.replay.kubelets import hollow_nodes
 from k8sfsm.verify.replay.predict import extra_bundles
+from k8sfsm.verify.watch import broken_by
 
 __all__ = ["Found", "Judged", "Report", "check", "check_portions", "grouped"]
 
@@ -64,15 +67,18 @@ def check_portions(
     keep: bool = False,
 ) -> Report:
     """Judge a history that comes in portions, with no more than one in memory unless `keep` keeps what was judged."""
-    waiting = iter(portions)
-    first, second = next(waiting), next(waiting, None)
-    judge = _Check(first, actors, keep, whole=second is None)
-    done = 0
-    for recording in chain((first,) if second is None else (first, second), waiting):
-        judge.portion(recording, progress, done)
-        done += len(recording.writes)
-    judge.end()
-    return judge.report
+    with seldom_collected():
+        waiting = iter(portions)
+        first, second = next(waiting), next(waiting, None)
+        judge = _Check(first, actors, keep, whole=second is None)
+        done = 0
+        waiting = chain((first,) if second is None else (first, second), waiting)
+        del first, second  # a portion that was judged is not kept
+        for recording in waiting:
+            judge.portion(recording, progress, done)
+            done += len(recording.writes)
+        judge.end()
+        return judge.report
 
 
 @define
@@ -147,6 +153,7 @@ class _Check:
 
     def _go_on(self, recording: Recording) -> None:
         """What shows for the first time was there before; what is long past is forgotten."""
+        forget_pods()
         self.choices = RecordedChoices(recording)
         bundles = extra_bundles(recording)
         if bundles and bundles != self.bundles:
@@ -313,13 +320,15 @@ class _Check:
             self.guessed.add(write.key)
         else:
             self.guessed.discard(write.key)
+        if write.key[0] == _EVENT:
+            return False
         try:
             obj = write.new.typed
         except ObjectError:
             return False
         old = self.past.store.snapshot.get(write.key)
         gone = write.type == "DELETED"
-        if (gone and old is None) or write.key[0] == _EVENT:
+        if gone and old is None:
             return False
         if not write.trimmed:
             self._legal(write, old, None if gone else obj)
@@ -346,7 +355,7 @@ class _Check:
         around = tuple(each for each in (change.new, change.old) if each is not None)
         view = self.past.whole_view(write.time)
         near = Near(view.now, view.snapshots, store=view.store, around=around)
-        for each in (*check_transition(change, near), *check_safety(near)):
+        for each in broken_by((change,), near):
             if str(each) not in self.told:
                 self.told.add(str(each))
                 self._found("violated", write, each.says, each.invariant)

@@ -14,12 +14,13 @@ from k8sfsm.engine.engine import Engine
 from k8sfsm.engine.line import Line
 from k8sfsm.engine.offer import KINDS
 from k8sfsm.engine.policy import Random
-from k8sfsm.law import LawError
+from k8sfsm.law import LawError, amended
 from k8sfsm.objects import format_duration
 from k8sfsm.scenario.cluster import START
 from k8sfsm.scenario.model import Promise, Story
 from k8sfsm.scenario.output import final_objects
 from k8sfsm.scenario.play import Play
+from k8sfsm.scenario.switches import amendments_of
 from k8sfsm.verify.invariants import Violation, check_convergence
 from k8sfsm.verify.watch import REFUSED, Watch
 from k8sfsm.view import View
@@ -37,6 +38,8 @@ RESTLESS: Final = 40
 """Pods made since the faults ended: more than a cluster makes that comes to rest."""
 _HURRY: Final = SECOND // 2
 """How long what was decided before a user's command may still be under way."""
+_MISTAKES: Final = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+"""What Python raises where a table orders what cannot be done."""
 _BACKGROUND: Final = ("Lease", "Event", "Node")
 
 
@@ -61,12 +64,19 @@ def _shown(part: Any, delay: int) -> str:
 class Chance:
     """What chance decides in a run. `allow`: kind of fault -> how many may be drawn. `faults` given: these happen, no
     others. `calm`: actions that are due together happen in order, and nothing takes longer or shorter than usual.
+    `plain`: nothing is left to chance, the story is played as it stands, and must come as it expects.
     """
 
     seed: int = 0
     allow: Mapping[str, int] = field(factory=dict)
     faults: tuple[Drawn, ...] | None = None
     calm: bool = False
+    plain: bool = False
+
+    @classmethod
+    def none(cls) -> Chance:
+        """No chance at all."""
+        return cls(faults=(), calm=True, plain=True)
 
 
 @frozen(kw_only=True)
@@ -150,6 +160,8 @@ class _Judge:
                 engine.step_of(self.policy.index)
         except LawError as error:
             raise Broken([Violation("law", str(error))]) from error
+        except _MISTAKES as error:
+            raise Broken([Violation("error", f"{type(error).__name__}: {error}")]) from error
         self.look(engine)
 
     def _fault(self, engine: Engine) -> Fault | None:
@@ -211,9 +223,10 @@ def chosen_faults(seed: int, allow: Mapping[str, int]) -> dict[str, int]:
 
 def run_once(story: Story, chance: Chance, traced: bool = False) -> Result:
     """Play a story once as `chance` says. A failure has its lines where `traced`."""
-    play = Play.of(evolve(story, cluster=evolve(story.cluster, seed=chance.seed)))
+    seed = story.cluster.seed if chance.plain else chance.seed
+    play = Play.of(evolve(story, cluster=evolve(story.cluster, seed=seed), properties=()))
     engine, policy = play.engine, Random(chance.seed, RATE)
-    if not traced:
+    if not traced and not chance.plain:
         engine.tracer = None
     if not chance.calm:
         engine.choices = policy.choices
@@ -224,10 +237,11 @@ def run_once(story: Story, chance: Chance, traced: bool = False) -> Result:
     until = START + last + AFTER
     judge = _Judge(chance, policy, server, Watch(engine), story.properties, until, engine.steps)
     engine.pace = judge
-    initial = final_objects(engine.store) if traced else ()
+    initial = final_objects(engine.store) if traced or chance.plain else ()
     judged = False
     try:
-        judged = _play(play, judge, until)
+        with amended(amendments_of(story)):
+            judged = _play_as_it_stands(play, judge) if chance.plain else _play(play, judge, until)
         failure = None
     except Broken as broken:
         failure = Failure(
@@ -254,10 +268,29 @@ def _play(play: Play, judge: _Judge, until: int) -> bool:
     play.advance(
         max(until, *(START + drawn.at + delay for drawn in judge.drawn for delay, _ in drawn.fault.parts), until)
     )
-    rested = _settle(engine)
+    return _come_to_rest(play, judge)
+
+
+def _play_as_it_stands(play: Play, judge: _Judge) -> bool:
+    """As `_play`, with what the story expects."""
+    play.run()
+    misses = [Violation("story", miss.text) for miss in play.misses]
+    try:
+        rested = _come_to_rest(play, judge, play.ending in ("at rest", "quiet"))
+    except Broken as broken:
+        raise Broken([*broken.violations, *misses]) from broken
+    if misses:
+        raise Broken(misses)
+    return rested
+
+
+def _come_to_rest(play: Play, judge: _Judge, rested: bool = False) -> bool:
+    """Go on until all is over, and judge what it came to."""
+    engine = play.engine
+    rested = rested or _settle(engine)
     view = View(engine.now, engine.store.snapshot, store=engine.store)
     found = list(check_convergence(view)) if rested else []
-    found += promises_broken(play.story.properties, engine, always=False)
+    found += promises_broken(judge.promises, engine, always=False)
     if found:
         raise Broken(found)
     return rested
