@@ -179,10 +179,12 @@ class _Check:
         for number, write in enumerate(recording.writes):
             if progress is not None and number % 64 == 0:
                 progress(done + number, done + len(recording.writes))
-            sure = write.key not in self.guessed and not self.known.unsure(write) and not _bare(write)
-            for finding in self.integrity.of(write):
-                if sure and not (self.known.older and finding.rule in _SUMS):
-                    self._broken(finding, write)
+            if write.key in self.guessed or self.known.unsure(write) or _bare(write):
+                self.integrity.past.take(write)
+            else:
+                for finding in self.integrity.of(write):
+                    if not (self.known.older and finding.rule in _SUMS):
+                        self._broken(finding, write)
             if write.request not in judged:
                 self.past.coming = recording.writes[number + 1 : number + _AHEAD]
                 judged[write.request] = self._judge(groups[write.request])
