@@ -55,7 +55,7 @@ def _empty(*values: Any) -> bool:
     return all(value in _EMPTY for value in values)
 
 
-_EMPTY: Final = (None, "", [], {})
+_EMPTY: Final[tuple[Any, ...]] = (None, "", [], {})
 
 
 def short(value: Any) -> str:
