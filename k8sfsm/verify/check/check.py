@@ -149,7 +149,8 @@ class _Check:
         self.kubelets.runs.learn(recording.environment)
         if self.keep:
             self.report.environment += recording.environment
-        self.report.notes |= dict.fromkeys(recording.notes)
+        for note in recording.notes:
+            self.report.note(note)
         for problem in recording.problems:
             self.report.add("violated", Found(what=problem, cause="trace/readable", key=("", "", ""), line=""))
         self._writes(recording, progress, done)
@@ -315,7 +316,8 @@ class _Check:
         route = (write.actor, (write.verb, write.subresource, write.key))
         if write.ok:
             self.report.retried += self.refused.pop(route, 0)
-            if why is not None and why.key and write.subresource != "status":  # a sync that failed reports, too
+            reports = write.subresource == "status" or write.key[0] == _EVENT  # a sync that failed reports, too
+            if why is not None and why.key and not reports:
                 self.undone.answered(write.actor, why.key, True, write.time)
             return
         self.report.refusals[f"{write.code} {write.reason}".strip()] += 1
