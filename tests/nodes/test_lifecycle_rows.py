@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from k8sfsm.controllers.nodeipam import Sync
+from k8sfsm.controllers.nodeipam import law as ipam
 from k8sfsm.controllers.nodelifecycle.health import Checkup, Health, LifecycleSettings, Suspect, law
 from k8sfsm.controllers.nodelifecycle.rounds import NodeCase, Placed, Round, Seen
 from k8sfsm.controllers.nodelifecycle.taints import NOT_READY, UNREACHABLE, Answered, LabelPair, Mark
@@ -168,3 +170,22 @@ def test_old_labels_follow_new_ones(given: str | None, old: str | None, copied: 
 def test_how_a_write_goes_on(code: int, tries: int, go_on: str) -> None:
     outcome = Outcome(request=None, code=code)  # type: ignore[arg-type]
     assert law.decide("answer", Answered(outcome, tries)).outputs["go_on"] == go_on
+
+
+@pytest.mark.parametrize(
+    ("subject", "free", "rule", "again"),
+    [
+        (None, "10.244.0.0/24", "gone", False),
+        ("10.244.3.0/24", "10.244.0.0/24", "given", False),
+        ("10.244.3.0/24", None, "given", False),
+        ("", "10.244.0.0/24", "allocate", False),
+        ("", None, "exhausted", True),
+    ],
+)
+def test_the_network_of_a_node(subject: str | None, free: str | None, rule: str, again: bool) -> None:
+    there = None
+    if subject is not None:
+        spec = {"podCIDR": subject, "podCIDRs": [subject]} if subject else {}
+        there = from_json({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}, "spec": spec})
+    decision = ipam.decide("network", Sync(there, free))
+    assert (decision.rule, decision.outputs["again"]) == (f"NodeIPAM/network/{rule}", again)
