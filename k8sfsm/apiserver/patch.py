@@ -75,10 +75,12 @@ def merge(target: Any, patch: Any) -> Any:
 
 def strategic_merge(target: Any, patch: Any, name: str = "") -> Any:
     """Kubernetes' merge: known lists are merged by the key of their items, `$` directives are obeyed."""
-    if isinstance(patch, Mapping):
-        return _merge_map(target if isinstance(target, Mapping) else {}, patch)
+    if isinstance(patch, str):
+        return patch
     if isinstance(patch, list):
         return _merge_list(target if isinstance(target, list) else [], patch, name)
+    if isinstance(patch, Mapping):
+        return _merge_map(target if isinstance(target, Mapping) else {}, patch)
     return patch
 
 

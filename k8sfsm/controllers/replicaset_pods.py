@@ -43,8 +43,7 @@ _shared: dict[Any, PodTraits] = {}
 
 def _learn(pod: Pod) -> PodTraits:
     if len(_alive) >= _LIMIT:
-        for memory in (_traits, _since, _shared, _alive):
-            memory.clear()
+        forget_pods()
     metadata, owner = pod.metadata, controller_of(pod)
     values = (
         "" if owner is None else owner.uid,
@@ -61,6 +60,13 @@ def _learn(pod: Pod) -> PodTraits:
     number = id(pod)
     _alive[number], _since[number], _traits[number] = pod, ready_since(pod), traits
     return traits
+
+
+def forget_pods() -> None:
+    """Let go of all Pods: what is remembered of them is found again where it is asked for."""
+    for memory in (_traits, _since, _shared, _alive):
+        memory.clear()
+    _latest[:] = (), ()
 
 
 _latest: list[Sequence[Any]] = [(), ()]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import Final, TypeAlias, cast
 
+from k8sfsm.apiserver.memo import Memo
 from k8sfsm.objects import LabelSelector, Selector, SelectorError
 
 __all__ = ["Matcher", "SelectorError", "matcher"]
@@ -17,4 +18,11 @@ def matcher(selector: LabelSelector | None) -> Matcher:
 
     Raises SelectorError.
     """
-    return Selector.of(selector).matches
+    known = _MATCHERS.get((selector,))
+    if known is None:
+        known = Selector.of(selector).matches
+        _MATCHERS.put((selector,), known)
+    return cast(Matcher, known)
+
+
+_MATCHERS: Final = Memo()

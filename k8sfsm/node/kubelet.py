@@ -16,7 +16,7 @@ from k8sfsm.node.alike import begin, looked, reported
 from k8sfsm.node.memory import PodMemory
 from k8sfsm.node.registration import reconcile_node
 from k8sfsm.node.session import Session, Settings
-from k8sfsm.objects import Pod, PodStatus, evolve
+from k8sfsm.objects import Pod, PodStatus, changer_of, evolve
 from k8sfsm.request import DONE, Key, Outcome, PatchStatus, Plan, Remember, Step
 from k8sfsm.store import Change
 from k8sfsm.view import View
@@ -172,7 +172,10 @@ def _unanswered(session: Session) -> PodMemory:
 def _remember_sent(memory: PodMemory, status: PodStatus, outcome: Outcome) -> PodMemory:
     stored = outcome.object
     version = int(stored.metadata.resource_version or 0) if stored is not None else 0
-    return evolve(memory, sent=status, sent_at=version, alike=reported(memory.alike))
+    return _sent(memory, status, version, reported(memory.alike))
+
+
+_sent: Final = changer_of(PodMemory, "sent", "sent_at", "alike")
 
 
 def _writes(session: Session) -> list[Any]:

@@ -1,7 +1,7 @@
 """The objects of the Kubernetes API as immutable values, and their JSON and YAML forms."""
 
 from k8sfsm.objects.base import JSON, NOTHING, IntOrString, MicroTime, Struct, Time
-from k8sfsm.objects.codec import from_json, part_from_json, to_json
+from k8sfsm.objects.codec import changed_from_json, from_json, part_from_json, to_json
 from k8sfsm.objects.container import (
     Container,
     ContainerPort,
@@ -19,7 +19,7 @@ from k8sfsm.objects.container import (
     SleepAction,
     TCPSocketAction,
 )
-from k8sfsm.objects.copying import evolve
+from k8sfsm.objects.copying import changer_of, evolve
 from k8sfsm.objects.core import (
     Binding,
     Event,
@@ -292,6 +292,8 @@ __all__ = [
     "TopologySpreadConstraint",
     "Unmodelled",
     "WeightedPodAffinityTerm",
+    "changed_from_json",
+    "changer_of",
     "controller_of",
     "dns_label_errors",
     "dns_subdomain_errors",

@@ -6,8 +6,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from attrs import evolve
-
+from k8sfsm.objects import evolve
 from k8sfsm.request import Key
 from k8sfsm.trace.attribution import Unexplained, World, attribute
 from k8sfsm.trace.history import Document, RecordedWrite

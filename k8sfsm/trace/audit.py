@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from attrs import define, evolve, field
+from attrs import define, field
 
+from k8sfsm.objects import evolve
 from k8sfsm.request import Key
 from k8sfsm.trace.attribution import Unexplained, World, attribute
 from k8sfsm.trace.derive import at_revision, bound, deleted, evicted, scaled, without_bookkeeping
@@ -23,10 +24,14 @@ from k8sfsm.trace.parts import concerns, cut, numbered
 from k8sfsm.trace.requests import Request, read_requests
 from k8sfsm.trace.resources import is_deleting, metadata
 from k8sfsm.trace.sequence import in_order
+from k8sfsm.trace.sharing import sharing
 from k8sfsm.trace.statuses import facts_from_statuses
 
-_SEEN: Final = 100_000
+_SEEN: Final = 20_000
 """So many revisions back an answer may show a change again."""
+_APART: Final = 256
+"""So many requests apart it is kept what was known, to go on from there."""
+_NEVER_TYPED: Final = ("Event", "Lease")
 
 
 def read_audit(paths: Sequence[Path], namespace: str = "", progress: Progress | None = None) -> Recording:
@@ -75,16 +80,38 @@ def _should_change(write: RecordedWrite) -> bool:
 
 def _derived(requests: list[Request]) -> tuple[tuple[RecordedWrite, ...], tuple[Document, ...], int]:
     """(writes, objects older than the log, number of inferred requests)."""
-    guesses: list[Request] = []
-    derivation = Derivation(kinds=frozenset(request.key[0] for request in requests))
+    begin = Derivation(kinds=frozenset(request.key[0] for request in requests))
+    writes, derivation, guesses = derive(requests, begin)
+    return tuple(writes), tuple(derivation.appeared), guesses
+
+
+def derive(requests: list[Request], begin: Derivation) -> tuple[list[RecordedWrite], Derivation, int]:
+    """(writes, what is known after them, number of inferred requests) of a log, or of the next portion of one.
+
+    Requests that must have been made unlogged are put in where they were made, and what follows is derived again.
+    """
+    derivation, guesses, writes, at = begin, list[Request](), list[RecordedWrite](), 0
+    order = in_order(requests)
+    saved = [(0, begin.copy(), 0)]
     while True:
-        writes = [
-            write for request, time in in_order([*requests, *guesses]) for write in derivation.apply(request, time)
-        ]
+        first = len(order)
+        for index in range(at, len(order)):
+            if index - saved[-1][0] >= _APART and not derivation.missing:
+                saved.append((index, derivation.copy(), len(writes)))
+            writes.extend(derivation.apply(*order[index]))
+            if derivation.missing and index < first:
+                first = index
         if not derivation.missing:
-            return tuple(writes), tuple(derivation.appeared), len(guesses)
+            return writes, derivation, len(guesses)
         guesses += derivation.missing
-        derivation = Derivation(kinds=derivation.kinds, told=derivation.told)
+        before, order = order, in_order([*requests, *guesses])
+        same = next((i for i, (old, new) in enumerate(zip(before, order, strict=False)) if old != new), len(before))
+        while saved[-1][0] > min(same, first):
+            saved.pop()
+        at, known, count = saved[-1]
+        told, derivation = derivation.told, known.copy()
+        derivation.told |= told
+        del writes[count:]
 
 
 @define
@@ -103,9 +130,25 @@ class Derivation:
 
     def going_on(self, kinds: frozenset[str]) -> Derivation:
         """A derivation that goes on from here, with what is left of this one's memory."""
-        newest = max(self.seen, default=0)
-        seen = {revision for revision in self.seen if revision > newest - _SEEN}
-        return Derivation(kinds, self.world.copy(), seen=seen, told=set(self.told), count=self.count)
+        following = self.copy()
+        following.kinds = kinds
+        following.appeared = []
+        if len(self.seen) > 2 * _SEEN:
+            newest = max(self.seen)
+            following.seen = {revision for revision in self.seen if revision > newest - _SEEN}
+        return following
+
+    def copy(self) -> Derivation:
+        """The same, to go on apart."""
+        return Derivation(
+            self.kinds,
+            self.world.copy(),
+            list(self.missing),
+            list(self.appeared),
+            set(self.seen),
+            set(self.told),
+            self.count,
+        )
 
     def apply(self, request: Request, time: int) -> Iterator[RecordedWrite]:
         """The writes of one request, committed no later than `time`."""
@@ -115,11 +158,16 @@ class Derivation:
         any_change = False
         for key, kind, state, revision, derived in self._changes(request, time):
             any_change = True
-            yield self._write(request, time, key, kind, Document(state), revision, derived)
+            yield self._write(request, time, key, kind, self._document(key, state), revision, derived)
         if not any_change:
             state_now = self.world.objects.get(request.key)
             unchanged = state_now if request.ok and request.verb != "deletecollection" else None
             yield request.write(request=self.count, time=time, old=state_now, new=unchanged, answer=None)
+
+    def _document(self, key: Key, state: Json) -> Document:
+        """A state that is typed with what the state before has of it."""
+        known = self.world.objects.get(key) if key[0] not in _NEVER_TYPED else None
+        return Document(state) if known is None else Document(state, before=known)
 
     def _infer(self, request: Request) -> None:
         known = {(guess.key, guess.uid) for guess in self.missing}
@@ -227,6 +275,7 @@ class Derivation:
         """The answer is the object."""
         assert request.answer is not None and request.revision is not None
         state = without_bookkeeping(request.answer)
+        state = state if known is None else sharing(known.json, state)
         ends = request.verb == "delete" and _is_gone(state)
         if known is not None and request.empties_finalizers and request.revision <= (known.revision or 0):
             yield request.key, "DELETED", state, None, True

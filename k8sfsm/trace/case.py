@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Final, TypeAlias
 
 from attrs import define, field, frozen
@@ -14,6 +15,8 @@ from k8sfsm.trace.errors import Line
 from k8sfsm.trace.history import Document, RecordedWrite
 from k8sfsm.trace.ledger import Ledger
 from k8sfsm.trace.lines import Json
+from k8sfsm.trace.named import all_moments, changed_moments
+from k8sfsm.value import value
 
 law = Law("trace")
 
@@ -153,24 +156,24 @@ class Past:
         return past
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Written:
     """A write, and what was before it: the case of the laws of type `transition`."""
 
     write: RecordedWrite
     past: Past
 
-    @property
+    @cached_property
     def old(self) -> Document | None:
         """The object's state before, as the writes before have shown it."""
         return self.past.objects.get(self.write.key)
 
-    @property
+    @cached_property
     def identity(self) -> Identity | None:
         """What tells this write's request from all others; None where it is not recorded."""
         return identity_of(self.write)
 
-    @property
+    @cached_property
     def pair(self) -> tuple[Json, Json] | None:
         """(old, new) where the write changed an object that was known whole; None otherwise."""
         if self.write.type != "MODIFIED" or self.old is None or self.write.new is None or self.write.trimmed:
@@ -179,6 +182,17 @@ class Written:
         if worked_out == "bind":
             return _bound_when(self.old.json, self.write.new.json), self.write.new.json
         return None if worked_out else (self.old.json, self.write.new.json)
+
+    @cached_property
+    def moments(self) -> tuple[tuple[str, str, int], ...]:
+        """(path, text, ns) of each moment in what the write changed; of a deletion when it was asked for."""
+        if self.write.new is None:
+            return ()
+        return tuple(changed_moments({} if self.old is None else self.old.json, self.write.new.json))
+
+    def is_fresh(self, text: str) -> bool:
+        """Whether the object did not name a moment before."""
+        return self.old is None or all(text != known for _, known, _ in all_moments(self.old.json))
 
 
 def _bound_when(old: Json, new: Json) -> Json:

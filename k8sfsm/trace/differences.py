@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from k8sfsm.trace.masking import shown
 
@@ -30,8 +30,10 @@ def difference(was: Any, now: Any, *, path: str = "") -> str:
 
 def missing(asked: Any, stored: Any, path: str = "") -> str:
     """The first field of `asked` that `stored` has not, with both values; what `stored` has beside is not looked at."""
-    if asked == stored or _empty(asked):
+    if asked == stored or asked in _EMPTY:
         return ""
+    if isinstance(asked, str):
+        return _unlike(asked, stored, path)
     if isinstance(asked, Mapping) and isinstance(stored, Mapping | None):
         for name, value in asked.items():
             if found := missing(value, (stored or {}).get(name), f"{path}.{name}" if path else name):
@@ -42,11 +44,18 @@ def missing(asked: Any, stored: Any, path: str = "") -> str:
             if found := missing(left, right, f"{path}[{position}]"):
                 return found
         return ""
+    return _unlike(asked, stored, path)
+
+
+def _unlike(asked: Any, stored: Any, path: str) -> str:
     return f"{path or 'it'} is {short(shown(path, stored))}, asked for {short(shown(path, asked))}"
 
 
 def _empty(*values: Any) -> bool:
-    return all(value is None or value == "" or value == [] or value == {} for value in values)
+    return all(value in _EMPTY for value in values)
+
+
+_EMPTY: Final[tuple[Any, ...]] = (None, "", [], {})
 
 
 def short(value: Any) -> str:

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from attrs import evolve
-
+from k8sfsm.objects import evolve
 from k8sfsm.trace.errors import Line, TraceError
 from k8sfsm.trace.fields import optional, required, time_at
 from k8sfsm.trace.history import EnvironmentFact, RecordedWrite

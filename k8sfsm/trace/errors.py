@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import frozen
+from k8sfsm.value import value
 
 
-@frozen
+@value
 class Line:
     """A place in a file: its path as given to the reader, and a line number that starts at 1 (0: the whole file)."""
 

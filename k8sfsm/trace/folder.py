@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from attrs import evolve
-
+from k8sfsm.objects import evolve
 from k8sfsm.objects.yamltext import YAMLTextError, read_documents
 from k8sfsm.request import Key
 from k8sfsm.trace.assembly import assemble

@@ -15,36 +15,49 @@ from k8sfsm.request import Key
 from k8sfsm.trace.errors import Line
 from k8sfsm.trace.lines import Json
 from k8sfsm.trace.resources import json_key, metadata, revision_of
+from k8sfsm.value import value
 
 Format: TypeAlias = Literal["recording", "audit", "watch", "k8sfsm"]
 Verb: TypeAlias = Literal["create", "update", "patch", "delete", "deletecollection", "bind", "evict"]
 WatchType: TypeAlias = Literal["ADDED", "MODIFIED", "DELETED"]
 
 
-@frozen(eq=False)
+@value(eq=False)
 class Document:
     """An object as it was recorded. `json` must not be changed: consecutive states share parts of it."""
 
     json: Json
+    _before: Document | None = None
+    """The state before, until this one is typed: what both share is typed once."""
 
     @cached_property
     def typed(self) -> Any:
         """The typed object (`k8sfsm.objects.from_json`). Errors: what from_json raises."""
-        from k8sfsm.objects import from_json
+        from k8sfsm.objects import changed_from_json, from_json
 
-        return from_json(self.json, self.key[0])
+        before, known = self._before, None
+        object.__setattr__(self, "_before", None)
+        if before is not None and before.has_typed:
+            known = changed_from_json(before.typed, before.json, self.json)
+        if known is None:
+            known = from_json(self.json, self.key[0])
+        object.__setattr__(self, "has_typed", True)
+        return known
 
-    @property
+    has_typed: bool = field(default=False, init=False)
+    """Whether somebody has asked for the typed object."""
+
+    @cached_property
     def key(self) -> Key:
         """(kind, namespace, name)."""
         return json_key(self.json)
 
-    @property
+    @cached_property
     def uid(self) -> str:
         """metadata.uid, or ""."""
         return str(metadata(self.json).get("uid") or "")
 
-    @property
+    @cached_property
     def revision(self) -> int | None:
         """metadata.resourceVersion as a number."""
         return revision_of(self.json)
@@ -58,7 +71,7 @@ class Document:
         return hash(self.key)
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class RecordedWrite:
     """One request to the API server, or one change of an object that a request made.
 
@@ -165,7 +178,7 @@ class Move:
     """How many writes had been made before."""
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class EnvironmentFact:
     """Something that happened outside the API: in a container runtime, to a node, to a component.
 

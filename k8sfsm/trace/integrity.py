@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any, Final
 
-from attrs import define
+from attrs import define, field
 
 from k8sfsm.objects import ObjectError, Unmodelled
 from k8sfsm.request import Key
@@ -36,7 +36,9 @@ class Integrity:
     """The laws on their way through a history, which may come in portions."""
 
     past: Past
-    rows: dict[str, list[tuple[str, Callable[[Any], Any]]]]
+    rows: dict[str, list[tuple[str, Callable[[Any], Any], tuple[str, ...]]]]
+    of_kind: dict[str, list[tuple[str, Callable[[Any], Any]]]] = field(factory=dict)
+    """The laws that a write of a kind can break."""
 
     @classmethod
     def before(cls, recording: Recording) -> Integrity:
@@ -68,18 +70,45 @@ class Integrity:
 
     def of(self, write: RecordedWrite) -> Iterator[Finding]:
         """The findings in the next write."""
+        return self._asked(write, self.of_kind.get(write.key[0]) or self._laws_of(write.key[0]))
+
+    def _asked(self, write: RecordedWrite, laws: list[tuple[str, Callable[[Any], Any]]]) -> Iterator[Finding]:
         case = Written(write=write, past=self.past)
-        for rule, holds in self.rows["transition"]:
+        for rule, holds in laws:
             if message := holds(case):
                 place = write.seen or write.line
                 yield Finding(rule=rule, message=message, file=place.file, line=place.number, key=write.key)
         self.past.take(write)
 
+    def of_repeated(self, write: RecordedWrite) -> Iterator[Finding]:
+        """The same for a write that is like an earlier one but for its revision and its moments."""
+        yield from self._asked(write, self.of_kind.get(_REPEATED) or self._laws_of(_REPEATED))
+
+    def _laws_of(self, kind: str) -> list[tuple[str, Callable[[Any], Any]]]:
+        found = [
+            (rule, holds)
+            for rule, holds, kinds in self.rows["transition"]
+            if (rule in _OF_ORDER if kind == _REPEATED else not kinds or kind in kinds)
+        ]
+        self.of_kind[kind] = found
+        return found
+
     def at_end(self, recording: Recording) -> Iterator[Finding]:
         """The findings that concern the history as a whole."""
-        for rule, holds in self.rows["convergence"]:
+        for rule, holds, _ in self.rows["convergence"]:
             for key, message in holds(recording):
                 yield Finding(rule=rule, message=message, file=recording.source, line=0, key=key)
+
+
+_REPEATED: Final = "(repeated)"
+_OF_ORDER: Final = frozenset(
+    f"trace/{name}"
+    for name in (
+        "revisions-increase", "answer-shows-revision", "precondition-met", "told-once", "answered-in-time",
+        "seen-in-time", "time-follows-revisions", "names-no-future", "names-what-was",
+    )
+)  # fmt: skip
+"""The laws about when a write was made, and after which others."""
 
 
 def _covered(recording: Recording, requests: list[RecordedWrite]) -> frozenset[tuple[str, str, str]] | None:
@@ -89,11 +118,11 @@ def _covered(recording: Recording, requests: list[RecordedWrite]) -> frozenset[t
     return frozenset((write.key[0], write.verb, write.subresource) for write in requests if write.ok)
 
 
-def _rows() -> dict[str, list[tuple[str, Callable[[Any], Any]]]]:
+def _rows() -> dict[str, list[tuple[str, Callable[[Any], Any], tuple[str, ...]]]]:
     spec = law.invariants()
-    rows: dict[str, list[tuple[str, Callable[[Any], Any]]]] = {"transition": [], "convergence": []}
+    rows: dict[str, list[tuple[str, Callable[[Any], Any], tuple[str, ...]]]] = {"transition": [], "convergence": []}
     for name, row in spec.invariants.items() if spec else ():
-        rows[row.type].append((f"trace/{name}", law.function("invariant", row.holds)))
+        rows[row.type].append((f"trace/{name}", law.function("invariant", row.holds), row.of))
     return rows
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO, Any, Final, TextIO
 
+import msgspec
 import zstandard
 
 from k8sfsm.trace.errors import Line, TraceError, describe
@@ -66,19 +67,23 @@ def open_bytes(path: Path) -> IO[bytes]:
 
 def text_lines(path: Path) -> Iterator[tuple[Line, str]]:
     """Lines of a text file with their places. A line may be of any length."""
-    number = 0
+    for place, raw in _raw_lines(path):
+        yield place, _decode(raw, place)
+
+
+def _raw_lines(path: Path) -> Iterator[tuple[Line, bytes]]:
+    number, name = 0, str(path)
     with open_bytes(path) as source:
         while True:
             try:
                 raw = source.readline()
             except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
-                place = Line(str(path), number + 1)
+                place = Line(name, number + 1)
                 raise TraceError(place, f"the compressed data is damaged ({error})", "copy the file again") from error
             if not raw:
                 return
             number += 1
-            place = Line(str(path), number)
-            yield place, _decode(raw, place)
+            yield Line(name, number), raw
 
 
 def _decode(raw: bytes, place: Line) -> str:
@@ -92,21 +97,28 @@ def _decode(raw: bytes, place: Line) -> str:
 
 
 def json_lines(
-    path: Path, progress: Progress | None = None, skip: Callable[[str], bool] | None = None
+    path: Path, progress: Progress | None = None, skip: Callable[[bytes], bool] | None = None
 ) -> Iterator[tuple[Line, Json]]:
-    """JSON objects of a file with one per line; those that `skip` knows by their text are left out unread.
+    """JSON objects of a file with one per line; those that `skip` knows by their bytes are left out unread.
 
     Raises TraceError where a line is not one, or where the file holds none.
     """
     place = Line(str(path))
     found = 0
-    for place, text in text_lines(path):
+    decode = msgspec.json.Decoder(dict[str, Any]).decode
+    for place, raw in _raw_lines(path):
         if progress and place.number % _EVERY == 0:
             progress(place.file, place.number)
-        if text.strip():
-            found += 1
-            if skip is None or not skip(text):
-                yield place, _object(text, place)
+        if raw.isspace():
+            continue
+        found += 1
+        if skip is not None and skip(raw):
+            continue
+        try:
+            value = decode(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):  # Python's own reader tells what is wrong
+            value = _object(_decode(raw, place), place)
+        yield place, value
     if not found:
         raise TraceError(place, "the file is empty", "check that the recording was finished")
     if progress:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Final
-
 from k8sfsm.law import constant
 from k8sfsm.trace.case import Written, law
+from k8sfsm.trace.named import NOW
 from k8sfsm.trace.resources import metadata
 from k8sfsm.trace.timestamps import SECOND, format_time, parse_time
 
@@ -57,8 +55,8 @@ def names_no_future(case: Written) -> str:
     until = max((t for t in (write.completed, write.shown) if t is not None), default=None)
     if until is None or write.new is None or write.type is None or write.derived:
         return ""
-    for path, text, moment in _fresh(case):
-        if moment > until + SECOND:
+    for path, text, moment in case.moments:
+        if moment > until + SECOND and case.is_fresh(text):
             return f"{path} is {text}, and the write was over at {format_time(until)}"
     return ""
 
@@ -72,45 +70,11 @@ def names_what_was(case: Written) -> str:
     began = write.received if write.received is not None else write.shown
     if began is None:
         return ""
-    for path, text, moment in _fresh(case):
-        if path.rpartition(".")[2] in _NOW and moment < began - constant("trace_report_lag") * SECOND:
+    earliest = began - constant("trace_report_lag") * SECOND
+    for path, text, moment in case.moments:
+        if moment < earliest and path.rpartition(".")[2] in NOW and case.is_fresh(text):
             return f"{path} is {text}, and the write began at {format_time(began)}"
     return ""
-
-
-_NOW: Final = frozenset(
-    {"creationTimestamp", "deletionTimestamp", "lastTransitionTime", "lastUpdateTime", "timeAdded", "startTime"}
-)
-_MOMENTS: Final = frozenset(
-    {
-        *_NOW, "completionTime", "eventTime", "finishedAt", "firstTimestamp", "lastHeartbeatTime", "lastObservedTime",
-        "lastScheduleTime", "lastSuccessfulTime", "lastTimestamp", "lastProbeTime", "startedAt",
-    }
-)  # fmt: skip
-
-
-def _fresh(case: Written) -> Iterator[tuple[str, str, int]]:
-    """(path, text, ns) of each moment that the object did not name before; of a deletion when it was asked for."""
-    assert case.write.new is not None
-    known = {text for _, text, _ in _moments(case.old.json)} if case.old is not None else set()
-    yield from (entry for entry in _moments(case.write.new.json) if entry[1] not in known)
-
-
-def _moments(value: Any, path: str = "") -> Iterator[tuple[str, str, int]]:
-    if isinstance(value, dict):
-        for name, part in value.items():
-            where = f"{path}.{name}" if path else name
-            if name in _MOMENTS and isinstance(part, str) and part:
-                grace = int(value.get("deletionGracePeriodSeconds") or 0) if name == "deletionTimestamp" else 0
-                try:
-                    yield where, part, parse_time(part) - grace * SECOND
-                except ValueError:
-                    continue
-            elif name not in ("annotations", "labels", "spec", "managedFields"):
-                yield from _moments(part, where)
-    elif isinstance(value, list):
-        for position, part in enumerate(value):
-            yield from _moments(part, f"{path}[{position}]")
 
 
 @law.invariant

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from attrs import evolve
-
+from k8sfsm.objects import evolve
 from k8sfsm.request import Key
 from k8sfsm.trace.attribution import World
 from k8sfsm.trace.history import Document, RecordedWrite, Recording

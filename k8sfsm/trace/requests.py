@@ -6,20 +6,22 @@ The same lines stand in kube-apiserver's audit log (audit.k8s.io/v1) and, trimme
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Final, cast
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
-from attrs import evolve, field, frozen
+from attrs import field
 
 from k8sfsm.request import Key
 from k8sfsm.trace.actors import actor_of, sharing_actor
 from k8sfsm.trace.errors import Line, TraceError, describe
-from k8sfsm.trace.fields import optional, required, time_at
+from k8sfsm.trace.fields import object_in, optional, required, text_in, time_at
 from k8sfsm.trace.history import RecordedWrite, Verb
 from k8sfsm.trace.lines import Json, Progress, json_lines
 from k8sfsm.trace.resources import is_deleting, kind_of, metadata, revision_of
 from k8sfsm.trace.skeleton import refuse_misshapen
+from k8sfsm.value import value
 
 READS: Final = frozenset({"get", "list", "watch"})
 _NOT_OBJECTS: Final = frozenset(
@@ -30,7 +32,7 @@ _NO_CHANGE: Final = frozenset({"token", "exec", "attach", "portforward", "proxy"
 _CLUSTER_SCOPED: Final = frozenset({"namespaces", "nodes", "priorityclasses", "persistentvolumes", "storageclasses"})
 
 
-@frozen(kw_only=True)
+@value(kw_only=True)
 class Request:
     """One audited write request, with its answer."""
 
@@ -65,12 +67,12 @@ class Request:
         """Whether the request succeeded."""
         return self.code < 300
 
-    @property
+    @cached_property
     def revision(self) -> int | None:
         """The resourceVersion of the object in the answer (for a collection: of the list)."""
         return revision_of(self.answer)
 
-    @property
+    @cached_property
     def precondition(self) -> int | None:
         """The resourceVersion that the request demands of the stored object."""
         if not isinstance(self.body, dict):
@@ -131,41 +133,48 @@ class Request:
 
 def read_requests(path: Path, progress: Progress | None = None) -> Iterator[Request]:
     """The write requests of an audit file in the order of its lines; reads and unfinished stages are left out."""
-    for place, value in json_lines(path, progress, _is_read):
-        request = request_of(place, value)
+    for place, line in json_lines(path, progress, _is_read):
+        request = request_of(place, line)
         if request is not None:
             yield request
 
 
-def _is_read(text: str) -> bool:
+def _is_read(raw: bytes) -> bool:
     """Whether an audit line is a read, told before it is parsed: most lines are. A body may look like one, too."""
-    return any(found in text for found in _READS) and '"requestObject":' not in text
+    place = raw.find(_VERB)
+    return raw.startswith(_READ_VERBS, place + len(_VERB)) and b'"requestObject":' not in raw
 
 
-_READS: Final = tuple(f'"verb":"{verb}"' for verb in sorted(READS))
+_VERB: Final = b'"verb":"'
+_READ_VERBS: Final = tuple(f'{verb}"'.encode() for verb in sorted(READS))
 
 
 def request_of(place: Line, value: Json) -> Request | None:
     """One audit line as a request; None for reads, other stages than ResponseComplete, dry runs and reviews."""
     verb = required(place, value, "verb", str)
-    reference = optional(place, value, "objectRef", dict, {})
-    resource = optional(place, reference, "resource", str, "")
-    subresource = optional(place, reference, "subresource", str, "")
+    reference = object_in(place, value, "objectRef")
+    resource = text_in(place, reference, "resource")
+    subresource = text_in(place, reference, "subresource")
     stage = optional(place, value, "stage", str, "ResponseComplete")
     if verb in READS or stage != "ResponseComplete" or not resource:
         return None
     if resource in _NOT_OBJECTS or subresource in _NO_CHANGE:
         return None
-    query = dict(parse_qsl(urlsplit(optional(place, value, "requestURI", str, "")).query, keep_blank_values=True))
+    uri = text_in(place, value, "requestURI")
+    query = dict(_query(uri.partition("?")[2])) if "?" in uri else {}
     if query.get("dryRun"):
         return None
-    found = _request(place, value, verb, reference, query)
-    return evolve(found, actor=sharing_actor(found.actor, found.verb, found.key[0], found.body))
+    return _request(place, value, verb, reference, query)
+
+
+@lru_cache(maxsize=1024)
+def _query(text: str) -> tuple[tuple[str, str], ...]:
+    return tuple(parse_qsl(text.partition("#")[0], keep_blank_values=True))
 
 
 def _request(place: Line, value: Json, verb: str, reference: Json, query: Mapping[str, str]) -> Request:
     account = required(place, value, "user.username", str)
-    status = optional(place, value, "responseStatus", dict, {})
+    status = object_in(place, value, "responseStatus")
     body = value.get("requestObject")
     answer = optional(place, value, "responseObject", dict)
     for name, part in (("requestObject", body), ("responseObject", answer)):
@@ -175,24 +184,26 @@ def _request(place: Line, value: Json, verb: str, reference: Json, query: Mappin
     if completed is None:
         what = f"expected an RFC 3339 time, found {describe(None)}"
         raise TraceError(place, what, "give the audit log as kube-apiserver wrote it", "stageTimestamp")
-    subresource = optional(place, reference, "subresource", str, "")
-    actor, node = actor_of(account)
+    subresource = text_in(place, reference, "subresource")
+    account_actor, node = actor_of(account)
+    key = _key(place, reference, answer, body)
+    asked = _SUBRESOURCE_VERBS.get(subresource, cast(Verb, verb)) if verb == "create" else cast(Verb, verb)
     return Request(
         line=place,
-        verb=_SUBRESOURCE_VERBS.get(subresource, cast(Verb, verb)) if verb == "create" else cast(Verb, verb),
+        verb=asked,
         subresource="" if subresource in _SUBRESOURCE_VERBS else subresource,
-        key=_key(place, reference, answer, body),
+        key=key,
         uid=_uid(place, reference, status, answer, body),
         account=account,
-        user_agent=optional(place, value, "userAgent", str, ""),
-        actor=actor,
+        user_agent=text_in(place, value, "userAgent"),
+        actor=sharing_actor(account_actor, asked, key[0], body),
         node=node,
         query=query,
         body=body,
         body_trimmed=_is_trimmed(value, verb, body),
         code=optional(place, status, "code", int, 0),
-        reason=optional(place, status, "reason", str, ""),
-        message=optional(place, status, "message", str, ""),
+        reason=text_in(place, status, "reason"),
+        message=text_in(place, status, "message"),
         received=time_at(place, value, "requestReceivedTimestamp"),
         completed=completed,
         answer=answer,
@@ -201,9 +212,9 @@ def _request(place: Line, value: Json, verb: str, reference: Json, query: Mappin
 
 
 def _key(place: Line, reference: Json, answer: Json | None, body: Any) -> Key:
-    resource = optional(place, reference, "resource", str, "")
-    name = optional(place, reference, "name", str, "")
-    space = optional(place, reference, "namespace", str, "")
+    resource = text_in(place, reference, "resource")
+    name = text_in(place, reference, "name")
+    space = text_in(place, reference, "namespace")
     if not name and answer and answer.get("kind") not in ("Status",):
         name = str(metadata(answer).get("name") or "")
     if not name and isinstance(body, dict):
@@ -214,8 +225,8 @@ def _key(place: Line, reference: Json, answer: Json | None, body: Any) -> Key:
 def _uid(place: Line, reference: Json, status: Json, answer: Json | None, body: Any) -> str:
     asked = body if isinstance(body, dict) else {}
     known = (
-        optional(place, reference, "uid", str, ""),
-        optional(place, status, "details.uid", str, ""),
+        text_in(place, reference, "uid"),
+        optional(place, status, "details.uid", str, "") if "details" in status else "",
         str(metadata(answer or {}).get("uid") or ""),
         str(metadata(asked).get("uid") or ""),
         str((asked.get("preconditions") or {}).get("uid") or ""),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from functools import lru_cache
+from typing import Annotated, Any, Final
+
+import msgspec
 
 from k8sfsm.trace.errors import Line, TraceError, describe
 from k8sfsm.trace.lines import Json
@@ -70,7 +73,50 @@ SKELETON: Final[Mapping[str, Any]] = {
 
 def refuse_misshapen(place: Line, obj: Json, under: str = "") -> None:
     """Raises TraceError with the place of the first part of a wrong type. What is absent or null is no mistake."""
+    try:
+        msgspec.convert(obj, _form(), dec_hook=_moment)
+    except (msgspec.ValidationError, RecursionError):
+        refuse_slowly(place, obj, under)
+
+
+def refuse_slowly(place: Line, obj: Json, under: str = "") -> None:
+    """As `refuse_misshapen`, which asks here where a part is wrong: the plain way."""
     _members(place, obj, SKELETON, under)
+
+
+@lru_cache(maxsize=1)
+def _form() -> Any:
+    """The type of objects that are as `SKELETON` says, for the library that checks them at once."""
+    return _type_of(SKELETON)
+
+
+def _type_of(expected: Any) -> Any:
+    if isinstance(expected, list):
+        return list[_type_of(expected[0])]  # type: ignore[misc]
+    if expected == _ANY:
+        return dict[str, Any]
+    if not isinstance(expected, Mapping):
+        return _LEAVES[expected]
+    fields = [(name, _type_of(inner) | None, None) for name, inner in expected.items()]
+    return msgspec.defstruct("Part", fields, gc=False)
+
+
+class _Moment:
+    """The type of times, where it is checked what an object is."""
+
+
+def _moment(_: type, found: Any) -> _Moment:
+    if not _fits(found, _TIME):
+        raise ValueError
+    return _SOME
+
+
+_SOME: Final = _Moment()
+_LEAVES: Final[Mapping[str, Any]] = {
+    _TEXT: str,
+    _NUMBER: Annotated[int, msgspec.Meta(gt=-(2**63), le=2**63 - 1)],
+    _TIME: _Moment,
+}
 
 
 def _members(place: Line, obj: Json, expected: Mapping[str, Any], path: str) -> None:

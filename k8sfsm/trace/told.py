@@ -210,8 +210,13 @@ def patch_applied(case: Written) -> str:
     judge = difference if exact else missing
     if wrong := _misordered(write.body, new):
         return wrong
-    reasons = [judge(_compared(made, aside), _compared(new, aside)) for made in _patched(old, write.body)]
-    return f"the patch does not give this: {reasons[0]}" if reasons and all(reasons) else ""
+    stored, wrong = _compared(new, aside), ""
+    for made in _patched(old, write.body):
+        differs = judge(_compared(made, aside), stored)
+        if not differs:
+            return ""
+        wrong = wrong or f"the patch does not give this: {differs}"
+    return wrong
 
 
 def _misordered(body: Any, new: Any) -> str:

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from attrs import define, evolve, field
+from attrs import define, field
 
+from k8sfsm.objects import evolve
 from k8sfsm.request import Key
 from k8sfsm.trace.assembly import assemble
 from k8sfsm.trace.derive import without_bookkeeping

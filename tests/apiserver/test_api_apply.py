@@ -397,7 +397,7 @@ def test_what_tells_items_of_lists_apart(kind: str, place: str, entry: Any, elem
 
 
 def test_a_kind_without_a_schema_has_lists_as_a_whole() -> None:
-    schema = Schema("Crontab", granular=False)
+    schema = Schema("Crontab", {})
     assert schema.list_type(("f:spec", "f:containers")).type == "atomic"
     assert schema.list_type(("f:metadata", "f:finalizers")).type == "set"
 

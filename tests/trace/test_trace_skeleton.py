@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from k8sfsm.trace.errors import Line, TraceError
-from k8sfsm.trace.skeleton import refuse_misshapen
+from k8sfsm.trace.skeleton import refuse_misshapen, refuse_slowly
 from k8sfsm.trace.timestamps import parse_time
 
 PLACE = Line("watch.jsonl", 3)
@@ -31,6 +31,22 @@ def test_a_wrong_type_is_told_with_its_place(obj: dict[str, Any], text: str) -> 
     with pytest.raises(TraceError) as error:
         refuse_misshapen(PLACE, obj, "object")
     assert str(error.value).startswith("watch.jsonl:3: object.") and text in str(error.value)
+
+
+@pytest.mark.parametrize(("obj", "text"), CASES)
+def test_the_fast_way_refuses_what_the_plain_way_refuses(obj: dict[str, Any], text: str) -> None:
+    with pytest.raises(TraceError) as error:
+        refuse_slowly(PLACE, obj, "object")
+    assert text in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "time", ["2026-01-15T12:00:00+0530", "0001-01-01T00:00:00+23:59", "2026-02-30T00:00:00Z", "2026-01-15T12:00:00"]
+)
+def test_rare_forms_of_times_are_refused_either_way(time: str) -> None:
+    for refuse in (refuse_misshapen, refuse_slowly):
+        with pytest.raises(TraceError):
+            refuse(PLACE, {"eventTime": time})
 
 
 def test_what_is_absent_or_null_is_no_mistake() -> None:

@@ -5,10 +5,11 @@ Source: pkg/controller/deployment/sync.go: getAllReplicaSetsAndSyncRevision, get
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from attrs import frozen
 
+from k8sfsm.apiserver.memo import Memo
 from k8sfsm.controllers.deployment.conditions import condition, with_condition
 from k8sfsm.controllers.deployment.finding import find
 from k8sfsm.controllers.deployment.revision import (
@@ -28,6 +29,7 @@ from k8sfsm.objects import (
     LabelSelector,
     ObjectMeta,
     OwnerReference,
+    PodTemplateSpec,
     ReplicaSet,
     ReplicaSetSpec,
     controller_of,
@@ -161,11 +163,22 @@ def _owner(case: Working) -> OwnerReference:
     )
 
 
+def _hash_of(template: PodTemplateSpec, collisions: int | None) -> str:
+    known = _HASHES.get((template, collisions))
+    if known is None:
+        known = template_hash(to_json(template), collisions)
+        _HASHES.put((template, collisions), known)
+    return str(known)
+
+
+_HASHES: Final = Memo()
+
+
 def built(case: Working) -> ReplicaSet:
     """The ReplicaSet for the Deployment's template, as it is sent to the API server."""
     deployment = case.deployment
     spec = deployment.spec
-    hashed = template_hash(to_json(spec.template), deployment.status.collision_count)
+    hashed = _hash_of(spec.template, deployment.status.collision_count)
     labels = {**spec.template.metadata.labels, POD_TEMPLATE_HASH: hashed}
     template = evolve(spec.template, metadata=evolve(spec.template.metadata, labels=labels))
     selector = spec.selector or LabelSelector()

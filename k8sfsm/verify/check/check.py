@@ -10,6 +10,8 @@ from typing import Any, Final
 from attrs import define, field
 
 from k8sfsm.apiserver import ApiServer, Options
+from k8sfsm.controllers.replicaset_pods import forget_pods
+from k8sfsm.engine.collecting import seldom_collected
 from k8sfsm.law import constant
 from k8sfsm.machine import Machines
 from k8sfsm.objects import ObjectError
@@ -25,15 +27,17 @@ from k8sfsm.verify.check.kubelets import Kubelets
 from k8sfsm.verify.check.matching import Granting
 from k8sfsm.verify.check.near import Near
 from k8sfsm.verify.check.past import SECOND, Actor, Past
+from k8sfsm.verify.check.renewals import Renewals
 from k8sfsm.verify.check.report import Found, Judged, Kind, Report, grouped
 from k8sfsm.verify.check.runs import Runs
 from k8sfsm.verify.check.timed import Timed
 from k8sfsm.verify.check.undone import Undone
 from k8sfsm.verify.check.verdicts import Explanation, Nearest
-from k8sfsm.verify.invariants import check_convergence, check_safety, check_transition
+from k8sfsm.verify.invariants import check_convergence, check_safety
 from k8sfsm.verify.replay.choices import RecordedChoices
 from k8sfsm.verify.replay.kubelets import hollow_nodes
 from k8sfsm.verify.replay.predict import extra_bundles
+from k8sfsm.verify.watch import broken_by
 
 __all__ = ["Found", "Judged", "Report", "check", "check_portions", "grouped"]
 
@@ -44,6 +48,7 @@ _FOR_EVER: Final = 1 << 63
 _AHEAD: Final = 64
 """So many writes ahead are looked at."""
 _EVENT: Final = "Event"
+_LEASE: Final = "Lease"
 _SUMS: Final = ("trace/counts-pods", "trace/counts-sets")
 """Laws that need all parts of a whole to be known."""
 
@@ -64,15 +69,18 @@ def check_portions(
     keep: bool = False,
 ) -> Report:
     """Judge a history that comes in portions, with no more than one in memory unless `keep` keeps what was judged."""
-    waiting = iter(portions)
-    first, second = next(waiting), next(waiting, None)
-    judge = _Check(first, actors, keep, whole=second is None)
-    done = 0
-    for recording in chain((first,) if second is None else (first, second), waiting):
-        judge.portion(recording, progress, done)
-        done += len(recording.writes)
-    judge.end()
-    return judge.report
+    with seldom_collected():
+        waiting = iter(portions)
+        first, second = next(waiting), next(waiting, None)
+        judge = _Check(first, actors, keep, whole=second is None)
+        done = 0
+        waiting = chain((first,) if second is None else (first, second), waiting)
+        del first, second  # a portion that was judged is not kept
+        for recording in waiting:
+            judge.portion(recording, progress, done)
+            done += len(recording.writes)
+        judge.end()
+        return judge.report
 
 
 @define
@@ -97,6 +105,7 @@ class _Check:
     known: Known = field(factory=Known)
     waiting: deque[tuple[RecordedWrite, tuple[int, ...]]] = field(factory=deque)
     """Requests of controllers that act by the clock, and Events, until what was ordered by then is known."""
+    renewals: Renewals = field(factory=Renewals)
     refused: dict[tuple[str, Any], int] = field(factory=dict)
     guessed: set[Key] = field(factory=set)
     """Objects whose state was worked out from others that a log which began late may not have."""
@@ -140,13 +149,15 @@ class _Check:
         self.kubelets.runs.learn(recording.environment)
         if self.keep:
             self.report.environment += recording.environment
-        self.report.notes |= dict.fromkeys(recording.notes)
+        for note in recording.notes:
+            self.report.note(note)
         for problem in recording.problems:
             self.report.add("violated", Found(what=problem, cause="trace/readable", key=("", "", ""), line=""))
         self._writes(recording, progress, done)
 
     def _go_on(self, recording: Recording) -> None:
         """What shows for the first time was there before; what is long past is forgotten."""
+        forget_pods()
         self.choices = RecordedChoices(recording)
         bundles = extra_bundles(recording)
         if bundles and bundles != self.bundles:
@@ -172,10 +183,11 @@ class _Check:
         for number, write in enumerate(recording.writes):
             if progress is not None and number % 64 == 0:
                 progress(done + number, done + len(recording.writes))
-            sure = write.key not in self.guessed and not self.known.unsure(write) and not _bare(write)
-            for finding in self.integrity.of(write):
-                if sure and not (self.known.older and finding.rule in _SUMS):
-                    self._broken(finding, write)
+            verdict = self.renewals.verdict(write) if write.key[0] == _LEASE else ""
+            sound = self._sound(write, bool(verdict))
+            if verdict and sound:
+                self._renew(write, verdict)
+                continue
             if write.request not in judged:
                 self.past.coming = recording.writes[number + 1 : number + _AHEAD]
                 judged[write.request] = self._judge(groups[write.request])
@@ -184,6 +196,31 @@ class _Check:
                 made[write.request].append(self.past.store.revision)
             if write is groups[write.request][-1]:
                 self._put_down(groups[write.request][0], *judged[write.request], tuple(made[write.request]))
+            if write.key[0] == _LEASE:
+                self.renewals.judged(write, judged[write.request][0]) if sound else self.renewals.doubted(write.key)
+
+    def _sound(self, write: RecordedWrite, repeated: bool) -> bool:
+        """Whether a write keeps the laws of histories, where all is known that they look at; else it is told."""
+        if write.key in self.guessed or self.known.unsure(write) or _bare(write):
+            self.integrity.past.take(write)
+            return False
+        sound = True
+        for finding in self.integrity.of_repeated(write) if repeated else self.integrity.of(write):
+            sound = False
+            if not (self.known.older and finding.rule in _SUMS):
+                self._broken(finding, write)
+        return sound
+
+    def _renew(self, write: RecordedWrite, verdict: str) -> None:
+        """A lease was renewed as it had been before."""
+        self._follow(write)
+        store = self.past.store
+        stored = store.snapshot.get(write.key)
+        if stored is None:
+            self._commit(write)
+        else:
+            self.past.store, _ = store.put(self.renewals.renewed(write, stored), write.time)
+        self._put_down(write, verdict, None, (self.past.store.revision,))
 
     def _follow(self, write: RecordedWrite) -> None:
         """Time passes: what was due before a write has come."""
@@ -279,7 +316,8 @@ class _Check:
         route = (write.actor, (write.verb, write.subresource, write.key))
         if write.ok:
             self.report.retried += self.refused.pop(route, 0)
-            if why is not None and why.key and write.subresource != "status":  # a sync that failed reports, too
+            reports = write.subresource == "status" or write.key[0] == _EVENT  # a sync that failed reports, too
+            if why is not None and why.key and not reports:
                 self.undone.answered(write.actor, why.key, True, write.time)
             return
         self.report.refusals[f"{write.code} {write.reason}".strip()] += 1
@@ -313,13 +351,15 @@ class _Check:
             self.guessed.add(write.key)
         else:
             self.guessed.discard(write.key)
+        if write.key[0] == _EVENT:
+            return False
         try:
             obj = write.new.typed
         except ObjectError:
             return False
         old = self.past.store.snapshot.get(write.key)
         gone = write.type == "DELETED"
-        if (gone and old is None) or write.key[0] == _EVENT:
+        if gone and old is None:
             return False
         if not write.trimmed:
             self._legal(write, old, None if gone else obj)
@@ -346,7 +386,7 @@ class _Check:
         around = tuple(each for each in (change.new, change.old) if each is not None)
         view = self.past.whole_view(write.time)
         near = Near(view.now, view.snapshots, store=view.store, around=around)
-        for each in (*check_transition(change, near), *check_safety(near)):
+        for each in broken_by((change,), near):
             if str(each) not in self.told:
                 self.told.add(str(each))
                 self._found("violated", write, each.says, each.invariant)

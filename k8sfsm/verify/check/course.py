@@ -5,9 +5,10 @@ from __future__ import annotations
 from itertools import takewhile
 from typing import Final, TypeAlias
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from k8sfsm.engine.run import Batch, Run
+from k8sfsm.objects import evolve
 from k8sfsm.request import Call, DeleteCollection, Key, Look, Outcome, Parallel, Plan, Record, Remember, Write
 from k8sfsm.verify.replay.choices import address_of
 

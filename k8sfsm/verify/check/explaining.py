@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, Final
 
-from attrs import define, evolve
+from attrs import define
 from immutables import Map
 
 from k8sfsm.apiserver import ApiServer, Sender
 from k8sfsm.controllers.namespace import Sync
 from k8sfsm.controllers.namespace import law as emptying
 from k8sfsm.law import LawError
-from k8sfsm.objects import key_of
+from k8sfsm.objects import evolve
 from k8sfsm.request import Key, Outcome, Record, Why
 from k8sfsm.scheduler.cluster import ASSUMED
 from k8sfsm.store import Change, Store
 from k8sfsm.trace.history import RecordedWrite
 from k8sfsm.verify.check.course import Course
 from k8sfsm.verify.check.events import Announced, Announcement
-from k8sfsm.verify.check.matching import Told, differs_from, may_be_idle, named_owners, recorded_address
+from k8sfsm.verify.check.matching import (
+    Told,
+    differs_from,
+    may_be_idle,
+    named_owners,
+    recorded_address,
+    status_written,
+)
 from k8sfsm.verify.check.past import SECOND, Actor, Moment, Past
 from k8sfsm.verify.check.verdicts import Explanation, Nearest
 from k8sfsm.verify.check.views import Behind, views_of
@@ -29,6 +37,10 @@ _TRIES: Final = 64
 _IDLE: Final = 16
 _TOLD: Final = 12
 """On so many views an Event is looked for."""
+_REFUSED: Final = 16
+"""On so many views of a key the sender of a refused request is looked for."""
+_ALL_SPACES: Final = ("kube-scheduler",)
+"""Who looks at other namespaces than that of what it works on."""
 
 
 @define
@@ -41,6 +53,9 @@ class Explaining:
 
     def explain(self, actor: Actor, writes: Sequence[RecordedWrite]) -> Explanation | Nearest:
         """The rule behind one request, with the changes it made; else the order that comes nearest."""
+        idle = self._idle_collection(actor, writes)
+        if idle is not None:
+            return idle
         found = self._explained(actor, writes, self._courses(actor, writes[0]))
         if isinstance(found, Nearest):
             found = self._looked_earlier(actor, writes) or found
@@ -54,6 +69,17 @@ class Explaining:
             other = self._explained(actor, writes, self._with_assumed(actor, writes[0]))
             found = other if isinstance(other, Explanation) else found
         return found
+
+    def _idle_collection(self, actor: Actor, writes: Sequence[RecordedWrite]) -> Explanation | None:
+        """The rule behind the deletion of a kind of which there is nothing, where no plan under way orders it."""
+        write = writes[0]
+        if write.verb != "deletecollection" or write.type is not None or not write.ok:
+            return None
+        if self.past.store.snapshot.series("in", write.key[0], write.key[1]):
+            return None
+        keys = self.keys_of(actor, write)
+        found = self._explained(actor, writes, [actor.courses[key] for key in keys if key in actor.courses])
+        return found if isinstance(found, Explanation) else self.emptied(write)
 
     def emptied(self, write: RecordedWrite) -> Explanation | None:
         """The namespace controller asks for kinds of which there is nothing as well: the rule for those that there are.
@@ -76,7 +102,7 @@ class Explaining:
     def _with_assumed(self, actor: Actor, write: RecordedWrite) -> Iterator[Course]:
         """Placements by a scheduler that has placed others already whose bindings are on their way."""
         memory = actor.memories[-1][1]
-        moments = self._moments(actor, 0)[:_TRIES]
+        moments = self._moments(actor, 0, write.key)[:_TRIES]
         for bound in self.past.coming_bindings(write):
             memory = memory.set((ASSUMED, bound.uid), bound.new.typed.spec.node_name if bound.new is not None else "")
             for moment, behind in views_of(moments, actor):
@@ -105,7 +131,7 @@ class Explaining:
             if known is None or not known.trail:
                 continue
             began = actor.began[key]
-            moments = [m for m in self._moments(actor, began.floor) if m.revision <= known.seen]
+            moments = [m for m in self._moments(actor, began.floor, key) if m.revision <= known.seen]
             for moment, behind in views_of(moments[:_TRIES], actor):
                 memory = began.memory if moment.revision >= began.since else None
                 course = self._sync(actor, key, moment, moment.at or writes[0].time, behind, memory=memory)
@@ -116,15 +142,29 @@ class Explaining:
                     return found
         return None
 
-    def _moments(self, actor: Actor, floor: int) -> list[Moment]:
-        """The moments of which a view of the actor can be: it has never seen less than at `floor`."""
-        moments = list(self.past.earlier(floor))
-        told = [m for m in moments[1:-1] if m.change is not None and m.change.key[0] in actor.watched]
-        return [moments[0], *told, *moments[1:][-1:]]
+    def _moments(self, actor: Actor, floor: int, key: Key) -> list[Moment]:
+        """The moments of which a view of the actor can be, as far as they differ in what it sees for a key: it has
+        never seen less than at `floor`, and most controllers look no further than the key's namespace.
+        """
+        found: list[Moment] = []
+        spaces = None if actor.wiring.sender.actor in _ALL_SPACES else ("", key[1] or key[2])
+        last = None
+        for moment in self.past.earlier(floor):
+            last = moment
+            change = moment.change
+            if not found:
+                found.append(moment)
+            elif change is None or change.key[0] not in actor.watched:
+                continue
+            elif spaces is None or change.key[1] in spaces:
+                found.append(moment)
+            if len(found) > _TRIES:
+                return found
+        return found if last is None or last is found[-1] else [*found, last]
 
     def refused(self, actor: Actor, write: RecordedWrite) -> None:
         """A request was refused: whoever sent it knows."""
-        for course in self._courses(actor, write):
+        for course in self._courses(actor, write, _REFUSED):
             for order in course.next_writes:
                 if address_of(order) == recorded_address(write):
                     stored = self.past.store.snapshot.get(write.key)
@@ -135,12 +175,12 @@ class Explaining:
                     self._go_on(actor, course, answer)
                     return
 
-    def _courses(self, actor: Actor, write: RecordedWrite) -> Iterator[Course]:
+    def _courses(self, actor: Actor, write: RecordedWrite, most: int | None = None) -> Iterator[Course]:
         keys = self.keys_of(actor, write)
         for key in keys:
             if key in actor.courses:
                 yield actor.courses[key]
-        yield from self._fresh(actor, keys, write)
+        yield from self._fresh(actor, keys, write, most=most)
 
     def give_up(self, actor: Actor, write: RecordedWrite) -> None:
         """A write that no rule orders was made all the same."""
@@ -168,18 +208,28 @@ class Explaining:
         if actor.wiring.sender.actor != "kube-scheduler" or write.verb == "bind" or write.old is None:
             return
         yield from actor.courses
-        for pod in self.past.store.snapshot.series("node", "Pod", ""):
-            yield key_of(pod)
+        yield from self.past.unbound
 
     def _fresh(
-        self, actor: Actor, keys: Iterable[Key], write: RecordedWrite, first: Key | None = None
+        self,
+        actor: Actor,
+        keys: Iterable[Key],
+        write: RecordedWrite,
+        first: Key | None = None,
+        most: int | None = None,
     ) -> Iterator[Course]:
-        """New syncs of keys on the views that the actor can have, the latest first; `first`: what it lists first."""
+        """New syncs of keys on the views that the actor can have, the latest first; `first`: what it lists first;
+        `most`: so many views at most.
+        """
         for key in keys:
-            moments = self._moments(actor, actor.floor.get(key, 0))[:_TRIES]
-            for number, (moment, behind) in enumerate(views_of(moments, actor)):
-                for now in (write.received or write.time, moment.at)[: 1 if number == 0 else 2]:
-                    if now < moment.at and moment is not moments[0]:
+            newest = self.past.moments[-1]
+            course = self._sync(actor, key, newest, write.received or write.time, None, first)
+            if course is not None and not course.over:
+                yield course
+            moments = self._moments(actor, actor.floor.get(key, 0), key)[:_TRIES]
+            for moment, behind in islice(views_of(moments, actor), 1, most):
+                for now in (write.received or write.time, moment.at):
+                    if now < moment.at and moment is not newest:
                         continue
                     course = self._sync(actor, key, moment, now, behind, first)
                     if course is not None and not course.over:
@@ -243,16 +293,17 @@ class Explaining:
                 verb, _, key = address_of(order)
                 nearest = _nearer(nearest, Nearest(why.rule, dict(why.facts), f"it orders {verb} {'/'.join(key)}"))
                 continue
-            for store in self._stores(write):
+            outcome, differs = status_written(writes, order, self.past.store), ""
+            for store in self._stores(write) if outcome is None else ():
                 answer = self.api.handle(store, order, self._sender(actor), write.time, Told(write))
-                differs = differs_from(writes, answer)
+                differs, outcome = differs_from(writes, answer), answer.outcome
                 if not differs:
                     break
             if not differs:
                 woken = actor.woken.get(course.key, ())
                 cause = next((each for each in reversed(woken) if each <= course.seen), 0)
                 found = Explanation(why.rule, dict(why.facts), course.key, course.seen, cause, course)
-                self._answer = answer.outcome
+                self._answer = outcome
                 return found
             nearest = Nearest(why.rule, dict(why.facts), differs)
         return nearest
@@ -283,7 +334,7 @@ class Explaining:
         obj = self.past.store.snapshot.get(about)
         keys = [about, *self._woken_by(actor, about, obj)]
         for key in dict.fromkeys(each for each in keys if each in actor.woken):
-            for moment in self._moments(actor, 0)[:_TOLD]:
+            for moment in self._moments(actor, 0, key)[:_TOLD]:
                 for now in (moment.at, write.received or write.time):
                     course = self._sync(actor, key, moment, now, None)
                     yield from () if course is None else course.recorded

@@ -90,11 +90,15 @@ class Kubelets:
         if wrong := _misdated(written, write.time):
             return Nearest("kubelet/pod_sync/sync", {}, wrong)
         nearest = Nearest()
-        recorded = _comparable(written.status)
+        recorded: dict[str, Any] = {}
         for pod in self._seen(stored):
             for row, reads in self._attempts(pod, stored):
                 status = _report(row.outputs, pod, stored, written, reads, write.time, self._host_ips(written))
-                differs = _apart(recorded, _comparable(status))
+                if _same(written.status, status):
+                    differs = ""
+                else:
+                    recorded = recorded or _comparable(written.status)
+                    differs = _apart(recorded, _comparable(status))
                 if not differs:
                     self.cgroups[stored.spec.node_name] = reads
                     facts = {"phase": status.phase, "over": row.outputs["over"]}
@@ -262,6 +266,16 @@ def _start_errors(written: Pod) -> Iterator[tuple[str, StartError]]:
         waiting = each.state.waiting
         if waiting is not None and waiting.reason not in _NOT_YET:
             yield each.name, StartError(waiting.reason, waiting.message)
+
+
+def _same(recorded: PodStatus, ours: PodStatus) -> bool:
+    """Whether two statuses are the same, times and places of conditions aside: the quick answer."""
+    return evolve(recorded, conditions=()) == evolve(ours, conditions=()) and _owned(recorded) == _owned(ours)
+
+
+def _owned(status: PodStatus) -> dict[str, Any]:
+    owned = (each for each in status.conditions if each.type in OWNED)
+    return {each.type: evolve(each, last_transition_time=None) for each in owned}
 
 
 def _comparable(status: PodStatus) -> dict[str, Any]:

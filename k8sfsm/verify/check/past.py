@@ -9,11 +9,11 @@ from typing import Any, Final
 from attrs import define, field, frozen
 from immutables import Map
 
-from k8sfsm.engine.cluster import Component, Wiring
+from k8sfsm.engine.cluster import Component, Watch, Wiring
 from k8sfsm.engine.standard import control_plane
 from k8sfsm.engine.wiring import wire
 from k8sfsm.law import constant
-from k8sfsm.objects import key_of
+from k8sfsm.objects import KINDS, key_of
 from k8sfsm.request import Key, Remember
 from k8sfsm.scheduler.scheduler import Scheduler
 from k8sfsm.store import Change, Snapshot, Store
@@ -56,6 +56,10 @@ class Actor:
     kinds: frozenset[str]
     watched: frozenset[str]
     """The kinds that the controller itself watches; `kinds`: those that its component has informers for."""
+    subject: str
+    """The kind that it watches first: where there is none of it in a namespace, nothing there concerns the controller.
+    "" for one whose subject is in no namespace.
+    """
     memories: deque[tuple[int, Map[Any, Any]]] = field(factory=lambda: deque([(0, Map())]))
     woken: dict[Key, deque[int]] = field(factory=dict)
     """Key -> revisions of the changes that put it into the queue."""
@@ -171,10 +175,17 @@ class Past:
     """Pod -> its states that a kubelet can have seen last, oldest first, and since when (ns) they were there."""
     coming: Sequence[RecordedWrite] = ()
     """The writes that follow, as far as they are known."""
+    places: dict[tuple[str, str], None] = field(factory=dict)
+    """(kind, namespace) of all objects so far."""
+    watchers: dict[str, list[tuple[str, Actor, Watch]]] = field(factory=dict)
+    """Kind -> (name, actor, watch) of everybody who watches it."""
+    unbound: dict[Key, None] = field(factory=dict)
+    """The pods that are on no node."""
     last_heard: dict[Key, int] = field(factory=dict)
     """Pod -> the revision of its last change by somebody else than its kubelet."""
 
     def __attrs_post_init__(self) -> None:
+        self.places.update((key[:2], None) for key in self.store.snapshot.objects)
         self.moments.append(Moment(self.store.revision, 0, None, self.store.snapshot))
         for component in control_plane(scheduler=Scheduler(fast=False)):
             self._join(component)
@@ -183,7 +194,9 @@ class Past:
         wirings = wire(component)
         kinds = frozenset(watch.kind for wiring in wirings for watch in wiring.watches)
         for wiring in wirings:
-            self.actors[wiring.actor] = Actor(wiring, kinds, frozenset(watch.kind for watch in wiring.watches))
+            watched = tuple(watch.kind for watch in wiring.watches)
+            subject = watched[0] if KINDS[watched[0]].namespaced else ""
+            self.actors[wiring.actor] = Actor(wiring, kinds, frozenset(watched), subject)
 
     def view(
         self,
@@ -248,17 +261,36 @@ class Past:
 
     def _taken(self, store: Store, change: Change, writer: str) -> list[tuple[str, Key]]:
         self.store = store
+        if change.type == "ADDED":
+            self.places[change.key[:2]] = None
         moment = Moment(change.revision, change.at, change, store.snapshot)
         self.moments.append(moment)
         if change.key[0] == "Pod":
             self._remember(change)
+            self._note_binding(change.key, None if change.type == "DELETED" else change.new)
             if writer != "kubelet":
                 self.last_heard[change.key] = change.revision
         oldest = change.at - constant("check_view_lag") * SECOND
         while len(self.moments) > 1 and self.moments[1].at < oldest:
             self._forget(self.moments.popleft())
         self.store = self.store.forgetting(self.moments[0].revision)
-        return [(name, key) for name, actor in self.actors.items() for key in self._notify(actor, change, moment)]
+        return [
+            (name, key)
+            for name, actor, watch in self._watchers(change.key[0])
+            for key in self._notify(actor, watch, change, moment)
+        ]
+
+    def _watchers(self, kind: str) -> list[tuple[str, Actor, Watch]]:
+        """Who watches a kind, in the order of the actors."""
+        found = self.watchers.get(kind)
+        if found is None:
+            found = self.watchers[kind] = [
+                (name, actor, watch)
+                for name, actor in self.actors.items()
+                for watch in actor.wiring.watches
+                if watch.kind == kind
+            ]
+        return found
 
     def _forget(self, moment: Moment) -> None:
         change = moment.change
@@ -267,6 +299,12 @@ class Past:
             self.last_heard.pop(change.key, None)
             for actor in self.actors.values():
                 actor.forget(change.key)
+
+    def _note_binding(self, key: Key, obj: Any) -> None:
+        if key[0] == "Pod" and obj is not None and not obj.spec.node_name:
+            self.unbound[key] = None
+        else:
+            self.unbound.pop(key, None)
 
     def _remember(self, change: Change) -> None:
         known = self.versions.setdefault(change.key, deque())
@@ -279,22 +317,28 @@ class Past:
         """The view of a controller that has just seen a change."""
         return View(moment.at, moment.snapshot, memory, Map(), self.store, self.choose_node, self.tie_break)
 
-    def _notify(self, actor: Actor, change: Change, moment: Moment) -> Iterator[Key]:
-        watch = next((each for each in actor.wiring.watches if each.kind == change.key[0]), None)
-        if watch is None:
-            return
+    def _notify(self, actor: Actor, watch: Watch, change: Change, moment: Moment) -> list[Key]:
         memory = actor.memories[-1][1]
         view = self.seen_by(memory, moment)
         if actor.wiring.observe is not None:
             memory = _noted(memory, tuple(actor.wiring.observe(change, view)))
-        actor.memories.append((change.revision, memory))
-        while len(actor.memories) > 1 and actor.memories[1][0] <= self.moments[0].revision:
-            actor.memories.popleft()
+        memories, oldest = actor.memories, self.moments[0].revision
+        memories.append((change.revision, memory))
+        while len(memories) > 1 and memories[1][0] <= oldest:
+            memories.popleft()
+        subject, place = actor.subject, change.key[1]
+        if subject and place and change.key[0] != subject and (subject, place) not in self.places:
+            return []
+        keys = []
         for found in watch.keys(change, view):
             key = found[0] if len(found) == 2 else found
-            actor.woken.setdefault(key, deque(maxlen=_WAKES)).append(change.revision)
+            woken = actor.woken.get(key)
+            if woken is None:
+                woken = actor.woken[key] = deque(maxlen=_WAKES)
+            woken.append(change.revision)
             actor.stirred[key] = change.at
-            yield key
+            keys.append(key)
+        return keys
 
     def earlier(self, floor: int) -> Iterator[Moment]:
         """The moments that a view can be of, the latest first."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any, Final
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from k8sfsm.apiserver import ApiServer
 from k8sfsm.engine.action import Deliver
@@ -22,7 +22,7 @@ from k8sfsm.engine.standard import control_plane, kubelet_of
 from k8sfsm.law import constant
 from k8sfsm.node.scripted import ScriptedRuntime
 from k8sfsm.node.session import Settings
-from k8sfsm.objects import ObjectError, to_json
+from k8sfsm.objects import ObjectError, evolve, to_json
 from k8sfsm.request import Key, Why
 from k8sfsm.store import Change, Snapshot, Store
 from k8sfsm.trace.history import EnvironmentFact, RecordedWrite, Recording

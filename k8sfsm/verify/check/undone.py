@@ -6,11 +6,12 @@ import heapq
 from collections.abc import Iterator
 from typing import Any
 
-from attrs import define, evolve, field, frozen
+from attrs import define, field, frozen
 from immutables import Map
 
 from k8sfsm.apiserver import ApiServer
 from k8sfsm.law import LawError, constant
+from k8sfsm.objects import evolve
 from k8sfsm.request import Key, Write
 from k8sfsm.verify.check.course import Course
 from k8sfsm.verify.check.judging import law
