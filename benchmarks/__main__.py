@@ -9,6 +9,7 @@ from benchmarks import check_log, proxy_rules, rollout
 if __name__ == "__main__":
     parser = ArgumentParser(prog="python -m benchmarks", description="Measure speed and memory.")
     parser.add_argument("--large", action="store_true", help="roll out 150,000 pods on 5,000 nodes as well")
-    rollout.main(large=parser.parse_args().large)
+    large = parser.parse_args().large
+    rollout.main(large=large)
     proxy_rules.main()
-    check_log.main()
+    check_log.main(large=large)

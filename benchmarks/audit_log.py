@@ -1,7 +1,8 @@
 """A long audit log, made of a recorded one: the same story in one namespace after another, with reads in between.
 
-Every copy has names, uids, revisions and times of its own. `python -m benchmarks.audit_log FILE EVENTS [READS]` writes
-one with EVENTS lines, READS of them (a fraction) reads and heartbeats, which are most of a real cluster's log.
+Every copy has names, uids, revisions and times of its own. `python -m benchmarks.audit_log FILE EVENTS [READS
+[HEARTBEATS]]` writes one with EVENTS lines, READS of them (a fraction) reads and bare heartbeats as the level Metadata
+logs them, HEARTBEATS of them renewals of leases with their objects, as our policy (docs/audit-policy.yaml) logs them.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 _EVENT: Final = re.compile(r"\.(18[0-9a-f]{14})\b")
 """The end of an Event's name: its time in ns."""
 SECOND: Final = 1_000_000_000
+_GAP: Final = 10_000
+"""Revisions from one of the story to the next: room for heartbeats."""
+_NODES: Final = 100
+"""Nodes that send heartbeats."""
 
 
 def sample() -> list[str]:
@@ -49,11 +54,12 @@ class Copies:
         versions = [int(found) for line in lines for found in _VERSION.findall(line)]
         self.length = ((max(stamps) - min(stamps)) // SECOND + 2) * SECOND
         self.versions = max(versions) + 1
+        self.begins = min(map(_stamp, self.lines))
         self.first = min(stamps)
 
     def copy(self, number: int) -> Iterator[str]:
         """The story once more, in a namespace of its own."""
-        shift, more = number * self.length, number * self.versions
+        shift, more = number * self.length, number * self.versions * _GAP
         name = f"{NAMESPACE}-{number}"
 
         def later(found: re.Match[str]) -> str:
@@ -63,9 +69,31 @@ class Copies:
 
         for line in self.lines:
             renamed = _UID.sub(lambda found: found.group()[:-8] + f"{number:08x}", line.replace(NAMESPACE, name))
-            revised = _VERSION.sub(lambda found: f'"resourceVersion":"{int(found.group(1)) + more}"', renamed)
+            revised = _VERSION.sub(lambda found: f'"resourceVersion":"{int(found.group(1)) * _GAP + more}"', renamed)
             told = _EVENT.sub(lambda found: f".{int(found.group(1), 16) + shift:x}", revised)
             yield _TIME.sub(later, told)
+
+    def beginning(self) -> Iterator[str]:
+        """What happened before the first story."""
+        for line in self.cluster:
+            yield _VERSION.sub(lambda found: f'"resourceVersion":"{int(found.group(1)) * _GAP}"', line)
+
+    def with_heartbeats(self, number: int, lines: list[str], count: int) -> Iterator[str]:
+        """The lines of a copy, with so many renewals of leases in between."""
+        revision = number * self.versions * _GAP
+        begins = parse_time(self.begins) + number * self.length
+        stamps = [begins + place * self.length // max(count, 1) for place in range(count)]
+        beats = [(format_micro_time(at), place) for place, at in enumerate(stamps)]
+        for line in lines:
+            while beats and beats[0][0] <= _stamp(line):
+                at, place = beats.pop(0)
+                revision += 1
+                yield _renewal(place, number, at, revision)
+            yield line
+            revision = max([revision, *(int(found) for found in _VERSION.findall(line))])
+        for at, place in beats:
+            revision += 1
+            yield _renewal(place, number, at, revision)
 
     def reads(self, number: int, count: int) -> Iterator[str]:
         """What else a cluster's log has meanwhile: reads, and heartbeats that were logged without objects."""
@@ -92,20 +120,48 @@ def _read(place: int, number: int, at: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def audit_log(events: int, reads: float) -> Iterator[str]:
-    """The lines of a log with so many events, a fraction of them reads."""
+def _renewal(place: int, number: int, at: str, revision: int) -> str:
+    """A kubelet renews the lease of its node."""
+    node = f"node-{place % _NODES + 1}"
+    uid = f"5f2c8d3e-0000-4000-8000-{place % _NODES:012x}"
+    spec = {"holderIdentity": node, "leaseDurationSeconds": 40, "renewTime": at}
+    owner = {"apiVersion": "v1", "kind": "Node", "name": node, "uid": uid[:-1] + "f"}
+    meta = {
+        "name": node, "namespace": "kube-node-lease", "uid": uid, "resourceVersion": str(revision),
+        "creationTimestamp": "2026-11-01T00:00:00Z", "ownerReferences": [owner],
+    }  # fmt: skip
+    lease = {"kind": "Lease", "apiVersion": "coordination.k8s.io/v1", "metadata": meta, "spec": spec}
+    line = {
+        "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "RequestResponse", "auditID": f"{number}-l{place}",
+        "stage": "ResponseComplete", "verb": "update",
+        "requestURI": f"/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{node}?timeout=10s",
+        "user": {"username": f"system:node:{node}", "groups": ["system:nodes", "system:authenticated"]},
+        "sourceIPs": ["10.10.0.11"], "userAgent": "kubelet/v1.36.2 (linux/amd64) kubernetes/abcdef0",
+        "objectRef": {
+            "resource": "leases", "namespace": "kube-node-lease", "name": node, "uid": uid,
+            "apiGroup": "coordination.k8s.io", "apiVersion": "v1",
+        },
+        "responseStatus": {"metadata": {}, "code": 200},
+        "requestObject": {**lease, "metadata": {name: meta[name] for name in meta if name != "resourceVersion"}},
+        "responseObject": lease, "requestReceivedTimestamp": at, "stageTimestamp": at,
+        "annotations": {"authorization.k8s.io/decision": "allow", "authorization.k8s.io/reason": ""},
+    }  # fmt: skip
+    return json.dumps(line, separators=(",", ":"))
+
+
+def audit_log(events: int, reads: float, heartbeats: float = 0.0) -> Iterator[str]:
+    """The lines of a log with so many events, a fraction of them reads, and one heartbeats."""
     copies = Copies(sample())
-    yield from copies.cluster
-    written, number = len(copies.cluster), 0
+    before = tuple(copies.beginning())
+    written, number = 0, 0
+    story = len(copies.lines) / (1 - reads - heartbeats)
     while written < events:
-        lines = sorted((*copies.copy(number), *copies.reads(number, _beside(len(copies.lines), reads))), key=_stamp)
+        lines = sorted((*before, *copies.copy(number), *copies.reads(number, round(story * reads))), key=_stamp)
+        before = ()
+        lines = list(copies.with_heartbeats(number, lines, round(story * heartbeats)))
         yield from lines
         written += len(lines)
         number += 1
-
-
-def _beside(writes: int, reads: float) -> int:
-    return round(writes * reads / (1 - reads))
 
 
 def _stamp(line: str) -> str:
@@ -115,5 +171,5 @@ def _stamp(line: str) -> str:
 
 if __name__ == "__main__":
     with open(sys.argv[1], "w", encoding="utf-8") as target:
-        for text in audit_log(int(sys.argv[2]), float(sys.argv[3]) if len(sys.argv) > 3 else 0.0):
+        for text in audit_log(int(sys.argv[2]), *map(float, sys.argv[3:5] or ["0"])):
             target.write(text + "\n")

@@ -1,7 +1,8 @@
 """How fast a long audit log is judged, and in how much memory, beside the time that `jq` needs to read it.
 
-Each measurement runs in a process of its own. The log is made by `benchmarks.audit_log`: real stories of a cluster,
-again and again, without reads, and with as many as most clusters have.
+Each measurement runs in a process of its own, and counts the processor's time. The log is made by
+`benchmarks.audit_log`: real stories of a cluster, again and again: alone, with renewals of leases as our audit policy
+logs them, and with reads. `python -m benchmarks --large` adds 200,000 writes, and a million events.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from resource import RUSAGE_SELF, getrusage
+from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 from tempfile import TemporaryDirectory
 
 from rich.console import Console
@@ -20,8 +21,14 @@ from rich.table import Table
 
 from benchmarks.audit_log import audit_log
 
-SIZES = ((2_000, 0.0), (10_000, 0.0), (30_000, 0.9))
-"""(events, how many of them are reads and heartbeats)."""
+SIZES = (
+    (10_000, 0.0, 0.0),
+    (20_000, 0.0, 0.0),
+    (60_000, 0.0, 0.9),
+    (100_000, 0.9, 0.0),
+)
+"""(events, how many of them are reads and bare heartbeats, how many renewals of leases with their objects)."""
+LARGE = ((200_000, 0.0, 0.0), (1_000_000, 0.6, 0.3))
 
 
 def measure(path: str) -> None:
@@ -37,27 +44,46 @@ def measure(path: str) -> None:
     print(json.dumps({**counts, "seconds": spent, "megabytes": memory}))
 
 
-def _jq(path: Path) -> str:
-    if shutil.which("jq") is None:
-        return "no jq"
-    begun = time.perf_counter()
-    subprocess.run(["jq", "-c", ".", str(path)], check=True, stdout=subprocess.DEVNULL)
-    return f"{time.perf_counter() - begun:.1f} s"
+def _reader() -> tuple[str, list[str]]:
+    """What the log is read with for comparison: its name and command."""
+    if shutil.which("jq") is not None:
+        return "jq -c .", ["jq", "-c", "."]
+    code = "import json, sys\nfor line in open(sys.argv[1]): print(json.dumps(json.loads(line)))"
+    return "Python's json (no jq here)", [sys.executable, "-c", code]
 
 
-def main() -> None:
-    """Print the figures."""
-    table = Table("audit events", "reads", "explained", "findings", "seconds", "events/s", "MB", "jq -c .")
+def _read(command: list[str], path: Path) -> str:
+    before = getrusage(RUSAGE_CHILDREN)
+    subprocess.run([*command, str(path)], check=True, stdout=subprocess.DEVNULL)
+    after = getrusage(RUSAGE_CHILDREN)
+    return f"{after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime:.1f}"
+
+
+def main(large: bool = False) -> None:
+    """Print the figures; `large`: also of a log of a million events."""
+    name, reader = _reader()
+    table = Table(
+        "audit events",
+        "reads",
+        "renewals",
+        "explained",
+        "findings",
+        "seconds",
+        "events/s",
+        "peak MiB",
+        f"{name}: seconds",
+    )
     with TemporaryDirectory() as folder:
-        for events, reads in SIZES:
+        for events, reads, heartbeats in (*SIZES, *(LARGE if large else ())):
             path = Path(folder) / "audit.log"
             with path.open("w", encoding="utf-8") as file:
-                count = sum(1 for line in audit_log(events, reads) if file.write(line + "\n"))
+                count = sum(1 for line in audit_log(events, reads, heartbeats) if file.write(line + "\n"))
             command = [sys.executable, "-m", "benchmarks.check_log", str(path)]
             told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
             table.add_row(
-                str(count), f"{reads:.0%}", str(told["explained"]), str(told["findings"]), f"{told['seconds']:.1f}",
-                f"{count / told['seconds']:.0f}", f"{told['megabytes']:.0f}", _jq(path),
+                str(count), f"{reads:.0%}", f"{heartbeats:.0%}", str(told["explained"]), str(told["findings"]),
+                f"{told['seconds']:.1f}",
+                f"{count / told['seconds']:.0f}", f"{told['megabytes']:.0f}", _read(reader, path),
             )  # fmt: skip
     Console().print(table)
 

@@ -27,8 +27,10 @@ from k8sfsm.trace.sequence import in_order
 from k8sfsm.trace.sharing import sharing
 from k8sfsm.trace.statuses import facts_from_statuses
 
-_SEEN: Final = 100_000
+_SEEN: Final = 20_000
 """So many revisions back an answer may show a change again."""
+_APART: Final = 256
+"""So many requests apart it is kept what was known, to go on from there."""
 _NEVER_TYPED: Final = ("Event", "Lease")
 
 
@@ -78,16 +80,38 @@ def _should_change(write: RecordedWrite) -> bool:
 
 def _derived(requests: list[Request]) -> tuple[tuple[RecordedWrite, ...], tuple[Document, ...], int]:
     """(writes, objects older than the log, number of inferred requests)."""
-    guesses: list[Request] = []
-    derivation = Derivation(kinds=frozenset(request.key[0] for request in requests))
+    begin = Derivation(kinds=frozenset(request.key[0] for request in requests))
+    writes, derivation, guesses = derive(requests, begin)
+    return tuple(writes), tuple(derivation.appeared), guesses
+
+
+def derive(requests: list[Request], begin: Derivation) -> tuple[list[RecordedWrite], Derivation, int]:
+    """(writes, what is known after them, number of inferred requests) of a log, or of the next portion of one.
+
+    Requests that must have been made unlogged are put in where they were made, and what follows is derived again.
+    """
+    derivation, guesses, writes, at = begin, list[Request](), list[RecordedWrite](), 0
+    order = in_order(requests)
+    saved = [(0, begin.copy(), 0)]
     while True:
-        writes = [
-            write for request, time in in_order([*requests, *guesses]) for write in derivation.apply(request, time)
-        ]
+        first = len(order)
+        for index in range(at, len(order)):
+            if index - saved[-1][0] >= _APART and not derivation.missing:
+                saved.append((index, derivation.copy(), len(writes)))
+            writes.extend(derivation.apply(*order[index]))
+            if derivation.missing and index < first:
+                first = index
         if not derivation.missing:
-            return tuple(writes), tuple(derivation.appeared), len(guesses)
+            return writes, derivation, len(guesses)
         guesses += derivation.missing
-        derivation = Derivation(kinds=derivation.kinds, told=derivation.told)
+        before, order = order, in_order([*requests, *guesses])
+        same = next((i for i, (old, new) in enumerate(zip(before, order, strict=False)) if old != new), len(before))
+        while saved[-1][0] > min(same, first):
+            saved.pop()
+        at, known, count = saved[-1]
+        told, derivation = derivation.told, known.copy()
+        derivation.told |= told
+        del writes[count:]
 
 
 @define
@@ -106,11 +130,25 @@ class Derivation:
 
     def going_on(self, kinds: frozenset[str]) -> Derivation:
         """A derivation that goes on from here, with what is left of this one's memory."""
-        seen = set(self.seen)
-        if len(seen) > 2 * _SEEN:
-            newest = max(seen)
-            seen = {revision for revision in seen if revision > newest - _SEEN}
-        return Derivation(kinds, self.world.copy(), seen=seen, told=set(self.told), count=self.count)
+        following = self.copy()
+        following.kinds = kinds
+        following.appeared = []
+        if len(self.seen) > 2 * _SEEN:
+            newest = max(self.seen)
+            following.seen = {revision for revision in self.seen if revision > newest - _SEEN}
+        return following
+
+    def copy(self) -> Derivation:
+        """The same, to go on apart."""
+        return Derivation(
+            self.kinds,
+            self.world.copy(),
+            list(self.missing),
+            list(self.appeared),
+            set(self.seen),
+            set(self.told),
+            self.count,
+        )
 
     def apply(self, request: Request, time: int) -> Iterator[RecordedWrite]:
         """The writes of one request, committed no later than `time`."""

@@ -70,15 +70,26 @@ class Integrity:
 
     def of(self, write: RecordedWrite) -> Iterator[Finding]:
         """The findings in the next write."""
+        return self._asked(write, self.of_kind.get(write.key[0]) or self._laws_of(write.key[0]))
+
+    def _asked(self, write: RecordedWrite, laws: list[tuple[str, Callable[[Any], Any]]]) -> Iterator[Finding]:
         case = Written(write=write, past=self.past)
-        for rule, holds in self.of_kind.get(write.key[0]) or self._laws_of(write.key[0]):
+        for rule, holds in laws:
             if message := holds(case):
                 place = write.seen or write.line
                 yield Finding(rule=rule, message=message, file=place.file, line=place.number, key=write.key)
         self.past.take(write)
 
+    def of_repeated(self, write: RecordedWrite) -> Iterator[Finding]:
+        """The same for a write that is like an earlier one but for its revision and its moments."""
+        yield from self._asked(write, self.of_kind.get(_REPEATED) or self._laws_of(_REPEATED))
+
     def _laws_of(self, kind: str) -> list[tuple[str, Callable[[Any], Any]]]:
-        found = [(rule, holds) for rule, holds, kinds in self.rows["transition"] if not kinds or kind in kinds]
+        found = [
+            (rule, holds)
+            for rule, holds, kinds in self.rows["transition"]
+            if (rule in _OF_ORDER if kind == _REPEATED else not kinds or kind in kinds)
+        ]
         self.of_kind[kind] = found
         return found
 
@@ -87,6 +98,17 @@ class Integrity:
         for rule, holds, _ in self.rows["convergence"]:
             for key, message in holds(recording):
                 yield Finding(rule=rule, message=message, file=recording.source, line=0, key=key)
+
+
+_REPEATED: Final = "(repeated)"
+_OF_ORDER: Final = frozenset(
+    f"trace/{name}"
+    for name in (
+        "revisions-increase", "answer-shows-revision", "precondition-met", "told-once", "answered-in-time",
+        "seen-in-time", "time-follows-revisions", "names-no-future", "names-what-was",
+    )
+)  # fmt: skip
+"""The laws about when a write was made, and after which others."""
 
 
 def _covered(recording: Recording, requests: list[RecordedWrite]) -> frozenset[tuple[str, str, str]] | None:

@@ -12,12 +12,11 @@ from typing import Final
 
 from attrs import define, field
 
-from k8sfsm.trace.audit import Derivation, notes_of
+from k8sfsm.trace.audit import Derivation, derive, notes_of
 from k8sfsm.trace.history import Recording
 from k8sfsm.trace.lines import Progress
 from k8sfsm.trace.parts import concerns
 from k8sfsm.trace.requests import Request, read_requests
-from k8sfsm.trace.sequence import in_order
 from k8sfsm.trace.statuses import facts_from_statuses
 
 SIZE: Final = 1024
@@ -65,18 +64,9 @@ class _Reader:
 
     def portion(self, requests: list[Request]) -> Recording:
         """The next requests as a recording."""
-        before = self.derivation
-        kinds = before.kinds | {request.key[0] for request in requests}
-        guesses: list[Request] = []
-        while True:
-            derivation = before.going_on(kinds)
-            writes = tuple(
-                write for request, time in in_order([*requests, *guesses]) for write in derivation.apply(request, time)
-            )
-            if not derivation.missing:
-                break
-            guesses += derivation.missing
-            before.told |= derivation.told
+        kinds = self.derivation.kinds | {request.key[0] for request in requests}
+        found, derivation, guesses = derive(requests, self.derivation.going_on(kinds))
+        writes = tuple(found)
         self.derivation = derivation
         if self.start is None and writes:
             self.start = writes[0].time
@@ -89,7 +79,7 @@ class _Reader:
             start=self.start,
             end=writes[-1].time if writes else self.start,
             namespaces=self.namespaces,
-            notes=tuple(notes_of(writes, len(guesses), len(derivation.appeared))),
+            notes=tuple(notes_of(writes, guesses, len(derivation.appeared))),
         )
         self._forget()
         return recording

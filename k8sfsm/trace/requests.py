@@ -6,17 +6,17 @@ The same lines stand in kube-apiserver's audit log (audit.k8s.io/v1) and, trimme
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Final, cast
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from attrs import field
 
 from k8sfsm.request import Key
 from k8sfsm.trace.actors import actor_of, sharing_actor
 from k8sfsm.trace.errors import Line, TraceError, describe
-from k8sfsm.trace.fields import optional, required, time_at
+from k8sfsm.trace.fields import object_in, optional, required, text_in, time_at
 from k8sfsm.trace.history import RecordedWrite, Verb
 from k8sfsm.trace.lines import Json, Progress, json_lines
 from k8sfsm.trace.resources import is_deleting, kind_of, metadata, revision_of
@@ -152,24 +152,29 @@ _READ_VERBS: Final = tuple(f'{verb}"'.encode() for verb in sorted(READS))
 def request_of(place: Line, value: Json) -> Request | None:
     """One audit line as a request; None for reads, other stages than ResponseComplete, dry runs and reviews."""
     verb = required(place, value, "verb", str)
-    reference = optional(place, value, "objectRef", dict, {})
-    resource = optional(place, reference, "resource", str, "")
-    subresource = optional(place, reference, "subresource", str, "")
+    reference = object_in(place, value, "objectRef")
+    resource = text_in(place, reference, "resource")
+    subresource = text_in(place, reference, "subresource")
     stage = optional(place, value, "stage", str, "ResponseComplete")
     if verb in READS or stage != "ResponseComplete" or not resource:
         return None
     if resource in _NOT_OBJECTS or subresource in _NO_CHANGE:
         return None
-    uri = optional(place, value, "requestURI", str, "")
-    query = dict(parse_qsl(urlsplit(uri).query, keep_blank_values=True)) if "?" in uri else {}
+    uri = text_in(place, value, "requestURI")
+    query = dict(_query(uri.partition("?")[2])) if "?" in uri else {}
     if query.get("dryRun"):
         return None
     return _request(place, value, verb, reference, query)
 
 
+@lru_cache(maxsize=1024)
+def _query(text: str) -> tuple[tuple[str, str], ...]:
+    return tuple(parse_qsl(text.partition("#")[0], keep_blank_values=True))
+
+
 def _request(place: Line, value: Json, verb: str, reference: Json, query: Mapping[str, str]) -> Request:
     account = required(place, value, "user.username", str)
-    status = optional(place, value, "responseStatus", dict, {})
+    status = object_in(place, value, "responseStatus")
     body = value.get("requestObject")
     answer = optional(place, value, "responseObject", dict)
     for name, part in (("requestObject", body), ("responseObject", answer)):
@@ -179,7 +184,7 @@ def _request(place: Line, value: Json, verb: str, reference: Json, query: Mappin
     if completed is None:
         what = f"expected an RFC 3339 time, found {describe(None)}"
         raise TraceError(place, what, "give the audit log as kube-apiserver wrote it", "stageTimestamp")
-    subresource = optional(place, reference, "subresource", str, "")
+    subresource = text_in(place, reference, "subresource")
     account_actor, node = actor_of(account)
     key = _key(place, reference, answer, body)
     asked = _SUBRESOURCE_VERBS.get(subresource, cast(Verb, verb)) if verb == "create" else cast(Verb, verb)
@@ -190,15 +195,15 @@ def _request(place: Line, value: Json, verb: str, reference: Json, query: Mappin
         key=key,
         uid=_uid(place, reference, status, answer, body),
         account=account,
-        user_agent=optional(place, value, "userAgent", str, ""),
+        user_agent=text_in(place, value, "userAgent"),
         actor=sharing_actor(account_actor, asked, key[0], body),
         node=node,
         query=query,
         body=body,
         body_trimmed=_is_trimmed(value, verb, body),
         code=optional(place, status, "code", int, 0),
-        reason=optional(place, status, "reason", str, ""),
-        message=optional(place, status, "message", str, ""),
+        reason=text_in(place, status, "reason"),
+        message=text_in(place, status, "message"),
         received=time_at(place, value, "requestReceivedTimestamp"),
         completed=completed,
         answer=answer,
@@ -207,9 +212,9 @@ def _request(place: Line, value: Json, verb: str, reference: Json, query: Mappin
 
 
 def _key(place: Line, reference: Json, answer: Json | None, body: Any) -> Key:
-    resource = optional(place, reference, "resource", str, "")
-    name = optional(place, reference, "name", str, "")
-    space = optional(place, reference, "namespace", str, "")
+    resource = text_in(place, reference, "resource")
+    name = text_in(place, reference, "name")
+    space = text_in(place, reference, "namespace")
     if not name and answer and answer.get("kind") not in ("Status",):
         name = str(metadata(answer).get("name") or "")
     if not name and isinstance(body, dict):
@@ -220,8 +225,8 @@ def _key(place: Line, reference: Json, answer: Json | None, body: Any) -> Key:
 def _uid(place: Line, reference: Json, status: Json, answer: Json | None, body: Any) -> str:
     asked = body if isinstance(body, dict) else {}
     known = (
-        optional(place, reference, "uid", str, ""),
-        optional(place, status, "details.uid", str, ""),
+        text_in(place, reference, "uid"),
+        optional(place, status, "details.uid", str, "") if "details" in status else "",
         str(metadata(answer or {}).get("uid") or ""),
         str(metadata(asked).get("uid") or ""),
         str((asked.get("preconditions") or {}).get("uid") or ""),

@@ -77,7 +77,7 @@ def kind_of(resource: str) -> str:
 def metadata(obj: Json) -> Json:
     """An object's metadata; empty where it has none."""
     found = obj.get("metadata")
-    return found if isinstance(found, dict) else {}
+    return found if type(found) is dict else {}
 
 
 def json_key(obj: Json) -> Key:

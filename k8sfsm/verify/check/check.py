@@ -27,6 +27,7 @@ from k8sfsm.verify.check.kubelets import Kubelets
 from k8sfsm.verify.check.matching import Granting
 from k8sfsm.verify.check.near import Near
 from k8sfsm.verify.check.past import SECOND, Actor, Past
+from k8sfsm.verify.check.renewals import Renewals
 from k8sfsm.verify.check.report import Found, Judged, Kind, Report, grouped
 from k8sfsm.verify.check.runs import Runs
 from k8sfsm.verify.check.timed import Timed
@@ -47,6 +48,7 @@ _FOR_EVER: Final = 1 << 63
 _AHEAD: Final = 64
 """So many writes ahead are looked at."""
 _EVENT: Final = "Event"
+_LEASE: Final = "Lease"
 _SUMS: Final = ("trace/counts-pods", "trace/counts-sets")
 """Laws that need all parts of a whole to be known."""
 
@@ -103,6 +105,7 @@ class _Check:
     known: Known = field(factory=Known)
     waiting: deque[tuple[RecordedWrite, tuple[int, ...]]] = field(factory=deque)
     """Requests of controllers that act by the clock, and Events, until what was ordered by then is known."""
+    renewals: Renewals = field(factory=Renewals)
     refused: dict[tuple[str, Any], int] = field(factory=dict)
     guessed: set[Key] = field(factory=set)
     """Objects whose state was worked out from others that a log which began late may not have."""
@@ -146,7 +149,8 @@ class _Check:
         self.kubelets.runs.learn(recording.environment)
         if self.keep:
             self.report.environment += recording.environment
-        self.report.notes |= dict.fromkeys(recording.notes)
+        for note in recording.notes:
+            self.report.note(note)
         for problem in recording.problems:
             self.report.add("violated", Found(what=problem, cause="trace/readable", key=("", "", ""), line=""))
         self._writes(recording, progress, done)
@@ -179,10 +183,11 @@ class _Check:
         for number, write in enumerate(recording.writes):
             if progress is not None and number % 64 == 0:
                 progress(done + number, done + len(recording.writes))
-            sure = write.key not in self.guessed and not self.known.unsure(write) and not _bare(write)
-            for finding in self.integrity.of(write):
-                if sure and not (self.known.older and finding.rule in _SUMS):
-                    self._broken(finding, write)
+            verdict = self.renewals.verdict(write) if write.key[0] == _LEASE else ""
+            sound = self._sound(write, bool(verdict))
+            if verdict and sound:
+                self._renew(write, verdict)
+                continue
             if write.request not in judged:
                 self.past.coming = recording.writes[number + 1 : number + _AHEAD]
                 judged[write.request] = self._judge(groups[write.request])
@@ -191,6 +196,31 @@ class _Check:
                 made[write.request].append(self.past.store.revision)
             if write is groups[write.request][-1]:
                 self._put_down(groups[write.request][0], *judged[write.request], tuple(made[write.request]))
+            if write.key[0] == _LEASE:
+                self.renewals.judged(write, judged[write.request][0]) if sound else self.renewals.doubted(write.key)
+
+    def _sound(self, write: RecordedWrite, repeated: bool) -> bool:
+        """Whether a write keeps the laws of histories, where all is known that they look at; else it is told."""
+        if write.key in self.guessed or self.known.unsure(write) or _bare(write):
+            self.integrity.past.take(write)
+            return False
+        sound = True
+        for finding in self.integrity.of_repeated(write) if repeated else self.integrity.of(write):
+            sound = False
+            if not (self.known.older and finding.rule in _SUMS):
+                self._broken(finding, write)
+        return sound
+
+    def _renew(self, write: RecordedWrite, verdict: str) -> None:
+        """A lease was renewed as it had been before."""
+        self._follow(write)
+        store = self.past.store
+        stored = store.snapshot.get(write.key)
+        if stored is None:
+            self._commit(write)
+        else:
+            self.past.store, _ = store.put(self.renewals.renewed(write, stored), write.time)
+        self._put_down(write, verdict, None, (self.past.store.revision,))
 
     def _follow(self, write: RecordedWrite) -> None:
         """Time passes: what was due before a write has come."""
@@ -286,7 +316,8 @@ class _Check:
         route = (write.actor, (write.verb, write.subresource, write.key))
         if write.ok:
             self.report.retried += self.refused.pop(route, 0)
-            if why is not None and why.key and write.subresource != "status":  # a sync that failed reports, too
+            reports = write.subresource == "status" or write.key[0] == _EVENT  # a sync that failed reports, too
+            if why is not None and why.key and not reports:
                 self.undone.answered(write.actor, why.key, True, write.time)
             return
         self.report.refusals[f"{write.code} {write.reason}".strip()] += 1

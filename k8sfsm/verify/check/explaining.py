@@ -13,7 +13,7 @@ from k8sfsm.apiserver import ApiServer, Sender
 from k8sfsm.controllers.namespace import Sync
 from k8sfsm.controllers.namespace import law as emptying
 from k8sfsm.law import LawError
-from k8sfsm.objects import evolve, key_of
+from k8sfsm.objects import evolve
 from k8sfsm.request import Key, Outcome, Record, Why
 from k8sfsm.scheduler.cluster import ASSUMED
 from k8sfsm.store import Change, Store
@@ -208,8 +208,7 @@ class Explaining:
         if actor.wiring.sender.actor != "kube-scheduler" or write.verb == "bind" or write.old is None:
             return
         yield from actor.courses
-        for pod in self.past.store.snapshot.series("node", "Pod", ""):
-            yield key_of(pod)
+        yield from self.past.unbound
 
     def _fresh(
         self,

@@ -179,6 +179,8 @@ class Past:
     """(kind, namespace) of all objects so far."""
     watchers: dict[str, list[tuple[str, Actor, Watch]]] = field(factory=dict)
     """Kind -> (name, actor, watch) of everybody who watches it."""
+    unbound: dict[Key, None] = field(factory=dict)
+    """The pods that are on no node."""
     last_heard: dict[Key, int] = field(factory=dict)
     """Pod -> the revision of its last change by somebody else than its kubelet."""
 
@@ -265,6 +267,7 @@ class Past:
         self.moments.append(moment)
         if change.key[0] == "Pod":
             self._remember(change)
+            self._note_binding(change.key, None if change.type == "DELETED" else change.new)
             if writer != "kubelet":
                 self.last_heard[change.key] = change.revision
         oldest = change.at - constant("check_view_lag") * SECOND
@@ -296,6 +299,12 @@ class Past:
             self.last_heard.pop(change.key, None)
             for actor in self.actors.values():
                 actor.forget(change.key)
+
+    def _note_binding(self, key: Key, obj: Any) -> None:
+        if key[0] == "Pod" and obj is not None and not obj.spec.node_name:
+            self.unbound[key] = None
+        else:
+            self.unbound.pop(key, None)
 
     def _remember(self, change: Change) -> None:
         known = self.versions.setdefault(change.key, deque())

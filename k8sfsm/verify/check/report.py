@@ -72,7 +72,21 @@ class Report:
     """Refused requests that were sent again and granted."""
     totals: Counter[tuple[str, str]] = field(factory=Counter)
     """(kind of finding, cause) -> how many."""
-    notes: dict[str, None] = field(factory=dict)
+    _notes: dict[str, int] = field(factory=dict)
+    """What a reader should know -> how many there are of it (0: it is not counted)."""
+
+    def note(self, text: str) -> None:
+        """Something that a reader should know; what several portions of a history count is added up."""
+        number, _, rest = text.partition(" ")
+        if number.isdigit():
+            self._notes[rest] = self._notes.get(rest, 0) + int(number)
+        else:
+            self._notes.setdefault(text, 0)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know."""
+        return tuple(f"{number} {text}" if number else text for text, number in self._notes.items())
 
     def add(self, kind: Kind, found: Found) -> None:
         """A finding."""

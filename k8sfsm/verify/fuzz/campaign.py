@@ -41,14 +41,15 @@ class Done:
     seconds: float
 
 
-_STORIES: dict[str, Story] = {}
+_STORIES: dict[Path, Story] = {}
 
 
 def story_of(scenario: str) -> Story:
     """The story of a scenario file. Raises SpecError and OSError."""
-    if scenario not in _STORIES:
-        _STORIES[scenario] = load_story(Path(scenario))
-    return _STORIES[scenario]
+    path = Path(scenario).resolve()
+    if path not in _STORIES:
+        _STORIES[path] = load_story(Path(scenario))
+    return _STORIES[path]
 
 
 def make(task: Task) -> Done:

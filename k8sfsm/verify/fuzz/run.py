@@ -151,17 +151,12 @@ class _Judge:
     def __call__(self, engine: Engine) -> None:
         """One step."""
         fault = self._fault(engine)
-        try:
-            if fault is not None:
-                self._strike(engine, fault)
-            elif self.chance.calm:
-                engine.step()
-            else:
-                engine.step_of(self.policy.index)
-        except LawError as error:
-            raise Broken([Violation("law", str(error))]) from error
-        except _MISTAKES as error:
-            raise Broken([Violation("error", f"{type(error).__name__}: {error}")]) from error
+        if fault is not None:
+            self._strike(engine, fault)
+        elif self.chance.calm:
+            engine.step()
+        else:
+            engine.step_of(self.policy.index)
         self.look(engine)
 
     def _fault(self, engine: Engine) -> Fault | None:
@@ -224,7 +219,12 @@ def chosen_faults(seed: int, allow: Mapping[str, int]) -> dict[str, int]:
 def run_once(story: Story, chance: Chance, traced: bool = False) -> Result:
     """Play a story once as `chance` says. A failure has its lines where `traced`."""
     seed = story.cluster.seed if chance.plain else chance.seed
-    play = Play.of(evolve(story, cluster=evolve(story.cluster, seed=seed), properties=()))
+    try:
+        play = Play.of(evolve(story, cluster=evolve(story.cluster, seed=seed), properties=()))
+    except LawError as error:  # the cluster does not even start
+        chance, found = evolve(chance, faults=()), _violations(error)
+        none = Failure(story=story, chance=chance, violations=found, lines=(), initial=(), at=START, steps=0)
+        return Result(steps=0, drawn=(), judged=False, failure=none)
     engine, policy = play.engine, Random(chance.seed, RATE)
     if not traced and not chance.plain:
         engine.tracer = None
@@ -243,17 +243,25 @@ def run_once(story: Story, chance: Chance, traced: bool = False) -> Result:
         with amended(amendments_of(story)):
             judged = _play_as_it_stands(play, judge) if chance.plain else _play(play, judge, until)
         failure = None
-    except Broken as broken:
+    except (Broken, LawError, *_MISTAKES) as error:
         failure = Failure(
             story=story,
             chance=evolve(chance, faults=tuple(judge.drawn)),
-            violations=broken.violations,
+            violations=_violations(error),
             lines=tuple(play.lines),
             initial=initial,
             at=engine.now,
             steps=engine.steps - judge.first,
         )
     return Result(steps=engine.steps - judge.first, drawn=tuple(judge.drawn), judged=judged, failure=failure)
+
+
+def _violations(error: Exception) -> tuple[Violation, ...]:
+    """What an error says is broken: what was judged so, a table without a rule for a case, or what Python raised."""
+    if isinstance(error, Broken):
+        return error.violations
+    name = "law" if isinstance(error, LawError) else "error"
+    return (Violation(name, str(error) if name == "law" else f"{type(error).__name__}: {error}"),)
 
 
 def _play(play: Play, judge: _Judge, until: int) -> bool:

@@ -1,0 +1,92 @@
+"""Renewals of leases: most of what a cluster writes, and each is like the one before.
+
+Where a request and what it left differ from the last ones of the same lease in their revision and their moments alone,
+what was found of the last one about anything else holds of this one, too: it is judged by its order and its time.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from attrs import define, field
+
+from k8sfsm.objects import evolve, parse_time
+from k8sfsm.request import Key
+from k8sfsm.trace.history import RecordedWrite
+from k8sfsm.trace.lines import Json
+
+_LEASE: Final = "Lease"
+_MOVES: Final = ("renewTime",)
+_VERSION: Final = ("resourceVersion",)
+_MOST: Final = 100_000
+"""So many leases are known at once."""
+
+
+@define
+class Renewals:
+    """The latest write of each lease that was judged whole, with its verdict."""
+
+    known: dict[Key, tuple[RecordedWrite, str]] = field(factory=dict)
+
+    def judged(self, write: RecordedWrite, verdict: str) -> None:
+        """A write was judged whole, and nothing was found."""
+        if write.key[0] == _LEASE and write.type == "MODIFIED" and write.verb == "update":
+            if len(self.known) >= _MOST:
+                self.known.clear()
+            self.known[write.key] = (write, verdict)
+
+    def doubted(self, key: Key) -> None:
+        """Something else happened to a lease, or something was found."""
+        self.known.pop(key, None)
+
+    def verdict(self, write: RecordedWrite) -> str:
+        """The verdict on a renewal that is like the last one; "" for any other write."""
+        found = self.known.get(write.key)
+        if found is None or write.type != "MODIFIED" or write.new is None or write.old is None or write.derived:
+            return ""
+        last, verdict = found
+        if last.new is None or write.old.json is not last.new.json or not _same_request(write, last):
+            return ""
+        alike = _alike(last.new.json, write.new.json) and _alike(last.body, write.body)
+        return (
+            verdict if alike and _alike(last.answer, write.answer) and _renewed_at(write.new.json) is not None else ""
+        )
+
+    def renewed(self, write: RecordedWrite, stored: Any) -> Any:
+        """The lease after a renewal, typed; `stored`: as it was."""
+        assert write.new is not None
+        self.known[write.key] = (write, self.known[write.key][1])
+        return evolve(stored, spec=evolve(stored.spec, renew_time=_renewed_at(write.new.json)))
+
+
+def _renewed_at(lease: Json) -> int | None:
+    text = lease.get("spec", {}).get("renewTime")
+    try:
+        return parse_time(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
+def _same_request(left: RecordedWrite, right: RecordedWrite) -> bool:
+    names = ("account", "node", "actor", "verb", "subresource", "code", "query", "body_trimmed", "trimmed", "reference")
+    return all(getattr(left, name) == getattr(right, name) for name in names) and not left.inferred
+
+
+def _alike(left: Any, right: Any) -> bool:
+    """Whether two leases in JSON form differ in their revision and the time of their renewal alone."""
+    if left is None or right is None:
+        return left is right
+    if not isinstance(left, dict) or not isinstance(right, dict) or left.keys() != right.keys():
+        return False
+    return all(
+        _but(left[name], right[name], _BUT[name]) if name in _BUT else left[name] == right[name] for name in left
+    )
+
+
+def _but(left: Json, right: Json, names: tuple[str, ...]) -> bool:
+    if left.keys() != right.keys():
+        return False
+    return all(left[name] == right[name] or (name in names and isinstance(right[name], str)) for name in left)
+
+
+_BUT: Final = {"metadata": _VERSION, "spec": _MOVES}
