@@ -14,6 +14,7 @@ from k8sfsm.apiserver.defaults import defaulted
 from k8sfsm.apiserver.deletion import law
 from k8sfsm.apiserver.eviction import EvictionCase
 from k8sfsm.apiserver.parts import Part
+from k8sfsm.apiserver.policies.admission import Checked, Given
 from k8sfsm.apiserver.strategy import StrategyCase
 from k8sfsm.apiserver.valid import judged
 from k8sfsm.apiserver.valid.formats import format_errors
@@ -136,6 +137,33 @@ def test_an_apply_that_is_carried_out() -> None:
     body = {"apiVersion": "v1", "kind": "ConfigMap"}
     found = law.decide("apply", Asking(("ConfigMap", "a", "c"), "v1", body, "me", False)).outputs
     assert found == {"code": 0, "reason": "", "text": ""}
+
+
+EXPRESSIONS = [
+    (Checked(True, "", False, ""), False, ""),
+    (Checked(None, "broken", True, ""), False, ""),
+    (Checked(None, "broken", False, ""), True, "expression '{expression}' resulted in error: {error}"),
+    (Checked(False, "", False, "no"), True, "{message}"),
+    (Checked(False, "", False, ""), True, "failed expression: {expression}"),
+]
+
+
+@pytest.mark.parametrize(("case", "denies", "text"), EXPRESSIONS)
+def test_what_comes_of_expressions(case: Checked, denies: bool, text: str) -> None:
+    assert law.decide("validation", case).outputs == {"denies": denies, "text": text}
+
+
+@pytest.mark.parametrize(
+    ("case", "use"),
+    [
+        (Given(False, False, False), "nothing"),
+        (Given(True, True, False), "params"),
+        (Given(True, False, True), "skip"),
+        (Given(True, False, False), "refuse"),
+    ],
+)
+def test_parameters_of_bindings(case: Given, use: str) -> None:
+    assert law.decide("params", case).outputs["use"] == use
 
 
 # -- bounds -----------------------------------------------------------------------------------------------------------
