@@ -22,7 +22,7 @@ from importlib import import_module
 from pkgutil import walk_packages
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
-from k8sfsm.objects import evolve
+from k8sfsm.objects import changer_of, evolve
 from k8sfsm.request import Parallel, Step, Why
 from k8sfsm.spec.amendment import Amendment, in_force
 from k8sfsm.spec.domain import Count
@@ -301,7 +301,7 @@ def _with_cause(step: Any, why: Why) -> Any:
         if all(write.why is not None for write in step.writes):
             return step
         return evolve(step, writes=tuple(_with_cause(write, why) for write in step.writes))
-    return step if step.why is not None else evolve(step, why=why)
+    return step if step.why is not None else changer_of(type(step), "why")(step, why)
 
 
 def _self_key(change: Any, view: Any) -> Sequence[Any]:

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from types import CodeType
 from typing import Any, Final, TypeAlias
 
 import attrs
 from attrs import frozen
 from immutables import Map
 
-from k8sfsm.objects.copying import evolver_of
+from k8sfsm.objects.copying import changer_of
 
 _ATOMS: Final = (bool, int, float, bytes, type(None))
 _MOMENT: Final = 10**15
@@ -46,8 +47,14 @@ class Mould:
         made = writer.name(value)
         names = ", ".join(f"p{place}" for place in range(len(parts)))
         lines = ["def cast(parts):", f"    {names}, = parts", *writer.lines, f"    return {made}"]
-        exec("\n".join(lines), writer.scope)
+        exec(_compiled("\n".join(lines), "exec"), writer.scope)
         self.cast: Callable[[Sequence[Any]], Any] = writer.scope["cast"]
+
+
+@lru_cache(maxsize=1024)
+def _compiled(source: str, mode: str) -> CodeType:
+    """Code that many moulds share: they differ in the values that their names stand for."""
+    return compile(source, "<mould>", mode)
 
 
 @frozen
@@ -88,7 +95,7 @@ class _Writer:
             return found.text
         names = ", ".join(f"p{place}" for place in found.moments)
         shared = f"shared{len(self.scope)}"
-        self.scope[shared] = lru_cache(_SHARED)(eval(f"lambda {names}: {found.text}", self.scope))
+        self.scope[shared] = lru_cache(_SHARED)(eval(_compiled(f"lambda {names}: {found.text}", "eval"), self.scope))
         made = self._line(f"{shared}({names})")
         self._known[id(value)] = made
         return made.text
@@ -165,12 +172,9 @@ _Texts: TypeAlias = Mapping[Any, str | None]
 
 
 def _evolved(writer: _Writer, value: Any, members: Mapping[Any, Any], texts: _Texts) -> str:
-    changes = ", ".join(f"{name!r}: {text}" for name, text in texts.items() if text is not None)
-    copier = f"copy_{type(value).__name__}"
-    known = writer.scope.setdefault(copier, evolver_of(type(value)))
-    if known is not evolver_of(type(value)):
-        copier = writer.constant(evolver_of(type(value)))
-    return f"{copier}({writer.constant(value)}, {{{changes}}})"
+    changed = {name: text for name, text in texts.items() if text is not None}
+    changer = writer.constant(changer_of(type(value), *changed))
+    return f"{changer}({writer.constant(value)}, {', '.join(changed.values())})"
 
 
 def _listed(writer: _Writer, value: Any, members: Mapping[Any, Any], texts: _Texts) -> str:

@@ -13,13 +13,14 @@ from attrs import field
 from immutables import Map
 
 from k8sfsm.index import Index, Series
-from k8sfsm.objects import evolve, key_of
+from k8sfsm.objects import ObjectMeta, changer_of, evolve, key_of
 from k8sfsm.request import Key
 from k8sfsm.value import value
 
 ChangeType: TypeAlias = Literal["ADDED", "MODIFIED", "DELETED"]
 
 _CHUNK: Final = 1024
+_versioned: Final = changer_of(ObjectMeta, "resource_version")
 
 
 @value
@@ -130,7 +131,7 @@ class Store:
         revision = snapshot.revision + 1
         version, stored = str(revision), obj
         if obj.metadata.resource_version != version:
-            stored = evolve(obj, metadata=evolve(obj.metadata, resource_version=version))
+            stored = evolve(obj, metadata=_versioned(obj.metadata, version))
         key = key_of(obj)
         found = snapshot.objects.get(key)
         ordinal, old = (revision, None) if found is None else found

@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
@@ -17,7 +18,7 @@ from attrs import define, field
 from k8sfsm.engine.offer import KINDS, usual_allowance
 from k8sfsm.scenario.model import Story
 from k8sfsm.verify.fuzz import Failure, shrunk
-from k8sfsm.verify.fuzz.campaign import Done, campaign, story_of, tasks
+from k8sfsm.verify.fuzz.campaign import Done, Task, campaign, plain_tasks, story_of, tasks
 from k8sfsm.verify.fuzz.shrink import MOST_RUNS
 from k8sfsm_cli.errors import BadInput
 from k8sfsm_cli.findings import finding_json, print_finding, write_finding
@@ -55,7 +56,9 @@ class _Tally:
 @click.command()
 @click.argument("scenarios", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
 @click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="The first seed; each run has the next."
+    "--seed",
+    type=click.IntRange(0),
+    help="The first seed; each run has the next. Without: as it stands, then from 0 on.",
 )
 @click.option("--runs", type=click.IntRange(1), help="Runs of each scenario; without --runs and --steps 20.")
 @click.option("--steps", type=click.IntRange(1), help="Go on until so many steps are made.")
@@ -80,7 +83,7 @@ class _Tally:
 @click.option("-o", "output", type=click.Choice(["text", "json"]), default="text", help="Form of the answer.")
 def fuzz(
     scenarios: tuple[str, ...],
-    seed: int,
+    seed: int | None,
     runs: int | None,
     steps: int | None,
     faults: str,
@@ -92,13 +95,15 @@ def fuzz(
 ) -> None:
     """Play SCENARIOS again and again, with faults and in other orders; check every invariant after every step.
 
-    A run's seed decides the order of what happens at once, how long things take, and the faults. When the faults are
-    over the cluster must come to what it should be. The first failure ends the campaign: it is shrunk to a short trace,
-    which is written to a file. Exit code 0: nothing found; 1: a failure; 2: input that cannot be used.
+    Each scenario is played as it stands first, and must come as it expects. Then a run's seed decides the order of what
+    happens at once, how long things take, and the faults; when these are over the cluster must come to what it should
+    be. The first failure ends the campaign: it is shrunk to a short trace, which is written to a file. Exit code 0:
+    nothing found; 1: a failure; 2: input that cannot be used.
     """
     chosen = _chosen(faults)
     count = runs if runs is not None else (_ENDLESS if steps is not None else 20)
-    given = tasks(scenarios, lambda story: _allowed(story, chosen), seed, count)
+    drawn = tasks(scenarios, lambda story: _allowed(story, chosen), seed or 0, count)
+    given = chain(plain_tasks(scenarios) if seed is None else (), drawn)
     tally, failed = _Tally(), None
     try:
         with closing(campaign(given, jobs, dask)) as results:  # type: ignore[type-var]
@@ -141,7 +146,7 @@ def _with_progress(results: Iterator[Done], tally: _Tally) -> Iterator[Done]:
             rate = round(tally.steps / (now - began))
             name = Path(done.task.scenario).name
             click.echo(
-                f"fuzz: {tally.steps:,} steps, {rate:,} steps/s, {tally.runs} runs, {name} seed {done.task.seed}",
+                f"fuzz: {tally.steps:,} steps, {rate:,} steps/s, {tally.runs} runs, {name} {_which(done.task)}",
                 err=True,
             )
         yield done
@@ -166,16 +171,22 @@ def _conclude(tally: _Tally, failed: Done | None, trace: Path | None, shrink: in
         sys.exit(1)
 
 
+def _which(task: Task) -> str:
+    return "as it stands" if task.plain else f"seed {task.seed}"
+
+
 def _reported(failed: Done, trace: Path | None, shrink: int, output: str, answer: Mapping[str, Any]) -> Any:
     """Make the failure small, write it down, and tell of it."""
     task, failure = failed.task, failed.result.failure
     assert failure is not None
-    click.echo(f"fuzz: {Path(task.scenario).name} seed {task.seed} fails: {failure.violations[0]}; shrinking", err=True)
+    name = f"{Path(task.scenario).name} {_which(task)}"
+    click.echo(f"fuzz: {name} fails: {failure.violations[0]}; shrinking", err=True)
     small: Failure = shrunk(failure, shrink)
-    path = trace if trace is not None else Path(f"fuzz-{Path(task.scenario).stem}-{task.seed}.jsonl")
+    number = "plain" if task.plain else str(task.seed)
+    path = trace if trace is not None else Path(f"fuzz-{Path(task.scenario).stem}-{number}.jsonl")
     write_finding(small, path)
-    command = f"k8sfsm fuzz {shlex.quote(task.scenario)} --seed {task.seed} --runs 1"
-    if story_of(task.scenario).allow != task.allow and task.allow != usual_allowance():
+    command = f"k8sfsm fuzz {shlex.quote(task.scenario)}{'' if task.plain else f' --seed {task.seed}'} --runs 1"
+    if not task.plain and story_of(task.scenario).allow != task.allow and task.allow != usual_allowance():
         command += f" --faults {','.join(task.allow) or _NONE}"
     if output == "json":
         return finding_json(small, path, command)

@@ -6,11 +6,11 @@ Source: pkg/kubeapiserver/options/plugins.go: AllOrderedPlugins; the plugins und
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, Final, Literal
 
 from attrs import frozen
 
+from k8sfsm.apiserver import runtime_classes
 from k8sfsm.apiserver.answer import Refusal
 from k8sfsm.apiserver.binding import topology_labels
 from k8sfsm.apiserver.deletion import law
@@ -18,11 +18,12 @@ from k8sfsm.apiserver.limits import ANNOTATION, with_limits
 from k8sfsm.apiserver.memo import Memo
 from k8sfsm.apiserver.names import Chance
 from k8sfsm.apiserver.options import Options
+from k8sfsm.apiserver.token_volume import with_token
 from k8sfsm.law import constant
 from k8sfsm.objects import KINDS, Event, Pod, PodSpec, Taint, Toleration, evolve
+from k8sfsm.objects.gotext import quote
 from k8sfsm.store import Store
 
-MOUNT_PATH: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
 _WISHES: Final = {"priority": "integer value of priority", "preemptionPolicy": "string value of preemptionPolicy"}
 NOT_READY: Final = "node.kubernetes.io/not-ready"
 UNREACHABLE: Final = "node.kubernetes.io/unreachable"
@@ -41,6 +42,12 @@ class Admission:
     def limit_ranges(self) -> Any:
         """The LimitRanges of the object's namespace."""
         return self.store.snapshot.series("in", "LimitRange", self.object.metadata.namespace)
+
+    @property
+    def runtime_class(self) -> Any:
+        """The Pod's RuntimeClass, or None."""
+        name = self.object.spec.runtime_class_name
+        return None if name is None else self.store.get("RuntimeClass", "", name)
 
     @property
     def account(self) -> Any:
@@ -103,6 +110,31 @@ def token_volume_wanted(case: Admission) -> bool:
     if wish is None:
         wish = case.account.automount_service_account_token
     return wish is not False
+
+
+@law.fact
+def runtime_class_found(case: Admission) -> bool:
+    """Whether the RuntimeClass that a Pod names exists (true where it names none, and for other kinds)."""
+    named = case.object.kind == "Pod" and case.object.spec.runtime_class_name is not None
+    return not named or case.runtime_class is not None
+
+
+@law.fact
+def class_overhead(case: Admission) -> runtime_classes.Overhead:
+    """How the Pod's overhead goes with that of its class: the class says it, another one than the Pod, or none."""
+    return runtime_classes.overhead_state(case.object.spec, case.runtime_class)
+
+
+@law.fact
+def class_schedules(case: Admission) -> bool:
+    """Whether the Pod's class says where its Pods may run."""
+    return runtime_classes.schedules(case.runtime_class)
+
+
+@law.fact
+def class_clashes(case: Admission) -> bool:
+    """Whether the Pod wants other nodes than its class."""
+    return runtime_classes.clash(case.object.spec, case.runtime_class) is not None
 
 
 @law.fact
@@ -175,14 +207,14 @@ def _admit_pod(case: Admission) -> tuple[Pod, Recipe]:
     pod: Pod = case.object
     namespace = case.store.get("Namespace", "", pod.metadata.namespace)
     classes = case.store.snapshot.series("in", "PriorityClass", "")
-    parts = (pod.spec, case.account, namespace, classes, case.limit_ranges, law.table("create"))
+    parts = (pod.spec, case.account, namespace, classes, case.limit_ranges, case.runtime_class, law.table("create"))
     recipe: Recipe | None = _RECIPES.get(parts)
     if recipe is None:
         recipe = _recipe(case)
         _RECIPES.put(parts, recipe)
     spec = recipe.spec
     if recipe.token:
-        spec = _with_token(case, spec)
+        spec = with_token(spec, pod.metadata.namespace, case.options, case.chance)
     pod = evolve(pod, spec=spec)
     if recipe.limits_said:
         noted = {**pod.metadata.annotations, ANNOTATION: recipe.limits_said}
@@ -236,14 +268,39 @@ def _refuse_terminating_namespace(case: Admission) -> Any:
 
 
 def _refuse_missing_account(case: Admission) -> Any:
-    meta = case.object.metadata
     name = case.object.spec.service_account_name or "default"
-    raise Refusal(
-        403,
-        "Forbidden",
-        f'pods "{meta.name or meta.generate_name}" is forbidden: error looking up service account '
-        f'{meta.namespace}/{name}: serviceaccount "{name}" not found',
-    )
+    place = f"{case.object.metadata.namespace}/{name}"
+    raise _forbidden(case, f'error looking up service account {place}: serviceaccount "{name}" not found')
+
+
+def _forbidden(case: Admission, text: str) -> Refusal:
+    meta = case.object.metadata
+    return Refusal(403, "Forbidden", f'pods "{meta.name or meta.generate_name}" is forbidden: {text}')
+
+
+def _refuse_missing_class(case: Admission) -> Any:
+    name = quote(case.object.spec.runtime_class_name)
+    raise _forbidden(case, f"pod rejected: RuntimeClass {name} not found")
+
+
+def _refuse_other_overhead(case: Admission) -> Any:
+    raise _forbidden(case, f"pod rejected: {runtime_classes.OTHER}")
+
+
+def _refuse_clash(case: Admission) -> Any:
+    found = runtime_classes.clash(case.object.spec, case.runtime_class)
+    assert found is not None
+    key, wanted, own = found
+    text = f"runtimeClass.scheduling.nodeSelector[{key}] = {wanted}; pod.spec.nodeSelector[{key}] = {own}"
+    raise _forbidden(case, f"conflict: {text}")
+
+
+def _runtime_overhead(case: Admission, spec: PodSpec) -> PodSpec:
+    return runtime_classes.with_overhead(spec, case.runtime_class)
+
+
+def _runtime_scheduling(case: Admission, spec: PodSpec) -> PodSpec:
+    return runtime_classes.with_scheduling(spec, case.runtime_class)
 
 
 def _limits(case: Admission, spec: PodSpec) -> PodSpec:
@@ -255,53 +312,6 @@ def _service_account(case: Admission, spec: PodSpec) -> PodSpec:
     name = spec.service_account_name or "default"
     secrets = spec.image_pull_secrets or case.account.image_pull_secrets
     return evolve(spec, service_account_name=name, service_account=name, image_pull_secrets=secrets)
-
-
-def _with_token(case: Admission, spec: PodSpec) -> PodSpec:
-    """The spec with a token volume, mounted in every container that mounts nothing in its place."""
-    if all(map(_mounts_token, (*spec.init_containers, *spec.containers))):
-        return spec
-    name = "kube-api-access-" + case.chance.suffix("Volume", case.object.metadata.namespace, "kube-api-access-")
-    mount = {"name": name, "readOnly": True, "mountPath": MOUNT_PATH}
-    return evolve(
-        spec,
-        volumes=(*spec.volumes, {"name": name, "projected": _token_source(case.options)}),
-        init_containers=tuple(_with_mount(container, mount) for container in spec.init_containers),
-        containers=tuple(_with_mount(container, mount) for container in spec.containers),
-    )
-
-
-def _mounts_token(container: Any) -> bool:
-    return any(mount.get("mountPath") == MOUNT_PATH for mount in container.volume_mounts)
-
-
-def _with_mount(container: Any, mount: dict[str, Any]) -> Any:
-    if _mounts_token(container):
-        return container
-    return evolve(container, volume_mounts=(*container.volume_mounts, mount))
-
-
-@lru_cache(maxsize=64)
-def _token_source(options: Options) -> dict[str, Any]:
-    """Source: plugin/pkg/admission/serviceaccount/admission.go: TokenVolumeSource."""
-    extra = [
-        {"configMap": {"name": name, "items": [{"key": key, "path": key}]}} for name, key in options.extra_root_bundles
-    ]
-    return {
-        "sources": [
-            {"serviceAccountToken": {"expirationSeconds": constant("service_account_token_seconds"), "path": "token"}},
-            {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
-            {
-                "downwardAPI": {
-                    "items": [
-                        {"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}
-                    ]
-                }
-            },
-            *extra,
-        ],
-        "defaultMode": 0o644,
-    }
 
 
 def _taint_not_ready(case: Admission) -> Any:
@@ -316,30 +326,18 @@ def _priority(case: Admission, spec: PodSpec) -> PodSpec:
         ("preemptionPolicy", spec.preemption_policy, policy),
     ):
         if wish not in (None, "", given):
-            meta = case.object.metadata
-            raise Refusal(
-                403,
-                "Forbidden",
-                f'pods "{meta.name or meta.generate_name}" is forbidden: the {_WISHES[field]} ({wish}) must not be '
-                f"provided in pod spec; priority admission controller computed {given} from the given PriorityClass "
-                "name",
-            )
+            computed = f"priority admission controller computed {given} from the given PriorityClass name"
+            raise _forbidden(case, f"the {_WISHES[field]} ({wish}) must not be provided in pod spec; {computed}")
     return evolve(spec, priority=value, preemption_policy=policy)
 
 
 def _priority_class(case: Admission) -> tuple[int, str]:
     """The Pod's priority and preemption policy, by its PriorityClass or the default one."""
-    pod = case.object
-    name = pod.spec.priority_class_name
+    name = case.object.spec.priority_class_name
     if name:
         found = case.store.get("PriorityClass", "", name)
         if found is None:
-            raise Refusal(
-                403,
-                "Forbidden",
-                f'pods "{pod.metadata.name or pod.metadata.generate_name}" is forbidden: no PriorityClass with name '
-                f"{name} was found",
-            )
+            raise _forbidden(case, f"no PriorityClass with name {name} was found")
     else:
         classes = tuple(case.store.snapshot.series("in", "PriorityClass", ""))
         defaults = sorted(
@@ -375,12 +373,17 @@ _SPEC_PLUGINS: Final[dict[str, Callable[[Admission, PodSpec], PodSpec]]] = {
     "service-account": _service_account,
     "priority": _priority,
     "default-tolerations": _default_tolerations,
+    "runtime-overhead": _runtime_overhead,
+    "runtime-scheduling": _runtime_scheduling,
 }
-"""Plugins whose work depends on the Pod's spec and account and on the priority classes, and on nothing else."""
+"""Plugins whose work depends on the Pod's spec and account and on classes, and on nothing else."""
 _PLUGINS: Final[dict[str, Callable[[Admission], Any]]] = {
     "refuse-missing-namespace": _refuse_missing_namespace,
     "refuse-terminating-namespace": _refuse_terminating_namespace,
     "refuse-missing-account": _refuse_missing_account,
+    "refuse-missing-class": _refuse_missing_class,
+    "refuse-other-overhead": _refuse_other_overhead,
+    "refuse-clash": _refuse_clash,
     "taint-not-ready": _taint_not_ready,
 }
 """Plugins that refuse an object, or change a whole one."""

@@ -18,6 +18,7 @@ from k8sfsm.apiserver.options import Options
 from k8sfsm.apiserver.own_rules import OwnRules
 from k8sfsm.apiserver.podsecurity import policed, secured
 from k8sfsm.apiserver.quota_admission import charged
+from k8sfsm.apiserver.runtime_classes import ALONE, OTHER, overhead_state
 from k8sfsm.objects import ResourceQuota
 from k8sfsm.store import Store
 from k8sfsm.table import CompiledTable
@@ -63,6 +64,7 @@ class Round:
     policed: bool
     counted: bool
     ruled: bool
+    overhead: bool
 
 
 @law.fact
@@ -101,6 +103,12 @@ def own_rules_apply(case: Round) -> bool:
     return case.ruled
 
 
+@law.fact
+def overhead_set(case: Round) -> bool:
+    """Whether a Pod says how much it needs beside its containers."""
+    return case.overhead
+
+
 def reviewed(review: Review) -> None:
     """Let the plugins look at a write. Raises Refusal."""
     snapshot, kind, name = review.store.snapshot, review.object.kind, review.object.metadata.namespace
@@ -110,7 +118,8 @@ def reviewed(review: Review) -> None:
         policed_ = policed(snapshot.get(("Namespace", "", name)))
         counted = review.options.quota and bool(snapshot.series("in", "ResourceQuota", name))
     verb: Verb = "create" if review.old is None else "update"
-    case = (kind, verb, bounded, policed_, counted, kind in review.rules.tables)
+    overhead = kind == "Pod" and bool(review.object.spec.overhead)
+    case = (kind, verb, bounded, policed_, counted, kind in review.rules.tables, overhead)
     for plugin in _plugins(law.table("validate"), case):
         _PLUGINS[plugin](review)
 
@@ -146,6 +155,18 @@ def _default_class(review: Review) -> None:
             )
 
 
+def _runtime_overhead(review: Review) -> None:
+    """Overhead comes from a RuntimeClass, and from nobody else."""
+    spec = review.object.spec
+    found = None if spec.runtime_class_name is None else review.store.get("RuntimeClass", "", spec.runtime_class_name)
+    state = overhead_state(spec, found)
+    if state in _WRONG:
+        raise review.forbidden(f"pod rejected: {_WRONG[state]}")
+
+
+_WRONG: Final[Mapping[str, str]] = {"alone": ALONE, "other": OTHER}
+
+
 def _own_rules(review: Review) -> None:
     if review.subresource:
         return
@@ -164,6 +185,7 @@ _PLUGINS: Final[Mapping[str, Callable[[Review], None]]] = {
     "limits": _limits,
     "pod-security": _pod_security,
     "default-class": _default_class,
+    "runtime-overhead": _runtime_overhead,
     "own-rules": _own_rules,
     "quota": _quota,
 }

@@ -226,6 +226,16 @@ def defaulted(obj: Any) -> Any:
     return _whole(obj, _STORED)
 
 
+def reported(obj: Any) -> Any:
+    """The object with the defaults of its status, as they are where nothing else of it is written."""
+    status = getattr(obj, "status", None)
+    cls: Any = type(status)
+    if not isinstance(status, Struct) or not _has_defaults(cls):
+        return obj
+    filled = _filled(status, obj.kind, obj, _STORED)
+    return obj if filled is status else evolve(obj, status=filled)
+
+
 def scheme_defaulted(obj: Any) -> Any:
     """The object with the defaults of the API alone, as a decoder leaves it."""
     return _whole(obj, ())

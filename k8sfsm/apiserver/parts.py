@@ -90,6 +90,8 @@ READ: Final = (
     "host_pid",
     "image_pull_policy",
     "internal_traffic_policy",
+    "ip",
+    "ip_mode",
     "key",
     "label_selector",
     "localhost_profile",

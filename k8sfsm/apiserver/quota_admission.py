@@ -12,12 +12,14 @@ from typing import Any, Literal, TypeAlias
 from attrs import frozen
 
 from k8sfsm.apiserver.answer import Refusal, plural
+from k8sfsm.apiserver.custom.definitions import CRD
 from k8sfsm.apiserver.deletion import law
 from k8sfsm.apiserver.quota import amounts_of
 from k8sfsm.apiserver.quota_usage import (
     Tracked,
     Usage,
     allocated_storage,
+    custom_count,
     deadline_set,
     in_scopes,
     tracked,
@@ -31,12 +33,16 @@ Verb: TypeAlias = Literal["create", "update"]
 
 @frozen(slots=False)
 class Measured:
-    """A write of `object` over `old` (None: a creation) at `now` (ns), which quotas may have a say in."""
+    """A write of `object` over `old` (None: a creation) at `now` (ns), which quotas may have a say in.
+
+    `counted`: what stands for the number of such objects, of a kind that people define.
+    """
 
     object: Any
     old: Any
     subresource: str
     now: int
+    counted: str = ""
 
     @property
     def kind(self) -> str:
@@ -63,7 +69,7 @@ class Covered:
     @cached_property
     def resources(self) -> tuple[str, ...]:
         """What the quota enforces for objects of that kind, sorted."""
-        return tracked(self.write.kind, self.quota.status.hard)
+        return tracked(self.write.kind, self.quota.status.hard, self.write.counted)
 
     @cached_property
     def missing(self) -> dict[str, list[str]]:
@@ -191,7 +197,8 @@ def charged(store: Store, obj: Any, old: Any, subresource: str, now: int) -> tup
     quotas = store.snapshot.series("in", "ResourceQuota", namespace) if namespace else ()
     if not quotas:
         return ()
-    write = Measured(obj, old, subresource, now)
+    counted = custom_count(obj.kind, store.snapshot.series("in", CRD, ""))
+    write = Measured(obj, old, subresource, now, counted)
     if not law.decide("measured", write).outputs["measured"]:
         return ()
     concerned = [each for each in (Covered(quota, write) for quota in quotas) if _concerned(each)]

@@ -12,11 +12,12 @@ from typing import Any, Final, Literal, TypeAlias
 
 from attrs import frozen
 
+from k8sfsm.apiserver.custom.definitions import resource_of
 from k8sfsm.apiserver.deletion import law
 from k8sfsm.apiserver.quota import pod_usage
 from k8sfsm.apiserver.valid.resources import amount_of, is_extended
 from k8sfsm.kinds.pod_qos import qos_class
-from k8sfsm.objects import KINDS, Pod, Quantity, ResourceQuota, Service
+from k8sfsm.objects import Pod, Quantity, ResourceQuota, Service
 from k8sfsm.table import CompiledTable
 from k8sfsm.value import value
 
@@ -36,11 +37,12 @@ class Kind:
 
 @value
 class Tracked:
-    """A resource that a quota names, and a kind."""
+    """A resource that a quota names, and a kind. `counted`: the resource that stands for the number of its objects."""
 
     kind: str
     resource: str
     pod: Pod | None = None
+    counted: str = ""
 
 
 @frozen
@@ -119,7 +121,7 @@ def quota_evaluator(case: Any) -> Evaluator:
 @law.fact
 def names_objects(case: Tracked) -> bool:
     """Whether the resource is the number of all stored objects of the kind."""
-    return case.resource == object_count(case.kind)
+    return case.resource == (case.counted or object_count(case.kind))
 
 
 @law.fact
@@ -236,21 +238,33 @@ def _evaluator(table: CompiledTable, kind: str) -> Evaluator:
 
 @lru_cache(maxsize=256)
 def object_count(kind: str) -> str:
-    """The resource that stands for the number of stored objects of a kind: ``count/deployments.apps``."""
-    known = KINDS.get(kind)
-    if known is None:
-        return f"count/{kind.lower()}s"
-    return f"count/{known.resource}.{known.group}" if known.group else f"count/{known.resource}"
+    """The resource that stands for the number of stored objects of a kind: ``count/deployments.apps``.
+
+    "" for kinds that people define: see `custom_count`.
+    """
+    return _count(*resource_of(kind, ()))
 
 
-def tracked(kind: str, resources: Iterable[str]) -> tuple[str, ...]:
-    """Those of a quota's resources that objects of a kind count for, sorted."""
-    return _tracked(law.table("tracked"), kind, tuple(resources))
+def custom_count(kind: str, definitions: Iterable[Any]) -> str:
+    """The same for a kind that one of the CustomResourceDefinitions defines."""
+    return _count(*resource_of(kind, definitions))
+
+
+def _count(group: str, plural: str) -> str:
+    if not plural:
+        return ""
+    return f"count/{plural}.{group}" if group else f"count/{plural}"
+
+
+def tracked(kind: str, resources: Iterable[str], counted: str = "") -> tuple[str, ...]:
+    """Those of a quota's resources that objects of a kind count for, sorted. `counted`: of a custom kind its count."""
+    return _tracked(law.table("tracked"), kind, tuple(resources), counted)
 
 
 @lru_cache(maxsize=1024)
-def _tracked(table: CompiledTable, kind: str, resources: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(sorted(name for name in resources if table.decide(Tracked(kind, name)).outputs["tracked"]))
+def _tracked(table: CompiledTable, kind: str, resources: tuple[str, ...], counted: str) -> tuple[str, ...]:
+    cases = {name: Tracked(kind, name, counted=counted) for name in resources}
+    return tuple(sorted(name for name, case in cases.items() if table.decide(case).outputs["tracked"]))
 
 
 def usage_of(obj: Any, now: int, of: Iterable[str]) -> dict[str, Quantity]:

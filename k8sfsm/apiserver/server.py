@@ -6,17 +6,18 @@ Source of the order: staging/src/k8s.io/apiserver/pkg/registry/generic/registry/
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from attrs import define, field
 
 from k8sfsm.apiserver.addresses import with_allocations
 from k8sfsm.apiserver.admission import admit, admitted_unchanged, refuse_deletion
 from k8sfsm.apiserver.admission_review import Review, reviewed
-from k8sfsm.apiserver.answer import NO_ASIDES, Answer, Refusal, Sender, conflict, not_found, plural
+from k8sfsm.apiserver.answer import NO_ASIDES, Answer, Refusal, Sender, not_found
 from k8sfsm.apiserver.apply import Applying, applied, is_tracked, manager_of, noted
 from k8sfsm.apiserver.binding import bound
-from k8sfsm.apiserver.custom import refuse_custom, with_defaults
+from k8sfsm.apiserver.custom import custom_schema, refuse_custom, with_defaults
+from k8sfsm.apiserver.defaults import reported
 from k8sfsm.apiserver.deletion import Deletion, deletion_of, finished, law
 from k8sfsm.apiserver.eviction import eviction_case, granted, marked
 from k8sfsm.apiserver.names import Chance, generated_name
@@ -24,12 +25,22 @@ from k8sfsm.apiserver.options import Options
 from k8sfsm.apiserver.own_rules import own_rules
 from k8sfsm.apiserver.patch import patched
 from k8sfsm.apiserver.policies import Police
+from k8sfsm.apiserver.preconditions import (
+    already_exists,
+    refuse_invalid,
+    refuse_other_state,
+    refuse_other_uid,
+    refuse_other_version,
+    refuse_unconditional,
+    resource_text,
+    stored,
+)
 from k8sfsm.apiserver.rbac.gate import Gate
 from k8sfsm.apiserver.served import refuse_unserved
 from k8sfsm.apiserver.strategy import StrategyCase, prepared_event, prepared_for_create, prepared_for_update
-from k8sfsm.apiserver.validation import event_is_invalid, invalid, warnings
+from k8sfsm.apiserver.validation import event_is_invalid, invalid, invalid_report, warnings
 from k8sfsm.machine import Machines, Move
-from k8sfsm.objects import KINDS, Event, Service, evolve, key_of
+from k8sfsm.objects import Event, ObjectMeta, Service, changer_of, evolve, key_of
 from k8sfsm.request import (
     Bind,
     Create,
@@ -49,6 +60,7 @@ SECOND = 1_000_000_000
 _SERVER = "apiserver"
 PEOPLE = "user"
 """The actor that stands for everybody outside the cluster."""
+_versioned: Final = changer_of(ObjectMeta, "resource_version")
 _WITH_DEFAULTS = ("", "ephemeralcontainers", "resize")
 """Subresources of which the spec is written."""
 
@@ -164,71 +176,70 @@ class ApiServer:
         if isinstance(obj, Service):
             obj = self._allocated(request, None, evolve(obj, metadata=evolve(obj.metadata, name=name)))
         obj = prepared_for_create(obj, name, uid, request.second, request.store.next_version)
-        self._refuse_invalid(None, obj, basis)
+        refuse_invalid(obj, invalid(None, obj, basis))
         refuse_custom(None, obj, request.store.snapshot)
         request.warnings += self.police.ask(request.sender, request.write, None, obj, request.store.snapshot)
         self._review(request, None, obj, "")
         if taken is not None:
-            raise _already_exists(taken)
+            raise already_exists(taken, request.store.snapshot)
         return 201, self._put(request, None, obj)
 
     def _update(self, request: Request, write: Update) -> tuple[int, Any]:
-        old = self._stored(request.store, key_of(write.object))
+        old = stored(request.store.snapshot, key_of(write.object))
         refuse_unserved(write.object, write.subresource)
-        _refuse_unconditional(write.object)
-        _refuse_other_version(old, write.object)
+        refuse_unconditional(write.object)
+        refuse_other_version(old, write.object, request.store.snapshot)
         return 200, self._replace(request, old, write.object, write.subresource)
 
     def _patch(self, request: Request, write: Patch) -> tuple[int, Any]:
         if write.type == "apply":
             return self._apply(request, write)
-        old = self._stored(request.store, write.key)
+        old = stored(request.store.snapshot, write.key)
         refuse_unserved(old, write.subresource)
-        _refuse_other_uid(old, write.uid)
+        refuse_other_uid(old, write.uid, request.store.snapshot)
         new = patched(old, write.type, write.body)
-        _refuse_other_version(old, new)
+        refuse_other_version(old, new, request.store.snapshot)
         return 200, self._replace(request, old, new, write.subresource)
 
     def _apply(self, request: Request, write: Patch) -> tuple[int, Any]:
         """A server-side apply, which also creates."""
         old = request.store.snapshot.get(write.key)
         if old is None and write.subresource:
-            raise not_found(plural(write.key[0]), write.key[2])
+            raise not_found(resource_text(write.key[0], request.store.snapshot), write.key[2])
         apply = Applying(write.key, write.body, write.manager, write.force, write.subresource, request.second)
-        new = applied(apply, old)
+        new = applied(apply, old, custom_schema(write.body, write.key[0], request.store.snapshot))
         request.owned = True
         if old is None:
             create = Create(object=new, why=write.why)
             self.gate.pass_by(request.sender, create, request.store)
             return self._create(request, create)
         refuse_unserved(old, write.subresource)
-        _refuse_other_uid(old, write.uid)
+        refuse_other_uid(old, write.uid, request.store.snapshot)
         if new is old:
             return 200, old
-        _refuse_other_version(old, new)
+        refuse_other_version(old, new, request.store.snapshot)
         return 200, self._replace(request, old, new, write.subresource)
 
     def _patch_status(self, request: Request, write: PatchStatus) -> tuple[int, Any]:
-        old = self._stored(request.store, write.key)
-        _refuse_other_uid(old, write.uid)
+        old = stored(request.store.snapshot, write.key)
+        refuse_other_uid(old, write.uid, request.store.snapshot)
         self._look(request, old, old)
         if write.status == old.status:
             return 200, old
-        metadata = evolve(old.metadata, resource_version=request.store.next_version)
-        return 200, self._put(request, old, evolve(old, status=write.status, metadata=metadata))
+        metadata = _versioned(old.metadata, request.store.next_version)
+        new = changer_of(type(old), "metadata", "status")(old, metadata, write.status)
+        refuse_invalid(new, invalid_report(old, new))
+        return 200, self._put(request, old, new)
 
     def _bind(self, request: Request, write: Bind) -> tuple[int, Any]:
-        old = self._stored(request.store, write.key)
-        _refuse_other_uid(old, write.uid, "pods/binding")
+        old = stored(request.store.snapshot, write.key)
+        refuse_other_uid(old, write.uid, request.store.snapshot, "pods/binding")
         pod = bound(old, write.node, request.store.get("Node", "", write.node), request.second)
         return 201, self._put(request, old, pod)
 
     def _delete(self, request: Request, write: Delete) -> tuple[int, Any]:
-        old = self._stored(request.store, write.key)
-        _refuse_other_uid(old, write.uid)
-        if write.resource_version and write.resource_version != old.metadata.resource_version:
-            text = f"ResourceVersion in precondition: {write.resource_version}, ResourceVersion in object meta: "
-            raise conflict(plural(old.kind), old.metadata.name, f"Precondition failed: {text}{_version(old)}")
+        old = stored(request.store.snapshot, write.key)
+        refuse_other_state(old, write, request.store.snapshot)
         self._look(request, old, None)
         request.warnings += self.police.ask(request.sender, request.write, old, None, request.store.snapshot)
         refuse_deletion(old)
@@ -241,7 +252,7 @@ class ApiServer:
         return 200, tuple(request.store.snapshot.series("in", write.kind, write.namespace))
 
     def _evict(self, request: Request, write: Evict) -> tuple[int, Any]:
-        pod = self._stored(request.store, write.key)
+        pod = stored(request.store.snapshot, write.key)
         self._look(request, pod, None)
         case = eviction_case(request.store, pod, request.second)
         budget = granted(case)
@@ -256,15 +267,14 @@ class ApiServer:
 
     def _replace(self, request: Request, old: Any, new: Any, subresource: str) -> Any:
         """What a PUT or PATCH of an object, or of one of its subresources, makes of the stored one."""
-        if subresource in _WITH_DEFAULTS:
-            new = with_defaults(new, request.store.snapshot)
+        new = with_defaults(new, request.store.snapshot) if subresource in _WITH_DEFAULTS else reported(new)
         if isinstance(new, Service) and not subresource:
             new = self._allocated(request, old, new)
         new = prepared_for_update(old, new, subresource)
         if new == old:
             return old
         self._look(request, old, new)
-        self._refuse_invalid(old, new, subresource=subresource)
+        refuse_invalid(new, invalid(old, new, subresource=subresource))
         refuse_custom(old, new, request.store.snapshot)
         request.warnings += self.police.ask(request.sender, request.write, old, new, request.store.snapshot)
         self._review(request, old, new, subresource)
@@ -321,7 +331,8 @@ class ApiServer:
             return new
         part = "status" if isinstance(write, PatchStatus) else getattr(write, "subresource", "")
         name = getattr(write, "manager", "") or request.sender.manager or manager_of(request.sender.actor)
-        return noted(old, new, name, part, request.second)
+        own = custom_schema({"apiVersion": new.api_version}, new.kind, request.store.snapshot)
+        return noted(old, new, name, part, request.second, own)
 
     def _remove(self, request: Request, old: Any, last: Any) -> Any:
         if last is not None and last != old:
@@ -349,56 +360,6 @@ class ApiServer:
             texts = "; ".join(str(illegal) for illegal in checked.illegal)
             raise Refusal(422, "IllegalTransition", texts)
         request.moves.extend(checked.moves)
-
-    def _refuse_invalid(self, old: Any, new: Any, basis: Any = None, subresource: str = "") -> None:
-        text = invalid(old, new, basis, subresource)
-        if text:
-            raise Refusal(422, "Invalid", f'{_qualified(new.kind)} "{new.metadata.name}" is invalid: {text}')
-
-    @staticmethod
-    def _stored(store: Store, key: Key) -> Any:
-        found = store.snapshot.get(key)
-        if found is None:
-            raise not_found(plural(key[0]), key[2])
-        return found
-
-
-def _already_exists(existing: Any) -> Refusal:
-    """409 on the creation of an object whose name is taken. Source: generic/registry/store.go: create."""
-    head = "object is being deleted: " if existing.metadata.deletion_timestamp is not None else ""
-    return Refusal(409, "AlreadyExists", f'{head}{plural(existing.kind)} "{existing.metadata.name}" already exists')
-
-
-def _qualified(kind: str) -> str:
-    """The kind in error texts: `Pod`, `Deployment.apps`."""
-    known = KINDS.get(kind)
-    return f"{kind}.{known.group}" if known is not None and known.group else kind
-
-
-def _version(obj: Any) -> str:
-    return str(obj.metadata.resource_version)
-
-
-def _refuse_other_uid(old: Any, wanted: str, resource: str = "") -> None:
-    """409 where a request is about another object of that name."""
-    uid = old.metadata.uid
-    if wanted and wanted != uid:
-        text = f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {uid}"
-        raise conflict(resource or plural(old.kind), old.metadata.name, text)
-
-
-def _refuse_other_version(old: Any, new: Any) -> None:
-    """409 where a changed object was made from another revision than the stored one, or from another object."""
-    if _version(new) and _version(new) != _version(old):
-        raise conflict(plural(old.kind), old.metadata.name)
-    _refuse_other_uid(old, new.metadata.uid)
-
-
-def _refuse_unconditional(new: Any) -> None:
-    """422 where a kind may only be replaced by those who say which revision they saw."""
-    if not _version(new) and not law.decide("unconditional-update", StrategyCase(new.kind)).outputs["allowed"]:
-        text = "metadata.resourceVersion: Invalid value: 0: must be specified for an update"
-        raise Refusal(422, "Invalid", f'{_qualified(new.kind)} "{new.metadata.name}" is invalid: {text}')
 
 
 def _target(write: Write) -> Key:

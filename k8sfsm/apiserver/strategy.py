@@ -16,7 +16,18 @@ from k8sfsm.apiserver.job import template_labels, with_selector
 from k8sfsm.apiserver.memo import Memo
 from k8sfsm.apiserver.service_revision import without_needless
 from k8sfsm.kinds.pod_qos import qos_class
-from k8sfsm.objects import Event, NamespaceStatus, PodCondition, PodSpec, PodStatus, Service, Unmodelled, evolve
+from k8sfsm.objects import (
+    Event,
+    NamespaceStatus,
+    ObjectMeta,
+    PodCondition,
+    PodSpec,
+    PodStatus,
+    Service,
+    Unmodelled,
+    changer_of,
+    evolve,
+)
 from k8sfsm.value import value
 
 _STRATEGIES: Final = Memo()
@@ -122,9 +133,12 @@ def prepared_for_create(obj: Any, name: str, uid: str, second: int, version: str
 
 def prepared_event(event: Event, uid: str, second: int, version: str) -> Event:
     """The same for the Event of a recorder, which sets no field that only the server sets."""
-    generation = _strategy("Event")["generation"]
-    meta = evolve(event.metadata, uid=uid, creation_timestamp=second, generation=generation, resource_version=version)
-    return evolve(event, metadata=meta)
+    meta = _born(event.metadata, uid, second, _strategy("Event")["generation"], version)
+    return _with_metadata(event, meta)
+
+
+_born: Final = changer_of(ObjectMeta, "uid", "creation_timestamp", "generation", "resource_version")
+_with_metadata: Final = changer_of(Event, "metadata")
 
 
 def prepared_for_update(old: Any, new: Any, subresource_name: str) -> Any:

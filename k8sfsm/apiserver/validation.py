@@ -14,11 +14,12 @@ from k8sfsm.apiserver.memo import Memo
 from k8sfsm.apiserver.parts import Part
 from k8sfsm.apiserver.valid import Fault, judged, message
 from k8sfsm.apiserver.valid.formats import has_format
+from k8sfsm.apiserver.valid.glance import Looks, looks_of, seen_sound
 from k8sfsm.objects import to_json
 from k8sfsm.table import CompiledTable
 from k8sfsm.value import value
 
-Verb = Literal["create", "update", "debug", "resize"]
+Verb = Literal["create", "update", "debug", "resize", "status"]
 
 
 @value
@@ -37,7 +38,7 @@ def judged_kind(case: Judged) -> str:
 
 @law.fact
 def judged_verb(case: Judged) -> Verb:
-    """What is done with the object; debug: a Pod gets ephemeral containers; resize: other resources."""
+    """What is done with the object; debug: it gets ephemeral containers; resize: other resources; status: a report."""
     return case.verb
 
 
@@ -53,8 +54,9 @@ _EVENTS: Final = Memo()
 def faults(old: Any, new: Any, *, subresource: str = "", allow_privileged: bool = True) -> tuple[Fault, ...]:
     """The errors of an object, in the order of the tables. `old`: the stored one that it replaces, or None."""
     kind = new.kind
-    table = _table(law.table("judge"), kind, _verb(old, subresource))
-    part = Part(_document(new), kind, table=table, old=None if old is None else _document(old))
+    table, reports = _judgement(law.table("judge"), kind, _verb(old, subresource))
+    before = None if old is None else _document(old, reports)
+    part = Part(_document(new, reports), kind, table=table, old=before)
     part.notes["allow_privileged"] = allow_privileged
     return tuple(judged(part))
 
@@ -64,10 +66,11 @@ def warnings(new: Any) -> tuple[str, ...]:
     table = law.decide("warned", Judged(new.kind, "create")).outputs["table"]
     if table is None:
         return ()
-    return tuple(f"{fault.field}: {fault.detail}" for fault in judged(Part(_document(new), new.kind, table=table)))
+    part = Part(_document(new, False), new.kind, table=table)
+    return tuple(f"{fault.field}: {fault.detail}" for fault in judged(part))
 
 
-_BY_SUBRESOURCE: Final[dict[str, Verb]] = {"ephemeralcontainers": "debug", "resize": "resize"}
+_BY_SUBRESOURCE: Final[dict[str, Verb]] = {"ephemeralcontainers": "debug", "resize": "resize", "status": "status"}
 
 
 def _verb(old: Any, subresource: str) -> Verb:
@@ -86,10 +89,12 @@ def invalid(old: Any, new: Any, basis: Any = None, subresource: str = "") -> str
     needs no second look, if it is the very same object: thousands of Pods come from one template.
     """
     spec = _judged_part(new) if basis is None else basis
-    judge, meta = law.table("judge"), new.metadata
-    specs = (judge, _verb(old, subresource), new.__class__, spec, None if old is None else _judged_part(old))
+    judge, meta, verb = law.table("judge"), new.metadata, _verb(old, subresource)
+    if _judgement(judge, new.kind, verb)[1]:
+        return _with_report(old, new, subresource)
+    specs = (judge, verb, new.__class__, spec, None if old is None else _judged_part(old))
     before = None if old is None else old.metadata
-    rest = (judge, new.__class__, meta.labels, meta.annotations, meta.owner_references, meta.finalizers, before)
+    rest = (judge, new.__class__, *_parts(meta), *(() if before is None else _parts(before)))
     known = _SPECS.get(specs) is not None and _METADATA.get(rest) is not None
     if known and (_same_identity(before, meta) if before is not None else _name_is_sound(judge, new)):
         return ""
@@ -105,6 +110,11 @@ def _judged_part(obj: Any) -> Any:
     """What of an object is judged beside its metadata: its spec; of a role or binding, which has none, all of it."""
     spec = getattr(obj, "spec", None)
     return obj if spec is None and hasattr(obj, "rules" if "Binding" not in obj.kind else "subjects") else spec
+
+
+def _parts(meta: Any) -> tuple[Any, ...]:
+    """What of metadata the tables look at, beside what says which object it is (`_same_identity`)."""
+    return meta.labels, meta.annotations, meta.owner_references, meta.finalizers, meta.deletion_timestamp is None
 
 
 def _same_identity(old: Any, new: Any) -> bool:
@@ -148,9 +158,43 @@ def _name_check(judge: CompiledTable, kind: str, namespace: str, generate_name: 
     return has_format(form) if form else lambda name: False
 
 
+def _with_report(old: Any, new: Any, subresource: str) -> str:
+    if subresource == "status" and _same_metadata(old.metadata, new.metadata):
+        return invalid_report(old, new)
+    found = faults(old, new, subresource=subresource)
+    return message(found) if found else ""
+
+
+def _same_metadata(old: Any, new: Any) -> bool:
+    return _same_identity(old, new) and bool(
+        old.labels == new.labels
+        and old.annotations == new.annotations
+        and old.owner_references == new.owner_references
+        and old.finalizers == new.finalizers
+    )
+
+
+def invalid_report(old: Any, new: Any) -> str:
+    """The errors of an object of which nothing but the status is written, as one text; "" for a valid one."""
+    reports, looks = _report_looks(law.table("judge"), new.__class__, new.kind)
+    if not reports or seen_sound(looks, new, old):
+        return ""
+    found = faults(old, new, subresource="status")
+    return message(found) if found else ""
+
+
+@lru_cache(maxsize=64)
+def _report_looks(judge: CompiledTable, cls: Any, kind: str) -> tuple[bool, Looks | None]:
+    """Whether a table looks at the status of objects of a kind, and what it looks at."""
+    table, reports = _judgement(judge, kind, "status")
+    return reports, looks_of(table, cls) if reports else None
+
+
 @lru_cache(maxsize=256)
-def _table(judge: CompiledTable, kind: str, verb: Verb) -> str:
-    return str(judge.decide(Judged(kind, verb)).outputs["table"])
+def _judgement(judge: CompiledTable, kind: str, verb: Verb) -> tuple[str, bool]:
+    """The table that judges, and whether it looks at the status as well."""
+    outputs = judge.decide(Judged(kind, verb)).outputs
+    return str(outputs["table"]), bool(outputs["reports"])
 
 
 _JUDGED: Final = {
@@ -163,8 +207,10 @@ _JUDGED: Final = {
 """Attributes beside metadata that tables look at, and their names in JSON."""
 
 
-def _document(obj: Any) -> dict[str, Any]:
+def _document(obj: Any, reports: bool) -> dict[str, Any]:
     found: dict[str, Any] = {"metadata": to_json(obj.metadata)}
+    if reports:
+        found["status"] = to_json(obj.status)
     for attribute, name in _JUDGED.items():
         part = getattr(obj, attribute, None)
         if part is not None:

@@ -5,7 +5,8 @@ Source: pkg/controller/endpoint/endpoints_controller.go: syncService, podToEndpo
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from typing import Final, Literal
 
 from k8sfsm.controllers.endpoints_memo import Block, Blocks, Memo
 from k8sfsm.controllers.endpoints_order import address_key, port_dump
@@ -20,12 +21,14 @@ from k8sfsm.controllers.endpoints_pods import (
     publishes_hostname,
     selects,
 )
-from k8sfsm.controllers.endpoints_subsets import NO_PORT, Group, law, subsets_of
+from k8sfsm.controllers.endpoints_subsets import NO_PORT, Group, OrderedGroup, law, subsets_of
 from k8sfsm.kinds.pod_readiness import is_pod_ready
 from k8sfsm.objects import EndpointAddress, EndpointPort, EndpointSubset, ObjectReference, Pod, Service
 from k8sfsm.value import value
 
 Ports = dict[str, EndpointPort]
+Groups = dict[str, Group]
+"""By the name of their ports."""
 
 
 @value
@@ -147,23 +150,37 @@ class Members:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._members: Memo[tuple[Member | None]] = Memo(1024)
-        self._groups: Blocks[dict[str, Group]] = Blocks()
+        self._groups: Blocks[Groups] = Blocks()
+        self._parts: list[Groups] = []
+        self._joined: dict[str, OrderedGroup] = {}
 
     def subsets(self, blocks: tuple[Block, ...]) -> tuple[EndpointSubset, ...]:
         """The subsets wanted, before the capacity is looked at. `blocks`: the pods of the Service's namespace."""
         self._members.limit = max(1024, 2 * sum(map(len, blocks)))
-        joined: dict[str, Group] = {}
-        for groups in self._groups.of(blocks, self._of_block):
-            for name, group in groups.items():
-                whole = joined.get(name)
-                if whole is None:
-                    whole = joined[name] = Group(group.ports)
-                whole.ready.update(group.ready)
-                whole.unready.update(group.unready)
-        return subsets_of(joined.values())
+        parts = self._groups.of(blocks, self._of_block)
+        self._join(self._parts, parts)
+        if _size(self._joined) != sum(map(_size, parts)):  # an address in two blocks: the later one counts
+            self._joined = {}
+            for part in parts:
+                self._join([], [part])
+        self._parts = parts
+        return subsets_of(group for group in self._joined.values() if group.ready or group.unready)
 
-    def _of_block(self, block: Block) -> dict[str, Group]:
-        groups: dict[str, Group] = {}
+    def _join(self, before: list[Groups], after: list[Groups]) -> None:
+        """Take out what blocks gave that are no longer there, and put in what new ones give."""
+        known, left = {id(part) for part in before}, {id(part) for part in after}
+        gone = _united(part for part in before if id(part) not in left)
+        come = _united(part for part in after if id(part) not in known)
+        for name in {**gone, **come}:
+            old, new = gone.get(name, _NO_GROUP), come.get(name, _NO_GROUP)
+            whole = self._joined.get(name)
+            if whole is None:
+                whole = self._joined[name] = OrderedGroup(new.ports)
+            whole.ready.change(old.ready, new.ready)
+            whole.unready.change(old.unready, new.unready)
+
+    def _of_block(self, block: Block) -> Groups:
+        groups: Groups = {}
         for (member,) in self._members.each(block, self._member):
             if member is None:
                 continue
@@ -175,3 +192,23 @@ class Members:
 
     def _member(self, pod: Pod) -> tuple[Member | None]:
         return (member_of(self._service, pod),)
+
+
+_NO_GROUP: Final = Group({})
+
+
+def _united(parts: Iterable[Groups]) -> Groups:
+    """The groups of several blocks, those of one name together."""
+    joined: Groups = {}
+    for part in parts:
+        for name, group in part.items():
+            whole = joined.get(name)
+            if whole is None:
+                whole = joined[name] = Group(group.ports)
+            whole.ready.update(group.ready)
+            whole.unready.update(group.unready)
+    return joined
+
+
+def _size(groups: Mapping[str, Group]) -> int:
+    return sum(len(group.ready) + len(group.unready) for group in groups.values())

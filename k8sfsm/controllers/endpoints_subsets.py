@@ -5,8 +5,10 @@ Source: pkg/api/v1/endpoints/util.go: RepackSubsets; pkg/controller/endpoint/end
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping
 from math import ceil
+from typing import Final
 
 from attrs import field
 
@@ -20,6 +22,35 @@ law = Law("endpoints")
 Addresses = dict[str, EndpointAddress]
 
 
+class Ordered(Addresses):
+    """Addresses whose order is kept from one change to the next: of many addresses few change at a time."""
+
+    __slots__ = ("order",)
+
+    def __init__(self, found: Addresses | None = None) -> None:
+        super().__init__(found or {})
+        self.order = sorted(self)
+
+    def change(self, gone: Addresses, come: Addresses) -> None:
+        """Take addresses away and put others there; `come` may have what is gone, and what is there already."""
+        lost = [key for key in gone if key not in come]
+        new = [key for key in come if key not in self]
+        for key in lost:
+            del self[key]
+        self.update(come)
+        if len(lost) + len(new) < _FEW:
+            for key in lost:
+                del self.order[bisect_left(self.order, key)]
+            for key in new:
+                insort(self.order, key)
+            return
+        self.order = [key for key in self.order if key in self] + new
+        self.order.sort()
+
+
+_FEW: Final = 64
+
+
 @value
 class Group:
     """The addresses of all pods that resolve the same ports (`ports`: by their dump), by `address_key`."""
@@ -27,6 +58,14 @@ class Group:
     ports: Mapping[str, EndpointPort]
     ready: Addresses = field(factory=dict)
     unready: Addresses = field(factory=dict)
+
+
+@value
+class OrderedGroup(Group):
+    """A group that is kept, and changed with its pods."""
+
+    ready: Ordered = field(factory=Ordered)
+    unready: Ordered = field(factory=Ordered)
 
 
 def subsets_of(groups: Iterable[Group]) -> tuple[EndpointSubset, ...]:
@@ -58,7 +97,7 @@ def _subset(groups: list[Group], ports: list[EndpointPort]) -> EndpointSubset:
 
 def _sorted(parts: list[Addresses]) -> tuple[EndpointAddress, ...]:
     joined = parts[0] if len(parts) == 1 else {key: address for part in parts for key, address in part.items()}
-    return tuple(map(joined.__getitem__, sorted(joined)))
+    return tuple(map(joined.__getitem__, joined.order if isinstance(joined, Ordered) else sorted(joined)))
 
 
 NO_PORT = EndpointPort(port=-1)

@@ -14,10 +14,12 @@ from typing import Any, Final
 
 from attrs import frozen
 
+from k8sfsm.apiserver.custom.definitions import CRD, Definition
 from k8sfsm.apiserver.quota import Charged, is_charged
 from k8sfsm.apiserver.quota_usage import (
     allocated_storage,
     attributes_classes,
+    custom_count,
     deadline_set,
     in_scopes,
     tracked,
@@ -58,11 +60,19 @@ class Sync:
         """What is used of everything that the quota limits, as far as it is known how to count it."""
         hard, meta = self.quota.spec.hard, self.quota.metadata
         found = {name: amount for name, amount in self.quota.status.used.items() if name in hard}
-        for kind in COUNTED:
-            names = tracked(kind, hard)
+        for kind, count in self.counts:
+            names = tracked(kind, hard, count)
             if names:
                 found |= self._of_kind(kind, meta.namespace, names)
         return found
+
+    @cached_property
+    def counts(self) -> tuple[tuple[str, str], ...]:
+        """The kinds that quotas may count: Kubernetes' own, and with what stands for their number, those of people."""
+        definitions = self.view.list(CRD)
+        own = (Definition(each.metadata.name, each.extra) for each in definitions)
+        custom = tuple((each.kind, custom_count(each.kind, definitions)) for each in own if each.namespaced)
+        return (*((kind, "") for kind in COUNTED), *custom)
 
     def _of_kind(self, kind: str, namespace: str, names: tuple[str, ...]) -> dict[str, Quantity]:
         total = dict.fromkeys(names, ZERO)
@@ -175,7 +185,8 @@ def limits_enforced(case: Sync) -> bool:
 def usage_missing(case: Sync) -> bool:
     """Whether nothing is told of the use of something that is limited and can be counted."""
     status = case.quota.status
-    return any(tracked(kind, tuple(name for name in status.hard if name not in status.used)) for kind in COUNTED)
+    missing = tuple(name for name in status.hard if name not in status.used)
+    return any(tracked(kind, missing, count) for kind, count in case.counts)
 
 
 @law.fact

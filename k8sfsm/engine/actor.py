@@ -13,13 +13,17 @@ from k8sfsm.request import Key, Remember
 
 
 class Actor:
-    """Mutable, and owned by one engine: `Engine` copies an actor before it changes one that a fork shares."""
+    """Mutable, and owned by one engine: `Engine` copies an actor before it changes one that a fork shares.
 
-    __slots__ = ("bucket", "memory", "owner", "queue", "recorder", "runs", "wiring")
+    `marks`: what somebody has read off a state that is shared; a copy has none.
+    """
+
+    __slots__ = ("bucket", "marks", "memory", "owner", "queue", "recorder", "runs", "wiring")
 
     def __init__(self, wiring: Wiring, owner: object) -> None:
         self.wiring = wiring
         self.owner = owner
+        self.marks: Any = None
         self.reset()
 
     def reset(self) -> None:
@@ -41,7 +45,7 @@ class Actor:
     def copy(self, owner: object) -> Actor:
         """An independent actor in the same state."""
         twin = Actor.__new__(Actor)
-        twin.wiring, twin.owner = self.wiring, owner
+        twin.wiring, twin.owner, twin.marks = self.wiring, owner, None
         twin.queue, twin.memory, twin.recorder = self.queue.copy(), self.memory, self.recorder
         twin.runs, twin.bucket = self.runs.copy(), self.bucket.copy()
         return twin

@@ -1,90 +1,112 @@
-"""What is going to happen, and when: a queue of actions by due time, first in first out at one instant."""
+"""What is going to happen, and when: actions by due time, first in first out at one instant."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from heapq import heapify, heappop, heappush
 from typing import Any
 
 from k8sfsm.engine.action import Action
 
 
-def _order(entry: tuple[int, int, Action]) -> tuple[int, int]:
-    return entry[:2]
-
-
 class Agenda:
-    """Actions in order of (due time, order of entry). `copy` costs the number of pending actions."""
+    """Actions in order of (due time, order of entry). `copy` costs the number of pending actions.
 
-    __slots__ = ("_entered", "_heap")
+    Much of what happens in a cluster is due at the same instant: each instant has a queue of its own, none is empty.
+    """
+
+    __slots__ = ("_instants", "_length", "_queues")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[int, int, Action]] = []
-        self._entered = 0
+        self._instants: list[int] = []
+        self._queues: dict[int, deque[Action]] = {}
+        self._length = 0
 
     def add(self, due: int, action: Action) -> None:
         """Let `action` happen at `due` (nanoseconds)."""
-        self._entered += 1
-        heappush(self._heap, (due, self._entered, action))
+        self._length += 1
+        queue = self._queues.get(due)
+        if queue is not None:
+            queue.append(action)
+            return
+        self._queues[due] = deque((action,))
+        heappush(self._instants, due)
 
     def next_due(self) -> int | None:
         """When the next action is due; None where nothing is pending."""
-        return self._heap[0][0] if self._heap else None
+        return self._instants[0] if self._instants else None
 
     def pop(self) -> tuple[int, Action]:
         """Take the first action and its due time. Raises IndexError where nothing is pending."""
-        due, _, action = heappop(self._heap)
+        due = self._instants[0]
+        queue = self._queues[due]
+        action = queue.popleft()
+        self._length -= 1
+        if not queue:
+            del self._queues[heappop(self._instants)]
         return due, action
 
     def draw(self, pick: Callable[[int], int]) -> tuple[int, Action]:
         """Take one of the actions due at the earliest time, and its due time: `pick` gives its number of so many."""
-        first = heappop(self._heap)
-        if not self._heap or self._heap[0][0] != first[0]:
-            return first[0], first[2]
-        alike = [first]
-        while self._heap and self._heap[0][0] == first[0]:
-            alike.append(heappop(self._heap))
-        chosen = alike.pop(pick(len(alike)))
-        for entry in alike:
-            heappush(self._heap, entry)
-        return chosen[0], chosen[2]
+        due = self._instants[0]
+        queue = self._queues[due]
+        if len(queue) == 1:
+            return self.pop()
+        number = pick(len(queue))
+        action = queue[number]
+        del queue[number]
+        self._length -= 1
+        return due, action
 
     def due_first(self) -> tuple[Action, ...]:
         """All actions due at the earliest time, in order of entry."""
-        if not self._heap:
-            return ()
-        first = self._heap[0][0]
-        return tuple(
-            action for _, _, action in sorted((entry for entry in self._heap if entry[0] == first), key=_order)
-        )
+        return tuple(self._queues[self._instants[0]]) if self._instants else ()
 
     def take(self, action: Any) -> int:
         """Take one given action out and return its due time. Raises ValueError where it is not pending."""
-        for entry in sorted(self._heap, key=_order):
-            if entry[2] == action:
-                self._heap.remove(entry)
-                heapify(self._heap)
-                return entry[0]
+        for due, queue in self._in_order():
+            if action in queue:
+                queue.remove(action)
+                self._keep(due, queue)
+                self._length -= 1
+                return due
         raise ValueError(f"{action} is not pending")
 
     def drop(self, unwanted: Callable[[Action], bool]) -> tuple[Action, ...]:
         """Take out all actions that are unwanted; returns them in order."""
-        gone = tuple(entry for entry in sorted(self._heap, key=_order) if unwanted(entry[2]))
-        if gone:
-            self._heap = [entry for entry in self._heap if not unwanted(entry[2])]
-            heapify(self._heap)
-        return tuple(action for _, _, action in gone)
+        gone: list[Action] = []
+        for due, queue in self._in_order():
+            found = [action for action in queue if unwanted(action)]
+            if found:
+                self._keep(due, deque(action for action in queue if not unwanted(action)))
+                gone += found
+        self._length -= len(gone)
+        return tuple(gone)
 
     def pending(self) -> tuple[tuple[int, Action], ...]:
         """Everything to come, in order."""
-        return tuple((due, action) for due, _, action in sorted(self._heap, key=_order))
+        return tuple((due, action) for due, queue in self._in_order() for action in queue)
 
     def __len__(self) -> int:
-        return len(self._heap)
+        return self._length
 
     def copy(self) -> Agenda:
         """An independent agenda with the same entries."""
-        twin = Agenda()
-        twin._heap = self._heap.copy()
-        twin._entered = self._entered
+        twin = Agenda.__new__(Agenda)
+        twin._instants = self._instants.copy()
+        twin._queues = {due: queue.copy() for due, queue in self._queues.items()}
+        twin._length = self._length
         return twin
+
+    def _in_order(self) -> Iterator[tuple[int, deque[Action]]]:
+        return ((due, self._queues[due]) for due in sorted(self._instants))
+
+    def _keep(self, due: int, queue: deque[Action]) -> None:
+        """What is left of an instant."""
+        if queue:
+            self._queues[due] = queue
+            return
+        del self._queues[due]
+        self._instants.remove(due)
+        heapify(self._instants)

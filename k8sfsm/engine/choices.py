@@ -81,9 +81,10 @@ class Seeded:
 
     def uid(self, key: Key) -> str:
         """A version 4 UUID."""
-        text = f"{self._draw():016x}{self._draw():016x}"
-        variant = "89ab"[int(text[16], 16) % 4]
-        return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
+        high, low = self._draw(), self._draw()
+        text, rest = f"{high:016x}", f"{low:016x}"
+        variant = "89ab"[(low >> 60) % 4]
+        return f"{text[:8]}-{text[8:12]}-4{text[13:]}-{variant}{rest[1:4]}-{rest[4:]}"
 
     def node(self, candidates: tuple[str, ...], pod: Key) -> str:
         """Any of the candidates."""

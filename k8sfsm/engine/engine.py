@@ -192,9 +192,15 @@ class Engine:
         twin.choices = self.choices.fork()
         twin.informers = self.informers.fork()
         twin.tracer = None
-        # From now on neither side owns the actors and the agenda: whoever changes one copies it first.
-        self._token, twin._token = object(), object()
+        self.share()
+        twin.share()
         return twin
+
+    def share(self) -> None:
+        """Own the actors and the agenda no longer: one that is changed from now on is copied first, so that what others
+        keep of it stays as it is.
+        """
+        self._token = object()
 
     # -- the parts of a cluster ---------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from immutables import Map
@@ -68,12 +68,13 @@ def notify(engine: Engine, name: str, keys: Callable[..., Iterable[Any]], change
 
 def dispatch(engine: Engine, actor: Actor) -> None:
     """Give waiting keys to free workers."""
-    if actor.wiring.rank is not None:
+    wiring, queue = actor.wiring, actor.queue
+    if wiring.rank is not None:
         _rank(engine, actor)
-    while actor.queue.has_work():
-        key, cause = actor.queue.get()
+    while queue.has_work():
+        key, cause = queue.get()
         actor.runs[key] = Run.of(key, cause, DONE)
-        engine.schedule(Act(actor.wiring.actor, key), engine.choices.start(actor.wiring.sender, key, engine.now))
+        engine.schedule(Act(wiring.actor, key), engine.choices.start(wiring.sender, key, engine.now))
 
 
 def _rank(engine: Engine, actor: Actor) -> None:
@@ -107,7 +108,8 @@ def _act(engine: Engine, action: Act) -> None:
     if plan.detached:
         actor.queue.detach(action.key)
     _proceed(engine, actor, Run.of(action.key, waiting.cause, plan))
-    dispatch(engine, actor)
+    if action.key in actor.runs:
+        dispatch(engine, actor)
 
 
 def _proceed(engine: Engine, actor: Actor, run: Run) -> None:
@@ -115,9 +117,10 @@ def _proceed(engine: Engine, actor: Actor, run: Run) -> None:
     while run.batch is None:
         done = 0
         for step in run.steps:
-            if type(step) not in _UNANSWERED:
+            do = _UNANSWERED.get(type(step))
+            if do is None:
                 break
-            _do(engine, actor, step, run.cause)
+            do(engine, actor, step, run.cause)
             done += 1
         left = run.steps[done:]
         if not left:
@@ -141,34 +144,53 @@ def _schedule_send(engine: Engine, actor: Actor, run: Run, latency: int) -> None
     engine.schedule(Send(actor.wiring.actor, run.key), max(actor.bucket.reserve(engine.now), arrives))
 
 
-_UNANSWERED: Final = frozenset((Remember, Record, CountEvents, Call, Look))
-"""Steps that need no answer."""
+# -- steps that need no answer --------------------------------------------------------------------------------------
 
 
-def _do(engine: Engine, actor: Actor, step: Any, cause: int) -> None:
-    kind = type(step)
-    if kind is Remember:
-        actor.remember(step)
-    elif kind is Record:
-        if not engine.keeps_events:
-            return
-        component = actor.wiring.component.name
-        now = engine.now + trouble.skew_of(engine, component)
-        actor.recorder, write = event_write(actor.recorder, step, actor.wiring.source, engine.store, now)
-        if write is not None and component not in engine.trouble.parted:
-            engine.record(write, actor.wiring.sender, cause)
-    elif kind is CountEvents:
-        actor.recorder, counted = finished(actor.recorder, engine.store, engine.now)
-        for each in counted:
-            engine.record(each, actor.wiring.sender, cause)
-    elif kind is Look:
-        actor.queue.add(step.key, cause)
-    else:
-        state = engine.node_states.get(step.node, Map())
-        skew = trouble.skew_of(engine, actor.wiring.component.name)
-        answers = engine.runtime.answer(step, engine.now + skew, state)
-        for due, event in answers if engine.trouble is NO_TROUBLE else trouble.answers(engine, answers):
-            engine.schedule(Happen(event), due - skew)
+def _remember(engine: Engine, actor: Actor, step: Remember, cause: int) -> None:
+    actor.remember(step)
+
+
+def _look(engine: Engine, actor: Actor, step: Look, cause: int) -> None:
+    actor.queue.add(step.key, cause)
+
+
+def _record(engine: Engine, actor: Actor, step: Record, cause: int) -> None:
+    if not engine.keeps_events:
+        return
+    wiring, now = actor.wiring, engine.now
+    if engine.trouble is not NO_TROUBLE:
+        now += trouble.skew_of(engine, wiring.component.name)
+    actor.recorder, write = event_write(actor.recorder, step, wiring.source, engine.store, now)
+    if write is not None and wiring.component.name not in engine.trouble.parted:
+        engine.record(write, wiring.sender, cause)
+
+
+def _count_events(engine: Engine, actor: Actor, step: CountEvents, cause: int) -> None:
+    actor.recorder, counted = finished(actor.recorder, engine.store, engine.now)
+    for each in counted:
+        engine.record(each, actor.wiring.sender, cause)
+
+
+def _call(engine: Engine, actor: Actor, step: Call, cause: int) -> None:
+    state = engine.node_states.get(step.node, Map())
+    if engine.trouble is NO_TROUBLE:
+        for due, event in engine.runtime.answer(step, engine.now, state):
+            engine.schedule(Happen(event), due)
+        return
+    skew = trouble.skew_of(engine, actor.wiring.component.name)
+    for due, event in trouble.answers(engine, engine.runtime.answer(step, engine.now + skew, state)):
+        engine.schedule(Happen(event), due - skew)
+
+
+_UNANSWERED: Final[Mapping[type[Any], Callable[[Engine, Actor, Any, int], None]]] = {
+    Remember: _remember,
+    Record: _record,
+    CountEvents: _count_events,
+    Call: _call,
+    Look: _look,
+}
+"""How the steps that need no answer are done."""
 
 
 def _send(engine: Engine, action: Send) -> None:
@@ -192,24 +214,22 @@ def _send(engine: Engine, action: Send) -> None:
 
 
 def _finish(engine: Engine, actor: Actor, run: Run) -> None:
-    name, key = actor.wiring.actor, run.key
+    name, key, plan, queue = actor.wiring.actor, run.key, run.plan, actor.queue
     actor.runs.pop(key, None)
-    actor.queue.done(key)
-    if run.plan.unsettled and not run.failure:
-        pass
-    elif run.plan.error or run.failure:
-        again = actor.queue.failed(key, engine.now)
+    queue.done(key)
+    if (run.outcomes and run.failure) or (plan.error and not plan.unsettled):
+        again = queue.failed(key, engine.now)
         if again is not None:
             engine.schedule(Enqueue(name, key, retry=again), again)
-    else:
-        actor.queue.succeeded(key)
-    if run.plan.requeue_after is not None:
-        if run.plan.periodic:
+    elif not plan.unsettled:
+        queue.succeeded(key)
+    if plan.requeue_after is not None:
+        if plan.periodic:
             engine.heartbeats += 1
-        due = engine.now + run.plan.requeue_after
-        if run.plan.limited:
-            due = max(due, actor.queue.reserve(engine.now))
-        engine.schedule(Enqueue(name, key, run.plan.periodic), due)
+        due = engine.now + plan.requeue_after
+        if plan.limited:
+            due = max(due, queue.reserve(engine.now))
+        engine.schedule(Enqueue(name, key, plan.periodic), due)
     dispatch(engine, actor)
 
 

@@ -8,9 +8,9 @@ Source: staging/src/k8s.io/client-go/util/workqueue/queue.go, default_rate_limit
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from heapq import heappop, heappush
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from attrs import frozen
 
@@ -207,10 +207,18 @@ class WorkQueue:
         """Nothing queued and nothing being worked on."""
         return not (self._ready or self._ranked or self._held or self._processing)
 
-    def contents(self) -> tuple[tuple[Key, ...], tuple[Key, ...], dict[Key, int]]:
-        """Keys that wait for a worker, in order; those that are to be queued again; how often each has failed."""
-        again = tuple(sorted(key for key in self._dirty if key in self._processing))
-        return tuple(self._ready), again, self._failures
+    def contents(self) -> Mapping[str, tuple[tuple[Any, ...], ...]]:
+        """All that the next steps depend on, as facts by kind: keys that wait for a worker, and their places; keys that
+        are held back, and until when; those that are to be queued again; how often each has failed; workers free early.
+        """
+        ranked = (key for _, _, key in sorted(self._ranked))
+        return {
+            "ready": (*enumerate(self._ready), *enumerate(ranked)),
+            "held": tuple((until, key, order) for until, _, _, key, order in sorted(self._held)),
+            "dirty": tuple((key,) for key in sorted(self._dirty) if key in self._processing),
+            "failures": tuple(self._failures.items()),
+            "detached": tuple((key,) for key in sorted(self._detached)),
+        }
 
     def copy(self) -> WorkQueue:
         """An independent queue in the same state."""

@@ -110,12 +110,13 @@ def _event(record: Record, message: str, source: EventSource, now: int, store: S
     regarding, second = record.regarding, now - now % SECOND
     meta = regarding.metadata
     namespace = meta.namespace or "default"
-    stamp = now
-    while store.get("Event", namespace, f"{meta.name}.{stamp:x}") is not None:
+    stamp, name = now, f"{meta.name}.{now:x}"
+    while store.get("Event", namespace, name) is not None:
         stamp += 1
+        name = f"{meta.name}.{stamp:x}"
     new_api = source.component in _NEW_API
     return Event(
-        metadata=ObjectMeta(name=f"{meta.name}.{stamp:x}", namespace=namespace),
+        metadata=ObjectMeta(name=name, namespace=namespace),
         involved_object=ObjectReference(
             kind=regarding.kind,
             namespace=meta.namespace,

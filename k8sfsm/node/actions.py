@@ -7,9 +7,9 @@ from typing import Final, Literal
 
 from attrs import define
 
+from k8sfsm.kinds.container_restarts import restarts_after
 from k8sfsm.law import Law
 from k8sfsm.node.container_status import probe_result
-from k8sfsm.node.restarts import restarts_after
 from k8sfsm.node.runtime import Instance, PodRuntime
 from k8sfsm.objects.container import Container
 from k8sfsm.objects.pod import Pod

@@ -54,12 +54,21 @@ def lacking(session: Session) -> Need | None:
     node: Node | None = session.view.get("Node", "", session.settings.node)
     if node is None or not node.status.allocatable:
         return None
-    wanted, own = requests_of(session, session.pod), session.pod.metadata.uid
+    own = session.pod.metadata.uid
+    others = [pod for pod in session.view.on_node(session.settings.node) if pod.metadata.uid != own]
+    # Where there is room for the requests of all pods, nobody needs to know which of them are admitted.
+    if _short(session, node, others) is None:
+        return None
+    return _short(session, node, [pod for pod in others if _holds(session, pod)])
+
+
+def _short(session: Session, node: Node, others: list[Pod]) -> Need | None:
+    """What is too little for the pod beside others."""
+    wanted = requests_of(session, session.pod)
     pods = cpu = memory = 0
-    for pod in session.view.on_node(session.settings.node):
-        if pod.metadata.uid != own and _holds(session, pod):
-            asked = requests_of(session, pod)
-            pods, cpu, memory = pods + asked[0], cpu + asked[1], memory + asked[2]
+    for pod in others:
+        asked = requests_of(session, pod)
+        pods, cpu, memory = pods + asked[0], cpu + asked[1], memory + asked[2]
     used = (pods, cpu, memory)
     for place, name in enumerate(_RESOURCES):
         capacity = _amount(name, node.status.allocatable.get(name))

@@ -8,9 +8,10 @@ from typing import Final
 
 from attrs import define
 
+from k8sfsm.kinds.container_restarts import may_restart_together
 from k8sfsm.law import Law
 from k8sfsm.lazy import lazy
-from k8sfsm.node.restarts import RESTARTING, TEXTS, may_restart_together
+from k8sfsm.node.restarts import RESTARTING, TEXTS
 from k8sfsm.objects.pod import ContainerStatus, Pod, PodCondition
 
 law = Law("kubelet")
@@ -206,7 +207,7 @@ def initialized_before(case: ConditionCase) -> bool:
 @law.fact
 def may_restart_all(case: ConditionCase) -> bool:
     """A container of the pod has a rule that restarts all of them."""
-    return may_restart_together(case.pod)
+    return may_restart_together(case.pod.spec)
 
 
 @law.fact

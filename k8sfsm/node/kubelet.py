@@ -16,7 +16,7 @@ from k8sfsm.node.alike import begin, looked, reported
 from k8sfsm.node.memory import PodMemory
 from k8sfsm.node.registration import reconcile_node
 from k8sfsm.node.session import Session, Settings
-from k8sfsm.objects import Pod, PodStatus, evolve
+from k8sfsm.objects import Pod, PodStatus, changer_of, evolve
 from k8sfsm.request import DONE, Key, Outcome, PatchStatus, Plan, Remember, Step
 from k8sfsm.store import Change
 from k8sfsm.view import View
@@ -147,7 +147,9 @@ def _plan(key: Key, known: tuple[PodMemory, ...], sessions: list[Session], steps
     def answered(outcomes: tuple[Outcome, ...]) -> Plan:
         first = outcomes[0]
         if not first.ok and first.code not in GONE:
-            return Plan(error=first.message or str(first.code), requeue_after=later)
+            kept = tuple(_unanswered(session) for session in left)
+            steps = (Remember(key=key, value=kept or None),)
+            return Plan(steps=steps, error=first.message or str(first.code), requeue_after=later)
         if sender is None or sender.status is None or not first.ok:
             return Plan(requeue_after=later)
         sent = _remember_sent(sender.memory, sender.status, first)
@@ -157,10 +159,23 @@ def _plan(key: Key, known: tuple[PodMemory, ...], sessions: list[Session], steps
     return Plan(steps=(*steps, *writes), then=answered)
 
 
+def _unanswered(session: Session) -> PodMemory:
+    """What is left in memory of writes that the API did not take: they are to be made again.
+
+    Source: pkg/kubelet/status/status_manager.go: syncBatch, needsUpdate
+    """
+    if session.status is None and not session.writes:
+        return session.memory
+    return evolve(session.memory, unsent=session.status is not None, returned=False, alike=None)
+
+
 def _remember_sent(memory: PodMemory, status: PodStatus, outcome: Outcome) -> PodMemory:
     stored = outcome.object
     version = int(stored.metadata.resource_version or 0) if stored is not None else 0
-    return evolve(memory, sent=status, sent_at=version, alike=reported(memory.alike))
+    return _sent(memory, status, version, reported(memory.alike))
+
+
+_sent: Final = changer_of(PodMemory, "sent", "sent_at", "alike")
 
 
 def _writes(session: Session) -> list[Any]:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from attrs import define
 
+from k8sfsm.kinds.container_restarts import restarts_after
 from k8sfsm.law import Law
 from k8sfsm.node.container_status import kind_of
-from k8sfsm.node.restarts import restarts_after
 from k8sfsm.objects.container import Container
 from k8sfsm.objects.pod import ContainerStatus, Pod, PodSpec
 

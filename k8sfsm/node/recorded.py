@@ -20,7 +20,7 @@ from k8sfsm.node.scripted import (
     reported_name,
     script_of,
 )
-from k8sfsm.objects import Container, Probe
+from k8sfsm.objects import Container, Probe, evolve
 from k8sfsm.objects.times import SECOND, parse_time
 from k8sfsm.request import Call
 
@@ -39,7 +39,8 @@ class RecordedRuntime:
     `image_facts`: image -> (name, id, size) as the runtime reported them; `container_ids`: short id -> whole id;
     What the log does not tell: `cleaned_at`, pod uid -> when the kubelet handed the pod back (ns); `noticed_at`,
     short id -> when the kubelet had noticed the container's end (ns); `deleted_at`, pod uid -> when it was marked (ns).
-    `terse`: answers of probes that say what the one before said are left out.
+    `terse`: answers of probes that say what the one before said are left out. A probe event with `conclusive` was
+    believed when it came: it is read off the status that it led to.
     """
 
     def __init__(
@@ -175,11 +176,14 @@ class RecordedRuntime:
         yield from self._refusals(call, started, wanted, ip)
         until = min((at for at, _ in self._recorded(call, "container-exit", **wanted)), default=self._end)
         for kind, probe in probes.items():
-            answers = [(at, event["ok"]) for at, event in self._recorded(call, "probe", probe=kind, **wanted)]
-            for at, ok in _repeated(answers, probe, until) if self.terse else answers:
+            found = list(self._recorded(call, "probe", probe=kind, **wanted))
+            believed = {(at, event["ok"]) for at, event in found if event.get("conclusive")}
+            answers = [(at, event["ok"]) for at, event in found]
+            for at, ok in _repeated(answers, probe, until) if self.terse and not believed else answers:
                 due = max(started, at)
                 text = "" if ok else complaint(probe, kind, False, ip)
-                yield due, _probe(call, due, kind, probe, wanted["attempt"], ok, text)
+                asked = evolve(probe, success_threshold=1, failure_threshold=1) if (at, ok) in believed else probe
+                yield due, _probe(call, due, kind, asked, wanted["attempt"], ok, text)
 
     def _refusals(self, call: Call, started: int, wanted: Mapping[str, Any], ip: str) -> Iterator[Answer]:
         """Probes over the network of a container that does not listen: it never sees them, so nothing is recorded."""

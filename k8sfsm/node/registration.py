@@ -265,10 +265,8 @@ def _status(case: NodeCase, *, ready: bool) -> NodeStatus:
     capacity: Mapping[str, Any] = base.capacity or {
         name: Quantity.parse(text) for name, text in case.settings.capacity.items()
     }
-    addresses = base.addresses or (
-        NodeAddress(type="InternalIP", address=case.settings.host_ip),
-        NodeAddress(type="Hostname", address=case.settings.node),
-    )
+    named = (("InternalIP", case.settings.host_ip), ("Hostname", case.settings.node))
+    addresses = base.addresses or tuple(NodeAddress(type=kind, address=name) for kind, name in named if name)
     return evolve(
         base,
         conditions=(*others, *conditions),

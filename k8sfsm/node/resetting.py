@@ -10,10 +10,11 @@ from typing import Final, Literal
 
 from attrs import frozen
 
+from k8sfsm.kinds.container_restarts import action_after
 from k8sfsm.law import Decision, Law
 from k8sfsm.node.container_status import Place
 from k8sfsm.node.memory import Work
-from k8sfsm.node.restarts import action_after, is_restarting
+from k8sfsm.node.restarts import is_restarting
 from k8sfsm.node.runtime import Instance, newest
 from k8sfsm.node.session import Session
 from k8sfsm.node.starting import stop_call

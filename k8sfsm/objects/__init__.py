@@ -19,7 +19,7 @@ from k8sfsm.objects.container import (
     SleepAction,
     TCPSocketAction,
 )
-from k8sfsm.objects.copying import evolve
+from k8sfsm.objects.copying import changer_of, evolve
 from k8sfsm.objects.core import (
     Binding,
     Event,
@@ -293,6 +293,7 @@ __all__ = [
     "Unmodelled",
     "WeightedPodAffinityTerm",
     "changed_from_json",
+    "changer_of",
     "controller_of",
     "dns_label_errors",
     "dns_subdomain_errors",

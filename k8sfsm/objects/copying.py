@@ -36,6 +36,37 @@ def evolver_of(cls: type[Any]) -> _Evolver:
     return known
 
 
+def changer_of(cls: type[T], *names: str) -> Callable[..., T]:
+    """What makes copies of values of a class with exactly these attributes changed: a function of a value and of what
+    they change to, in order. For where the same attributes are changed again and again. Raises TypeError like `evolve`.
+    """
+    known = _CHANGERS.get((cls, *names))
+    if known is None:
+        strange = sorted(set(names) - {each.name for each in attrs.fields(cls)})  # type: ignore[arg-type]
+        if strange:
+            raise TypeError(f"{cls.__name__} has no attribute {strange[0]}")
+        known = _CHANGERS[cls, *names] = _changer(cls, names)
+    return known
+
+
+_CHANGERS: dict[tuple[Any, ...], Callable[..., Any]] = {}
+
+
+def _changer(cls: type[Any], names: tuple[str, ...]) -> Callable[..., Any]:
+    twin = _twin_to_fill(cls)
+    if twin is None:
+        return lambda value, *changes: evolver_of(cls)(value, dict(zip(names, changes, strict=True)))
+    takes = [f"to{place}" for place in range(len(names))]
+    sources = dict(zip(names, takes, strict=True))
+    lines = [f"def changer(old, {', '.join(takes)}):", "    new = make(Twin)"]
+    lines += [f"    new.{each.name} = {sources.get(each.name, f'old.{each.name}')}" for each in attrs.fields(cls)]
+    lines += ["    new.__class__ = cls"] if twin is not cls else []
+    lines += ["    return new"]
+    scope: dict[str, Any] = {"cls": cls, "Twin": twin, "make": object.__new__}
+    exec("\n".join(lines), scope)
+    return scope["changer"]  # type: ignore[no-any-return]
+
+
 def fill_quickly(cls: type[Any]) -> None:
     """Give a frozen slotted class, of keywords with plain defaults only, an `__init__` that does the same faster."""
     attributes = attrs.fields(cls)
@@ -83,14 +114,23 @@ def _twin(cls: type[Any]) -> type[Any] | None:
     return twin
 
 
+def _is_filled_by_slot(cls: type[Any]) -> bool:
+    return "__slots__" in cls.__dict__ and all(map(_is_stored, attrs.fields(cls)))
+
+
+def _twin_to_fill(cls: type[Any]) -> type[Any] | None:
+    """The class as whose instance a copy is filled; None where there is none."""
+    if not _is_filled_by_slot(cls):
+        return None
+    setter: Any = cls.__setattr__
+    return cls if setter is object.__setattr__ else _twin(cls)
+
+
 def _evolver(cls: type[Any]) -> _Evolver:
     """The function that makes changed copies of instances of a class."""
-    if "__slots__" not in cls.__dict__ or not all(map(_is_stored, attrs.fields(cls))):
+    if not _is_filled_by_slot(cls):
         return lambda value, changes: attrs.evolve(value, **changes)
-    setter: Any = cls.__setattr__
-    if setter is object.__setattr__:
-        return _copier(cls, cls)
-    twin = _twin(cls)
+    twin = _twin_to_fill(cls)
     return _slow_copier(cls) if twin is None else _copier(cls, twin)
 
 

@@ -166,12 +166,8 @@ class Cluster:
 
     @classmethod
     def of(cls, view: View) -> Cluster:
-        """The cluster as `view` and its memory of assumed pods show it."""
-        on_node: dict[str, list[Pod]] = {}
-        for pod, node in placed_pods(view):
-            on_node.setdefault(node, []).append(pod)
-        nodes = in_zone_order(view.list("Node"))
-        return cls(view, [NodeInfo(node, on_node.get(node.metadata.name, ())) for node in nodes])
+        """The cluster as `view` and its memory of assumed pods show it; nothing is read before it is asked for."""
+        return cls(view, _infos_of(view))
 
     @cached_property
     def by_name(self) -> Mapping[str, NodeInfo]:
@@ -197,6 +193,14 @@ class Cluster:
     def changed(self, info: NodeInfo) -> Cluster:
         """The same cluster with another content of one node."""
         return Cluster(self.view, (info if each.name == info.name else each for each in self.infos))
+
+
+def _infos_of(view: View) -> Iterator[NodeInfo]:
+    on_node: dict[str, list[Pod]] = {}
+    for pod, name in placed_pods(view):
+        on_node.setdefault(name, []).append(pod)
+    for node in in_zone_order(view.list("Node")):
+        yield NodeInfo(node, on_node.get(node.metadata.name, ()))
 
 
 def assumed_in(memory: Mapping[Any, Any]) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """The scheduling decision for common pods in large clusters, by arrays.
 
-It gives what `plain.decide` gives: the same feasible nodes in the same order, the same totals, the same best nodes. A
-pod that it has no arrays for (host ports, own constraints between pods or on spreading, extended resources, affinity to
-node names, nominations) is left to the plain layer, and so is one that fits nowhere, as that needs words.
+It gives what `plain.decide` gives: the same feasible nodes in the same order, the same totals, the same best nodes; and
+where there are none, the same refusals. A pod that it has no arrays for (host ports, own constraints between pods or on
+spreading, extended resources, affinity to node names) is left to the plain layer.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from k8sfsm.kinds.pod_resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS, PodRequest, scheduler_request
+from k8sfsm.kinds.pod_resources import CPU, MEMORY, PODS, PodRequest, scheduler_request
 from k8sfsm.objects import Container, Pod, controller_of
 from k8sfsm.scheduler.cluster import NOMINATED, Cluster, NodeInfo, has_pod_affinity, host_ports
-from k8sfsm.scheduler.filters import Wanted, judge
+from k8sfsm.scheduler.filters import Refusal, Wanted, judge
 from k8sfsm.scheduler.ledger import Group, IntArray, Ints, Ledger
 from k8sfsm.scheduler.node_selector import names_asked_for, preferred_error
 from k8sfsm.scheduler.plain import START, Placement, num_feasible_to_find
@@ -24,6 +24,7 @@ from k8sfsm.scheduler.rules import law
 from k8sfsm.scheduler.scores import MAX, RAW, Rating, balanced_score, least_requested
 from k8sfsm.scheduler.selectors import NOTHING
 from k8sfsm.scheduler.spread import HOSTNAME, ZONE, Constraint, counts, default_constraints
+from k8sfsm.scheduler.verdicts import COUNTED, Kinds, Verdicts, nominated_beside
 from k8sfsm.view import View
 
 _SIGNATURES: Final = 256
@@ -31,7 +32,6 @@ _FEW: Final = 8
 """Up to so many changed nodes are rated one by one."""
 _ANY_ZONE: Final = Constraint(topology_key=ZONE, max_skew=1, selector=NOTHING)
 """A constraint with the policies of the system's own ones."""
-_COUNTED: Final = (CPU, MEMORY, EPHEMERAL_STORAGE)
 _DYNAMIC: Final = ("least_allocated", "balanced_allocation", "soft_spread", "attraction")
 
 
@@ -65,7 +65,7 @@ def _same_shape(pod: Pod, other: Pod) -> bool:
 def _has_arrays_for(pod: Pod, request: PodRequest) -> bool:
     """Can this layer decide about the pod at all?"""
     affinity = pod.spec.affinity
-    if pod.spec.topology_spread_constraints or pod.status.nominated_node_name or pod.spec.node_name:
+    if pod.spec.topology_spread_constraints or pod.spec.node_name:
         return False
     if has_pod_affinity(pod) or host_ports(pod) or any(amount for _, amount in request.scalars):
         return False
@@ -85,6 +85,8 @@ class Signature:
         self._affinity_seen: tuple[int, bool] = (-1, True)
         self._origin: tuple[Any, Any] = (None, None)
         self.constraints: tuple[Constraint, ...] = ()
+        self.refused: dict[int, Refusal] = {}
+        self.kinds: Kinds = {}
         if not self.usable:
             return
         self._read_selectors(view)
@@ -129,7 +131,12 @@ class Signature:
         cluster = Cluster(view, infos)
         wanted = Wanted(self.pod, cluster)
         for index in indices:
-            self.allowed[index] = judge(wanted, infos[index]) is None
+            refusal = judge(wanted, infos[index])
+            self.allowed[index] = refusal is None
+            if refusal is None:
+                self.refused.pop(index, None)
+            else:
+                self.refused[index] = refusal
             self.wanted[index] = counts(_ANY_ZONE, self.pod, infos[index].node)
         self.all_wanted = bool(self.wanted.all())
         rating = Rating(wanted, infos)
@@ -148,7 +155,7 @@ class Signature:
     def _rate_all(self, ledger: Ledger) -> None:
         request, used, capacity = self.request, ledger.used, ledger.capacity
         self.fits = self.allowed & (used[PODS] + 1 <= capacity[PODS])
-        for name in _COUNTED:
+        for name in COUNTED:
             if amount := request.of(name):
                 self.fits &= amount <= capacity[name] - used[name]
         for index in range(len(ledger.nodes)):
@@ -176,7 +183,7 @@ class Signature:
         if not self.allowed[index] or used[PODS][index] + 1 > capacity[PODS][index]:
             return False
         return all(
-            not (amount := request.of(name)) or amount <= capacity[name][index] - used[name][index] for name in _COUNTED
+            not (amount := request.of(name)) or amount <= capacity[name][index] - used[name][index] for name in COUNTED
         )
 
     def _sum_base(self) -> None:
@@ -242,11 +249,14 @@ class Signature:
 
     # -- the decision ---------------------------------------------------------------------------------------------
 
-    def search(self, start: int) -> tuple[NDArray[np.intp], int]:
-        """Indices of feasible nodes from `start` on, as many as are looked for; and where the next search starts."""
+    def search(self, start: int, full: tuple[int, ...]) -> tuple[NDArray[np.intp], int]:
+        """Indices of feasible nodes from `start` on, as many as are looked for; and where the next search starts.
+
+        `full`: nodes that pods for which room is kept there fill.
+        """
         count = len(self.fits)
         enough = num_feasible_to_find(count)
-        found = self._open
+        found = self._open[~np.isin(self._open, full)] if full else self._open
         if start:
             cut = int(np.searchsorted(found, start))
             found = np.concatenate((found[cut:], found[:cut]))
@@ -317,23 +327,45 @@ class Cache:
         self._signatures[key] = [*kept, signature]
         return signature
 
-    def place(self, view: View, pod: Pod, with_totals: bool = False) -> Placement | None:
+    def place(
+        self, view: View, pod: Pod, with_totals: bool = False, cluster: Cluster | None = None
+    ) -> Placement | None:
         """Where the pod can go and is best off, without scores by plugin; None: ask the plain layer.
 
-        `with_totals`: fill in the totals too.
+        `with_totals`: fill in the totals too; `cluster`: what `view` shows, where it is at hand already.
         """
         self.advance(view)
         ledger = self.ledger
-        if ledger.nominated or NOMINATED in view.memory or not ledger.nodes:
+        if not ledger.nodes:
             return None
+        beside = nominated_beside(view, ledger, pod) if ledger.nominated or NOMINATED in view.memory else {}
         signature = self._signature(view, pod)
-        if not signature.usable or not signature.untouched_by_others(ledger, view):
+        if beside is None or not signature.usable or not signature.untouched_by_others(ledger, view):
             return None
         signature.catch_up(ledger, view)
-        start = view.memory.get(START, 0) % len(ledger.nodes)
-        chosen, next_start = signature.search(start)
-        if not len(chosen):
-            return None
+
+        def verdicts() -> Verdicts:
+            return Verdicts(
+                pod=pod,
+                request=signature.request,
+                ledger=ledger,
+                cluster=cluster or Cluster.of(view),
+                refused=signature.refused,
+                kinds=signature.kinds,
+                beside=beside,
+            )
+
+        full, start = verdicts().full() if beside else (), view.memory.get(START, 0)
+        nominated = ledger.index.get(pod.status.nominated_node_name)
+        if nominated is not None and signature.fits[nominated] and nominated not in full:
+            chosen, next_start = np.array([nominated], np.intp), start
+        else:
+            start %= len(ledger.nodes)
+            chosen, next_start = signature.search(start, full)
+        return self._chosen(signature, chosen, next_start, with_totals) if len(chosen) else verdicts().nowhere(start)
+
+    def _chosen(self, signature: Signature, chosen: NDArray[np.intp], next_start: int, with_totals: bool) -> Placement:
+        ledger = self.ledger
         totals = signature.totals(ledger, chosen)
         best = chosen[totals == totals.max()]
         names = tuple(ledger.names[chosen].tolist())

@@ -104,7 +104,7 @@ class Ledger:
         self.expected: dict[str, Pod] = {}
         self.touched: dict[str, Pod] = {}
         self._line: object = None
-        self.nominated: set[str] = set()
+        self.nominated: dict[str, Pod] = {}
         self.terms: dict[str, Terms] = {}
         self.terms_version = 0
         self.groups: dict[Group, IntArray] = {}
@@ -240,9 +240,9 @@ class Ledger:
 
     def _note_nomination(self, pod: Pod, gone: bool = False) -> None:
         if pod.status.nominated_node_name and not pod.spec.node_name and not gone:
-            self.nominated.add(pod.metadata.uid)
+            self.nominated[pod.metadata.uid] = pod
         else:
-            self.nominated.discard(pod.metadata.uid)
+            self.nominated.pop(pod.metadata.uid, None)
 
     def _take(self, pod: Pod, view: View, gone: bool) -> None:
         """Account for a pod as it is now."""

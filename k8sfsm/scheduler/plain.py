@@ -6,8 +6,8 @@ Source: pkg/scheduler/schedule_one.go: schedulePod, findNodesThatFitPod, findNod
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, TypeAlias
 
 from attrs import field
 
@@ -22,6 +22,8 @@ from k8sfsm.view import View
 START: Final = "next_start_node_index"
 """Memory: at which node the next search starts, where not all nodes are looked at."""
 NO_NODES: Final = "no nodes available to schedule pods"
+Judge: TypeAlias = Callable[[NodeInfo], Refusal | None]
+"""Why a node with the pods given cannot take the pod; None: it can."""
 
 
 @value(kw_only=True)
@@ -31,7 +33,7 @@ class Placement:
     `feasible`: nodes that can take it, in the order found; `scores`: node -> plugin -> weighted score; `totals`:
     their sums; `best`: the nodes with the highest total. `refusals`: why the others cannot take it. `plugins`: the
     plugins that refused, sorted. `message`: the FitError where no node is feasible. `next_start`: where the next
-    search starts.
+    search starts. `judge`: what a node says with other pods on it, where that can be told faster than by the rules.
     """
 
     node_count: int
@@ -44,6 +46,7 @@ class Placement:
     prefilter_message: str = ""
     message: str = ""
     next_start: int = 0
+    judge: Judge | None = field(default=None, eq=False, repr=False)
 
 
 def num_feasible_to_find(nodes: int, percentage: int | None = None, profile_percentage: int | None = None) -> int:

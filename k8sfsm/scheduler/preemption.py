@@ -15,7 +15,7 @@ from attrs import field
 from k8sfsm.objects import Pod
 from k8sfsm.scheduler.cluster import Cluster, NodeInfo, priority_of
 from k8sfsm.scheduler.filters import UNSCHEDULABLE, Refusal
-from k8sfsm.scheduler.plain import Placement, Search, fit_error
+from k8sfsm.scheduler.plain import Judge, Placement, Search, fit_error
 from k8sfsm.scheduler.rules import law
 from k8sfsm.scheduler.victims import Budget, Candidate, budgets, least_harmful, select
 from k8sfsm.value import value
@@ -34,9 +34,9 @@ class Preemptor:
         self.placement = placement
 
     @cached_property
-    def search(self) -> Search:
+    def judge(self) -> Judge:
         """Asks the filters again, with other pods on a node."""
-        return Search(self.pod, self.cluster)
+        return self.placement.judge or Search(self.pod, self.cluster).refusal_changed
 
     @cached_property
     def budgets(self) -> tuple[Budget, ...]:
@@ -96,7 +96,7 @@ class Sacrifice:
         return self._refusal_beside(())
 
     def _refusal_beside(self, spared: Sequence[Pod]) -> Refusal | None:
-        return self.preemptor.search.refusal_changed(NodeInfo(self.info.node, (*self.kept, *spared)))
+        return self.preemptor.judge(NodeInfo(self.info.node, (*self.kept, *spared)))
 
     def candidate(self) -> Candidate:
         """Who has to go."""

@@ -167,12 +167,10 @@ class Scheduler:
         return Plan(steps=steps, then=lambda _: evictions.start(), detached=True)
 
     def _attempt(self, view: View, pod: Pod) -> Attempt:
-        if self.cache is not None:
-            found = self.cache.place(view, pod)
-            if found is not None:
-                return Attempt(view, pod, found, self._choice(view, found.best, pod))
         cluster = Cluster.of(view)
-        placement = decide(view, pod, cluster)
+        placement = self.cache.place(view, pod, cluster=cluster) if self.cache is not None else None
+        if placement is None:
+            placement = decide(view, pod, cluster)
         host = self._choice(view, placement.best, pod) if placement.best else ""
         return Attempt(view, pod, placement, host, cluster)
 

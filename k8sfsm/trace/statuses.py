@@ -8,6 +8,7 @@ makeEvent). Pulls, stop signals and liveness failures are known from Events only
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, Literal
 
@@ -25,6 +26,8 @@ _START_ERRORS: Final = frozenset({"StartError", "ContainerCannotRun"})
 _PULL_ERRORS: Final = frozenset({"ErrImagePull", "RegistryUnavailable", "SignatureValidationFailed"})
 _BEFORE: Final = Line("")
 _SECOND: Final = 1_000_000_000
+_ALIVE: Final = _SECOND
+"""A kubelet that has just written lives on so long at least: what it saw before is reported."""
 _NANOSECONDS: Final = range(10**17, 10**19)  # 1973 to 2286: what a name's hexadecimal ending may mean
 
 
@@ -42,6 +45,7 @@ class _Containers:
     started: dict[str, None] = field(factory=dict)
     exited: dict[str, None] = field(factory=dict)
     ready: dict[str, bool] = field(factory=dict)
+    probed: dict[str, int] = field(factory=dict)
     pull_failed: dict[str, bool] = field(factory=dict)
 
 
@@ -64,6 +68,7 @@ class _Reader:
         self.unhealthy: dict[tuple[str, str], list[EnvironmentFact]] = {}
         self.silent: dict[str, None] = {}
         self.heard: dict[str, int] = {}
+        self.runs: Counter[tuple[str, str]] = Counter()
         self.pulls_told: dict[str, None] = {}
         self.killed: dict[tuple[str, str], list[int]] = {}
 
@@ -120,7 +125,18 @@ class _Reader:
         if isinstance(ended := state.get("terminated"), dict):
             self._ended(write, pod, ended, {**common, **_ids(status, restarts)}, known)
         self._pull_failure(write, pod, state.get("waiting") or {}, common, known)
+        self._startup(write, pod, status, {**common, "attempt": restarts}, known)
         self._readiness(write, pod, status, common, known)
+
+    def _startup(
+        self, write: RecordedWrite, pod: Json, status: Json, common: dict[str, Any], known: _Containers
+    ) -> None:
+        """A run whose startup probe has succeeded says so."""
+        name, attempt = common["container"], common["attempt"]
+        if not status.get("started") or known.probed.get(name) == attempt or not _has_probe(pod, name, "startupProbe"):
+            return
+        known.probed[name] = attempt
+        self._add(write, pod, "probe", probe="started", ok=True, container_id=status.get("containerID") or "", **common)
 
     def _started(
         self, write: RecordedWrite, pod: Json, identity: str, state: Json, values: dict[str, Any], known: _Containers
@@ -167,6 +183,7 @@ class _Reader:
         ready, name = bool(status.get("ready")), common["container"]
         before = known.ready.get(name, False)
         known.ready[name] = ready
+        failed = self.unhealthy.pop((write.uid, name), None) if ready != before else None
         if (
             ready == before
             or "running" not in (status.get("state") or {})
@@ -175,12 +192,13 @@ class _Reader:
             return
         values: dict[str, Any] = {
             **common,
+            "attempt": int(status.get("restartCount") or 0),
             "probe": "ready",
             "ok": ready,
             "container_id": status.get("containerID") or "",
         }
-        if not ready and (told := self.unhealthy.pop((write.uid, name), None)):
-            values |= {"time": min(told[-1].time, write.time), "source": "event", "line": told[-1].line}
+        if not ready and failed:
+            values |= {"time": min(failed[-1].time, write.time), "source": "event", "line": failed[-1].line}
         self._add(write, pod, "probe", **values)
 
     def with_orders(self) -> Iterator[EnvironmentFact]:
@@ -224,6 +242,7 @@ class _Reader:
     def _told(self, reason: str, message: str, fact: EnvironmentFact) -> None:
         image = message.partition('"')[2].partition('"')[0]
         if reason == "Started":
+            self.runs[fact.uid, fact.container] += 1
             self.starts.setdefault((fact.uid, fact.container), []).append(fact)
         elif reason == "Pulling":
             self.pulls_told[fact.uid] = None
@@ -240,7 +259,8 @@ class _Reader:
 
     def _failed_probe(self, message: str, fact: EnvironmentFact) -> None:
         name = {"Readiness": "ready", "Liveness": "live", "Startup": "started"}.get(message.partition(" ")[0], "")
-        failure = evolve(fact, event="probe", probe=name, ok=False)
+        attempt = max(self.runs[fact.uid, fact.container] - 1, 0)
+        failure = evolve(fact, event="probe", probe=name, ok=False, attempt=attempt)
         if name == "ready":  # told with the status that it leads to
             self.unhealthy.setdefault((fact.uid, fact.container), []).append(failure)
         elif name:
@@ -249,23 +269,30 @@ class _Reader:
     # -- nodes ------------------------------------------------------------------------------------------------------
 
     def node(self, write: RecordedWrite, new: Json) -> None:
-        """A kubelet that the node controller lost was killed after its last write; its next write tells it is back."""
+        """A kubelet that the node controller lost was killed after its last write."""
         name = write.key[2]
         ready = {c.get("type"): c.get("status") for c in (new.get("status") or {}).get("conditions") or ()}.get("Ready")
         if ready == "Unknown" and name not in self.silent:
             self.silent[name] = None
-            time = min(self.heard.get(name, write.time), write.time)
-            self._of_node(write, "kubelet-killed", time, {"noticed": write.time})
+            time = min(self.heard.get(name, write.time) + _ALIVE, write.time)
+            self._of_node(write, name, "kubelet-killed", time, {"noticed": write.time})
         elif ready == "True" and name in self.silent:
-            del self.silent[name]
-            self._of_node(write, "kubelet-started", write.time, {})
+            self._back(write, name)
 
-    def _of_node(self, write: RecordedWrite, event: str, time: int, more: dict[str, Any]) -> None:
+    def kubelet(self, write: RecordedWrite) -> None:
+        """Take in who wrote: the first write of a kubelet that was lost tells that it is back."""
+        self.heard[write.node] = write.time
+        if write.node in self.silent:
+            self._back(write, write.node)
+
+    def _back(self, write: RecordedWrite, node: str) -> None:
+        del self.silent[node]
+        self._of_node(write, node, "kubelet-started", min(write.received or write.time, write.time), {})
+
+    def _of_node(self, write: RecordedWrite, node: str, event: str, time: int, more: dict[str, Any]) -> None:
         line = write.seen or write.line
         source: Literal["status"] = "status"
-        self.facts.append(
-            EnvironmentFact(line=line, time=time, event=event, source=source, node=write.key[2], more=more)
-        )
+        self.facts.append(EnvironmentFact(line=line, time=time, event=event, source=source, node=node, more=more))
 
 
 _REASONS: Final = frozenset({"Started", "Pulling", "Pulled", "Failed", "Killing", "Unhealthy"})
@@ -327,7 +354,7 @@ def facts_from_statuses(
     _prime(reader, initial)
     for write in writes:
         if write.actor == "kubelet" and write.node:
-            reader.heard[write.node] = write.time
+            reader.kubelet(write)
         if write.type in (None, "DELETED") or write.new is None:
             continue
         kind = write.key[0]

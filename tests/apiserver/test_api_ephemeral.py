@@ -33,8 +33,8 @@ def test_adding_one():
 @pytest.mark.parametrize(
     ("container", "text"),
     [
-        ({"name": "shell", "image": "other"}, "existing ephemeral containers may not be changed or removed"),
-        ({"$patch": "delete", "name": "shell"}, "existing ephemeral containers may not be changed or removed"),
+        ({"name": "shell", "image": "other"}, 'existing ephemeral containers "shell" may not be changed'),
+        ({"$patch": "delete", "name": "shell"}, 'existing ephemeral containers "shell" may not be removed'),
         ({"name": "app", "image": "busybox"}, "Duplicate value"),
         ({"name": "x", "image": "busybox", "targetContainerName": "no"}, "targetContainerName: Not found"),
     ],

@@ -131,6 +131,7 @@ def test_only_updates_that_matter_are_judged() -> None:
 def test_who_is_exempt() -> None:
     for options in (Options(exempt_namespaces=("s",)), Options(exempt_runtime_classes=("r",))):
         world = world_with(options, enforce="restricted")
+        world.make({"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": "r"}, "handler": "r"})
         world.done(create(pod(runtimeClassName="r")))
     world = world_with(Options(exempt_users=("system:serviceaccount:x",)), enforce="restricted")
     assert world.send(create(pod())).code == 403
@@ -220,10 +221,12 @@ def test_pods_that_are_there_are_told_of_when_labels_change() -> None:
     for name in ("one", "two"):
         pair.done(create(pod(name, hostIPC=True)))
     assert enforcing(pair, "baseline")[1:] == ("one (and 1 other pod): host namespaces",)
+    assert enforcing(pair, "baseline", warn="privileged") == ()
     exempt = world_with(Options(exempt_namespaces=("s",)))
     exempt.done(create(pod()))
     assert enforcing(exempt, "restricted") == ()
     runtime = world_with(Options(exempt_runtime_classes=("r",)))
+    runtime.make({"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": "r"}, "handler": "r"})
     runtime.done(create(pod(runtimeClassName="r")))
     assert enforcing(runtime, "restricted") == ()
 

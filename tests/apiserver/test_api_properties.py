@@ -23,6 +23,7 @@ MANIFESTS = (
     workload("Deployment", "x"),
     workload("ReplicaSet", "x", replicas=2),
     config_map("x", finalizers=["x.org/y"]),
+    {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}, "spec": {"podCIDRs": ["10.0.0.0/24"]}},
 )
 KEYS = [key_of(from_json(manifest)) for manifest in MANIFESTS]
 BODIES: tuple[Any, ...] = (
@@ -34,6 +35,16 @@ BODIES: tuple[Any, ...] = (
     {"spec": {"type": "ClusterIP"}},
     {"metadata": {"annotations": {"c": "d"}}},
 )
+REPORTS: tuple[Any, ...] = (
+    {"status": {"replicas": 2, "readyReplicas": 1}},
+    {"status": {"availableReplicas": 1}},
+    {"status": {"replicas": -1}},
+    {"status": {"podIPs": [{"ip": "10.0.0.7"}], "qosClass": "BestEffort"}},
+    {"status": {"podIPs": [{"ip": "nowhere"}]}},
+    {"status": {"loadBalancer": {"ingress": [{"ip": "1.2.3.4"}]}}},
+    {"status": {"capacity": {"cpu": "-4"}}},
+    {"status": {"capacity": {"cpu": "4"}, "addresses": [{"type": "InternalIP", "address": "10.0.0.1"}]}},
+)
 WRITES: st.SearchStrategy[Write] = st.one_of(
     st.sampled_from(MANIFESTS).map(lambda manifest: Create(object=from_json(manifest))),
     st.builds(
@@ -41,6 +52,11 @@ WRITES: st.SearchStrategy[Write] = st.one_of(
         st.sampled_from(KEYS),
         st.sampled_from(BODIES),
         st.sampled_from(("merge", "strategic")),
+    ),
+    st.builds(
+        lambda key, body: Patch(key=key, body=body, type="merge", subresource="status"),
+        st.sampled_from(KEYS),
+        st.sampled_from(REPORTS),
     ),
     st.builds(
         lambda key, grace, how: Delete(key=key, grace_seconds=grace, propagation=how),
@@ -100,7 +116,7 @@ def test_what_is_stored_is_valid(writes: list[Write]) -> None:
     for write in writes:
         world.send(write)
     for _, obj in world.store.snapshot.objects.values():
-        assert faults(obj, obj) == ()
+        assert faults(obj, obj) == () == faults(obj, obj, subresource="status")
 
 
 JSON_VALUES = st.recursive(

@@ -59,9 +59,9 @@ def test_everything_else_is_dropped() -> None:
     ("resources", "said"),
     [
         ({"requests": {"cpu": None}, "limits": {"cpu": "100m"}}, ""),
-        ({"limits": {"cpu": None}}, "spec: Forbidden: resource limits cannot be removed"),
-        ({"requests": {"memory": None}}, "spec: Forbidden: resource requests cannot be removed"),
-        ({"requests": {"ephemeral-storage": "1Gi"}}, "only cpu and memory resources for containers are mutable"),
+        ({"limits": {"cpu": None}}, "resources.limits: Forbidden: resource limits cannot be removed"),
+        ({"requests": {"memory": None}}, "[0].resources.requests: Forbidden: resource requests cannot be removed"),
+        ({"requests": {"ephemeral-storage": "1Gi"}}, "spec: Forbidden: only cpu and memory resources are mutable"),
         ({"limits": {"memory": "64Mi", "cpu": "100m"}}, "Pod QOS Class may not change as a result of resizing"),
         ({"requests": {"cpu": "1"}}, "must be less than or equal to cpu limit of 200m"),
     ],

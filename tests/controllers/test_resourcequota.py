@@ -108,6 +108,17 @@ def test_objects_of_all_kinds_are_counted() -> None:
     }
 
 
+def test_kinds_that_people_define_are_counted_by_their_plural() -> None:
+    names = {"plural": "wishes", "kind": "Wish"}
+    defined = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "w"}}
+    wishes = from_json({**defined, "spec": {"group": "x.org", "scope": "Namespaced", "names": names}})
+    wide = from_json({**defined, "metadata": {"name": "v"}, "spec": {"group": "x.org", "names": {"kind": "Wide"}}})
+    hard = {"count/wishes.x.org": "9", "count/wishs": "9"}
+    one, two = other("Wish", "x.org/v1"), other("Wish", "x.org/v1")
+    two = evolve(two, metadata=evolve(two.metadata, name="two"))
+    assert written(quota(hard), wishes, wide, one, two) == {"count/wishes.x.org": "2"}
+
+
 # -- what makes it look ------------------------------------------------------------------------------------------------
 
 

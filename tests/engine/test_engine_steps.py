@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from clusters import NODES, SECOND, WEB, cluster, create, deployment, new_image,
 from k8sfsm.engine.action import Act, Crash, Deliver, Enqueue, Lag, Start, Stop, Submit
 from k8sfsm.engine.choices import Seeded
 from k8sfsm.engine.cluster import MANAGER
+from k8sfsm.engine.collecting import SELDOM, seldom_collected
 from k8sfsm.engine.engine import Engine
 from k8sfsm.engine.line import Line
 from k8sfsm.engine.policy import InOrder, Random, run
@@ -277,3 +279,14 @@ def test_a_seed_gives_the_same_trace_byte_by_byte_everywhere(tmp_path: Path) -> 
         )
         found.add(done.stdout)
     assert len(found) == 1 and found.pop().count(b"\n") > 150
+
+
+def test_a_run_leaves_python_as_it_was_and_nothing_young_to_look_through() -> None:
+    before = gc.get_threshold()
+    with seldom_collected():
+        made = [[number] for number in range(10_000)]
+        assert gc.get_threshold() == SELDOM
+        assert gc.get_count()[0] >= len(made)
+    assert gc.get_threshold() == before
+    assert gc.get_count()[0] < len(made)
+    assert gc.get_freeze_count() == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -112,6 +114,41 @@ def test_agenda_is_first_in_first_out_at_one_instant() -> None:
     assert agenda.next_due() is None and agenda.due_first() == ()
     with pytest.raises(ValueError, match="is not pending"):
         agenda.take(Enqueue("x", A))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_an_agenda_is_a_sorted_list(seed: int) -> None:
+    chance = random.Random(seed)
+    agenda, listed = Agenda(), []
+    for number in range(120):
+        match chance.randrange(8):
+            case 0 if listed:
+                assert agenda.pop() == listed.pop(0)
+            case 1 if listed:
+                alike = [entry for entry in listed if entry[0] == listed[0][0]]
+                chosen = alike[number % len(alike)]
+                assert agenda.draw(lambda count, number=number: number % count) == chosen
+                listed.remove(chosen)
+            case 2 if listed:
+                chosen = chance.choice(listed)
+                assert agenda.take(chosen[1]) == chosen[0]
+                listed.remove(chosen)
+            case 3:
+                gone = {action for _, action in listed if chance.random() < 0.2}
+                assert set(agenda.drop(gone.__contains__)) == gone
+                listed = [entry for entry in listed if entry[1] not in gone]
+            case 4:
+                before = agenda.copy()
+                agenda.add(0, Enqueue("gone", A))
+                agenda = before
+            case _:
+                entry = (chance.randrange(6), Enqueue(f"x{number}", A))
+                agenda.add(*entry)
+                listed.append(entry)
+                listed.sort(key=lambda pair: pair[0])
+        assert agenda.pending() == tuple(listed) and len(agenda) == len(listed)
+        assert agenda.due_first() == tuple(action for due, action in listed if due == listed[0][0])
+        assert agenda.next_due() == (listed[0][0] if listed else None)
 
 
 def test_seeded_choices_are_the_same_everywhere() -> None:

@@ -118,13 +118,50 @@ def test_a_long_trace_begins_with_what_was_there(tmp_path: Path) -> None:
         assert answer.exit_code in (0, 1) and answer.output, answer.output
 
 
+# -- a story as it stands ---------------------------------------------------------------------------------------------
+
+
+def test_a_story_as_it_stands_must_come_as_it_expects() -> None:
+    expects = "expect: [{by: 9s, that: deployment/web spec.replicas is 5}, deployment/web READY is 3/3]"
+    found = run_once(story(expects), Chance.none())
+    assert found.failure is not None and found.drawn == ()
+    assert [str(each) for each in found.failure.violations] == [
+        "story: expected deployment/web spec.replicas is 5 by 9s, found 3"
+    ]
+    small = shrunk(found.failure)
+    assert small.story is found.failure.story and 0 < len(told(small.lines)) <= SHORT
+    assert run_once(story(expects), Chance(seed=1)).failure is None
+    assert run_once(story("expect: [deployment/web READY is 3/3]"), Chance.none()).failure is None
+
+
+def test_every_scenario_comes_first_as_it_stands(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("s.yaml").write_text(STORY + "expect: [deployment/web READY is 4/4]", "utf-8")
+    result = CliRunner().invoke(main, ["fuzz", HELLO, "s.yaml", "-o", "json"])
+    answer = json.loads(result.stdout)
+    assert result.exit_code == 1 and answer["runs"] == 2 and answer["faults"] == {}
+    failure = answer["failure"]
+    assert failure["command"] == "k8sfsm fuzz s.yaml --runs 1" and Path(failure["trace"]).name == "fuzz-s-plain.jsonl"
+    assert "s.yaml as it stands fails: story: expected deployment/web READY is 4/4" in result.stderr
+    assert CliRunner().invoke(main, ["fuzz", "s.yaml", "--seed", "0", "--runs", "1"]).exit_code == 0
+
+
+def test_what_python_raises_is_a_finding(monkeypatch: Any) -> None:
+    def broken(*_: Any) -> Any:
+        raise KeyError("x")
+
+    monkeypatch.setattr("k8sfsm.controllers.replicaset.ReplicaSetController.reconcile", broken)
+    found = run_once(story(), Chance(seed=1)).failure
+    assert found is not None and str(found.violations[0]) == "error: KeyError: 'x'"
+
+
 # -- the command ------------------------------------------------------------------------------------------------------
 
 
 def test_a_campaign_that_finds_nothing() -> None:
     result = CliRunner().invoke(main, ["fuzz", HELLO, "--runs", "3"])
     assert result.exit_code == 0, result.output
-    assert "nothing found" in result.stdout and "3 runs came to rest as they should" in result.stdout
+    assert "nothing found" in result.stdout and "4 runs came to rest as they should" in result.stdout
     assert "steps/s on one core" in result.stderr
 
 

@@ -347,12 +347,16 @@ def test_admission():
     place.put(pod_named("b", [evolve(OK, resources=asks)]))
     place.put(pod_named("c", [OK], node_selector={"disk": "ssd"}))
     place.run(2)
+    less = ResourceRequirements(requests={"cpu": Quantity.parse("300m")})
+    place.put(pod_named("d", [evolve(OK, resources=less)]))
+    place.run(2)
     last = {pod.metadata.name: pod.status for pod in place.history}
     assert last["b"].reason == "OutOfcpu"
     assert last["b"].message == (
         "Pod was rejected: Node didn't have enough resource: cpu, requested: 700, used: 700, capacity: 1000"
     )
     assert last["c"].reason == "NodeAffinity" and last["a"].phase == "Running"
+    assert last["d"].phase == "Running"  # what was rejected holds nothing
 
 
 def test_status_that_somebody_changed_is_restated():

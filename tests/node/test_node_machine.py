@@ -59,3 +59,10 @@ def test_scheduling():
 )
 def test_actors(old, new, actors):
     assert allowed(old, new) == actors
+
+
+@pytest.mark.parametrize("ready", ["True", "False", "Unknown"])
+@pytest.mark.parametrize("cordoned", [True, False])
+def test_a_node_whose_machine_is_gone_from_the_cloud_is_removed(ready, cordoned):
+    verdict = MACHINES.check(node(ready, cordoned=cordoned), None, "cloud-node-lifecycle-controller", 0)
+    assert verdict.legal

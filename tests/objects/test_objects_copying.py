@@ -13,7 +13,7 @@ import pytest
 
 from k8sfsm import objects
 from k8sfsm.node.memory import PodMemory
-from k8sfsm.objects import Container, Pod, evolve
+from k8sfsm.objects import Container, Pod, changer_of, evolve
 from k8sfsm.objects.base import Struct
 from k8sfsm.request import Delete
 
@@ -49,10 +49,14 @@ def test_copies_are_those_of_attrs(cls: type[Any]) -> None:
     old = cls(**{name: f"<{name}>" for name in names})
     for name in names:
         ours, theirs = evolve(old, **{name: "new"}), attrs.evolve(old, **{name: "new"})
-        assert type(ours) is cls and ours == theirs
+        assert type(ours) is cls and ours == theirs == changer_of(cls, name)(old, "new")
         with pytest.raises(attrs.exceptions.FrozenInstanceError):
             ours.extra = {}
     assert evolve(old) == old and evolve(old) is not old
+    one, *_, two = names
+    assert changer_of(cls, two, one)(old, 2, 1) == attrs.evolve(old, **{one: 1, two: 2})
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        changer_of(cls, one)(old, 1).extra = {}
 
 
 @attrs.frozen
@@ -82,9 +86,11 @@ class Converted:
 @pytest.mark.parametrize("cls", [WithWeakReferences, Mutable, WithoutSlots, Converted])
 def test_other_classes_are_copied_too(cls: Any) -> None:
     old = cls(one=1)
-    assert evolve(old, two=3) == cls(one=1, two=3) and old == cls(one=1)
+    assert evolve(old, two=3) == changer_of(cls, "two")(old, 3) == cls(one=1, two=3) and old == cls(one=1)
     with pytest.raises(TypeError):
         evolve(old, three=3)
+    with pytest.raises(TypeError, match="has no attribute three"):
+        changer_of(cls, "two", "three")
 
 
 def test_converters_and_validators_are_heeded() -> None:

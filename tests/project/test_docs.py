@@ -114,7 +114,7 @@ def printed() -> Callable[[str], frozenset[str]]:
     return lines
 
 
-@pytest.mark.parametrize(("page", "command", "lines"), shown())
+@pytest.mark.parametrize(("page", "command", "lines"), list(shown()))
 def test_excerpts_are_what_commands_print(
     page: str, command: str, lines: tuple[str, ...], printed: Callable[[str], frozenset[str]], monkeypatch: Any
 ) -> None:

@@ -13,6 +13,7 @@ from test_rbac_policy import role
 
 from k8sfsm.apiserver import Refusal
 from k8sfsm.apiserver.tokens import ISSUER, Wish, claims_of, requested_token, reviewed, signed
+from k8sfsm.apiserver.tokens import law as tokens
 from k8sfsm.controllers.clusterroleaggregation import ClusterRoleAggregationController
 from k8sfsm.controllers.rootca import BUNDLE, RootCAPublisher, bundle_of
 from k8sfsm.controllers.serviceaccounttoken import NAME, TYPE, UID, TokenController
@@ -83,6 +84,21 @@ def test_requests_that_are_not_answered(spec: dict[str, Any], code: int, text: s
     with pytest.raises(Refusal) as refusal:
         requested_token(wish(**spec))
     assert (refusal.value.code, refusal.value.message) == (code, text)
+    assert refusal.value.reason == {400: "BadRequest", 404: "NotFound", 409: "Conflict", 422: "Invalid"}[code]
+
+
+def test_a_token_of_no_account() -> None:
+    with pytest.raises(Refusal) as refusal:
+        requested_token(wish(account="nobody"))
+    assert (refusal.value.code, refusal.value.reason) == (404, "NotFound")
+    assert refusal.value.message == 'serviceaccounts "nobody" not found'
+
+
+@pytest.mark.parametrize(("spec", "rule"), [({}, "unbound"), ({"boundObjectRef": bound(uid="u-p")}, "bound")])
+def test_requests_that_are_answered(spec: dict[str, Any], rule: str) -> None:
+    decision = tokens.decide("request", wish(**spec))
+    assert decision.rule == f"Token/request/{rule}"
+    assert decision.outputs == {"code": 0, "reason": "", "text": ""}
 
 
 def claims(**spec: Any) -> Any:

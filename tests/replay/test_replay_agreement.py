@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -38,11 +39,15 @@ SLIM = "tests/data/recordings/random-1"
 """A recording that leaves out changes of Endpoints and the bodies of requests."""
 
 
+RACED = "tests/data/recordings/random-5"
+"""A recording in which an eviction lost a race with a kubelet, and was tried again for a second."""
+
+
 QUOTA = "tests/data/recordings/18-quota-limits"
 """A recording in which 20 requests are refused, 14 of them retries of a ReplicaSet that a quota bounds."""
 
 
-@pytest.mark.parametrize("path", (*RECORDINGS, SLIM, QUOTA))
+@pytest.mark.parametrize("path", (*RECORDINGS, SLIM, RACED, QUOTA))
 def test_shipped_recordings_agree(path: str) -> None:
     table = k8sfsm("replay", path)
     assert table.returncode == 0, table.stdout.decode()
@@ -52,6 +57,17 @@ def test_shipped_recordings_agree(path: str) -> None:
     value = json.loads(result.stdout)
     assert value["agrees"] is True and value["findings"] == [] and value["divergences"] == []
     assert value["compared"]["writes"] > 40
+
+
+@pytest.mark.parametrize("name", ["11-node-failure", "12-readiness-flip"])
+def test_without_a_log_of_the_environment(name: str, tmp_path: Path) -> None:
+    """When a kubelet fell silent, came back, and what its probes said, is read off the statuses."""
+    for file in (ROOT / "tests/data/recordings" / name).iterdir():
+        if file.is_file() and not file.name.startswith("env."):
+            shutil.copy(file, tmp_path)
+    result = k8sfsm("replay", tmp_path, "--no-timeline")
+    assert result.returncode == 0, result.stdout.decode()
+    assert b"environment facts are read off" in result.stderr
 
 
 def test_an_audit_log_agrees() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from immutables import Map
 
+from k8sfsm.apiserver import Sender
 from k8sfsm.node.recorded import _repeated
 from k8sfsm.objects import (
     Deployment,
@@ -20,10 +21,11 @@ from k8sfsm.objects import (
     ReplicaSetStatus,
     to_json,
 )
-from k8sfsm.request import Create, Parallel, Patch, Plan, Update
+from k8sfsm.request import Create, Delete, Parallel, Patch, Plan, Update
 from k8sfsm.store import Store
 from k8sfsm.trace.errors import Line
 from k8sfsm.trace.history import Document, RecordedWrite
+from k8sfsm.verify.replay.choices import RecordedChoices
 from k8sfsm.verify.replay.contents import alike, content_of, recorded_content
 from k8sfsm.verify.replay.events import events_of
 from k8sfsm.verify.replay.inputs import _as_done
@@ -143,6 +145,30 @@ def test_what_nothing_explains_is_done_in_the_end() -> None:
     due = told(write(1, 0, replica_set(ready=3)))
     assert due.likeliest(mine, "replicaset-controller", KEY, view(), []).requeue_after == 8 * MS
     assert due.likeliest(mine, "replicaset-controller", KEY, view(19 * MS), []) is mine
+
+
+def test_a_request_is_waited_for_once() -> None:
+    mine, key = status(2), ("replicaset-controller", KEY)
+    known = told(write(1, 400 * MS, replica_set(ready=3)), write(2, 900 * MS, replica_set(ready=4)))
+    assert known.likeliest(mine, *key, view(), []).requeue_after == 400 * MS
+    assert known.likeliest(mine, *key, view(500 * MS), []) is mine  # the first passed by
+    assert known.likeliest(mine, *key, view(500 * MS), []).requeue_after == 400 * MS
+
+
+def test_an_actor_that_looks_again_before_the_request_goes_on_waiting() -> None:
+    known = told(write(1, 900 * MS, replica_set(ready=3)))
+    for at in (0, 300, 600):
+        waiting = known.likeliest(status(2), "replicaset-controller", KEY, view(at * MS), [])
+        assert waiting.requeue_after == (900 - at) * MS
+
+
+def test_a_removal_takes_as_long_as_it_took() -> None:
+    pod = Pod(metadata=ObjectMeta(namespace="a", name="p", uid="v"))
+    told_of = {"actor": "kubelet", "node": "n", "verb": "delete", "subresource": "", "key": ("Pod", "a", "p")}
+    marked, gone = write(1, 10 * MS, pod, **told_of), write(1, 32 * MS, pod, **told_of, type="DELETED")
+    choices = RecordedChoices(Recorded(marked, gone))  # type: ignore[arg-type]
+    sender = Sender(actor="kubelet", node="n", account="x")
+    assert choices.arrival(Delete(key=("Pod", "a", "p"), grace_seconds=0), sender, 9 * MS, MS) == 32 * MS
 
 
 def test_answers_that_say_the_same_are_repeated_until_they_are_believed() -> None:

@@ -11,6 +11,7 @@ from k8sfsm.trace.history import Document, EnvironmentFact, RecordedWrite
 from k8sfsm.verify.replay.compare import MILLISECOND, FieldPair, Left, MissingState, Record, law
 from k8sfsm.verify.replay.environment import PodFacts
 from k8sfsm.verify.replay.events import EventSeen
+from k8sfsm.verify.replay.evictions import Attempt
 from k8sfsm.verify.replay.fragments import Fragment
 from k8sfsm.verify.replay.proxying import Answer
 
@@ -61,6 +62,22 @@ def fragment(trimmed: bool, shown: bool, known: bool) -> Fragment:
 
 def pod_facts(sandbox: bool, started: bool) -> PodFacts:
     return PodFacts(sandbox, EnvironmentFact(line=Line("x"), time=0, event="container-start") if started else None)
+
+
+def attempt(deleting: bool, between: int | None) -> Attempt:
+    meta = {"name": "web-1-abcde", **({"deletionTimestamp": EARLY} if deleting else {})}
+    change = RecordedWrite(
+        line=Line("x"),
+        request=1,
+        time=0,
+        actor="user",
+        verb="evict",
+        key=("Pod", "default", "web-1-abcde"),
+        code=201,
+        type="MODIFIED",
+        new=Document({"kind": "Pod", "metadata": meta}),
+    )
+    return Attempt(change, between)
 
 
 def answer(count: int, chance: float, asked: int = 10, kept: bool = False, others: int = 1) -> Answer:
@@ -127,6 +144,11 @@ CASES: list[tuple[str, Any, str, Any]] = [
     ("sandbox", pod_facts(True, True), "logged", False),
     ("sandbox", pod_facts(False, True), "proven", True),
     ("sandbox", pod_facts(False, False), "unknown", False),
+    ("eviction", attempt(True, None), "granted", "eviction"),
+    ("eviction", attempt(True, 2), "granted", "eviction"),
+    ("eviction", attempt(False, 2), "overtaken", "condition"),
+    ("eviction", attempt(False, 0), "begun", "eviction"),
+    ("eviction", attempt(False, None), "begun", "eviction"),
     ("pairing", Left("EndpointSlice", Record(slim=True)), "slices", "service"),
     ("pairing", Left("EndpointSlice", Record()), "other", "name"),
     ("pairing", Left("Pod", Record(slim=True)), "other", "name"),

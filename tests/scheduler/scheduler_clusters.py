@@ -52,6 +52,15 @@ def service(name: str = "web", selector: dict[str, str] | None = None) -> Any:
     return from_json({"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec})
 
 
+def budget(allowed: int, selector: dict[str, str] | None = None) -> Any:
+    """A PodDisruptionBudget in the default namespace that lets so many more pods go."""
+    spec = {"selector": {"matchLabels": {"app": "web"} if selector is None else selector}}
+    meta = {"name": "web", "namespace": "default"}
+    status = {"disruptionsAllowed": allowed}
+    document = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": meta, "spec": spec}
+    return from_json({**document, "status": status})
+
+
 def replicaset() -> Any:
     """The ReplicaSet that owns pods made with `owned`."""
     spec = {"selector": {"matchLabels": {"app": "web"}}, "template": {}}
@@ -110,9 +119,13 @@ APART = {
 def pods(draw: st.DrawFn, name: str) -> Any:
     """A pod to place, mostly of the kind that the fast layer decides about."""
     requests = draw(
-        st.sampled_from([{}, {"cpu": "100m"}, {"cpu": "500m", "memory": "200Mi"}, {"memory": "1Gi"}, {"cpu": "0"}])
+        st.sampled_from(
+            [{}, {"cpu": "100m"}, {"cpu": "500m", "memory": "200Mi"}, {"memory": "1Gi"}, {"cpu": "0"}, {"cpu": "2"}]
+        )
     )
-    spec: dict[str, Any] = {}
+    spec: dict[str, Any] = {"priority": draw(st.sampled_from([0, 0, 1, 5, 1000]))}
+    if draw(st.integers(0, 9)) == 0:
+        spec["preemptionPolicy"] = "Never"
     if draw(st.booleans()):
         spec["tolerations"] = [{"key": draw(st.sampled_from(["gpu", "old"])), "operator": "Exists"}]
     if draw(st.integers(0, 3)) == 0:

@@ -9,12 +9,15 @@ from attrs import evolve
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from immutables import Map
-from scheduler_clusters import APART, PREFERENCE, node, nodes, pod, pods, replicaset, service
+from scheduler_clusters import APART, PREFERENCE, TAINTS, budget, node, nodes, pod, pods, replicaset, service
 
 from k8sfsm.request import Bind, Remember
 from k8sfsm.scheduler import Scheduler
+from k8sfsm.scheduler.cluster import NOMINATED, Cluster
 from k8sfsm.scheduler.fast import Cache
 from k8sfsm.scheduler.plain import START, decide
+from k8sfsm.scheduler.preemption import preempt
+from k8sfsm.scheduler.queue import WAITING, Waiting
 from k8sfsm.store import Snapshot, Store
 from k8sfsm.view import View
 
@@ -22,11 +25,16 @@ MAY_BE_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
 def compare(cache: Cache, view: View, wanted: Any) -> bool:
-    """Same feasible nodes, totals and best nodes; True where the fast layer decided."""
+    """Same feasible nodes, totals, best nodes, refusals and victims; True where the fast layer decided."""
     fast = cache.place(view, wanted, with_totals=True)
     if fast is None:
         return False
     plain = decide(view, wanted)
+    if not fast.feasible:
+        assert list(fast.refusals.items()) == list(plain.refusals.items())
+        assert (fast.message, fast.plugins) == (plain.message, plain.plugins)
+        cluster = Cluster.of(view)
+        assert plain.judge is None and preempt(wanted, cluster, fast) == preempt(wanted, cluster, plain)
     assert fast.feasible == plain.feasible
     assert dict(fast.totals) == dict(plain.totals)
     assert fast.best == plain.best
@@ -86,7 +94,10 @@ class World:
         return fast
 
 
-CHANGES = ["place", "place", "place", "assume", "delete", "finish", "terminate", "node", "add-node", "service", "look"]
+CHANGES = [
+    *("place", "place", "place", "assume", "delete", "finish", "terminate", "node", "add-node", "service", "look"),
+    *("nominate", "budget"),
+]
 
 
 def change(world: World, kind: str, step: int, data: st.DataObject) -> None:
@@ -109,6 +120,12 @@ def change(world: World, kind: str, step: int, data: st.DataObject) -> None:
             world.put(data.draw(nodes(one.metadata.name)))
         case "add-node":
             world.put(data.draw(nodes(f"extra-{step}")))
+        case "nominate" if known:
+            one = data.draw(st.sampled_from(known))
+            host = data.draw(st.sampled_from([each.metadata.name for each in world.view.list("Node")] + ["", "gone"]))
+            world.put(evolve(one, status=evolve(one.status, nominated_node_name=host)))
+        case "budget":
+            world.put(budget(data.draw(st.integers(0, 2))))
         case "service":
             world.put(service(selector={"app": data.draw(st.sampled_from(["web", "db"]))}))
 
@@ -122,6 +139,39 @@ def test_same_as_plain_through_a_history(data: st.DataObject) -> None:
     world.put(replicaset())
     for step in range(data.draw(st.integers(1, 14))):
         change(world, data.draw(st.sampled_from(CHANGES)), step, data)
+
+
+@st.composite
+def residents(draw: st.DrawFn, name: str, host: str) -> Any:
+    """A pod on a full node; or one for which room is kept there."""
+    requests = draw(st.sampled_from([{"cpu": "1"}, {"cpu": "500m", "memory": "2Gi"}, {"memory": "3Gi"}, {}]))
+    where = draw(st.sampled_from(["on"] * 7 + ["nominated"]))
+    made = pod(
+        name,
+        requests=requests,
+        labels={"app": draw(st.sampled_from(["web", "db"]))},
+        priority=draw(st.sampled_from([-5, 0, 0, 3, 100])),
+        **{where: host},
+    )
+    started = draw(st.sampled_from([None, 1, 2, 3]))
+    return evolve(made, status=evolve(made.status, start_time=started))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=MAY_BE_SLOW)
+@given(data=st.data())
+def test_same_victims_as_plain_on_full_clusters(data: st.DataObject) -> None:
+    world = World()
+    for number in range(data.draw(st.integers(1, 5))):
+        host = f"n{number}"
+        world.put(data.draw(nodes(host)) if data.draw(st.integers(0, 4)) == 0 else node(host))
+        for turn in range(data.draw(st.integers(3, 6))):
+            world.put(data.draw(residents(f"{host}-{turn}", host)))
+    for _ in range(data.draw(st.integers(0, 1))):
+        world.put(budget(data.draw(st.integers(0, 2))))
+    for step in range(3):
+        asked = data.draw(st.sampled_from([{"cpu": "2"}, {"cpu": "3500m"}, {"memory": "5Gi"}, {"cpu": "5"}]))
+        priority = data.draw(st.sampled_from([0, 50, 1000]))
+        world.place(pod(f"p{step}", requests=asked, priority=priority), data.draw(st.booleans()))
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=MAY_BE_SLOW)
@@ -152,7 +202,6 @@ def test_the_fast_layer_decides_about_common_pods(informers: bool) -> None:
     [
         {"ports": [("", 80)]},
         {"requests": {"example.com/gpu": "1"}},
-        {"nominated": "n0"},
         {"affinity": {"podAffinity": {}}},
         {"topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "z", "whenUnsatisfiable": "ScheduleAnyway"}]},
     ],
@@ -164,11 +213,73 @@ def test_uncommon_pods_are_left_to_the_plain_layer(special: dict[str, Any]) -> N
     assert not world.place(pod("p", **special), True)
 
 
-def test_nominated_pods_leave_all_decisions_to_the_plain_layer() -> None:
+@pytest.mark.parametrize("kept", [{"cpu": "3"}, {"memory": "7Gi"}, {"ephemeral-storage": "9Gi"}])
+@pytest.mark.parametrize("priority", [4, 5, 6])
+@pytest.mark.parametrize("remembered", [True, False])
+def test_room_is_kept_for_nominated_pods(kept: dict[str, str], priority: int, remembered: bool) -> None:
+    world = World()
+    for name in ("n0", "n1"):
+        world.put(node(name))
+    first = pod("first", requests=kept, priority=5, nominated="" if remembered else "n0")
+    world.put(first)
+    if remembered:
+        entry = Waiting(key=("Pod", "default", "first"), plugins=(), since=0, attempts=1)
+        world.remember(Remember(key=NOMINATED, value={"uid-first": "n0"}))
+        world.remember(Remember(key=(WAITING, "uid-first"), value=entry))
+    assert world.scheduler.cache is not None
+    wanted = pod("p", requests=kept, priority=priority)
+    world.put(wanted)
+    found = world.scheduler.cache.place(world.view, wanted)
+    assert found is not None and found.feasible == (("n0", "n1") if priority == 6 else ("n1",))
+    assert world.place(wanted, True)
+
+
+def test_a_nominated_pod_goes_where_room_is_kept_for_it() -> None:
+    world = World()
+    for number in range(3):
+        world.put(node(f"n{number}"))
+    assert world.place(pod("p", nominated="n2"), True)
+    assert world.view.get("Pod", "default", "p").spec.node_name == "n2"
+    world.put(pod("full", on="n1", requests={"cpu": "4"}))
+    assert world.place(pod("q", nominated="n1", requests={"cpu": "1"}), True)
+    assert world.view.get("Pod", "default", "q").spec.node_name == "n0"
+
+
+def test_a_nominated_pod_that_shuns_others_is_left_to_the_plain_layer() -> None:
     world = World()
     world.put(node("n0"))
-    world.put(pod("nominated", nominated="n0"))
+    world.put(pod("nominated", nominated="n0", affinity=APART))
     assert not world.place(pod("p"), True)
+
+
+@pytest.mark.parametrize("lacks", ["cpu", "memory", "ephemeral-storage", "pods"])
+@pytest.mark.parametrize("ever", [True, False])
+def test_a_pod_that_fits_nowhere_is_told_the_same(lacks: str, ever: bool) -> None:
+    """Each resource may be short beside other pods, or be too little even on the empty node."""
+    world = World()
+    for number, name in enumerate(("n0", "n1", "n2")):
+        world.put(node(name, **({lacks: "0"} if ever and number else {}), taints=[TAINTS[0]] if name == "n2" else []))
+    world.put(pod("low", on="n0", requests={"cpu": "3", "memory": "6Gi", "ephemeral-storage": "8Gi"}, priority=1))
+    for number in range(9 if lacks == "pods" else 0):
+        world.put(pod(f"low-{number}", on="n0", priority=2 if number == 3 else 0))
+    if not ever:
+        world.remove(("Node", "", "n1"))
+    asked = {"cpu": "2", "memory": "3Gi", "ephemeral-storage": "3Gi", "pods": None}[lacks]
+    wanted = pod("p", requests={} if asked is None else {lacks: asked}, priority=7)
+    assert decide(world.view, wanted).feasible == ()
+    assert world.place(wanted, True)
+
+
+def test_many_that_preempt_are_placed_by_arrays() -> None:
+    """On a full cluster each pod of high priority finds a node, though room is kept for those before it."""
+    world = World()
+    for number in range(120):
+        world.put(node(f"n{number}", zone="abc"[number % 3]))
+        for turn in range(4):
+            world.put(pod(f"low-{number}-{turn}", on=f"n{number}", requests={"cpu": "1"}, priority=turn % 2))
+    wanted = [pod(f"high-{step}", requests={"cpu": "2"}, priority=1000) for step in range(3)]
+    assert all(world.place(each, True) for each in wanted)
+    assert len(set(world.memory[NOMINATED].values())) == 3
 
 
 def settled(*objects: Any, informers: bool = False) -> World:
@@ -240,7 +351,7 @@ def test_a_removed_node_is_seen(name: str) -> None:
 def test_nodes_fill_up_and_become_free(bound: bool, informers: bool) -> None:
     world = settled(node("n0", pods="2"), node("n1", pods="3"), node("n2", cpu="300m"), informers=informers)
     assert all(world.place(pod(f"p{step}", requests={"cpu": "100m"}), bound) for step in range(7))
-    assert not world.place(pod("none", requests={"cpu": "100m"}), bound)
+    assert world.place(pod("none", requests={"cpu": "100m"}), bound)
     world.remove(("Pod", "default", "p1"))
     assert world.place(pod("again", requests={"cpu": "100m"}), bound)
 

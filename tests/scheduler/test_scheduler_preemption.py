@@ -10,10 +10,15 @@ from scheduler_clusters import node, pod
 from k8sfsm.objects import evolve, from_json
 from k8sfsm.request import Delete, Look, Outcome, Parallel, Patch, Plan, Record, Remember
 from k8sfsm.scheduler import Scheduler
+from k8sfsm.scheduler.attempt import Attempt
 from k8sfsm.scheduler.cluster import NOMINATED
-from k8sfsm.scheduler.eviction import PREEMPTING, is_evicting
+from k8sfsm.scheduler.eviction import PREEMPTING, Victim, is_evicting
+from k8sfsm.scheduler.filters import Refusal
+from k8sfsm.scheduler.plain import NO_NODES, Placement
 from k8sfsm.scheduler.preemption import candidates_wanted
 from k8sfsm.scheduler.queue import WAITING
+from k8sfsm.scheduler.rules import law
+from k8sfsm.scheduler.scheduler import Turn
 from k8sfsm.scheduler.victims import Budget, Candidate, least_harmful, violating
 from k8sfsm.view import Change, View
 
@@ -170,6 +175,7 @@ def started(name: str, priority: int, at: int | None) -> Any:
         (([("a", 1, 0), ("a2", 1, 0)], 0), ([("b", 2, 0)], 0)),
         (([("a", 2, 0), ("a2", 0, 0)], 0), ([("b", 2, 0), ("b2", 1, 0)], 0)),
         (([("a", 2, 9), ("a2", 0, 0)], 0), ([("b", 2, 3), ("b2", 0, 5)], 0)),
+        (([("a", 2, 3)], 0), ([("b", 2, 3), ("b2", -(2**31), 3)], 0)),  # the lowest priority there is adds nothing
     ],
 )
 def test_where_preemption_does_the_least_harm(better: Any, worse: Any) -> None:
@@ -182,3 +188,67 @@ def test_where_preemption_does_the_least_harm(better: Any, worse: Any) -> None:
 
 def test_how_many_nodes_are_tried() -> None:
     assert [candidates_wanted(count) for count in (0, 50, 100, 500, 5000)] == [0, 50, 100, 100, 500]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "nomination"),
+    [
+        ("no-nodes", "withdrawn"),
+        ("error", "withdrawn"),
+        ("ineligible", "kept"),
+        ("hopeless", "withdrawn"),
+        ("found", "given"),
+    ],
+)
+def test_what_becomes_of_a_nomination(verdict: str, nomination: str) -> None:
+    attempt = attempt_of(verdict)
+    assert law.decide("nomination", attempt).outputs["nomination"] == nomination
+
+
+def attempt_of(verdict: str) -> Attempt:
+    """An attempt that ended so, by what makes it end so."""
+    message = NO_NODES if verdict == "no-nodes" else "0/1 nodes are available: 1 Insufficient cpu."
+    wanted = evolve(WANTED, spec=evolve(WANTED.spec, preemption_policy="Never" if verdict == "ineligible" else None))
+    there = [node("n"), *([victim("a"), victim("b")] if verdict == "found" else [pod("c", on="n", priority=2000)])]
+    view = View.of([*there, wanted], now=NOW)
+    short = Refusal(plugin="NodeResourcesFit", code="Unschedulable", reasons=("Insufficient cpu",), rule="")
+    attempt = Attempt(view, wanted, Placement(node_count=1, refusals={"n": short}, message=message), "")
+    if verdict == "error":
+        attempt.answer = Outcome(request=None, code=500)  # type: ignore[arg-type]
+    return attempt
+
+
+@pytest.mark.parametrize(
+    ("given", "stage", "code", "rule", "gives_up", "then"),
+    [
+        ({"deleting": True}, "chosen", 200, "leaving-already", False, ()),
+        ({}, "chosen", 200, "chosen", False, ("mark_victim",)),
+        ({}, "marked", 200, "marked", False, ("remove_victim",)),
+        ({}, "removed", 200, "removed", False, ("record_preempted",)),
+        ({}, "marked", 404, "gone", False, ()),
+        ({}, "removed", 404, "gone", False, ()),
+        ({}, "marked", 500, "failed", True, ()),
+    ],
+)
+def test_what_is_done_to_a_victim_next(
+    given: dict[str, Any], stage: Any, code: int, rule: str, gives_up: bool, then: tuple[str, ...]
+) -> None:
+    outcome = Outcome(request=None, code=code)  # type: ignore[arg-type]
+    case = Victim(pod=victim("a", **given), preemptor=WANTED, node="n", now=NOW, stage=stage, outcome=outcome)
+    decision = law.decide("eviction", case)
+    assert (decision.rule, decision.outputs["gives_up"]) == (f"Preemption/eviction/{rule}", gives_up)
+    assert decision.actions == then
+
+
+@pytest.mark.parametrize(
+    ("given", "memory", "gate"),
+    [
+        ({"schedulingGates": [{"name": "wait"}]}, {}, "SchedulingGates"),
+        ({}, {(PREEMPTING, "uid-p"): ()}, "DefaultPreemption"),
+        ({}, {}, None),
+    ],
+)
+def test_who_keeps_a_pod_out_of_the_queue(given: dict[str, Any], memory: dict[Any, Any], gate: str | None) -> None:
+    wanted = pod("p", **given)
+    turn = Turn(View.of([wanted], now=NOW, memory=memory), KEY, wanted)
+    assert law.decide("pre-enqueue", turn).outputs["gate"] == gate

@@ -10,7 +10,8 @@ from scheduler_clusters import node, pod
 from k8sfsm.engine.queue import QueueSettings, WorkQueue
 from k8sfsm.request import Key, Look, Outcome
 from k8sfsm.scheduler import Scheduler
-from k8sfsm.scheduler.queue import FLUSH, SECOND, WAITING, Waiting, backoff
+from k8sfsm.scheduler.queue import FLUSH, SECOND, WAITING, Queued, Waiting, backoff
+from k8sfsm.scheduler.rules import law
 from k8sfsm.view import View
 
 NOW = 1_700_000_000 * SECOND
@@ -124,3 +125,32 @@ def test_who_waits_for_five_minutes_is_tried_anyway(since: float, looked: list[K
     plan = Scheduler().reconcile(View.of([pod("p")], now=NOW, memory=waited("p", since, 1)), FLUSH)
     assert [step.key for step in plan.steps if isinstance(step, Look)] == looked
     assert plan.requeue_after == 30 * SECOND and plan.periodic
+
+
+@pytest.mark.parametrize(
+    ("memory", "at", "place"),
+    [
+        ({}, 0, "active"),
+        (waited("p", 0, attempts=1), 3, "active"),
+        (waited("p", 0, attempts=3), 1, "backoff"),
+        (waited("p", 0, attempts=1, errors=3), 1, "error-backoff"),
+    ],
+)
+def test_where_a_pod_waits(memory: dict[Any, Any], at: int, place: str) -> None:
+    queued = Queued(pod("p"), memory.get((WAITING, "uid-p")), NOW + at * SECOND)
+    assert law.decide("enqueue", queued).outputs["place"] == place
+
+
+def test_who_backs_off_first() -> None:
+    """Whose back-off ends first, then the more important one, then the one that was tried first."""
+    order = []
+    for name, since, attempts, priority in (
+        ("short", 0, 1, 5),
+        ("high", 0.3, 3, 9),
+        ("early", 0.1, 3, 5),
+        ("late", 0.2, 3, 5),
+    ):
+        memory = waited(name, since, attempts=attempts)
+        queued = Queued(pod(name, priority=priority), memory[WAITING, f"uid-{name}"], NOW)
+        order.append((law.rank("backoff-order", queued, View.of([], now=NOW)), name))
+    assert [name for _, name in sorted(order)] == ["short", "high", "early", "late"]

@@ -204,4 +204,35 @@ def test_what_is_there_at_the_start_is_not_told_again() -> None:
     running = pod(status("c0", ready=True, running={}))
     assert facts_from_statuses([], [Document(running)]) == ()
     [first] = writes(pod(status("c0", ready=True, running={}), phase="Running"))
-    assert facts_from_statuses([first], [Document(running), Document(node("Unknown"))]) == ()
+    assert facts_from_statuses([first], [Document(running), Document(node("True"))]) == ()
+
+
+def test_a_lost_kubelet_is_back_with_its_first_write() -> None:
+    running = pod(status("c0", ready=True, running={}))
+    [first] = writes(pod(status("c0", ready=True, running={}), phase="Running"))
+    [back] = facts_from_statuses([first], [Document(running), Document(node("Unknown"))])
+    assert (back.event, back.node, back.time) == ("kubelet-started", "n", first.time)
+
+
+def test_a_kubelet_that_has_just_written_lives_on_for_a_second() -> None:
+    [lost] = writes(node("Unknown"), actor="node-controller")
+    later = RecordedWrite(**{**_fields(lost), "time": 9 * SECOND})
+    [killed] = facts_from_statuses([*writes(node("True")), later])
+    assert (killed.event, killed.time, killed.more) == ("kubelet-killed", 2 * SECOND, {"noticed": 9 * SECOND})
+
+
+def test_answers_of_probes_belong_to_a_run() -> None:
+    probed = {"spec": {"containers": [{"name": "app", "image": "i", "readinessProbe": {}, "startupProbe": {}}]}}
+    states = [
+        status(f"c{run}", restarts=run, ready=ready, running={}) for run, ready in ((0, True), (0, False), (1, True))
+    ]
+    shown = [{**pod({**state, "started": True}), **probed} for state in states]
+    early = {**kubelet_event("Unhealthy", "Readiness probe failed: no", 0.5)}
+    found = facts_from_statuses(writes(early, *shown))
+    assert [(f.probe, f.attempt, f.ok, f.source) for f in found if f.event == "probe"] == [
+        ("started", 0, True, "status"),
+        ("ready", 0, True, "status"),
+        ("ready", 0, False, "status"),  # that it failed before it was ready is another story
+        ("started", 1, True, "status"),
+        ("ready", 1, True, "status"),
+    ]

@@ -126,8 +126,9 @@ def manager_of(actor: str) -> str:
     return str(law.decide("manager", SentBy(actor)).outputs["manager"])
 
 
-def _schema(kind: str) -> Schema:
-    return Schema(kind, kind in KINDS)
+def _schema(kind: str, own: Mapping[str, Any] | None) -> Schema:
+    """`own`: the schema of a kind that people have defined. Of a kind without any, lists are atomic."""
+    return Schema(kind, None if kind in KINDS else own or {})
 
 
 def _plain(document: dict[str, Any]) -> dict[str, Any]:
@@ -146,8 +147,11 @@ def _ownable(fields: Fields, part: str) -> Fields:
 # -- updates ----------------------------------------------------------------------------------------------------------
 
 
-def noted(old: Any, new: Any, manager: str, subresource: str, now: int) -> Any:
-    """`new` with the owners that a write other than an apply makes. `old` None: it is created; `now`: ns.
+def noted(
+    old: Any, new: Any, manager: str, subresource: str, now: int, own_schema: Mapping[str, Any] | None = None
+) -> Any:
+    """`new` with the owners that a write other than an apply makes. `old` None: it is created; `now`: ns;
+    `own_schema`: that of a kind that people have defined.
 
     With an empty list in `new` the noting ends.
     Source: sigs.k8s.io/structured-merge-diff/v6/merge/update.go: Updater.Update.
@@ -155,7 +159,7 @@ def noted(old: Any, new: Any, manager: str, subresource: str, now: int) -> Any:
     after = to_json(new)
     if old is not None and new.metadata.extra.get(KEY) in ([], [{}]):
         return _with_owners(new, {})
-    schema = _schema(new.kind)
+    schema = _schema(new.kind, own_schema)
     before = to_json(old) if old is not None else _zero(new)
     owners = owners_of(before) if old is not None else {}
     own = Manager(manager, "Update", str(after.get("apiVersion", "")), subresource)
@@ -216,7 +220,7 @@ class Applying:
         return self.subresource or "main"
 
 
-def applied(apply: Applying, live: Any) -> Any:
+def applied(apply: Applying, live: Any, own_schema: Mapping[str, Any] | None = None) -> Any:
     """What a server-side apply makes of the stored object (None: there is none), with its owners.
 
     The very same object where nothing changes. Raises Refusal (400, 409, 422).
@@ -227,7 +231,7 @@ def applied(apply: Applying, live: Any) -> Any:
     version = live.api_version if live is not None else known.api_version if known else _version_of(apply.body)
     asking = Asking(key, version, apply.body, apply.manager, apply.force)
     refuse_apply(asking)
-    schema, wanted = _schema(key[0]), _named(apply.body, key)
+    schema, wanted = _schema(key[0], own_schema), _named(apply.body, key)
     document = to_json(live) if live is not None else {}
     owners = _owners_before(document, schema, apply.now) if live is not None else {}
     own = _applier(owners, apply)

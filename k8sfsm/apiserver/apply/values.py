@@ -10,6 +10,8 @@ from functools import lru_cache
 from typing import Any
 
 from k8sfsm.apiserver.apply.fields import Fields, Path, item, member, single
+from k8sfsm.apiserver.custom.definitions import listed
+from k8sfsm.apiserver.custom.definitions import member as member_of
 from k8sfsm.apiserver.deletion import law
 from k8sfsm.value import value
 
@@ -41,12 +43,17 @@ def list_kind(case: Place) -> str:
     return case.kind
 
 
+_DEFAULTS: Mapping[str, Any] = {"protocol": "TCP"}
+"""Keys that an item may leave out. Source: pkg/apis/core/v1/zz_generated.defaults.go (+default)."""
+
+
 @value
 class ListType:
     """How items are told apart: by `keys` (map), by value (set), or not (atomic)."""
 
     type: str
     keys: tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = _DEFAULTS
 
     def element(self, entry: Any) -> str | None:
         """What tells the item apart; None where it lacks a key."""
@@ -54,12 +61,8 @@ class ListType:
             return single(entry)
         if self.type == "atomic" or not isinstance(entry, Mapping):
             return None
-        found = {key: entry[key] if key in entry else _DEFAULTS.get(key) for key in self.keys}
+        found = {key: entry[key] if key in entry else self.defaults.get(key) for key in self.keys}
         return None if None in found.values() else item(found)
-
-
-_DEFAULTS: Mapping[str, Any] = {"protocol": "TCP"}
-"""Keys that an item may leave out. Source: pkg/apis/core/v1/zz_generated.defaults.go (+default)."""
 
 
 @lru_cache(maxsize=4096)
@@ -74,16 +77,45 @@ def _is_atomic(table: Any, place: Place) -> bool:
 
 
 @value
+class Declared:
+    """What the schema of a kind that people have defined says of one of its lists or maps."""
+
+    body: Mapping[str, Any]
+
+
+@law.fact
+def declared_list_type(case: Declared) -> str | None:
+    """`x-kubernetes-list-type`."""
+    return case.body.get("x-kubernetes-list-type")
+
+
+@law.fact
+def declared_map_type(case: Declared) -> str | None:
+    """`x-kubernetes-map-type`."""
+    return case.body.get("x-kubernetes-map-type")
+
+
+def _declared_list(body: Mapping[str, Any]) -> ListType:
+    kind = law.decide("custom-list-type", Declared(body)).outputs["type"]
+    fields = member_of(body, "items", "properties") or {}
+    keys = tuple(map(str, listed(body.get("x-kubernetes-list-map-keys"))))
+    return ListType(kind, keys, {key: member_of(fields, key, "default") for key in keys})
+
+
+@value
 class Schema:
-    """How the parts of objects of a kind are merged. `granular` False: of a kind without a schema, lists are atomic."""
+    """How the parts of objects of a kind are merged.
+
+    `own`: the schema of a kind that people have defined; None for Kubernetes' own kinds.
+    """
 
     kind: str
-    granular: bool = True
+    own: Mapping[str, Any] | None = None
 
     def list_type(self, path: Path) -> ListType:
         """The type of the list at a path."""
-        if not self.granular and path[:1] != ("f:metadata",):
-            return ListType("atomic")
+        if self.own is not None and path[:1] != ("f:metadata",):
+            return _declared_list(self._declared(self.own, path))
         return _list_type(law.table("list-type"), self._place(path))
 
     def is_atomic(self, path: Path, found: Any) -> bool:
@@ -91,7 +123,21 @@ class Schema:
         if isinstance(found, list):
             kind = self.list_type(path)
             return kind.type == "atomic" or any(kind.element(entry) is None for entry in found)
+        if self.own is not None and path and path[0] != "f:metadata":
+            case = Declared(self._declared(self.own, path))
+            return bool(law.decide("custom-map-type", case).outputs["atomic"])
         return bool(path) and path[-1].startswith("f:") and _is_atomic(law.table("map-type"), self._place(path))
+
+    @staticmethod
+    def _declared(body: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+        """What the schema says of the part at a path; nothing for parts that it does not know."""
+        for element in path:
+            if element.startswith("f:"):
+                found = member_of(body, "properties", element[2:]) or body.get("additionalProperties")
+            else:
+                found = body.get("items")
+            body = found if isinstance(found, Mapping) else {}
+        return body
 
     def _place(self, path: Path) -> Place:
         names = [element[2:] for element in path if element.startswith("f:")]

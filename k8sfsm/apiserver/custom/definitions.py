@@ -5,12 +5,12 @@ Source: staging/src/k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/valida
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Literal
 
 from k8sfsm.apiserver.deletion import law
 from k8sfsm.apiserver.valid.faults import Fault, shown
-from k8sfsm.objects import kind_named
+from k8sfsm.objects import KINDS, kind_named
 from k8sfsm.store import Snapshot
 from k8sfsm.value import value
 
@@ -226,6 +226,33 @@ def definition_of(snapshot: Snapshot, api_version: str, kind: str) -> Definition
         ):
             return found
     return None
+
+
+def custom_schema(head: Any, kind: str, snapshot: Snapshot) -> Mapping[str, Any] | None:
+    """The schema of a kind that people have defined, in the version that a document's head says; None without one."""
+    version = member(head, "apiVersion")
+    if kind in KINDS or not isinstance(version, str):
+        return None
+    found = definition_of(snapshot, version, kind)
+    return None if found is None else found.schema(version.rpartition("/")[2])
+
+
+def resource_of(kind: str, definitions: Iterable[Any]) -> tuple[str, str]:
+    """The API group and the plural of a kind: Kubernetes' own, or of the CustomResourceDefinitions given.
+
+    ("", "") for a kind that nobody knows.
+    """
+    known = KINDS.get(kind)
+    if known is not None:
+        return known.group, known.resource
+    found = (Definition(each.metadata.name, each.extra) for each in definitions)
+    return next(((each.group, each.plural) for each in found if each.kind == kind), ("", ""))
+
+
+def qualified_resource(kind: str, definitions: Iterable[Any]) -> str:
+    """The kind's resource in error texts: `pods`, `deployments.apps`, `crontabs.stable.example.com`."""
+    group, plural = resource_of(kind, definitions)
+    return f"{plural}.{group}" if group else plural or kind.lower()
 
 
 def is_established(body: Mapping[str, Any]) -> bool:

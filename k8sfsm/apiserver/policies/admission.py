@@ -134,7 +134,7 @@ class Police:
         if not self._needed:
             return ()
         operation = "CREATE" if old is None else "UPDATE" if new is not None else "DELETE"
-        asked = asked_by(user_of(sender.account, sender.groups), write)
+        asked = asked_by(user_of(sender.account, sender.groups), write, snapshot)
         return judged_by_policies(AdmissionRequest(asked, operation, old, new, snapshot))
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import Any, Final, Literal, cast
 
 from k8sfsm.apiserver.answer import Sender
+from k8sfsm.apiserver.custom.definitions import CRD, resource_of
 from k8sfsm.apiserver.rbac.authorizer import Verdict, forbidden, judge
 from k8sfsm.apiserver.rbac.escalation import GUARDED, Granting, refuse_escalation
 from k8sfsm.apiserver.rbac.node import is_nameless
 from k8sfsm.apiserver.rbac.policy import policy_of
 from k8sfsm.apiserver.rbac.restriction import Kept, refuse_restricted
 from k8sfsm.apiserver.rbac.users import Asked, User, law, user_of
-from k8sfsm.objects import KINDS, Pod, key_of
+from k8sfsm.objects import Pod, key_of
 from k8sfsm.request import Create, Delete, DeleteCollection, Patch, PatchStatus, Update, Write
 from k8sfsm.store import Snapshot, Store
 from k8sfsm.value import value
@@ -67,7 +68,7 @@ class Gate:
         if self.knows(sender, write):
             return
         user = user_of(sender.account, sender.groups)
-        asked = asked_by(user, write)
+        asked = asked_by(user, write, store.snapshot)
         verdict = judge(policy_of(store.snapshot, asked.namespace), asked, store.snapshot)
         if not verdict.allowed:
             raise forbidden(asked, verdict.reason)
@@ -80,7 +81,7 @@ class Gate:
         if not (granting or sender.node) or not sender.account or sender.trusted:
             return
         if sender.node and not _on_own_node(sender, write, old):
-            asked = asked_by(user_of(sender.account, sender.groups), write)
+            asked = asked_by(user_of(sender.account, sender.groups), write, snapshot)
             refuse_restricted(Kept(asked, old, new, snapshot))
         if granting and (self.people or sender.actor != _PEOPLE):
             user = user_of(sender.account, sender.groups)
@@ -125,16 +126,14 @@ def _kind_of(write: Any) -> str:
     return kind
 
 
-def asked_by(user: User, write: Write) -> Asked:
+def asked_by(user: User, write: Write, snapshot: Snapshot) -> Asked:
     """What a request asks for, as authorizers see it. A new object's name is not looked at."""
     row = law.decide("verbs", Sent(write)).outputs
     subresource = row["subresource"]
     if subresource == "given":
         subresource = getattr(write, "subresource", "")
     kind, namespace, name = _target(write)
-    known = KINDS.get(kind)
-    resource = known.resource if known is not None else f"{kind.lower()}s"
-    group = known.group if known is not None else ""
+    group, resource = resource_of(kind, snapshot.series("in", CRD, ""))
     return Asked(user, row["verb"], group, resource, subresource, namespace, name)
 
 

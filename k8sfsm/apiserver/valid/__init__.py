@@ -12,6 +12,7 @@ from k8sfsm.apiserver.valid import (  # noqa: F401
     resources,
     roles,
     services,
+    statuses,
     updates,
     warnings,
     workloads,

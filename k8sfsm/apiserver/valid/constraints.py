@@ -215,6 +215,14 @@ def parsed_ip(text: Any) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None
         return None
 
 
+_PLAIN_IP: Final = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(?:\.(?!\Z)|\Z)){4}", re.ASCII)
+
+
+def is_plain_ip(text: str) -> bool:
+    """Whether a text is an IPv4 address as everybody writes it: the quick question."""
+    return _PLAIN_IP.match(text) is not None
+
+
 @constraint("ip")
 def ip(spot: Spot, row: Row) -> Iterator[Fault]:
     """An IP address."""
@@ -222,6 +230,7 @@ def ip(spot: Spot, row: Row) -> Iterator[Fault]:
         yield spot.fault(row, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)", spot.value or "")
 
 
+@constraint("cidr")
 def cidr(spot: Spot, row: Row) -> Iterator[Fault]:
     """A range of IP addresses, space around it allowed."""
     text = spot.value.strip() if isinstance(spot.value, str) else ""

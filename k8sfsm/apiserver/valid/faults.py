@@ -43,8 +43,8 @@ class Fault:
         return ERROR_TYPES[self.error]
 
     def __str__(self) -> str:
-        parts = (self.field, self.error, "" if self.error in _VALUELESS else self.shown, self.detail)
-        return ": ".join(part for part in parts if part)
+        parts = (self.error, "" if self.error in _VALUELESS else self.shown, self.detail)
+        return ": ".join((self.field, *(part for part in parts if part)))
 
 
 def shown(found: Any) -> str:

@@ -36,6 +36,9 @@ GO_TYPES: Final[dict[str, tuple[tuple[str, str, Any], ...]]] = {
         ("HostProcess", "", None),
     ),
     "SeccompProfile": (("Type", "", ""), ("LocalhostProfile", "", None)),
+    "NodeAddress": (("Type", "", ""), ("Address", "", "")),
+    "PodIP": (("IP", "", ""),),
+    "Taint": (("Key", "", ""), ("Value", "", ""), ("Effect", "", ""), ("TimeAdded", "", None)),
     "ServicePortKey": (
         ("Name", "", ""),
         ("Protocol", "", ""),
@@ -62,5 +65,5 @@ def as_go(name: str, found: Any) -> Any:
 def _json_name(field: str) -> str:
     """The JSON name of a Go field: `SELinuxOptions` is `seLinuxOptions`."""
     capitals = {"SELinuxOptions": "seLinuxOptions", "GMSACredentialSpec": "gmsaCredentialSpec"}
-    capitals["GMSACredentialSpecName"] = "gmsaCredentialSpecName"
+    capitals |= {"GMSACredentialSpecName": "gmsaCredentialSpecName", "IP": "ip"}
     return capitals.get(field) or camel_case(field[0].lower() + field[1:])

@@ -114,7 +114,7 @@ def _row(cells: Mapping[str, Any]) -> Row:
 
 def spots(part: Part, at: str) -> Iterator[Spot]:
     """The fields that a path leads to. A field that is absent is one; one in a part that is absent is none."""
-    return _below(part, part.path, part.value, part.old, _steps(at))
+    return _below(part, part.path, part.value, part.old, steps_of(at))
 
 
 def _below(part: Part, path: str, found: Any, old: Any, steps: tuple[str, ...]) -> Iterator[Spot]:
@@ -142,7 +142,8 @@ _STEP: Final = re.compile(r"\[\]|\{\}|[^.\[\]{}]+")
 
 
 @cache
-def _steps(at: str) -> tuple[str, ...]:
+def steps_of(at: str) -> tuple[str, ...]:
+    """The steps of a path: names, `[]` for each entry of a list, `{}` for each of a map."""
     return tuple(_STEP.findall(at))
 
 

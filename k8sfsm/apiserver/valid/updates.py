@@ -14,6 +14,7 @@ from k8sfsm.apiserver.valid.faults import Fault
 from k8sfsm.apiserver.valid.judge import Row, Spot, constraint
 from k8sfsm.kinds.pod_qos import qos_class
 from k8sfsm.objects import from_json
+from k8sfsm.objects.gotext import quote
 
 _SECONDS: Final = range(2**31)
 
@@ -112,58 +113,109 @@ def only_additions(spot: Spot, row: Row) -> Iterator[Fault]:
         yield spot.fault(row)
 
 
-@law.fact
-def debuggers_kept(part: Part) -> bool:
-    """Whether every ephemeral container is still there as it was."""
-    old, new = (_list(spec, "ephemeralContainers") for spec in _specs(part))
-    return all(_bare(each) in map(_bare, new) for each in old)
+def _by_name(found: Any) -> dict[str, Any]:
+    return {str(each.get("name")): each for each in found or ()}
 
 
+@constraint("none-gone")
+def none_gone(spot: Spot, row: Row) -> Iterator[Fault]:
+    """A list of parts with names, from which none is taken out; `{0}` is the name."""
+    for name in _by_name(spot.old):
+        if name not in _by_name(spot.value):
+            yield spot.fault(row, row.detail.format(quote(name)))
+
+
+@constraint("none-changed")
+def none_changed(spot: Spot, row: Row) -> Iterator[Fault]:
+    """A list of parts with names, of which those that were there stay as they are; `{0}` is the name."""
+    now = _by_name(spot.value)
+    for name, was in _by_name(spot.old).items():
+        if name in now and _bare(now[name]) != _bare(was):
+            yield spot.fault(row, row.detail.format(quote(name)))
+
+
+MIRROR: Final = "kubernetes.io/config.mirror"
+"""The annotation of a pod that stands for one of its node's own files."""
 _RESIZED: Final = ("cpu", "memory")
 
 
-def _resources(part: Part) -> Iterator[tuple[Any, Any]]:
-    """Pairs of the resources that a container had and has."""
-    old, new = _specs(part)
-    for group in ("containers", "initContainers"):
-        for was, now in zip(_list(old, group), _list(new, group), strict=False):
-            yield was.get("resources") or {}, now.get("resources") or {}
+@law.fact
+def of_node(part: Part) -> bool:
+    """Whether the pod stands for one of its node's own files."""
+    return MIRROR in ((part.old or {}).get("metadata") or {}).get("annotations", {})
 
 
-def _removed(part: Part, of: str) -> bool:
-    return any(name not in (now.get(of) or {}) for was, now in _resources(part) for name in was.get(of) or {})
+@law.fact
+def mirror_without_node(part: Part) -> bool:
+    """Whether the pod says that it is a node's own, and not of which node."""
+    annotations = (part.get("metadata") or {}).get("annotations") or {}
+    return MIRROR in annotations and not (part.get("spec") or {}).get("nodeName")
+
+
+@law.fact
+def resizable(part: Part) -> Literal["yes", "static", "windows"]:
+    """Whether the containers of such a pod can get other resources."""
+    if of_node(part):
+        return "static"
+    return "windows" if (_specs(part)[0].get("os") or {}).get("name") == "windows" else "yes"
 
 
 @law.fact
 def class_changes(part: Part) -> bool:
-    """Whether the pod is of another quality of service than before."""
-    old, new = (from_json({"apiVersion": "v1", "kind": "Pod", "spec": spec}) for spec in _specs(part))
-    return qos_class(old) != qos_class(new)
+    """Whether the pod would be of another quality of service than it is."""
+    new = from_json({"apiVersion": "v1", "kind": "Pod", "spec": _specs(part)[1]})
+    return qos_class(new) != ((part.old or {}).get("status") or {}).get("qosClass")
 
 
 @law.fact
-def limits_removed(part: Part) -> bool:
-    """Whether a container has no limit any more for something that it had one for."""
-    return _removed(part, "limits")
+def node_resizes(part: Part) -> bool:
+    """Whether the kubelet tells what its running containers have, as one that resizes does."""
+    statuses = ((part.old or {}).get("status") or {}).get("containerStatuses") or ()
+    running = (each for each in statuses if (each.get("state") or {}).get("running") is not None)
+    first = next(running, None)
+    return first is None or first.get("resources") is not None
 
 
 @law.fact
-def requests_removed(part: Part) -> bool:
-    """Whether a container requests nothing any more of something that it requested."""
-    return _removed(part, "requests")
+def foreign_resize(part: Part) -> Literal["none", "container", "sidecar", "init"]:
+    """Of which container something changes that cannot: other resources than cpu and memory, or any of a plain init
+    container.
+    """
+    old, new = _specs(part)
+    for group in ("containers", "initContainers"):
+        for was, now in zip(_list(old, group), _list(new, group), strict=False):
+            pair = was.get("resources") or {}, now.get("resources") or {}
+            role = (
+                "container" if group == "containers" else "sidecar" if was.get("restartPolicy") == "Always" else "init"
+            )
+            if _bare(_beside(pair[0], role)) != _bare(_beside(pair[1], role)):
+                return role  # type: ignore[return-value]
+    return "none"
 
 
-@law.fact
-def other_resources_change(part: Part) -> bool:
-    """Whether other resources change than cpu and memory."""
-    return any(_others(was) != _others(now) for was, now in _resources(part))
-
-
-def _others(resources: Any) -> dict[str, Any]:
+def _beside(resources: Mapping[str, Any], role: str) -> Mapping[str, Any]:
+    """Resources without what may change."""
+    if role == "init":
+        return resources
     return {
-        of: {name: amount for name, amount in (resources.get(of) or {}).items() if name not in _RESIZED}
-        for of in ("requests", "limits")
+        name: {each: amount for each, amount in found.items() if each not in _RESIZED}
+        if isinstance(found, Mapping)
+        else found
+        for name, found in resources.items()
     }
+
+
+@constraint("no-entry-gone")
+def no_entry_gone(spot: Spot, row: Row) -> Iterator[Fault]:
+    """A map that has all the entries that it had."""
+    if any(name not in (spot.value or {}) for name in spot.old or {}):
+        yield spot.fault(row)
+
+
+@constraint("entry")
+def entry(spot: Spot, row: Row) -> Iterator[Fault]:
+    """The row's conditions are the error of the entry `of`."""
+    yield spot.fault(row, "", (spot.value or {}).get(row.of), f"[{row.of}]")
 
 
 @law.fact

@@ -7,8 +7,8 @@ from typing import Any, Final, Literal
 
 from attrs import define, field, frozen
 
+from k8sfsm.kinds.container_restarts import restarts_after
 from k8sfsm.node.backoff import Backoff, backoff_key, kubelet_backoff
-from k8sfsm.node.restarts import restarts_after
 from k8sfsm.objects import Pod
 from k8sfsm.objects.container import Container
 from k8sfsm.objects.pod import ContainerState, ContainerStatus

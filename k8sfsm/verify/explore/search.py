@@ -160,7 +160,7 @@ def _again(search: _Search, parent: int, place: int) -> int:
 def _mark(search: _Search, state: State) -> int:
     blind = state.watch.blind_until > state.engine.now
     beside = state.done * 4 + blind * 2 + state.fresh
-    return search.prints.of(state.engine, state.held) * 1_000_003 + beside
+    return search.prints.of(state.engine, state.held, state.turns is not None) * 1_000_003 + beside
 
 
 # -- what never ends --------------------------------------------------------------------------------------------------

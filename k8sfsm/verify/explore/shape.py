@@ -92,19 +92,22 @@ class Shapes:
         return Shape(digest_of("\x1f".join(parts)), tuple(symbols), tuple(times))
 
     def _tell(self, value: Any, parts: list[str], symbols: list[str], times: list[int], depth: int) -> None:
-        if isinstance(value, str):
+        way = _WAYS.get(value.__class__) or _way_of(value)
+        if way == "text":
             self._text(value, parts, symbols)
-        elif isinstance(value, bool) or value is None or isinstance(value, float):
+        elif way == "literal":
             parts.append(repr(value))
-        elif isinstance(value, int):
+        elif way == "number":
             if value >= _TIME:
                 parts.append("@")
                 times.append(value)
             else:
                 parts.append(str(value))
-        elif depth > _DEEPEST or isinstance(value, View):
+        elif way == "untold" or depth > _DEEPEST:
             parts.append("...")
-        elif isinstance(value, Map) or attrs.has(type(value)):
+        elif way == "pure":
+            parts.append(value.__class__.__name__)
+        elif way == "kept":
             known = self.of(value)
             parts.append(f"<{known.digest}>")
             symbols += known.symbols
@@ -147,8 +150,7 @@ class Shapes:
             self._function(value, parts, symbols, times, depth)
         else:
             parts.append(type(value).__name__)
-            held = {name: item for name, item in getattr(value, "__dict__", {}).items() if name not in _UNTOLD}
-            self._mapping(held, parts, symbols, times, depth)
+            self._mapping(_held(value), parts, symbols, times, depth)
 
     def _mapping(self, value: Any, parts: list[str], symbols: list[str], times: list[int], depth: int) -> None:
         """Entries in an order that does not depend on symbols: by the shapes of key and item."""
@@ -172,9 +174,36 @@ class Shapes:
             self._tell(cell.cell_contents, parts, symbols, times, depth)
 
 
+_WAYS: Final[dict[type, str]] = {}
+"""How values of a type are told."""
+
+
+def _way_of(value: Any) -> str:
+    kind = value.__class__
+    if issubclass(kind, str):
+        way = "text"
+    elif value is None or issubclass(kind, bool | float):
+        way = "literal"
+    elif issubclass(kind, int):
+        way = "number"
+    elif issubclass(kind, View):
+        way = "untold"
+    elif hasattr(kind, "reconcile"):
+        way = "pure"  # a controller: what it keeps makes it faster, and changes no decision
+    else:
+        way = "kept" if issubclass(kind, Map) or attrs.has(kind) else "compound"
+    return _WAYS.setdefault(kind, way)
+
+
 @lru_cache(maxsize=1024)
 def _fields(cls: type) -> tuple[str, ...]:
     return tuple(part.name for part in attrs.fields(cls) if part.name not in _UNTOLD)
+
+
+def _held(value: Any) -> dict[str, Any]:
+    """What an object holds, without what it has worked out from that (its lazy attributes)."""
+    kind, held = value.__class__, getattr(value, "__dict__", {})
+    return {name: item for name, item in held.items() if name not in _UNTOLD and not hasattr(kind, name)}
 
 
 @lru_cache(maxsize=65536)

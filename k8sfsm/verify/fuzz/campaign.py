@@ -24,11 +24,12 @@ _AHEAD: Final = 4
 
 @frozen
 class Task:
-    """One run to be made: the scenario's file, the seed, and the faults that are allowed."""
+    """One run to be made: the scenario's file, the seed, and the faults that are allowed; or `plain`, as it stands."""
 
     scenario: str
     seed: int
     allow: Mapping[str, int]
+    plain: bool = False
 
 
 @frozen
@@ -40,21 +41,22 @@ class Done:
     seconds: float
 
 
-_STORIES: dict[str, Story] = {}
+_STORIES: dict[Path, Story] = {}
 
 
 def story_of(scenario: str) -> Story:
     """The story of a scenario file. Raises SpecError and OSError."""
-    if scenario not in _STORIES:
-        _STORIES[scenario] = load_story(Path(scenario))
-    return _STORIES[scenario]
+    path = Path(scenario).resolve()
+    if path not in _STORIES:
+        _STORIES[path] = load_story(Path(scenario))
+    return _STORIES[path]
 
 
 def make(task: Task) -> Done:
     """Make one run, in whatever process this is."""
     story, began = story_of(task.scenario), process_time()
     with seldom_collected():
-        result = run_once(story, Chance(seed=task.seed, allow=task.allow))
+        result = run_once(story, Chance.none() if task.plain else Chance(seed=task.seed, allow=task.allow))
     return Done(task, result, process_time() - began)
 
 
@@ -67,6 +69,11 @@ def tasks(
     for number in range(seed, seed + runs):
         for name in known:
             yield Task(name, number, allowed[name])
+
+
+def plain_tasks(scenarios: Iterable[str]) -> Iterator[Task]:
+    """Each scenario as it stands, without faults but its own."""
+    return (Task(name, 0, {}, plain=True) for name in scenarios)
 
 
 def campaign(given: Iterator[Task], jobs: int = 1, dask: str = "") -> Iterator[Done]:

@@ -14,12 +14,13 @@ from k8sfsm.engine.engine import Engine
 from k8sfsm.engine.line import Line
 from k8sfsm.engine.offer import KINDS
 from k8sfsm.engine.policy import Random
-from k8sfsm.law import LawError
+from k8sfsm.law import LawError, amended
 from k8sfsm.objects import format_duration
 from k8sfsm.scenario.cluster import START
 from k8sfsm.scenario.model import Promise, Story
 from k8sfsm.scenario.output import final_objects
 from k8sfsm.scenario.play import Play
+from k8sfsm.scenario.switches import amendments_of
 from k8sfsm.verify.invariants import Violation, check_convergence
 from k8sfsm.verify.watch import REFUSED, Watch
 from k8sfsm.view import View
@@ -37,6 +38,8 @@ RESTLESS: Final = 40
 """Pods made since the faults ended: more than a cluster makes that comes to rest."""
 _HURRY: Final = SECOND // 2
 """How long what was decided before a user's command may still be under way."""
+_MISTAKES: Final = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+"""What Python raises where a table orders what cannot be done."""
 _BACKGROUND: Final = ("Lease", "Event", "Node")
 
 
@@ -61,12 +64,19 @@ def _shown(part: Any, delay: int) -> str:
 class Chance:
     """What chance decides in a run. `allow`: kind of fault -> how many may be drawn. `faults` given: these happen, no
     others. `calm`: actions that are due together happen in order, and nothing takes longer or shorter than usual.
+    `plain`: nothing is left to chance, the story is played as it stands, and must come as it expects.
     """
 
     seed: int = 0
     allow: Mapping[str, int] = field(factory=dict)
     faults: tuple[Drawn, ...] | None = None
     calm: bool = False
+    plain: bool = False
+
+    @classmethod
+    def none(cls) -> Chance:
+        """No chance at all."""
+        return cls(faults=(), calm=True, plain=True)
 
 
 @frozen(kw_only=True)
@@ -126,7 +136,10 @@ class WatchedServer(ApiServer):
 
 @define
 class _Judge:
-    """Sets the pace of an engine: draws what happens, and looks at what came of it."""
+    """Sets the pace of an engine: draws what happens, and looks at what came of it.
+
+    `lags`: from when to when (ns) the story itself makes views stale.
+    """
 
     chance: Chance
     policy: Random
@@ -136,20 +149,17 @@ class _Judge:
     until: int
     first: int
     drawn: list[Drawn] = field(factory=list)
-    kept: int = 0
+    lags: tuple[tuple[int, int], ...] = ()
 
     def __call__(self, engine: Engine) -> None:
         """One step."""
         fault = self._fault(engine)
-        try:
-            if fault is not None:
-                self._strike(engine, fault)
-            elif self.chance.calm:
-                engine.step()
-            else:
-                engine.step_of(self.policy.index)
-        except LawError as error:
-            raise Broken([Violation("law", str(error))]) from error
+        if fault is not None:
+            self._strike(engine, fault)
+        elif self.chance.calm:
+            engine.step()
+        else:
+            engine.step_of(self.policy.index)
         self.look(engine)
 
     def _fault(self, engine: Engine) -> Fault | None:
@@ -178,6 +188,9 @@ class _Judge:
         if engine.store.revision == self.watch.checked and not self.server.refused:
             return
         self._blind(self.server.user_at + _HURRY)
+        for begins, ends in self.lags:
+            if begins <= engine.now:
+                self._blind(ends)
         found = [*self.watch.look(engine), *self.server.refused]
         if self.promises:
             found += promises_broken(self.promises, engine, always=True)
@@ -211,9 +224,15 @@ def chosen_faults(seed: int, allow: Mapping[str, int]) -> dict[str, int]:
 
 def run_once(story: Story, chance: Chance, traced: bool = False) -> Result:
     """Play a story once as `chance` says. A failure has its lines where `traced`."""
-    play = Play.of(evolve(story, cluster=evolve(story.cluster, seed=chance.seed)))
+    seed = story.cluster.seed if chance.plain else chance.seed
+    try:
+        play = Play.of(evolve(story, cluster=evolve(story.cluster, seed=seed), properties=()))
+    except LawError as error:  # the cluster does not even start
+        chance, found = evolve(chance, faults=()), _violations(error)
+        none = Failure(story=story, chance=chance, violations=found, lines=(), initial=(), at=START, steps=0)
+        return Result(steps=0, drawn=(), judged=False, failure=none)
     engine, policy = play.engine, Random(chance.seed, RATE)
-    if not traced:
+    if not traced and not chance.plain:
         engine.tracer = None
     if not chance.calm:
         engine.choices = policy.choices
@@ -222,24 +241,37 @@ def run_once(story: Story, chance: Chance, traced: bool = False) -> Result:
     engine.allowance = {} if chance.faults is not None else chosen_faults(chance.seed, chance.allow)
     last = max((timed.due for timed in (*story.actions, *story.faults)), default=0)
     until = START + last + AFTER
-    judge = _Judge(chance, policy, server, Watch(engine), story.properties, until, engine.steps)
+    judge = _Judge(chance, policy, server, Watch(engine), story.properties, until, engine.steps, lags=_lags(engine))
     engine.pace = judge
-    initial = final_objects(engine.store) if traced else ()
+    initial = final_objects(engine.store) if traced or chance.plain else ()
     judged = False
     try:
-        judged = _play(play, judge, until)
+        with amended(amendments_of(story)):
+            judged = _play_as_it_stands(play, judge) if chance.plain else _play(play, judge, until)
         failure = None
-    except Broken as broken:
+    except (Broken, LawError, *_MISTAKES) as error:
         failure = Failure(
             story=story,
             chance=evolve(chance, faults=tuple(judge.drawn)),
-            violations=broken.violations,
+            violations=_violations(error),
             lines=tuple(play.lines),
             initial=initial,
             at=engine.now,
             steps=engine.steps - judge.first,
         )
     return Result(steps=engine.steps - judge.first, drawn=tuple(judge.drawn), judged=judged, failure=failure)
+
+
+def _lags(engine: Engine) -> tuple[tuple[int, int], ...]:
+    return tuple((at, at + each.duration + SECOND) for at, each in engine.pending() if isinstance(each, Lag))
+
+
+def _violations(error: Exception) -> tuple[Violation, ...]:
+    """What an error says is broken: what was judged so, a table without a rule for a case, or what Python raised."""
+    if isinstance(error, Broken):
+        return error.violations
+    name = "law" if isinstance(error, LawError) else "error"
+    return (Violation(name, str(error) if name == "law" else f"{type(error).__name__}: {error}"),)
 
 
 def _play(play: Play, judge: _Judge, until: int) -> bool:
@@ -254,10 +286,29 @@ def _play(play: Play, judge: _Judge, until: int) -> bool:
     play.advance(
         max(until, *(START + drawn.at + delay for drawn in judge.drawn for delay, _ in drawn.fault.parts), until)
     )
-    rested = _settle(engine)
+    return _come_to_rest(play, judge)
+
+
+def _play_as_it_stands(play: Play, judge: _Judge) -> bool:
+    """As `_play`, with what the story expects."""
+    play.run()
+    misses = [Violation("story", miss.text) for miss in play.misses]
+    try:
+        rested = _come_to_rest(play, judge, play.ending in ("at rest", "quiet"))
+    except Broken as broken:
+        raise Broken([*broken.violations, *misses]) from broken
+    if misses:
+        raise Broken(misses)
+    return rested
+
+
+def _come_to_rest(play: Play, judge: _Judge, rested: bool = False) -> bool:
+    """Go on until all is over, and judge what it came to."""
+    engine = play.engine
+    rested = rested or _settle(engine)
     view = View(engine.now, engine.store.snapshot, store=engine.store)
     found = list(check_convergence(view)) if rested else []
-    found += promises_broken(play.story.properties, engine, always=False)
+    found += promises_broken(judge.promises, engine, always=False)
     if found:
         raise Broken(found)
     return rested

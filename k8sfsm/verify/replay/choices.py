@@ -171,6 +171,11 @@ class RecordedChoices:
         self._now = 0
         self._addresses: dict[tuple[str, Key], str] = {}
         self._subject: Key = ("", "", "")
+        self._removed = {
+            write.request: write.time
+            for write in recording.writes
+            if write.verb == "delete" and write.type == "DELETED"
+        }  # a deletion without grace first marks the pod, and is done when it is gone
         for write in recording.writes:
             if write.type and write.new is not None:
                 self._learn(write.key, write.type, write.new.json, write.verb)
@@ -283,7 +288,8 @@ class RecordedChoices:
             return now + base
         waiting.remove(same)
         self.paired.add(same.request)
-        return max(same.time, now + min(base, MILLISECOND)) if _sent(same) <= now + window else now + base
+        done = self._removed.get(same.request, same.time)
+        return max(done, now + min(base, MILLISECOND)) if _sent(same) <= now + window else now + base
 
     def index(self, count: int) -> int:
         """Any."""

@@ -85,8 +85,13 @@ def _as_event(fact: EnvironmentFact) -> dict[str, Any]:
     }
     event["attempt"] = fact.attempt or 0
     if fact.ok is not None:
-        event["ok"] = fact.ok
+        event |= {"ok": fact.ok, "conclusive": _conclusive(fact)}
     return {name: value for name, value in event.items() if value not in ("", None)}
+
+
+def _conclusive(fact: EnvironmentFact) -> bool:
+    """Whether the answer of a probe is read off the status that it led to, and not one of several that it took."""
+    return fact.source == "status" or (fact.source == "event" and fact.probe == "ready")
 
 
 def _short(identity: str) -> str:

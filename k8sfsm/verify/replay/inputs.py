@@ -18,6 +18,7 @@ from k8sfsm.request import Create, Delete, DeleteCollection, Evict, Patch, Patch
 from k8sfsm.trace.differences import missing
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.trace.lines import Json
+from k8sfsm.verify.replay.evictions import lost_attempts
 from k8sfsm.verify.replay.faults import effect_of, fault_of
 from k8sfsm.verify.replay.kubelets import hollow_nodes, objects_left_out
 
@@ -52,13 +53,17 @@ def played_actors(engine: Engine) -> frozenset[str]:
 
 def _requests(recording: Recording, played: Collection[str], hollow: Collection[str]) -> Iterator[Input]:
     seen: set[int] = set()
+    lost = lost_attempts(recording)
     for write in recording.writes:
         outside = write.actor == "kubelet" and (write.key[0] in _HEARTBEATS or write.node in hollow)
         predicted = write.actor in played and not outside
         if write.request in seen or predicted or write.key[0] == "Event":
             continue
-        seen.add(write.request)
-        request = _as_sent(write) if write.actor == "user" else _as_done(write)
+        if (write.request, write.time) in lost:
+            request = _as_done(evolve(write, subresource="status"))
+        else:
+            seen.add(write.request)
+            request = _as_sent(write) if write.actor == "user" else _as_done(write)
         if request is not None:
             yield Input(write.time, Submit(request, write.actor, write.account or write.actor))
 

@@ -37,6 +37,7 @@ class Told:
         self._paired = paired
         self._timed = recording.format != "watch"
         self._searched: Counter[int] = Counter()
+        self._awaited: dict[tuple[str, Key], RecordedWrite] = {}
         self._left: dict[tuple[str, Key], deque[RecordedWrite]] = defaultdict(deque)
         for write in sorted(requests_of(recording), key=lambda entry: entry.time):
             self._left[write.actor, reconciled(write)].append(write)
@@ -46,15 +47,15 @@ class Told:
 
         The first all of whose requests were recorded, one after the other; else the one most of whose were. An actor
         that saw an older view will see the newer one soon: it looks at the key again. Where no view leads to what it
-        did next, it had not looked yet: it looks when that was. What people watched has no times of requests, and tells
-        nothing.
+        did next, it had not looked yet: it looks when that was. Where no view led to it by then either, it does what it
+        can do now. What people watched has no times of requests, and tells nothing.
         """
         if not self._timed:
             return plan
         now = view.now
         upcoming = self._upcoming(actor, key, now)
         if not upcoming:
-            return self._not_yet(plan, now, self._next(actor, key))
+            return self._not_yet(plan, now, actor, key)
         self._searched[upcoming[0].request] += 1
         hopeless = self._searched[upcoming[0].request] > _SEARCHES
         candidates = _Remembered(chain((plan,), () if hopeless else others))
@@ -72,18 +73,26 @@ class Told:
         if first <= now:
             late = first + constant("replay_latency_late") * MILLISECOND
             return plan if now + _PAUSE > late else Plan(requeue_after=_PAUSE, unsettled=True)
-        return self._not_yet(plan, now, first)
+        return self._not_yet(plan, now, actor, key)
 
-    def _not_yet(self, plan: Plan, now: int, due: int | None) -> Plan:
-        """The plan; a look at `due` (ns) instead, if it sends something and that is soon."""
-        soon = constant("replay_patience") * SECOND
-        if due is None or not now + MILLISECOND < due <= now + soon or _first_write(plan) is None:
+    def _not_yet(self, plan: Plan, now: int, actor: str, key: Key) -> Plan:
+        """The plan; a look at the time of the actor's next request instead, if it sends something and that is soon.
+
+        It waits for one request only: if that passes and is not predicted, the prediction goes its own way.
+        """
+        missed = self._awaited.pop((actor, key), None)
+        if missed is not None and missed.request not in self._paired and missed.time <= now:
             return plan
-        return Plan(requeue_after=due - now, unsettled=True)
+        following = self._next(actor, key)
+        soon = constant("replay_patience") * SECOND
+        if following is None or not now + MILLISECOND < following.time <= now + soon or _first_write(plan) is None:
+            return plan
+        self._awaited[actor, key] = following
+        return Plan(requeue_after=following.time - now, unsettled=True)
 
-    def _next(self, actor: str, key: Key) -> int | None:
-        """When (ns) the actor's next recorded request about the key comes."""
-        return next((each.time for each in self._left.get((actor, key), ()) if each.request not in self._paired), None)
+    def _next(self, actor: str, key: Key) -> RecordedWrite | None:
+        """The actor's next recorded request about the key."""
+        return next((each for each in self._left.get((actor, key), ()) if each.request not in self._paired), None)
 
     def _upcoming(self, actor: str, key: Key, now: int) -> list[RecordedWrite]:
         """The actor's next recorded requests about the key, as long as they are near each other."""
