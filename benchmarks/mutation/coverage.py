@@ -13,6 +13,7 @@ import pytest
 from attrs import define, field
 
 from k8sfsm import law as law_module
+from k8sfsm.apiserver.memo import Memo
 from k8sfsm.law import Law
 from k8sfsm.machine import Illegal, Machines, RegionMachine
 from k8sfsm.spec import loader, specs_dir
@@ -149,10 +150,12 @@ def _noting(function: Any, note: Callable[[Any, Any, Any], object]) -> Any:
 
 
 def forget_caches() -> None:
-    """Clear every `functools` cache of our code and of the tests that may hold what the specs said."""
+    """Clear every cache of our code and of the tests that may hold what the specs said: of `functools`, and memos."""
     for name, module in list(sys.modules.items()):
         if name.startswith(OF_VALUES) or not name.startswith(("k8sfsm", "test", "conftest")):
             continue
         for value in list(vars(module).values()):
             if isinstance(value, _lru_cache_wrapper):
                 value.cache_clear()
+            elif isinstance(value, Memo):
+                value.forget()

@@ -30,5 +30,9 @@ class Memo:
             self._entries.clear()
         self._entries[tuple(map(id, parts))] = (parts, result)
 
+    def forget(self) -> None:
+        """Remember nothing any more."""
+        self._entries.clear()
+
     def __len__(self) -> int:
         return len(self._entries)

@@ -53,8 +53,8 @@ def patched(obj: Any, how: PatchType, body: Any) -> Any:
     document = to_json(obj)
     try:
         result = _APPLY[how](copy.deepcopy(document), body)
-        for name in ("apiVersion", "kind"):
-            result[name] = document[name]
+        if isinstance(result, dict):
+            result |= {name: document[name] for name in ("apiVersion", "kind")}
         return from_json(result)
     except ObjectError as error:
         raise Refusal(400, "BadRequest", f"the patch does not give a valid {obj.kind}: {error}") from error

@@ -147,7 +147,9 @@ def _plan(key: Key, known: tuple[PodMemory, ...], sessions: list[Session], steps
     def answered(outcomes: tuple[Outcome, ...]) -> Plan:
         first = outcomes[0]
         if not first.ok and first.code not in GONE:
-            return Plan(error=first.message or str(first.code), requeue_after=later)
+            kept = tuple(_unanswered(session) for session in left)
+            steps = (Remember(key=key, value=kept or None),)
+            return Plan(steps=steps, error=first.message or str(first.code), requeue_after=later)
         if sender is None or sender.status is None or not first.ok:
             return Plan(requeue_after=later)
         sent = _remember_sent(sender.memory, sender.status, first)
@@ -155,6 +157,16 @@ def _plan(key: Key, known: tuple[PodMemory, ...], sessions: list[Session], steps
         return Plan(steps=(Remember(key=key, value=values),), requeue_after=later)
 
     return Plan(steps=(*steps, *writes), then=answered)
+
+
+def _unanswered(session: Session) -> PodMemory:
+    """What is left in memory of writes that the API did not take: they are to be made again.
+
+    Source: pkg/kubelet/status/status_manager.go: syncBatch, needsUpdate
+    """
+    if session.status is None and not session.writes:
+        return session.memory
+    return evolve(session.memory, unsent=session.status is not None, returned=False, alike=None)
 
 
 def _remember_sent(memory: PodMemory, status: PodStatus, outcome: Outcome) -> PodMemory:

@@ -80,6 +80,7 @@ class PodMemory:
     `sent_at`. `synced`: what the last sync saw. `held_until`, `resync_at`, `wake_at`: no sync before, a sync
     at the latest, and the earliest timer that is running (ns). `noted`: probe answers that were dealt with.
     `over_at`: when a pod whose containers have all ended is taken down; `returned`: its deletion was asked for.
+    `unsent`: the API did not take the status.
     `rejected`: it was not admitted again, as its `generated` status says.
     `stopping`: containers that were ordered to stop since `ending_since`; `grace`: seconds that they get; `seen_phase`:
     the phase that the API had then.
@@ -102,6 +103,7 @@ class PodMemory:
     wake_at: int | None = None
     over_at: int | None = None
     returned: bool = False
+    unsent: bool = False
     rejected: bool = False
     noted: Map[tuple[str, str], int] = NO_ENTRIES
     asked: Map[tuple[str, str], int] = NO_ENTRIES

@@ -66,6 +66,24 @@ def restate_status(session: Session, decision: Decision) -> Iterable[Step]:
 
 
 @law.action
+def resend_status(session: Session, decision: Decision) -> Iterable[Step]:
+    """Report again what the API did not take, and go on.
+
+    Source: pkg/kubelet/status/status_manager.go: syncBatch
+    """
+    known = session.memory.generated
+    session.remember(unsent=False)
+    if known is not None and not session.object_gone:
+        ended = session.memory.stage == "ended"
+        session.status, session.status_why = (
+            merged(ReportCase(session.pod, known, not ended), session.now),
+            decision.why,
+        )
+    session.again = True
+    return ()
+
+
+@law.action
 def report_end(session: Session, decision: Decision) -> Iterable[Step]:
     """Report how the pod ended: no container of it can run any more."""
     session.remember(stage="ended")

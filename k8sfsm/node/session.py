@@ -342,6 +342,12 @@ def sync_due(session: Session) -> bool:
 
 
 @law.fact
+def status_unsent(session: Session) -> bool:
+    """The API did not take what the kubelet reported last."""
+    return session.memory.unsent
+
+
+@law.fact
 def stored_status_is_other(session: Session) -> bool:
     """Somebody else has changed what the kubelet reported about the pod."""
     memory, stored = session.memory, session.pod

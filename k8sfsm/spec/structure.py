@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from types import UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin
 
 import attrs
 from cattrs import Converter
@@ -47,6 +47,9 @@ def keys_of(cls: type) -> tuple[str, ...]:
     return tuple(yaml_name(a.name) for a in attrs.fields(cls) if a.name not in COMPUTED)
 
 
+_SHOWN: Final = 80
+
+
 def type_name(value: Any) -> str:
     """What a YAML value is, for a message."""
     if isinstance(value, dict):
@@ -54,10 +57,16 @@ def type_name(value: Any) -> str:
     if isinstance(value, list):
         return "a list"
     if isinstance(value, str):
-        return f"the text '{value}'"
+        return f"the text '{_one_line(value)}'"
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
     return f"the number {value}"
+
+
+def _one_line(text: str) -> str:
+    """The beginning of a text, on one line."""
+    line = " ".join(text.split("\n")).strip()
+    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}..."
 
 
 class _Wrong(ValueError):

@@ -72,10 +72,13 @@ SKELETON: Final[Mapping[str, Any]] = {
 
 
 def refuse_misshapen(place: Line, obj: Json, under: str = "") -> None:
-    """Raises TraceError with the place of the first part of a wrong type. What is absent or null is no mistake."""
+    """Raises TraceError with the place of the first part of a wrong type. What is absent or null is no mistake.
+
+    Half a surrogate pair is text for JSON, and for Python; the library that checks at once cannot write it.
+    """
     try:
         msgspec.convert(obj, _form(), dec_hook=_moment)
-    except (msgspec.ValidationError, RecursionError):
+    except (msgspec.ValidationError, RecursionError, UnicodeEncodeError):
         refuse_slowly(place, obj, under)
 
 

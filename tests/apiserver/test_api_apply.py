@@ -219,10 +219,11 @@ REFUSED = [
 def test_applies_that_are_refused(body: Any, manager: str, code: int, text: str) -> None:
     for world in (World(), World()):
         refused = world.refused(Patch(key=WEB, type="apply", body=body, manager=manager))
-        assert (refused[0], refused[2]) == (code, text)
+        reason = {400: "BadRequest", 422: "Invalid"}[code]
+        assert refused == (code, reason, text)
         world.make(TWO)
         refused = world.refused(Patch(key=WEB, type="apply", body=body, manager=manager, force=True))
-        assert (refused[0], refused[2]) == (code, text)
+        assert refused == (code, reason, text)
 
 
 def test_parts_are_applied_apart() -> None:
@@ -393,6 +394,7 @@ def test_what_tells_items_of_lists_apart(kind: str, place: str, entry: Any, elem
     path = tuple(f"f:{name}" for name in place.split("."))
     schema = Schema(kind)
     assert schema.list_type(path).element(entry) == element
+    assert schema.list_type(path).type == ("atomic" if element is None else "set" if element[0] == "v" else "map")
     assert schema.is_atomic(path, [entry]) is (element is None)
 
 

@@ -113,6 +113,7 @@ def test_writers_of_items_are_noted() -> None:
 
 def test_parts_that_a_schema_does_not_know_belong_together() -> None:
     schema = Schema("Widget", SCHEMA)
+    assert schema.list_type(("f:spec", "f:ports")).type == "map"
     assert schema.list_type(("f:spec", "f:other")).type == "atomic"
     assert schema.list_type(("f:metadata", "f:finalizers")).type == "set"
     inner = {"properties": {"a": {"items": {"properties": {"b": LISTS["tags"]}}}}}

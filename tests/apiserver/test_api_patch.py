@@ -274,3 +274,11 @@ def test_finalizers_are_a_set_to_strategic_patches_and_a_list_to_others() -> Non
     add = {"metadata": {"finalizers": ["x.org/b"]}}
     assert world.done(Patch(key=key, body=add, type="strategic")).metadata.finalizers == ("x.org/a", "x.org/b")
     assert world.done(Patch(key=key, body=add)).metadata.finalizers == ("x.org/b",)
+
+
+def test_a_patch_that_leaves_no_object_is_refused() -> None:
+    world = World()
+    world.make(pod())
+    patch = Patch(key=("Pod", "a", "p"), body=[{"op": "add", "path": "", "value": "x"}], type="json")
+    code, reason, text = world.refused(patch)
+    assert (code, reason) == (400, "BadRequest") and text.startswith("the patch does not give a valid Pod")

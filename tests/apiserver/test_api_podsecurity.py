@@ -221,6 +221,7 @@ def test_pods_that_are_there_are_told_of_when_labels_change() -> None:
     for name in ("one", "two"):
         pair.done(create(pod(name, hostIPC=True)))
     assert enforcing(pair, "baseline")[1:] == ("one (and 1 other pod): host namespaces",)
+    assert enforcing(pair, "baseline", warn="privileged") == ()
     exempt = world_with(Options(exempt_namespaces=("s",)))
     exempt.done(create(pod()))
     assert enforcing(exempt, "restricted") == ()

@@ -70,7 +70,8 @@ def test_the_class_has_to_exist() -> None:
 
 
 def test_another_overhead_is_refused() -> None:
-    text = refusal(world(overhead=OVERHEAD), runtimeClassName="kata", overhead={"cpu": "1"})
+    """Before the Pod is judged: it may be wrong in other ways as well."""
+    text = refusal(world(overhead=OVERHEAD), runtimeClassName="kata", overhead={"cpu": "1"}, containers=[])
     assert text == REFUSED.format("pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead")
 
 

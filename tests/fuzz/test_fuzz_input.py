@@ -18,6 +18,17 @@ def test_spoilt_input_ends_in_no_traceback(name: str) -> None:
     assert tally.read + tally.refused == 25
 
 
+FOUND = [("patches", 1961), ("scenarios", 670), ("audit", 537), ("watch", 297), ("traces", 835)]
+"""Cases that ended in a traceback, or in more than a line, once."""
+
+
+@pytest.mark.parametrize(("name", "case"), FOUND)
+def test_what_was_found_is_read_or_refused(name: str, case: int) -> None:
+    tally = Tally()
+    one_case(name, case, tally)
+    assert tally.findings == {} and tally.read + tally.refused == 1
+
+
 def test_the_same_seed_spoils_alike() -> None:
     text, value = "a: 1\nb: [x, y]\n", {"a": [1, {"b": "c"}], "d": None}
     once, again = (random.Random(7), random.Random(7))

@@ -8,7 +8,7 @@ import pytest
 from attrs import evolve
 
 from k8sfsm.engine.policy import Random
-from k8sfsm.objects import Taint, key_of
+from k8sfsm.objects import ContainerState, Taint, key_of
 from k8sfsm.scenario.starting import start
 from k8sfsm.store import Change
 from k8sfsm.verify.invariants import Violation, check_safety, check_transition, invariants
@@ -59,7 +59,9 @@ def damaged(obj: Any) -> list[Any]:
         lost = evolve(obj, spec=evolve(obj.spec, node_name=""))
         owner = obj.metadata.owner_references[0]
         twice = evolve(obj, metadata=evolve(obj.metadata, owner_references=(owner, evolve(owner, uid="other"))))
-        return [over, lost, twice, evolve(obj, status=evolve(status, pod_ip="10.244.0.2"))]
+        stopped = tuple(evolve(each, state=ContainerState()) for each in status.container_statuses)
+        idle = evolve(obj, status=evolve(status, container_statuses=stopped))
+        return [over, lost, twice, idle, evolve(obj, status=evolve(status, pod_ip="10.244.0.2"))]
     if kind in ("ReplicaSet", "Deployment"):
         return [evolve(obj, status=evolve(status, ready_replicas=9)), evolve(obj, spec=evolve(obj.spec, replicas=9))]
     if kind == "Service":
@@ -87,7 +89,8 @@ def test_damage_of_every_kind_is_found_step_by_step_as_by_a_full_check(engine: A
                 step_by_step = {*broken_by((change,), view)}
                 assert step_by_step == fully_checked((change,), view), (kind, obj.metadata.name)
                 found |= {each.invariant for each in step_by_step}
-    assert {name.partition("/")[0] for name in found} == {"Pod", "ReplicaSet", "Deployment", "Service", "Node"}
+    kinds = {"Pod", "ReplicaSet", "Deployment", "Service", "Node", "Placement"}
+    assert {name.partition("/")[0] for name in found} == kinds
     judged = {
         each.path for each in invariants("safety") if each.path.partition("/")[0] in ("Pod", "ReplicaSet", "Node")
     }
@@ -132,5 +135,5 @@ def test_a_watch_looks_once_at_each_change(engine: Any) -> None:
     watch = Watch(twin)
     pod = next(iter(twin.store.snapshot.series("in", "Pod", "default")))
     twin.store, _ = twin.store.put(evolve(pod, spec=evolve(pod.spec, node_name="")))
-    assert [each.invariant for each in watch.look(twin)] == ["Pod/reported-on-its-node"]
+    assert [each.invariant for each in watch.look(twin)] == ["Placement/bound-once", "Pod/reported-on-its-node"]
     assert watch.look(twin) == ()

@@ -166,7 +166,16 @@ def _unique_part(row: Row) -> Glance:
 
 def surely_sound(table: str, new: Any, old: Any) -> bool:
     """Whether a table surely finds nothing in an object, of which an update has left the metadata as they were."""
-    looks = _looks(law.table(table), new.__class__)
+    return seen_sound(looks_of(table, new.__class__), new, old)
+
+
+def looks_of(table: str, cls: Any) -> Looks | None:
+    """What there is to look at in an object of a class, for the glance; None where none tells."""
+    return _looks(law.table(table), cls)
+
+
+def seen_sound(looks: Looks | None, new: Any, old: Any) -> bool:
+    """The same as `surely_sound`, where it is known what to look at."""
     if looks is None:
         return False
     for part, entries in looks:

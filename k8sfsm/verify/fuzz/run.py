@@ -136,7 +136,10 @@ class WatchedServer(ApiServer):
 
 @define
 class _Judge:
-    """Sets the pace of an engine: draws what happens, and looks at what came of it."""
+    """Sets the pace of an engine: draws what happens, and looks at what came of it.
+
+    `lags`: from when to when (ns) the story itself makes views stale.
+    """
 
     chance: Chance
     policy: Random
@@ -146,7 +149,7 @@ class _Judge:
     until: int
     first: int
     drawn: list[Drawn] = field(factory=list)
-    kept: int = 0
+    lags: tuple[tuple[int, int], ...] = ()
 
     def __call__(self, engine: Engine) -> None:
         """One step."""
@@ -185,6 +188,9 @@ class _Judge:
         if engine.store.revision == self.watch.checked and not self.server.refused:
             return
         self._blind(self.server.user_at + _HURRY)
+        for begins, ends in self.lags:
+            if begins <= engine.now:
+                self._blind(ends)
         found = [*self.watch.look(engine), *self.server.refused]
         if self.promises:
             found += promises_broken(self.promises, engine, always=True)
@@ -235,7 +241,7 @@ def run_once(story: Story, chance: Chance, traced: bool = False) -> Result:
     engine.allowance = {} if chance.faults is not None else chosen_faults(chance.seed, chance.allow)
     last = max((timed.due for timed in (*story.actions, *story.faults)), default=0)
     until = START + last + AFTER
-    judge = _Judge(chance, policy, server, Watch(engine), story.properties, until, engine.steps)
+    judge = _Judge(chance, policy, server, Watch(engine), story.properties, until, engine.steps, lags=_lags(engine))
     engine.pace = judge
     initial = final_objects(engine.store) if traced or chance.plain else ()
     judged = False
@@ -254,6 +260,10 @@ def run_once(story: Story, chance: Chance, traced: bool = False) -> Result:
             steps=engine.steps - judge.first,
         )
     return Result(steps=engine.steps - judge.first, drawn=tuple(judge.drawn), judged=judged, failure=failure)
+
+
+def _lags(engine: Engine) -> tuple[tuple[int, int], ...]:
+    return tuple((at, at + each.duration + SECOND) for at, each in engine.pending() if isinstance(each, Lag))
 
 
 def _violations(error: Exception) -> tuple[Violation, ...]:
