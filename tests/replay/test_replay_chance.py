@@ -75,10 +75,10 @@ class Recorded:
     """Only the writes of a recording."""
 
     format = "recording"
-    about: dict[str, Any] = {}
 
     def __init__(self, *writes: RecordedWrite) -> None:
         self.writes = writes
+        self.about: dict[str, Any] = {}
 
 
 def told(*writes: RecordedWrite) -> Told:
