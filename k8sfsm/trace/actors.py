@@ -18,8 +18,20 @@ _CIDR_REASONS: Final = frozenset({"CIDRAssignmentFailed", "CIDRNotAvailable"})
 _EVICTION_REASONS: Final = frozenset({"DeletionByTaintManager", "TaintManagerEviction"})
 
 
-def actor_of(account: str) -> tuple[str, str]:
-    """(actor, node) of a user name: controllers by their account's name, kubelets with their node, people "user"."""
+_MANAGER: Final = "system:kube-controller-manager"
+_PEOPLE: Final = frozenset({"system:admin", "system:anonymous", "system:unsecured", "system:masters"})
+
+
+def actor_of(account: str, user_agent: str = "") -> tuple[str, str]:
+    """(actor, node) of a user name: controllers by their account's name, kubelets with their node, people "user".
+
+    Where all controllers of a controller manager share its account, the end of `user_agent` names the controller.
+    Source: staging/src/k8s.io/controller-manager/pkg/clientbuilder/client_builder.go: SimpleControllerClientBuilder
+    """
+    if account == _MANAGER:
+        name = user_agent.rpartition("/")[2].removeprefix(_CONTROLLER)
+        if name in _NAMES or name.endswith(("-controller", "-collector")):
+            return _NAMES.get(name, name), ""
     if account.startswith(_NODE):
         return "kubelet", account.removeprefix(_NODE)
     if account.startswith(_CONTROLLER):
@@ -29,6 +41,8 @@ def actor_of(account: str) -> tuple[str, str]:
         return _NAMES[account], ""
     if account.startswith("system:serviceaccount:"):
         return account.removeprefix("system:serviceaccount:").replace(":", "/"), ""
+    if account.startswith("system:") and account not in _PEOPLE:
+        return account.removeprefix("system:"), ""
     return "user", ""
 
 

@@ -209,6 +209,8 @@ class Derivation:
         if not request.ok:
             return
         known = self.world.objects.get(request.key)
+        if _hides(request, known):
+            return
         if request.verb == "deletecollection":
             yield from self._collection(request, time)
         elif (
@@ -308,6 +310,19 @@ class Derivation:
             for change, state in deleted({**known.json, "kind": kind}, request.body, time):
                 yield key, _watch_type(change), state, None, True
                 yield from self._endpoints(key)
+
+
+def _hides(request: Request, known: Document | None) -> bool:
+    """Whether a line without objects (audit levels Metadata and Request) leaves open what the request did."""
+    if request.inferred or request.answer is not None:
+        return False
+    if request.verb in ("bind", "evict"):
+        return request.body is None
+    return request.verb == "delete" and known is not None and known.key[0] in _LINGERS
+
+
+_LINGERS: Final = ("Pod", "Namespace")
+"""Kinds whose objects stay for a while after their deletion."""
 
 
 def _watch_type(text: str) -> WatchType:

@@ -185,7 +185,8 @@ def _request(place: Line, value: Json, verb: str, reference: Json, query: Mappin
         what = f"expected an RFC 3339 time, found {describe(None)}"
         raise TraceError(place, what, "give the audit log as kube-apiserver wrote it", "stageTimestamp")
     subresource = text_in(place, reference, "subresource")
-    account_actor, node = actor_of(account)
+    agent = text_in(place, value, "userAgent")
+    account_actor, node = actor_of(account, agent)
     key = _key(place, reference, answer, body)
     asked = _SUBRESOURCE_VERBS.get(subresource, cast(Verb, verb)) if verb == "create" else cast(Verb, verb)
     return Request(
@@ -195,7 +196,7 @@ def _request(place: Line, value: Json, verb: str, reference: Json, query: Mappin
         key=key,
         uid=_uid(place, reference, status, answer, body),
         account=account,
-        user_agent=text_in(place, value, "userAgent"),
+        user_agent=agent,
         actor=sharing_actor(account_actor, asked, key[0], body),
         node=node,
         query=query,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from attrs import evolve
 
 from k8sfsm.node.backoff import Backoff
-from k8sfsm.objects import ObjectMeta
+from k8sfsm.objects import Namespace, ObjectMeta, ServiceAccount
 from k8sfsm.objects.container import Container
 from k8sfsm.objects.pod import (
     ContainerState,
@@ -18,6 +19,7 @@ from k8sfsm.objects.pod import (
     Pod,
     PodStatus,
 )
+from k8sfsm.store import Store
 from k8sfsm.trace.errors import Line
 from k8sfsm.trace.history import Document, RecordedWrite
 from k8sfsm.verify.check.events import Announcement
@@ -30,6 +32,8 @@ from k8sfsm.verify.check.undone import OpenOrder
 from k8sfsm.verify.replay.compare import FieldPair
 
 POD = {"kind": "Pod", "metadata": {"name": "p", "namespace": "a"}}
+OWNER = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "r", "uid": "u", "controller": True}
+OWNED = {**POD, "metadata": {**POD["metadata"], "ownerReferences": [OWNER]}}  # type: ignore[dict-item]
 MIRROR = {"kind": "Pod", "metadata": {"name": "p", "annotations": {"kubernetes.io/config.mirror": "x"}}}
 
 
@@ -174,9 +178,14 @@ def test_when_a_condition_can_have_changed(changed: int, possible: bool) -> None
     assert law.decide("condition-time", Dated(changed, 0, SECOND)).outputs["possible"] is possible
 
 
-class _NoActors:
-    def __init__(self) -> None:
-        self.actors: dict[str, Any] = {}
+class _Past:
+    """What the table `basis` asks of the past: who acts, and what there is."""
+
+    def __init__(self, *objects: Any, **actors: frozenset[str]) -> None:
+        self.actors = {name.replace("_", "-"): SimpleNamespace(watched=kinds) for name, kinds in actors.items()}
+        self.store = Store.starting_at(0)
+        for each in objects:
+            self.store, _ = self.store.put(each)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +217,7 @@ def test_whether_an_event_was_ordered(ordered: Announcement, verdict: str) -> No
 
 def test_what_a_history_does_not_show() -> None:
     known = Known(kinds={"Pod", "Node"}, older={("Pod", "b")})
-    past: Any = _NoActors()
+    past: Any = _Past()
     bound = write(actor="kube-scheduler", verb="bind", old=Document(POD))
     assert known.missing(bound, past) == ""
     assert "worked on" in known.missing(bound, past) if known.kinds.discard("Node") else True
@@ -216,3 +225,42 @@ def test_what_a_history_does_not_show() -> None:
     assert "older than the history" in known.missing(evolve(bound, old=None), past)
     known.new.add(("Pod", "a", "p"))
     assert known.missing(bound, past) == "its object is older than the history"
+
+
+WATCHES = frozenset({"ReplicaSet", "Pod"})
+
+
+def test_what_a_component_knew_that_is_older_than_the_history() -> None:
+    past: Any = _Past(replicaset_controller=WATCHES)
+    deleted = write(actor="replicaset-controller", verb="delete", key=("Pod", "a", "p"), old=Document(OWNED))
+    shown = {"ReplicaSet", "Pod"}
+    assert Known(kinds=shown).missing(deleted, past) == ""
+    for place in (("Pod", "a"), ("ReplicaSet", "a"), ("Pod", "")):
+        assert "older than the history" in Known(kinds=shown, older={place}).missing(deleted, past)
+    for place in (("Pod", "b"), ("Service", "a")):
+        assert Known(kinds=shown, older={place}).missing(deleted, past) == ""
+
+
+def test_which_kinds_a_component_knew_that_the_history_does_not_show() -> None:
+    past: Any = _Past(replicaset_controller=WATCHES)
+    deleted = write(actor="replicaset-controller", verb="delete", key=("Pod", "a", "p"), old=Document(OWNED))
+    assert Known(kinds={"ReplicaSet"}).missing(deleted, past) == ""
+    assert "kinds that are not" in Known(kinds={"ReplicaSet"}, whole=False).missing(deleted, past)
+    assert Known(kinds={"ReplicaSet", "Pod"}, whole=False).missing(deleted, past) == ""
+
+
+def test_where_a_granted_creation_shows_that_the_history_lacks_something() -> None:
+    namespace, account = (
+        Namespace(metadata=ObjectMeta(name="a")),
+        ServiceAccount(metadata=ObjectMeta(name="default", namespace="a")),
+    )
+    made = write(actor="replicaset-controller", verb="create", type="ADDED", new=Document(OWNED))
+    known = Known(kinds={"ReplicaSet", "Pod"})
+    going = evolve(namespace, metadata=evolve(namespace.metadata, deletion_timestamp=SECOND))
+    for there in ((), (namespace,), (going, account)):
+        past: Any = _Past(*there, replicaset_controller=WATCHES)
+        assert "namespace or its account" in known.missing(made, past)
+    whole: Any = _Past(namespace, account, replicaset_controller=WATCHES)
+    assert known.missing(made, whole) == ""
+    event = evolve(made, key=("Event", "b", "e"))
+    assert "namespace or its account" not in known.missing(event, whole)

@@ -20,6 +20,7 @@ from k8sfsm.store import Change, Store
 from k8sfsm.trace.case import Finding
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.trace.integrity import Integrity
+from k8sfsm.verify.check.doubts import Doubts, illegal, is_bare
 from k8sfsm.verify.check.events import Announced
 from k8sfsm.verify.check.explaining import Explaining
 from k8sfsm.verify.check.judging import BY_THE_CLOCK, KUBELET, Known, Request, law, method_of
@@ -28,7 +29,7 @@ from k8sfsm.verify.check.matching import Granting
 from k8sfsm.verify.check.near import Near
 from k8sfsm.verify.check.past import SECOND, Actor, Past
 from k8sfsm.verify.check.renewals import Renewals
-from k8sfsm.verify.check.report import Found, Judged, Kind, Report, grouped
+from k8sfsm.verify.check.report import Found, Judged, Kind, Report, grouped, unexplained
 from k8sfsm.verify.check.runs import Runs
 from k8sfsm.verify.check.timed import Timed
 from k8sfsm.verify.check.undone import Undone
@@ -49,6 +50,14 @@ _AHEAD: Final = 64
 """So many writes ahead are looked at."""
 _EVENT: Final = "Event"
 _LEASE: Final = "Lease"
+_TORN: Final = frozenset(
+    f"trace/{name}"
+    for name in (
+        "precondition-met", "change-has-request", "status-kept", "status-write-alone", "deletion-alone", "scale-alone",
+        "removal-shows-last", "reborn-anew",
+    )
+)  # fmt: skip
+"""Laws that a log breaks which lacks writes: the state before is not known then."""
 _SUMS: Final = ("trace/counts-pods", "trace/counts-sets")
 """Laws that need all parts of a whole to be known."""
 
@@ -106,6 +115,7 @@ class _Check:
     waiting: deque[tuple[RecordedWrite, tuple[int, ...]]] = field(factory=deque)
     """Requests of controllers that act by the clock, and Events, until what was ordered by then is known."""
     renewals: Renewals = field(factory=Renewals)
+    doubts: Doubts = field(factory=Doubts)
     refused: dict[tuple[str, Any], int] = field(factory=dict)
     guessed: set[Key] = field(factory=set)
     """Objects whose state was worked out from others that a log which began late may not have."""
@@ -158,6 +168,7 @@ class _Check:
     def _go_on(self, recording: Recording) -> None:
         """What shows for the first time was there before; what is long past is forgotten."""
         forget_pods()
+        self.doubts.forget(recording)
         self.choices = RecordedChoices(recording)
         bundles = extra_bundles(recording)
         if bundles and bundles != self.bundles:
@@ -201,13 +212,21 @@ class _Check:
 
     def _sound(self, write: RecordedWrite, repeated: bool) -> bool:
         """Whether a write keeps the laws of histories, where all is known that they look at; else it is told."""
-        if write.key in self.guessed or self.known.unsure(write) or _bare(write):
+        bare = is_bare(write)
+        if bare:
+            self.known.hidden(write)
+        if write.type == "ADDED" and write.old is not None and write.seen is None and not write.derived:
+            self.known.torn(write)
+        if bare or write.key in self.guessed or self.known.unsure(write):
             self.integrity.past.take(write)
             return False
         sound = True
         for finding in self.integrity.of_repeated(write) if repeated else self.integrity.of(write):
             sound = False
-            if not (self.known.older and finding.rule in _SUMS):
+            gap = finding.rule in _TORN
+            if gap:
+                self.known.torn(write)
+            if not (self.known.older and finding.rule in _SUMS) and not (gap and self.known.bare):
                 self._broken(finding, write)
         return sound
 
@@ -241,7 +260,7 @@ class _Check:
         for found in self.undone.rest(end, self.choices, self.known.shows):
             self.report.add("undone", found)
         late = end - int(constant("check_clock_lag") + constant("check_undone_after")) * SECOND
-        for found in self.timed.left(late, self.past.store.snapshot):
+        for found in self.timed.left(late, self.past.store.snapshot) if not self.known.gaps else ():
             self.report.add("undone", found)
         for finding in self.integrity.at_end(self.recording):
             self._broken(finding, None)
@@ -283,11 +302,14 @@ class _Check:
 
     def _unexplained(self, write: RecordedWrite, why: Nearest) -> str:
         """The verdict on a write that no rule orders, which is a finding where all is known that the rules look at."""
-        reason = self.known.missing(write, self.past)
+        actor = self.past.actors.get(write.actor)
+        keys = () if actor is None else self.explaining.keys_of(actor, write)
+        reason = self.known.missing(write, self.past) or self.doubts.reason(write, keys)
         if reason:
+            self.doubts.add(write, keys)
             self.report.unjudged[reason] += 1
             return "unjudged"
-        self.report.add("unexplained", _told(write, why))
+        self.report.add("unexplained", unexplained(write, why))
         return "unexplained"
 
     def _request(self, write: RecordedWrite, actor: Actor | None) -> Request:
@@ -346,6 +368,7 @@ class _Check:
     def _commit(self, write: RecordedWrite) -> bool:
         """Take a recorded change over; says whether it could be."""
         assert write.new is not None
+        unsure = self.known.unsure(write)
         self.known.changed(write)
         if self.known.older and write.derived and write.type != "DELETED":
             self.guessed.add(write.key)
@@ -361,7 +384,7 @@ class _Check:
         gone = write.type == "DELETED"
         if gone and old is None:
             return False
-        if not write.trimmed:
+        if not write.trimmed and not unsure:
             self._legal(write, old, None if gone else obj)
         if write.actor == KUBELET and write.key[0] == "Pod":
             self.kubelets.follow(write)
@@ -376,9 +399,7 @@ class _Check:
         return True
 
     def _legal(self, write: RecordedWrite, old: Any, new: Any) -> None:
-        for each in self.machines.check(old, new, write.actor, write.time).illegal:
-            if self.known.unsure(write):
-                continue
+        for each in illegal(write, self.machines.check(old, new, write.actor, write.time), self.machines, self.past):
             cause = f"{each.kind}/{each.region}: {each.old} -> {each.new}"
             self._found("illegal", write, str(each), cause, each.nearest)
 
@@ -386,7 +407,7 @@ class _Check:
         around = tuple(each for each in (change.new, change.old) if each is not None)
         view = self.past.whole_view(write.time)
         near = Near(view.now, view.snapshots, store=view.store, around=around)
-        for each in broken_by((change,), near):
+        for each in broken_by((change,), near, blind=bool(self.known.older)):
             if str(each) not in self.told:
                 self.told.add(str(each))
                 self._found("violated", write, each.says, each.invariant)
@@ -432,19 +453,3 @@ class _Check:
         yield from check_safety(self.past.whole_view(at))
         if not self.recording.writes and not self.begun:
             yield from check_convergence(self.past.whole_view(at))
-
-
-def _bare(write: RecordedWrite) -> bool:
-    """Whether a granted request was logged without what it left."""
-    return write.ok and write.type is None and write.new is None and write.answered is None and write.body is None
-
-
-def _told(write: RecordedWrite, why: Nearest) -> Found:
-    what = f"no rule of {write.actor} orders this {write.verb} {write.subresource}".rstrip()
-    if why.differs:
-        what += f"; {why.differs}"
-    path = why.differs.partition(":")[0]
-    return Found(
-        what=what, cause=f"{write.actor} {write.verb} {write.key[0]} {write.subresource} {path}".strip(), key=write.key,
-        line=str(write.line), actor=write.actor, at=write.time, nearest=why.rule, facts=why.facts or {},
-    )  # fmt: skip

@@ -128,9 +128,9 @@ class Explaining:
         """The same plan on an earlier view: the requests before this one did not tell which view it was made of."""
         for key in self.keys_of(actor, writes[0]):
             known = actor.trails.get(key)
-            if known is None or not known.trail:
+            began = actor.began.get(key)
+            if known is None or not known.trail or began is None:
                 continue
-            began = actor.began[key]
             moments = [m for m in self._moments(actor, began.floor, key) if m.revision <= known.seen]
             for moment, behind in views_of(moments[:_TRIES], actor):
                 memory = began.memory if moment.revision >= began.since else None

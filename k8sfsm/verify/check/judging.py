@@ -25,6 +25,7 @@ MIRROR: Final = "kubernetes.io/config.mirror"
 BY_THE_CLOCK: Final = "clock"
 _LISTED: Final = ("Namespace", "PriorityClass", "Event", "Lease")
 """Kinds of which it does not matter to others how many there are."""
+_EVENT: Final = "Event"
 _EMPTIES: Final = "namespace-controller"
 """It looks at everything in a namespace, whatever it watches."""
 _SLIM: Final = ("Endpoints", "EndpointSlice", "Event")
@@ -141,6 +142,12 @@ class Known:
     """(kind, namespace) of objects that are older than the history: there may be more of them."""
     new: set[Key] = field(factory=set)
     """Objects that have just shown for the first time, although they are older."""
+    followed: set[str] = field(factory=set)
+    """Kinds of which the history shows objects."""
+    bare: bool = False
+    """Some requests that changed known objects are shown without them."""
+    gaps: bool = False
+    """Some writes are not shown at all."""
     slim: bool = False
     whole: bool = True
 
@@ -152,13 +159,30 @@ class Known:
         self.kinds |= {write.key[0] for write in recording.writes}
         if recording.format == "audit":
             self.older |= {document.key[:2] for document in recording.initial if document.key[0] not in _LISTED}
-            self.new = {document.key for document in recording.initial}
+            self.new |= {document.key for document in recording.initial}
 
     def changed(self, write: RecordedWrite) -> None:
         """A change is shown."""
         if write.trimmed:
             self.trimmed.add(write.key[:2])
-        self.new.discard(write.key)
+        if not write.derived or write.type == "DELETED":
+            self.new.discard(write.key)
+        self.followed.add(write.key[0])
+
+    def torn(self, write: RecordedWrite) -> None:
+        """Before a write there were others, which the history lacks."""
+        self.gaps = True
+        self.older.add(write.key[:2])
+        self.new.add(write.key)
+
+    def hidden(self, write: RecordedWrite) -> None:
+        """A granted request is shown without what it left."""
+        if write.old is not None:
+            self.bare = True
+            self.torn(write)
+        elif write.verb == "create" and write.key[0] in self.followed:
+            self.bare = True
+            self.older.add(write.key[:2])
 
     def shows(self, watched: Collection[str], kind: str, namespace: str) -> bool:
         """Whether a write of a kind would be in the history, and all that an actor which watches these kinds sees."""
@@ -207,6 +231,23 @@ def worked_on(case: Basis) -> Literal["shown", "unknown"]:
     if write.verb == "deletecollection":
         return "shown" if case.past.store.get("Namespace", "", write.key[1]) is not None else "unknown"
     return "shown" if reconciled(write)[0] in case.known.kinds else "unknown"
+
+
+@law.fact
+def place_shown(case: Basis) -> bool:
+    """Whether what was created could be created as far as the history tells: its namespace is there and not on its way
+    out, and so is a pod's account.
+    """
+    write, store = case.write, case.past.store
+    if write.verb != "create" or not write.key[1] or write.key[0] == _EVENT:
+        return True
+    namespace = store.get("Namespace", "", write.key[1])
+    if namespace is None or namespace.metadata.deletion_timestamp is not None:
+        return False
+    if write.key[0] != "Pod" or write.new is None:
+        return True
+    account = (write.new.json.get("spec") or {}).get("serviceAccountName") or "default"
+    return store.get("ServiceAccount", write.key[1], str(account)) is not None
 
 
 @law.fact

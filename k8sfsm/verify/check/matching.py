@@ -148,6 +148,6 @@ def _same(recorded: Any, ordered: Any) -> bool:
 
 def _without_steps(changed: list[RecordedWrite], wanted: int) -> list[RecordedWrite]:
     """The changes without those that a log is believed to imply, where a request made fewer."""
-    if len(changed) == wanted or not all(write.derived for write in changed[:-1]):
+    if not changed or len(changed) == wanted or not all(write.derived for write in changed[:-1]):
         return changed
     return changed[-1:] if wanted == 1 and changed[-1].type == "DELETED" else changed

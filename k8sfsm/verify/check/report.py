@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 
 from k8sfsm.request import Key
 from k8sfsm.trace.history import EnvironmentFact, RecordedWrite
-from k8sfsm.verify.check.verdicts import Explanation
+from k8sfsm.verify.check.verdicts import Explanation, Nearest
 
 Kind: TypeAlias = Literal["unexplained", "illegal", "violated", "undone"]
 KINDS: Final[tuple[Kind, ...]] = ("unexplained", "illegal", "violated", "undone")
@@ -106,3 +106,15 @@ def grouped(found: Iterable[Found]) -> dict[str, list[Found]]:
     for each in found:
         groups.setdefault(each.cause, []).append(each)
     return groups
+
+
+def unexplained(write: RecordedWrite, why: Nearest) -> Found:
+    """The finding about a write that no rule orders; `why`: the order that is nearest."""
+    what = f"no rule of {write.actor} orders this {write.verb} {write.subresource}".rstrip()
+    if why.differs:
+        what += f"; {why.differs}"
+    path = why.differs.partition(":")[0]
+    return Found(
+        what=what, cause=f"{write.actor} {write.verb} {write.key[0]} {write.subresource} {path}".strip(), key=write.key,
+        line=str(write.line), actor=write.actor, at=write.time, nearest=why.rule, facts=why.facts or {},
+    )  # fmt: skip

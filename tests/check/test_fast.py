@@ -1,0 +1,103 @@
+"""The quick ways of a check come to what the plain ways come to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.audit_log import audit_log
+from k8sfsm.objects import changed_from_json, from_json
+from k8sfsm.trace import audit, portions
+from k8sfsm.trace.history import Document
+from k8sfsm.trace.lines import json_lines
+from k8sfsm.trace.reading import read_history, read_portions
+from k8sfsm.trace.sharing import sharing
+from k8sfsm.verify.check import check as checking
+from k8sfsm.verify.check.renewals import Renewals
+from k8sfsm.verify.check.report import Report
+
+LOG = Path(__file__).parents[1] / "data/recordings/audit-10.jsonl.zst"
+
+
+def said(report: Report) -> str:
+    """Everything that a report says."""
+    kinds = ("unexplained", "illegal", "violated", "undone")
+    found = [[str(each) for each in getattr(report, kind)] for kind in kinds]
+    parts = [report.counts, report.unjudged, report.others, report.refusals, report.notes, report.retried]
+    return json.dumps([found, parts], default=dict)
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A story with renewals of leases, one of them forged."""
+    path = tmp_path_factory.mktemp("log") / "audit.log"
+    lines = list(audit_log(900, 0.0, 0.6))
+    renewals = [at for at, line in enumerate(lines) if '"resource":"leases"' in line]
+    early, late = renewals[-40], renewals[-20]
+    lines[early] = lines[early].replace('"leaseDurationSeconds":40', '"leaseDurationSeconds":30')
+    lines[late] = lines[late].replace('"renewTime":"2026', '"renewTime":"2036', 2)
+    path.write_text("".join(line + "\n" for line in lines))
+    return path
+
+
+def test_renewals_are_judged_as_all_writes_are(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = checking.check_portions(read_portions(log))
+    monkeypatch.setattr(Renewals, "verdict", lambda self, write: "")
+    assert said(quick) == said(checking.check_portions(read_portions(log)))
+    assert quick.counts["given"] > 400
+
+
+def test_most_renewals_are_judged_the_quick_way(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    plain = Renewals.verdict
+
+    def noted(self: Renewals, write: Any) -> str:
+        found.append(plain(self, write))
+        return found[-1]
+
+    monkeypatch.setattr(Renewals, "verdict", noted)
+    checking.check_portions(read_portions(log))
+    assert len(found) > 400 and found.count("") < 220  # the first two of each of a hundred nodes, and the forged ones
+
+
+def test_what_is_derived_again_from_the_middle(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = [write for part in portions.audit_portions([LOG], size=64) for write in part.writes]
+    monkeypatch.setattr(audit, "_APART", 1)
+    assert [write for part in portions.audit_portions([LOG], size=64) for write in part.writes] == whole
+    monkeypatch.setattr(audit, "_APART", 1 << 30)
+    assert [write for part in portions.audit_portions([LOG], size=64) for write in part.writes] == whole
+
+
+def test_states_that_share_parts_are_the_same_states() -> None:
+    shared = 0
+    for write in read_history(LOG).changes():
+        if write.old is None or write.new is None:
+            continue
+        plain = json.loads(json.dumps(write.new.json))
+        made = sharing(write.old.json, plain)
+        assert made == plain and json.dumps(made) == json.dumps(plain)
+        shared += made.get("spec") is write.old.json.get("spec") and "spec" in made
+    assert shared > 100
+
+
+def test_states_that_share_parts_are_typed_alike() -> None:
+    quick = 0
+    for write in read_history(LOG).changes():
+        if write.old is None or write.new is None or write.key[0] == "Event":
+            continue
+        known = changed_from_json(from_json(write.old.json), write.old.json, write.new.json)
+        quick += known is not None
+        assert known is None or known == from_json(write.new.json)
+        assert Document(write.new.json, before=write.old).typed == from_json(write.new.json)
+    assert quick > 100
+
+
+def test_lines_are_decoded_as_python_decodes_them() -> None:
+    import zstandard
+
+    with LOG.open("rb") as file:
+        text = zstandard.ZstdDecompressor().stream_reader(file).read().decode()
+    assert [value for _, value in json_lines(LOG)] == [json.loads(line) for line in text.splitlines()]
