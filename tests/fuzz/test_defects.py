@@ -19,6 +19,25 @@ SHORT = 30
 LIMIT = 120
 """Seconds that finding a defect may take."""
 DEFECTS = {
+    "everything": (
+        "Pod/readiness/turn-unready",
+        "Container/run/back-off",
+        "Container/run/start",
+        "Sandbox/life/stop",
+        "ReplicaSet/availability/create-empty",
+        "flip-boolean:ReplicaSet/manage/steady:tables/manage/rules/steady/claim_failed",
+        "Deployment/availability/become-unavailable",
+        "ReplicationController/deletion/remove",
+        "ReplicationController/scale/empty",
+        "Service/second-family/single",
+        "flip-boolean:Endpoints/sync/gone:tables/sync/rules/gone/service_exists",
+        "TaintEviction/node/clean",
+        "GarbageCollector/item/orphan-dependents",
+        "NodeLifecycle/lost-node/lost",
+        "ServiceAccount/ensure/create",
+        "kubelet/pod_sync/sync",
+        "kubelet/pod_sync/hand-back",
+    ),
     "rolling-update": (
         "ReplicaSet/manage/delete-surplus",
         "ReplicaSet/status-write/changed",
