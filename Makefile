@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RECORDING := examples/recordings/03-rolling-default
 
-.PHONY: demo test lint format bench docs docs-test mutation fuzz-input clean help
+.PHONY: demo test lint format bench docs docs-test mutation fuzz fuzz-input properties defects clean help
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -36,6 +36,18 @@ bench: $(VENV)/.installed ## Measure speed and memory
 
 mutation: $(VENV)/.installed ## Remove or invert each row of specs/ in turn: do the tests notice?
 	$(BIN)/python -m benchmarks.mutation
+
+FUZZ_STEPS ?= 1000000
+KNOWN := specs/scenarios/pitfall-%.yaml specs/scenarios/avalanche-memory.yaml
+
+fuzz: $(VENV)/.installed ## FUZZ_STEPS (a million) steps with faults over the shipped scenarios but those made to break
+	$(BIN)/k8sfsm fuzz $(filter-out $(KNOWN),$(wildcard specs/scenarios/*.yaml)) --steps $(FUZZ_STEPS)
+
+properties: $(VENV)/.installed ## All invariants under all faults in PROPERTY_RUNS (2000) random stories
+	$(BIN)/python -m pytest -m campaign tests/fuzz/test_properties.py
+
+defects: $(VENV)/.installed ## Which share of a random sample of mutants does fuzz find?
+	$(BIN)/python -m benchmarks.defects --each 3 --seed 2026
 
 fuzz-input: $(VENV)/.installed ## Feed spoilt files to every reader for FUZZ_SECONDS (600) seconds
 	$(BIN)/python -m benchmarks.fuzz_input

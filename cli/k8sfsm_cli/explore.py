@@ -25,7 +25,7 @@ _ALL: Final = "all"
 @click.command(name="explore")
 @click.argument("scenario", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
-    "--turns", default="2", show_default=True, help=f"How often something may come out of turn; {_ALL!r}: always."
+    "--turns", default="0", show_default=True, help=f"How often something may come out of turn; {_ALL!r}: always."
 )
 @click.option("--depth", type=click.IntRange(1), default=100_000, help="Look so many steps deep.")
 @click.option("--states", type=click.IntRange(1), default=1_000_000, help="Look at so many different states.")

@@ -19,7 +19,8 @@ from k8sfsm.printer import printed
 from k8sfsm.scenario.cluster import START
 from k8sfsm.scenario.loading import MOST_NODES, default_nodes, is_scenario, read_story
 from k8sfsm.scenario.manifests import read_manifests
-from k8sfsm.scenario.model import FAULTS, Manifest, ServerSide, Story
+from k8sfsm.scenario.model import FAULTS, Manifest, Story
+from k8sfsm.scenario.model_actions import ServerSide
 from k8sfsm.scenario.output import final_objects, write_story_trace
 from k8sfsm.scenario.play import Play
 from k8sfsm.scenario.user import User

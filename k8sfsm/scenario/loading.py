@@ -6,30 +6,26 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from attrs import define, evolve, field
+from attrs import evolve
 
 from k8sfsm.apiserver.cel import CelError, compiled
 from k8sfsm.engine.offer import KINDS
 from k8sfsm.node.scripted import parse_script
-from k8sfsm.objects import ManifestError, Quantity, QuantityError, parse_duration
+from k8sfsm.objects import Quantity, QuantityError
 from k8sfsm.objects.yamltext import Document, YAMLTextError, read_documents
 from k8sfsm.scenario.expect import FigureTest, read_expectation, read_figure_test
 from k8sfsm.scenario.figures import read_figure
-from k8sfsm.scenario.manifests import manifests_in, read_manifests, without_tabs
+from k8sfsm.scenario.manifests import without_tabs
 from k8sfsm.scenario.model import (
     FAULTS,
     TIMED_FAULTS,
-    VERBS,
-    Action,
     Behaviour,
     ClusterSetting,
-    DrainVerb,
     Expectation,
     Fault,
     Figure,
     Invariant,
     LatencySetting,
-    Manifest,
     Measure,
     NodeSetting,
     Option,
@@ -40,11 +36,13 @@ from k8sfsm.scenario.model import (
     Timed,
     Wanted,
 )
+from k8sfsm.scenario.model_actions import VERBS, Action, DrainVerb
 from k8sfsm.scenario.model_outside import CloudSetting, LoadSetting
 from k8sfsm.scenario.nodes import TAINT
 from k8sfsm.scenario.order import Refused, key_called, kind_called
+from k8sfsm.scenario.parts import Parts
 from k8sfsm.scenario.switches import option_of
-from k8sfsm.spec.mistakes import Mistake, Position, SpecError, did_you_mean
+from k8sfsm.spec.mistakes import Position, SpecError, did_you_mean
 from k8sfsm.spec.model import Scenario
 from k8sfsm.spec.source import Located, LocatedList, read_yaml
 from k8sfsm.spec.structure import keys_of, structure, type_name
@@ -93,14 +91,8 @@ def default_nodes(count: int) -> tuple[NodeSetting, ...]:
     return tuple(NodeSetting(name=f"node-{number}") for number in range(1, count + 1))
 
 
-@define
-class _Reading:
-    """One scenario being read; mistakes are collected, so that a user sees all of them."""
-
-    name: str
-    folder: Path
-    mistakes: list[Mistake]
-    document: Document = field(factory=lambda: Document(None))
+class _Reading(Parts):
+    """One scenario being read."""
 
     def story(self, raw: Located, text: str) -> Story:
         """The whole scenario."""
@@ -133,60 +125,6 @@ class _Reading:
         self.check_end(story)
         self.check_names(story)
         return story
-
-    def wrong(self, at: Position, message: str) -> None:
-        """Note a mistake."""
-        self.mistakes.append(Mistake(at, message))
-
-    # -- parts --------------------------------------------------------------------------------------------------------
-
-    def part(self, raw: Any, cls: type[T]) -> T | None:
-        """One part as a class of the model; None where it has mistakes."""
-        if not isinstance(raw, Located):
-            at = raw.at if isinstance(raw, LocatedList) else Position(self.name, 1, 1)
-            self.wrong(at, f"{type_name(raw)} stands here, expected a mapping with the keys {', '.join(keys_of(cls))}")
-            return None
-        value, mistakes = structure(raw, cls)
-        self.mistakes += mistakes
-        return value
-
-    def rows(self, raw: Located, key: str) -> Iterator[tuple[int, Any, Position]]:
-        """The items of a list of the scenario with their numbers and places."""
-        found = raw.get(key)
-        if found is None:
-            return
-        if not isinstance(found, LocatedList):
-            self.wrong(raw.value_at[key], f"'{key}': {type_name(found)} stands here, expected a list")
-            return
-        yield from zip(range(len(found)), found, found.item_at, strict=True)
-
-    def parts(self, raw: Located, key: str, cls: type[T]) -> Iterator[T]:
-        """The items of a list as a class of the model."""
-        for _, item, at in self.rows(raw, key):
-            if not isinstance(item, Located):
-                self.wrong(
-                    at, f"{type_name(item)} stands here, expected a mapping with the keys {', '.join(keys_of(cls))}"
-                )
-            elif (value := self.part(item, cls)) is not None:
-                yield value
-
-    def duration(self, value: Any, at: Position) -> int:
-        """A time of the file in ns; 0 where it is wrong."""
-        try:
-            if not isinstance(value, str):
-                raise ValueError
-            found = parse_duration(value)
-        except ValueError:
-            self.wrong(at, f"{type_name(value)} stands here, expected a duration such as 30s or 1m30s")
-            return 0
-        if found < 0:
-            self.wrong(at, f"{type_name(value)} stands here, expected a duration that is not negative")
-        return max(found, 0)
-
-    def offset(self, value: Any, at: Position) -> int:
-        """A time of the file in ns that may be negative: `-20s`."""
-        back = isinstance(value, str) and value.startswith("-")
-        return -self.duration(value[1:], at) if back else self.duration(value, at)
 
     # -- the cluster --------------------------------------------------------------------------------------------------
 
@@ -258,26 +196,6 @@ class _Reading:
             for name, _ in wanted.when:
                 if name not in switches:
                     self.wrong(wanted.at, unknown(name, switches, "switch"))
-
-    # -- manifests ----------------------------------------------------------------------------------------------------
-
-    def given(self, value: Any, steps: tuple[str | int, ...], at: Position) -> tuple[Manifest, ...]:
-        """Manifests: a file name, a document, or a list of both."""
-        if value is None:
-            return ()
-        if isinstance(value, LocatedList):
-            rows = zip(range(len(value)), value, value.item_at, strict=True)
-            return tuple(each for number, item, place in rows for each in self.given(item, (*steps, number), place))
-        try:
-            if isinstance(value, str):
-                path = self.folder / value
-                return read_manifests(path.read_text("utf-8"), str(path))
-            return tuple(manifests_in(self.document, steps)) if self.document.value else ()
-        except ManifestError as error:
-            self.mistakes.append(_mistake(error, at))
-        except OSError as error:
-            self.wrong(at, f"{value}: {(error.strerror or str(error)).lower()}, expected a readable file")
-        return ()
 
     # -- actions, faults, expectations --------------------------------------------------------------------------------
 
@@ -460,16 +378,6 @@ def _when(text: str) -> tuple[tuple[str, bool], ...]:
             raise ValueError(f"'when': '{part}' stands here, expected the name of a switch and on or off")
         found.append((name, position == "on"))
     return tuple(found)
-
-
-def _mistake(error: ManifestError, fallback: Position) -> Mistake:
-    """A manifest's error as a mistake at its own place."""
-    file, _, rest = str(error).partition(":")
-    line, _, rest = rest.partition(":")
-    column, _, message = rest.partition(":")
-    if not (line.isdigit() and column.isdigit()):
-        return Mistake(fallback, str(error))
-    return Mistake(Position(file, int(line), int(column)), message.strip())
 
 
 def unknown(name: str, known: Collection[str], what: str) -> str:

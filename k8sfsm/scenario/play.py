@@ -20,7 +20,8 @@ from k8sfsm.scenario.faults import actions_of
 from k8sfsm.scenario.figures import Told as LinesTold
 from k8sfsm.scenario.figures import Value
 from k8sfsm.scenario.invariants import breaches
-from k8sfsm.scenario.model import VERBS, Action, Manifest, Promise, Story, Timed, Wanted
+from k8sfsm.scenario.model import Manifest, Promise, Story, Timed, Wanted
+from k8sfsm.scenario.model_actions import VERBS, Action
 from k8sfsm.scenario.order import DEFAULT_NAMESPACE
 from k8sfsm.scenario.switches import amendments_of
 from k8sfsm.scenario.user import Reply, User, drain_options

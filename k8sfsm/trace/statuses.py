@@ -280,7 +280,14 @@ class _Reader:
             self._back(write, name)
 
     def kubelet(self, write: RecordedWrite) -> None:
-        """Take in who wrote: the first write of a kubelet that was lost tells that it is back."""
+        """Take in who wrote: the first write of a kubelet that was lost tells that it is back.
+
+        One that says that it starts was killed before, even where nobody found its node lost.
+        """
+        if write.node in self.heard and write.node not in self.silent and _starts(write):
+            self.silent[write.node] = None
+            time = min(self.heard[write.node] + _ALIVE, write.received or write.time)
+            self._of_node(write, write.node, "kubelet-killed", time, {})
         self.heard[write.node] = write.time
         if write.node in self.silent:
             self._back(write, write.node)
@@ -296,6 +303,12 @@ class _Reader:
 
 
 _REASONS: Final = frozenset({"Started", "Pulling", "Pulled", "Failed", "Killing", "Unhealthy"})
+
+
+def _starts(write: RecordedWrite) -> bool:
+    """Whether a kubelet's write is the Event that it starts."""
+    event = write.new.json if write.key[0] == "Event" and write.new is not None else {}
+    return event.get("reason") == "Starting" and "kubelet" in str(event.get("message") or event.get("note") or "")
 
 
 def made_at(event: Json) -> int:

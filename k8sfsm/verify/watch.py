@@ -6,12 +6,13 @@ break it (`of`), and whether it is about one object at a time (`each`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 from k8sfsm.engine.engine import Engine
+from k8sfsm.machine import Machines
 from k8sfsm.request import Key
 from k8sfsm.spec.loader import specs_dir
 from k8sfsm.store import Snapshot
@@ -48,22 +49,46 @@ class Watch:
     `blind_until` (ns): until then somebody may see the cluster as it was; what needs fresh views is not judged.
     """
 
-    __slots__ = ("blind_until", "checked")
+    __slots__ = ("blind_until", "checked", "runtimes")
 
     def __init__(self, engine: Engine) -> None:
         self.checked = engine.store.revision
+        self.runtimes = engine.node_states
         self.blind_until = 0
 
     def look(self, engine: Engine) -> tuple[Violation, ...]:
         """What the changes since the last look have broken."""
         store = engine.store
+        runtimes, self.runtimes = self.runtimes, engine.node_states
+        moved = () if runtimes is self.runtimes else tuple(_sandboxes_moved(runtimes, self.runtimes, engine.now))
         if store.revision == self.checked:
-            return ()
+            return moved
         view = View(engine.now, store.snapshot, store=store)
         blind = engine.now < self.blind_until
         changes = tuple(store.changes(self.checked))
         self.checked = store.revision
-        return tuple(broken_by(changes, view, blind))
+        return (*moved, *broken_by(changes, view, blind))
+
+    def is_new(self, engine: Engine) -> bool:
+        """Whether anything has changed since the last look."""
+        return engine.store.revision != self.checked or engine.node_states is not self.runtimes
+
+
+def _sandboxes_moved(old: Mapping[str, Any], new: Mapping[str, Any], now: int) -> Iterator[Violation]:
+    """Changes of sandboxes that are no transitions of their machine. They are on nodes and not in the store."""
+    for node, pods in new.items():
+        before = old.get(node, {})
+        for uid, runtime in pods.items() if pods is not before else ():
+            past, sandbox = getattr(before.get(uid), "sandbox", None), getattr(runtime, "sandbox", None)
+            if past is sandbox:
+                continue
+            for illegal in _machines(specs_dir()).check_part("Sandbox", past, sandbox, "kubelet", now).illegal:
+                yield Violation("Sandbox/moves", f"on {node}: {illegal}")
+
+
+@lru_cache(maxsize=8)
+def _machines(path: Path) -> Machines:
+    return Machines.load(path)
 
 
 def broken_by(changes: Iterable[Change], view: View, blind: bool = False) -> Iterator[Violation]:

@@ -186,6 +186,54 @@ def test_the_least_numbers_of_probes() -> None:
     assert found_in("ProbeFields", less) == [*low, grace]
 
 
+NUMBERS: list[tuple[str, tuple[str, ...]]] = [
+    (
+        "DeploymentStatusFields",
+        (
+            "observedGeneration",
+            "replicas",
+            "updatedReplicas",
+            "readyReplicas",
+            "availableReplicas",
+            "unavailableReplicas",
+            "collisionCount",
+        ),
+    ),
+    (
+        "ReplicaSetStatusFields",
+        ("replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration"),
+    ),
+    ("PodStatusFields", ("observedGeneration",)),
+]
+
+
+@pytest.mark.parametrize(("table", "names"), NUMBERS)
+def test_zeros_of_reports_are_sound(table: str, names: tuple[str, ...]) -> None:
+    assert found_in(table, dict.fromkeys(names, 0)) == []
+
+
+def test_zeros_of_conditions_are_sound() -> None:
+    assert found_in("PodStatusFields", {"conditions": [{"type": "Ready", "observedGeneration": 0}]}) == []
+    condition = {"type": "A", "status": "True", "lastTransitionTime": "t", "reason": "R", "observedGeneration": 0}
+    assert found_in("ConditionFields", condition) == []
+
+
+DEBUG = {"name": "shell", "image": "busybox"}
+
+
+@pytest.mark.parametrize(
+    ("after", "text"),
+    [
+        ([{**DEBUG, "image": "other"}], 'existing ephemeral containers "shell" may not be changed'),
+        ([], 'existing ephemeral containers "shell" may not be removed\n'),
+    ],
+)
+def test_ephemeral_containers_stay(after: list[Any], text: str) -> None:
+    old, new = (defaulted(from_json(pod(ephemeralContainers=each))) for each in ([DEBUG], after))
+    [fault] = faults(old, new, subresource="ephemeralcontainers")
+    assert str(fault) == f"spec.ephemeralContainers: Forbidden: {text}"
+
+
 ONE = {"name": "app", "image": "nginx:1"}
 TEMPLATE = workload()["spec"]["template"]
 CONTROLLER = {

@@ -10,7 +10,7 @@ from api_world import NOW, SECOND, World, config_map, pod, service, workload
 from k8sfsm.apiserver import Options, Sender
 from k8sfsm.apiserver.deletion import law
 from k8sfsm.apiserver.quota_admission import Covered, Measured
-from k8sfsm.apiserver.quota_usage import in_scopes, object_count, tracked, usage_of
+from k8sfsm.apiserver.quota_usage import custom_count, in_scopes, object_count, tracked, usage_of
 from k8sfsm.objects import ResourceQuota, evolve, from_json, to_json
 from k8sfsm.request import Bind, Create, Delete, Patch, PatchStatus, Update
 
@@ -397,8 +397,16 @@ def test_a_pod_that_is_over_or_overdue_counts_as_an_object_alone() -> None:
     assert set(usage_of(going, NOW + 31 * SECOND, of)) == {"count/pods"}
 
 
-def test_kinds_that_are_not_known_have_a_count_too() -> None:
-    assert object_count("Widget") == "count/widgets"
+def test_kinds_that_people_define_are_counted_by_their_own_plural() -> None:
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "w"},
+    }
+    spec = {"group": "x.org", "names": {"kind": "Wish", "plural": "wishes"}}
+    assert custom_count("Wish", [from_json({**definition, "spec": spec})]) == "count/wishes.x.org"
+    assert object_count("Wish") == "" == custom_count("Widget", [])
+    assert object_count("Deployment") == "count/deployments.apps" and object_count("Pod") == "count/pods"
 
 
 def resized(requests: dict[str, str], limits: dict[str, str] | None = None) -> Patch:

@@ -133,6 +133,11 @@ def test_pods(spec: dict[str, Any], expected: list[str]) -> None:
     assert errors(read(pod(**spec))) == expected
 
 
+def test_gates_have_qualified_names() -> None:
+    [text] = errors(read(pod(schedulingGates=[{"name": "x.org/fine"}, {"name": "a b"}])))
+    assert text.startswith('spec.schedulingGates[1]: Invalid value: "a b": name part must consist of alphanumeric')
+
+
 def test_an_init_container_keeps_an_image() -> None:
     """The image is asked for twice: as any container's, and as one that may change."""
     old = read(pod(initContainers=[{"name": "i", "image": "i"}]))

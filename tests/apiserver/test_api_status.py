@@ -173,6 +173,7 @@ PODS: list[tuple[str, dict[str, Any], dict[str, Any], Any, list[str]]] = [
             "each IP family"
         ],
     ),
+    ("host", {}, {"hostIP": "10.0.0.1", "hostIPs": [{"ip": "10.0.0.1"}]}, {}, []),
     (
         "hosts",
         {},

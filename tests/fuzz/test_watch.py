@@ -137,3 +137,24 @@ def test_a_watch_looks_once_at_each_change(engine: Any) -> None:
     twin.store, _ = twin.store.put(evolve(pod, spec=evolve(pod.spec, node_name="")))
     assert [each.invariant for each in watch.look(twin)] == ["Placement/bound-once", "Pod/reported-on-its-node"]
     assert watch.look(twin) == ()
+
+
+def test_a_sandbox_that_comes_back_under_its_number_is_found(engine: Any) -> None:
+    twin = engine.fork()
+    watch = Watch(twin)
+    node, pods = next((name, pods) for name, pods in twin.node_states.items() if any(map(_sandbox, pods.values())))
+    uid, runtime = next((uid, runtime) for uid, runtime in pods.items() if _sandbox(runtime) is not None)
+
+    def shown(**changes: Any) -> tuple[Violation, ...]:
+        changed = evolve(runtime, sandbox=evolve(runtime.sandbox, **changes))
+        twin.node_states = twin.node_states.set(node, twin.node_states[node].set(uid, changed))
+        return watch.look(twin)
+
+    assert not watch.is_new(twin) and shown(ready=False) == () and shown(attempt=1) == ()
+    shown(ready=False)
+    assert [each.invariant for each in shown(ready=True)] == ["Sandbox/moves"]
+    assert watch.look(twin) == ()
+
+
+def _sandbox(runtime: Any) -> Any:
+    return getattr(runtime, "sandbox", None)

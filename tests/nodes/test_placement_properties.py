@@ -25,7 +25,7 @@ def node_settings(draw: st.DrawFn, name: str) -> NodeSetting:
     return NodeSetting(
         name=name,
         cpu=draw(st.sampled_from(["500m", "1", "2"])),
-        memory=draw(st.sampled_from(["1Gi", "4Gi"])),
+        memory=draw(st.sampled_from(["1Gi", "1Gi", "4Gi"])),
         pods=draw(st.sampled_from([2, 5, 20])),
         labels={"disk": draw(st.sampled_from(["ssd", "hdd"]))},
         taints=draw(st.sampled_from([(), ("gpu=true:NoSchedule",)])),
@@ -37,12 +37,12 @@ def pods(draw: st.DrawFn, name: str) -> dict[str, Any]:
     app = draw(st.sampled_from(["web", "db"]))
     requests = {
         "cpu": draw(st.sampled_from(["0", "100m", "400m", "1"])),
-        "memory": draw(st.sampled_from(["0", "600Mi"])),
+        "memory": draw(st.sampled_from(["600Mi", "0", "600Mi"])),
     }
     container: dict[str, Any] = {"name": "c", "image": "x", "resources": {"requests": requests}}
     spec: dict[str, Any] = {"containers": [container], "terminationGracePeriodSeconds": 1}
-    if draw(st.integers(0, 3)) == 0:
-        container["ports"] = [{"containerPort": 80, "hostPort": draw(st.sampled_from([80, 81]))}]
+    if draw(st.booleans()):
+        container["ports"] = [{"containerPort": 80, "hostPort": draw(st.sampled_from([80, 80, 81]))}]
     if draw(st.integers(0, 3)) == 0:
         spec["nodeSelector"] = {"disk": draw(st.sampled_from(["ssd", "hdd"]))}
     if draw(st.booleans()):
@@ -157,7 +157,7 @@ def cluster(data: st.DataObject, ledger: Ledger) -> User:
 def test_nothing_is_bound_where_it_must_not_be(data: st.DataObject) -> None:
     ledger = Ledger()
     user = cluster(data, ledger)
-    for number in range(data.draw(st.integers(4, 14))):
+    for number in range(data.draw(st.integers(6, 14))):
         assert not user.create(data.draw(pods(f"p{number}"))).refused
         if data.draw(st.booleans()):
             user.engine.run(until=user.engine.now + data.draw(st.sampled_from([1, 5, 20])) * SECOND // 10)
@@ -250,9 +250,11 @@ def test_a_drained_node_is_empty_or_a_budget_says_why_not(data: st.DataObject) -
     }
     user = k8sfsm.start([deployment, budget], nodes=2, seed=data.draw(st.integers(0, 9)))
     user.engine.run(until=user.engine.now + 15 * SECOND)
+    there = list(user.engine.store.snapshot.series("node", "Pod", "node-1"))
     reply = user.drain("node-1", timeout="40s")
     left = list(user.engine.store.snapshot.series("node", "Pod", "node-1"))
     assert reply.refused == bool(left)
+    assert left or not there or least < replicas  # a budget that wants all of them lets none go
     if left:
         found = user.object("pdb/web")
         assert found.status.disruptions_allowed == 0 and least >= replicas

@@ -28,6 +28,7 @@ from k8sfsm.trace.history import Document, RecordedWrite
 from k8sfsm.verify.replay.choices import RecordedChoices
 from k8sfsm.verify.replay.contents import alike, content_of, recorded_content
 from k8sfsm.verify.replay.events import events_of
+from k8sfsm.verify.replay.heartbeats import lifecycle_settings
 from k8sfsm.verify.replay.inputs import _as_done
 from k8sfsm.verify.replay.told import Told, followed
 from k8sfsm.verify.replay.tracks import Version
@@ -77,6 +78,7 @@ class Recorded:
 
     def __init__(self, *writes: RecordedWrite) -> None:
         self.writes = writes
+        self.about: dict[str, Any] = {}
 
 
 def told(*writes: RecordedWrite) -> Told:
@@ -200,3 +202,25 @@ def test_events_are_counted_from_the_start(versions: list[Version], times: int) 
 def test_a_write_that_made_an_object_go_took_its_last_finalizer() -> None:
     done = _as_done(write(1, 0, replica_set(), verb="patch", subresource="", type="DELETED"))
     assert done == Patch(key=KEY, body={"metadata": {"finalizers": None}}, type="merge")
+
+
+@pytest.mark.parametrize(
+    ("told", "heard", "lost", "grace"),
+    [
+        ("", [], 25, 50),  # nothing tells when the node was heard from
+        ("", [2], 25, 20),  # 23 s of silence, looked for every 5 s
+        ("", [2, 4], 25, 20),
+        ("", [9], 25, 15),
+        ("", [24], 25, 5),
+        ("", [2], 90, 50),  # it may have renewed its lease for a while
+        ("20s (default 50s)", [9], 25, 20),
+    ],
+)
+def test_how_long_a_node_may_be_silent(told: str, heard: list[int], lost: int, grace: int) -> None:
+    """Where flags are not told, a node that was lost early tells of them."""
+    key = ("Node", "", "n")
+    writes = [write(at, at * SECOND, None, actor="kubelet", node="n", key=key) for at in heard]
+    found = Recorded(*writes, write(99, lost * SECOND, None, actor="node-controller", key=key))
+    flags = {"kube-controller-manager": {"node-monitor-grace-period": told}} if told else {}
+    found.about = {"flags_not_default": flags}
+    assert lifecycle_settings(found).monitor_grace == grace  # type: ignore[arg-type]

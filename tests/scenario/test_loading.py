@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from k8sfsm.objects import ManifestError
-from k8sfsm.scenario import model, model_outside
+from k8sfsm.scenario import model, model_actions, model_outside
 from k8sfsm.scenario.loading import is_scenario, read_story
 from k8sfsm.scenario.manifests import read_manifests
 from k8sfsm.scenario.model import FAULTS
@@ -133,7 +133,7 @@ def test_mistakes_in_manifests(text: str, expected: str) -> None:
     assert str(caught.value) == expected
 
 
-NAMED = {**vars(model), **vars(model_outside)}
+NAMED = {**vars(model), **vars(model_actions), **vars(model_outside)}
 CLASSES = [cls for cls in NAMED.values() if isinstance(cls, type) and attrs.has(cls)]
 READ = {"Manifest", "Timed", "Wanted", "Promise", "Story", "Option", "Measure", "Amendment", "Position", "Place"}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from k8sfsm.scenario.loading import read_story
-from k8sfsm.scenario.model import VERBS
+from k8sfsm.scenario.model_actions import VERBS
 from k8sfsm.scenario.play import play
 
 DOCS = Path(__file__).parent.parent.parent / "docs"

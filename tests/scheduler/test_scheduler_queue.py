@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any
 
 import pytest
@@ -153,4 +154,4 @@ def test_who_backs_off_first() -> None:
         memory = waited(name, since, attempts=attempts)
         queued = Queued(pod(name, priority=priority), memory[WAITING, f"uid-{name}"], NOW)
         order.append((law.rank("backoff-order", queued, View.of([], now=NOW)), name))
-    assert [name for _, name in sorted(order)] == ["short", "high", "early", "late"]
+    assert [name for _, name in sorted(order, key=itemgetter(0))] == ["short", "high", "early", "late"]

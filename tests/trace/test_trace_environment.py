@@ -214,6 +214,16 @@ def test_a_lost_kubelet_is_back_with_its_first_write() -> None:
     assert (back.event, back.node, back.time) == ("kubelet-started", "n", first.time)
 
 
+def test_a_kubelet_that_says_that_it_starts_was_killed_before() -> None:
+    starting = {**kubelet_event("Starting", "Starting kubelet.", 9), "involvedObject": {"kind": "Node", "name": "n"}}
+    heard, said = writes(node("True"), starting)
+    later = RecordedWrite(**{**_fields(said), "time": 9 * SECOND})
+    found = facts_from_statuses([heard, later])
+    told = [(fact.event, fact.time // SECOND) for fact in found]
+    assert told == [("kubelet-killed", 2), ("kubelet-started", 9)]
+    assert facts_from_statuses([later]) == ()  # a kubelet that nobody has heard of before
+
+
 def test_a_kubelet_that_has_just_written_lives_on_for_a_second() -> None:
     [lost] = writes(node("Unknown"), actor="node-controller")
     later = RecordedWrite(**{**_fields(lost), "time": 9 * SECOND})

@@ -75,6 +75,9 @@ def asked_name(case: Visit) -> Literal["none", "own", "other"]:
     return "own" if case.asked.name == case.node else "other"
 
 
+_ALLOWED: Final = {"yes": True, "no": False}
+
+
 def node_verdict(asked: Asked, snapshot: Snapshot, policy: Policy) -> tuple[bool, str]:
     """Whether the Node authorizer allows what a kubelet asks, and what it says if not."""
     if "system:nodes" not in asked.user.groups:
@@ -87,7 +90,7 @@ def node_verdict(asked: Asked, snapshot: Snapshot, policy: Policy) -> tuple[bool
     if found["allow"] == "related":
         return _related_verdict(visit, snapshot)
     reason = (found.get("reason") or "").format(user=asked.user.name, node=visit.node, name=asked.name)
-    return found["allow"] == "yes", reason
+    return _ALLOWED[found["allow"]], reason
 
 
 def _related_verdict(visit: Visit, snapshot: Snapshot) -> tuple[bool, str]:

@@ -130,12 +130,15 @@ def _containers(pod: Part) -> list[Mapping[str, Any]]:
     return [*(pod.get("containers") or ()), *(pod.get("initContainers") or ())]
 
 
+_COUNTS: Final = {"none": 0, "both": 2}
+
+
 @constraint("source-count")
 def source_count(spot: Spot, row: Row) -> Iterator[Fault]:
     """Sources of variables that name a map or a secret: not none (`of` none), not both."""
     for each in spot.value or ():
         number = sum(each.get(name) is not None for name in ("configMapRef", "secretRef"))
-        if number == (0 if row.of == "none" else 2):
+        if number == _COUNTS[row.of]:
             yield spot.fault(row)
 
 

@@ -20,7 +20,8 @@ from k8sfsm.apiserver.valid.judge import Row, Spot, constraint, judged
 from k8sfsm.kinds.container_restarts import may_restart_together, restarts_after
 from k8sfsm.objects import PodSpec, part_from_json
 
-_MAY_RESTART: Final = ("containers", "initContainers")
+_MAY_RESTART: Final = {"containers": True, "initContainers": True, "ephemeralContainers": False}
+"""Lists of containers, and whether one that has ended may be started again."""
 
 
 def _pod(part: Part) -> Part:
@@ -71,7 +72,7 @@ def end_for_good(spot: Spot, row: Row) -> Iterator[Fault]:
 
 
 def _restarts(spec: Mapping[str, Any], group: str, name: str, code: int) -> bool:
-    return group in _MAY_RESTART and may_restart(part_from_json(PodSpec, spec), name, code)
+    return _MAY_RESTART[group] and may_restart(part_from_json(PodSpec, spec), name, code)
 
 
 def may_restart(spec: PodSpec, name: str, code: int) -> bool:

@@ -185,7 +185,7 @@ class _Judge:
 
     def look(self, engine: Engine) -> None:
         """Judge what the step has changed. Raises Broken."""
-        if engine.store.revision == self.watch.checked and not self.server.refused:
+        if not self.watch.is_new(engine) and not self.server.refused:
             return
         self._blind(self.server.user_at + _HURRY)
         for begins, ends in self.lags:

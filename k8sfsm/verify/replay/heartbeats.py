@@ -157,12 +157,29 @@ def _round() -> int:
 
 
 def lifecycle_settings(recording: Recording) -> LifecycleSettings:
-    """The flags of the recorded controller manager; the defaults where none are told."""
+    """The flags of the recorded controller manager; the defaults where none are told, and what was seen allows them."""
     flags = recording.about.get("flags_not_default", {})
     told = flags.get("kube-controller-manager", {}) if isinstance(flags, Mapping) else {}
     grace = str(told.get("node-monitor-grace-period", "")).partition(" ")[0]
     settings = LifecycleSettings()
-    return evolve(settings, monitor_grace=parse_duration(grace) / SECOND) if grace else settings
+    if grace:
+        return evolve(settings, monitor_grace=parse_duration(grace) / SECOND)
+    return evolve(settings, monitor_grace=min(settings.monitor_grace, *_silences(recording), float("inf")))
+
+
+def _silences(recording: Recording) -> Iterator[float]:
+    """The longest grace period with which each node can have been found lost, as seldom as the monitor looks (s).
+
+    Where flags are not told, a node that was lost soon after its kubelet's last request tells that the period is short.
+    """
+    heard: dict[str, int] = {}
+    period: int = constant("node_monitor_period")
+    for write in recording.writes:
+        if write.actor == "kubelet" and write.node:
+            heard[write.node] = write.time
+        elif write.actor == "node-controller" and _status_of_node(write) and write.key[2] in heard:
+            silent = ((write.received or write.time) - heard.pop(write.key[2])) // SECOND
+            yield float(max(period, silent - silent % period))
 
 
 def _status_of_node(write: RecordedWrite) -> bool:
