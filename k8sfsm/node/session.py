@@ -139,7 +139,24 @@ class Session:
             return 0
         if run.noticed_at is not None:
             return run.noticed_at
-        return self.next_relist if run.finished_at > max(self.last_relist, self.runtime.settled_at) else 0
+        if run.finished_at <= max(self.last_relist, self.runtime.settled_at) or self._has_told_end_of(run):
+            return 0
+        return self.next_relist
+
+    def _has_told_end_of(self, run: Instance) -> bool:
+        """A status says that the run has ended: a clock that is put back makes nobody forget that."""
+        for status in (self.memory.generated, self.pod.status):
+            if status is None:
+                continue
+            for each in (
+                *status.init_container_statuses,
+                *status.container_statuses,
+                *status.ephemeral_container_statuses,
+            ):
+                ended = each.state.terminated
+                if ended is not None and ended.container_id == run.id:
+                    return True
+        return False
 
     def _hide(self, name: str) -> tuple[Instance, ...]:
         runs = self.runtime.containers[name]
