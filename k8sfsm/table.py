@@ -158,10 +158,16 @@ class Graph:
                     node = node.points[value]
                 except KeyError:
                     node = node.resolve(value)
+                except TypeError:
+                    node = node.resolve(_LIST_OR_MAP)
         except Exception as error:
             error.add_note(f"while asking the fact '{node.name}' of {self.rows[0].rule.rpartition('/')[0]}")
             raise
         return node.rows
+
+
+_LIST_OR_MAP: Final = object()
+"""Stands for the values that are no keys: they are none of those that tests name."""
 
 
 class CompiledTable:
@@ -188,6 +194,8 @@ class CompiledTable:
                     node = node.points[value]
                 except KeyError:
                     node = node.resolve(value)
+                except TypeError:
+                    node = node.resolve(_LIST_OR_MAP)
         except Exception as error:
             error.add_note(f"while asking the fact '{node.name}' of {self.path}")
             raise

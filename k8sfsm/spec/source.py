@@ -11,6 +11,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from k8sfsm.spec.mistakes import Mistake, Position, SpecError
 from k8sfsm.yamlnodes import nodes
 
+_NUMBER = re.compile(r"[-+]?[0-9_]*\.?[0-9_]+([eE][-+]?[0-9]+)?\Z|[-+]?[0-9][0-9_]*\.\Z")
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9_]*)\Z")
 _PLAIN: Final = {
     "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
@@ -123,8 +124,8 @@ class _Reader:
             return text.lower() == "true"
         if kind == "int" and _INTEGER.match(text):
             return int(text.replace("_", ""))
-        if kind == "float":
-            return float(text)
+        if kind == "float" and _NUMBER.match(text):
+            return float(text.replace("_", ""))
         self.mistakes.append(
             Mistake(
                 self.at(node),

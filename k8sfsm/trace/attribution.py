@@ -285,7 +285,7 @@ def _only_not_ready(old: Json, new: Json) -> bool:
     """Whether nothing but the Ready condition turned False, while the containers are still said to be ready."""
     same = {k: v for k, v in old.items() if k != "conditions"} == {k: v for k, v in new.items() if k != "conditions"}
     before, after = _conditions({"status": old}), _conditions({"status": new})
-    changed = sorted(t for t in {**before, **after} if before.get(t) != after.get(t))
+    changed = [t for t in {**before, **after} if before.get(t) != after.get(t)]
     return same and changed == ["Ready"] and after.get("Ready", {}).get("status") == "False"
 
 

@@ -19,6 +19,14 @@ def test_spoilt_input_ends_in_no_traceback(name: str) -> None:
 
 
 FOUND = [("patches", 1961), ("scenarios", 670), ("audit", 537), ("watch", 297), ("traces", 835)]
+FOUND += [
+    ("manifests", 3290),
+    ("manifests", 3637),
+    ("manifests", 7326),
+    ("patches", 2111),
+    ("specs", 5944),
+    ("watch", 4351),
+]
 """Cases that ended in a traceback, or in more than a line, once."""
 
 

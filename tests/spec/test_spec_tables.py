@@ -102,6 +102,13 @@ def test_unique_says_which_rows_hold_together() -> None:
     assert str(caught.value) == "T/t: no rule holds for a=0"
 
 
+def test_a_list_or_map_is_none_of_the_values_that_tests_name() -> None:
+    asked = table("first", ["a"], [["x"], ["> 1"], ["not [x]"]], [])
+    for strange in ({"x": 1}, ["x"]):
+        assert asked.decide({"a": strange}).rule == "T/t/r2"
+        assert asked.decide({"a": "x"}).rule == "T/t/r0"
+
+
 def test_collect_tables_are_not_decided() -> None:
     compiled = table("collect", ["a"], [[True], [True]], [])
     with pytest.raises(LawError, match=r"hit policy collect, expected collect\(\) instead of decide\(\)"):

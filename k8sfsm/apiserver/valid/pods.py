@@ -118,7 +118,7 @@ def sound_volumes(part: Part) -> Mapping[str, Any]:
         return known
     found: dict[str, Any] = {}
     for volume in part.get("volumes") or ():
-        name = volume.get("name") if isinstance(volume, Mapping) else None
+        name = _name_of(volume)
         if name in found or any(judged(Part(volume, part.root, part, table="VolumeFields"))):
             continue
         found[str(name)] = volume
@@ -126,12 +126,17 @@ def sound_volumes(part: Part) -> Mapping[str, Any]:
     return found
 
 
+def _name_of(volume: Any) -> str | None:
+    name = volume.get("name") if isinstance(volume, Mapping) else None
+    return name if isinstance(name, str) else None
+
+
 @constraint("unique-sound")
 def unique_sound(spot: Spot, row: Row) -> Iterator[Fault]:
     """Volumes without errors that have different names: one with errors gives its name away to none."""
     seen: set[str] = set()
     for index, volume in enumerate(spot.value or ()):
-        name = volume.get("name") if isinstance(volume, Mapping) else None
+        name = _name_of(volume)
         if name in seen:
             yield evolve(spot.fault(row, "", name, f"[{index}].name"), error="Duplicate value")
         elif not any(judged(Part(volume, spot.whole.root, spot.whole, table=row.of))):
