@@ -31,7 +31,6 @@ DEFECTS = {
         "ReplicationController/scale/empty",
         "Service/second-family/single",
         "flip-boolean:Endpoints/sync/gone:tables/sync/rules/gone/service_exists",
-        "TaintEviction/node/clean",
         "GarbageCollector/item/orphan-dependents",
         "NodeLifecycle/lost-node/lost",
         "ServiceAccount/ensure/create",
