@@ -17,6 +17,7 @@ from typing import Any, Final
 from attrs import frozen
 
 from k8sfsm.law import constant
+from k8sfsm.node.addresses import pod_network
 from k8sfsm.node.probing import asks, complaint, ip_of, is_healthy, probes_of
 from k8sfsm.node.runtime import NODE, Answer, NodeRuntime, RuntimeEvent, State, node_of, pod_of
 from k8sfsm.objects import Container, Quantity, evolve
@@ -353,7 +354,7 @@ def _cidr(node: str) -> str:
     """The pods' network of a node that says none: by the number at the end of its name."""
     match = re.search(r"(\d+)\Z", node)
     number = int(match[1]) - 1 if match is not None else 0
-    return f"10.{244 + number // 256}.{number % 256}.0/24"
+    return pod_network(number)
 
 
 def reported_name(image: str) -> str:

@@ -14,6 +14,7 @@ from k8sfsm.engine.choices import Seeded
 from k8sfsm.engine.cluster import Component, Latencies
 from k8sfsm.engine.engine import Engine, Tracer
 from k8sfsm.engine.standard import kubelet_of, standard_engine
+from k8sfsm.node.addresses import pod_network
 from k8sfsm.node.kubelet import Kubelet
 from k8sfsm.node.registration import HEALTHY, own_labels
 from k8sfsm.node.scripted import ScriptedRuntime
@@ -157,7 +158,7 @@ def _node(setting: NodeSetting, number: int) -> Node:
         "pods": Quantity.parse(str(setting.pods)),
     }
     high, low = divmod(number, 254)
-    cidr = f"10.{244 + number // 256}.{number % 256}.0/24"
+    cidr = pod_network(number)
     return Node(
         metadata=ObjectMeta(name=setting.name, labels=labels),
         spec=NodeSpec(pod_cidr=cidr, pod_cidrs=(cidr,), taints=tuple(map(taint_of, setting.taints))),
