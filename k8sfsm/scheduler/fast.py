@@ -101,6 +101,7 @@ class Signature:
         self._read_nodes(ledger, view, range(count))
         self._rate_all(ledger)
         self._moved, self._altered = len(ledger.moved), len(ledger.altered)
+        self._images = ledger.images
 
     # -- what changes seldom --------------------------------------------------------------------------------------
 
@@ -207,11 +208,16 @@ class Signature:
             self._read_labels(ledger)
             self._read_nodes(ledger, view, ledger.altered[self._altered :])
             self._altered, self._moved = len(ledger.altered), len(ledger.moved)
+            self._images = ledger.images
             self._rate_all(ledger)
             return
         if self._read_selectors(view):
             self._read_nodes(ledger, view, [])
             self._rate_all(ledger)
+        elif self._images != ledger.images:
+            self._read_nodes(ledger, view, [])
+            self._sum_base()
+        self._images = ledger.images
         if len(ledger.moved) == self._moved:
             return
         indices = set(ledger.moved[self._moved :])

@@ -100,6 +100,7 @@ class Ledger:
         self.names: NDArray[np.object_] = np.empty(0, dtype=object)
         self.moved: list[int] = []
         self.altered: list[int] = []
+        self.images = 0
         self.placed: dict[str, Placed] = {}
         self.expected: dict[str, Pod] = {}
         self.touched: dict[str, Pod] = {}
@@ -184,7 +185,7 @@ class Ledger:
             array[index] = allocatable(self.nodes[index], name)
 
     def _same_nodes(self, view: View) -> bool:
-        """Take over changed nodes; False where their number, names, order or images are not the same any more."""
+        """Take over changed nodes; False where their number, names or order are not the same any more."""
         series = view.snapshot("Node").series("in", "Node", "")
         if series is self._series:
             return True
@@ -194,10 +195,11 @@ class Ledger:
         changed = [(index, node) for index, node in enumerate(nodes) if node is not self.nodes[index]]
         for index, node in changed:
             old = self.nodes[index]
-            if node.metadata.name != old.metadata.name or node.status.images != old.status.images:
+            if node.metadata.name != old.metadata.name:
                 return False
         for index, node in changed:
             old, self.nodes[index] = self.nodes[index], node
+            self.images += node.status.images != old.status.images
             if _relevant(old) != _relevant(node):
                 self._read_capacity(index)
                 self.altered.append(index)
