@@ -178,6 +178,7 @@ class Ledger:
                 self._add(pod, node)
             if pod.metadata.uid in assumed:
                 self.expected[pod.metadata.uid] = pod
+        self.moved, self.altered = [], []  # whoever asks from here on reads everything
         self._line, self._memory = _line_of(view), view.memory
 
     def _read_capacity(self, index: int) -> None:

@@ -12,7 +12,7 @@ from immutables import Map
 from scheduler_clusters import APART, PREFERENCE, TAINTS, budget, node, nodes, pod, pods, replicaset, service
 
 from k8sfsm.request import Bind, Remember
-from k8sfsm.scheduler import Scheduler
+from k8sfsm.scheduler import Scheduler, ledger
 from k8sfsm.scheduler.cluster import NOMINATED, Cluster
 from k8sfsm.scheduler.fast import Cache
 from k8sfsm.scheduler.plain import START, decide
@@ -372,6 +372,17 @@ def test_a_new_pod_that_shuns_others_is_seen() -> None:
     assert not world.place(pod("db-1", labels={"app": "db"}), True)
     world.remove(("Pod", "default", "shy"))
     assert world.place(pod("db-2", labels={"app": "db"}), True)
+
+
+def test_more_pods_than_the_ledger_notes_moves_do_not_make_it_begin_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "_CAPACITY", 4)
+    placed = [pod(f"p{number}", on=f"n{number % 3}") for number in range(9)]
+    world = settled(node("n0"), node("n1"), node("n2"), *placed)
+    assert world.place(pod("first"), True)
+    cache = world.scheduler.cache
+    assert cache is not None
+    epoch = cache.ledger.epoch
+    assert world.place(pod("second"), True) and cache.ledger.epoch == epoch
 
 
 def test_dropping_the_cache_changes_nothing() -> None:
