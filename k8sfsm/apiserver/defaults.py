@@ -117,20 +117,15 @@ def volume_source(part: Part) -> str:
 @law.fact
 def source_mode(part: Part) -> int | None:
     """The defaultMode of the volume's source."""
-    mode = _of_source(part, "defaultMode")
-    return mode if isinstance(mode, int) else None
+    found = part.value.get(volume_source(part))
+    return found.get("defaultMode") if isinstance(found, Mapping) else None
 
 
 @law.fact
 def source_type(part: Part) -> str | None:
     """The type of the volume's source."""
-    name = _of_source(part, "type")
-    return name if isinstance(name, str) else None
-
-
-def _of_source(part: Part, name: str) -> Any:
     found = part.value.get(volume_source(part))
-    return found.get(name) if isinstance(found, Mapping) else None
+    return found.get("type") if isinstance(found, Mapping) else None
 
 
 def _reference(part: Part, name: str) -> Mapping[str, Any] | None:
@@ -143,8 +138,7 @@ def _reference(part: Part, name: str) -> Mapping[str, Any] | None:
 def field_version(part: Part) -> str | None:
     """The API version by which a variable refers to a field; None where it has no such reference."""
     reference = _reference(part, "fieldRef")
-    version = None if reference is None else reference.get("apiVersion") or ""
-    return version if isinstance(version, str) else None
+    return None if reference is None else reference.get("apiVersion") or ""
 
 
 @law.fact

@@ -10,6 +10,7 @@ from k8sfsm.kinds.pod import TERMINAL
 from k8sfsm.kinds.pod_readiness import is_pod_ready
 from k8sfsm.law import Law
 from k8sfsm.objects import Pod, Taint
+from k8sfsm.scheduler.invariants import bearing
 from k8sfsm.view import View
 
 SECOND: Final = 1_000_000_000
@@ -27,13 +28,7 @@ def _name(obj: Any) -> str:
 
 def _stays(pod: Pod, taint: Taint, now: int) -> bool:
     """Whether a Pod may be there still."""
-    fitting = [
-        each
-        for each in pod.spec.tolerations
-        if each.effect in ("", taint.effect)
-        and (each.key == taint.key or (not each.key and each.operator == "Exists"))
-        and (each.operator == "Exists" or each.value == taint.value)
-    ]
+    fitting = bearing(pod.spec.tolerations, taint)
     if not fitting:
         return False
     limits = [each.toleration_seconds for each in fitting if each.toleration_seconds is not None]

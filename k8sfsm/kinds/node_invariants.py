@@ -38,12 +38,15 @@ def silences(view: View) -> dict[str, int]:
     return {name: newest - at for name, at in heard.items() if at is not None}
 
 
-def is_heard(view: View, node: str) -> bool:
-    """Whether a node is there, its kubelet not silent, and Ready."""
-    found = view.get("Node", "", node)
-    if found is None or any(each.type == "Ready" and each.status != "True" for each in found.status.conditions):
-        return False
-    return silences(view).get(node, 0) < int(constant("node_monitor_grace_period")) * SECOND
+def heard_nodes(view: View) -> frozenset[str]:
+    """The nodes whose kubelets are not silent, and that are not said to be other than Ready."""
+    silent, grace = silences(view), int(constant("node_monitor_grace_period")) * SECOND
+    return frozenset(
+        node.metadata.name
+        for node in view.list("Node")
+        if not any(each.type == "Ready" and each.status != "True" for each in node.status.conditions)
+        and silent.get(node.metadata.name, 0) < grace
+    )
 
 
 def _status(node: Node, condition: str) -> str:

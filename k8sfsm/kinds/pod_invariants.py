@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from k8sfsm.kinds.node_invariants import is_heard
+from k8sfsm.kinds.node_invariants import heard_nodes
 from k8sfsm.kinds.pod import TERMINAL, law
 from k8sfsm.machine import Machines
 from k8sfsm.objects import ContainerStatus, Pod
@@ -30,10 +30,11 @@ def _condition(pod: Pod, kind: str) -> str:
 
 def _of_working_nodes(view: View) -> Iterator[Pod]:
     """Pods that stay, on nodes whose kubelets are heard and that mount nothing which somebody else must attach."""
+    heard = heard_nodes(view)
     for pod in view.list("Pod"):
         stays = pod.metadata.deletion_timestamp is None
         mounts = any("persistentVolumeClaim" in volume for volume in pod.spec.volumes)
-        if pod.spec.node_name and stays and not mounts and is_heard(view, pod.spec.node_name):
+        if stays and not mounts and pod.spec.node_name in heard:
             yield pod
 
 
@@ -143,9 +144,10 @@ def told_of_its_node(view: View) -> Iterator[str]:
 @law.invariant
 def gone_after_its_grace(view: View) -> Iterator[str]:
     """At rest a Pod that was deleted is gone, unless its node is silent or a finalizer keeps it."""
+    heard = heard_nodes(view)
     for pod in view.list("Pod"):
         ends = pod.metadata.deletion_timestamp
         if ends is None or pod.metadata.finalizers or ends + _LATE > view.now:
             continue
-        if is_heard(view, pod.spec.node_name) or not pod.spec.node_name:
+        if pod.spec.node_name in heard or not pod.spec.node_name:
             yield f"{_name(pod)} should have gone {(view.now - ends) // SECOND} s ago"

@@ -146,16 +146,9 @@ class Session:
     def _has_told_end_of(self, run: Instance) -> bool:
         """A status says that the run has ended: a clock that is put back makes nobody forget that."""
         for status in (self.memory.generated, self.pod.status):
-            if status is None:
-                continue
-            for each in (
-                *status.init_container_statuses,
-                *status.container_statuses,
-                *status.ephemeral_container_statuses,
-            ):
-                ended = each.state.terminated
-                if ended is not None and ended.container_id == run.id:
-                    return True
+            ends = [each.state.terminated for each in status.of_containers] if status is not None else ()
+            if any(end is not None and end.container_id == run.id for end in ends):
+                return True
         return False
 
     def _hide(self, name: str) -> tuple[Instance, ...]:

@@ -195,6 +195,11 @@ class PodStatus(Struct):
     allocated_resources: Mapping[str, Quantity] = NOTHING
     resources: ResourceRequirements | None = None
 
+    @property
+    def of_containers(self) -> tuple[ContainerStatus, ...]:
+        """What is reported of all containers: init, regular, then ephemeral ones."""
+        return (*self.init_container_statuses, *self.container_statuses, *self.ephemeral_container_statuses)
+
 
 @frozen(kw_only=True, weakref_slot=False, repr=False)
 class Pod(Struct):

@@ -204,20 +204,19 @@ class Signature:
 
     def catch_up(self, ledger: Ledger, view: View) -> None:
         """Take over what happened to nodes since this signature was last used."""
+        images, self._images = self._images, ledger.images
         if len(ledger.altered) > self._altered:
             self._read_labels(ledger)
             self._read_nodes(ledger, view, ledger.altered[self._altered :])
             self._altered, self._moved = len(ledger.altered), len(ledger.moved)
-            self._images = ledger.images
             self._rate_all(ledger)
             return
         if self._read_selectors(view):
             self._read_nodes(ledger, view, [])
             self._rate_all(ledger)
-        elif self._images != ledger.images:
+        elif images != ledger.images:
             self._read_nodes(ledger, view, [])
             self._sum_base()
-        self._images = ledger.images
         if len(ledger.moved) == self._moved:
             return
         indices = set(ledger.moved[self._moved :])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from k8sfsm.kinds.node_invariants import is_heard
+from k8sfsm.kinds.node_invariants import heard_nodes
 from k8sfsm.kinds.pod import TERMINAL
 from k8sfsm.kinds.pod_resources import pod_requests
 from k8sfsm.law import Law
@@ -15,13 +15,15 @@ law = Law("scheduler")
 _KEEPS_AWAY = ("NoSchedule", "NoExecute")
 
 
-def _tolerates(tolerations: Iterable[Toleration], taint: Taint) -> bool:
-    return any(
-        each.effect in ("", taint.effect)
+def bearing(tolerations: Iterable[Toleration], taint: Taint) -> list[Toleration]:
+    """The tolerations that put up with a taint."""
+    return [
+        each
+        for each in tolerations
+        if each.effect in ("", taint.effect)
         and (each.key == taint.key or (not each.key and each.operator == "Exists"))
         and (each.operator == "Exists" or each.value == taint.value)
-        for each in tolerations
-    )
+    ]
 
 
 def objections(pod: Pod, node: Node, others: Iterable[Pod]) -> Iterator[str]:
@@ -48,7 +50,7 @@ def objections(pod: Pod, node: Node, others: Iterable[Pod]) -> Iterator[str]:
     if node.spec.unschedulable:
         taints.append(Taint(key="node.kubernetes.io/unschedulable", effect="NoSchedule"))
     for taint in taints:
-        if taint.effect in _KEEPS_AWAY and not _tolerates(pod.spec.tolerations, taint):
+        if taint.effect in _KEEPS_AWAY and not bearing(pod.spec.tolerations, taint):
             yield f"does not tolerate {taint.key}"
 
 
@@ -84,7 +86,8 @@ def nobody_waits_for_nothing(view: View) -> Iterator[str]:
 
     Pods with wishes about other Pods or about nodes' labels beyond a selector are not judged.
     """
-    nodes = [node for node in view.list("Node") if is_heard(view, node.metadata.name)]
+    heard = heard_nodes(view)
+    nodes = [node for node in view.list("Node") if node.metadata.name in heard]
     for pod in view.list("Pod"):
         if pod.spec.node_name or pod.metadata.deletion_timestamp is not None or not _is_simple(pod):
             continue

@@ -112,7 +112,7 @@ def proc_unmasked(part: Part) -> bool:
 def known_volume(spot: Spot, row: Row) -> Iterator[Fault]:
     """The name of a volume of the pod that has no errors."""
     pod = spot.whole.within("PodFields")
-    if pod is not None and (spot.value or "") not in [*sound_volumes(pod)]:
+    if pod is not None and (spot.value or "") not in [*sound_volumes(pod)]:  # a list: what is given may be a map
         yield spot.fault(row, "", spot.value or "")
 
 

@@ -6,7 +6,7 @@ counts, resources, the end of a pod) follows from its tables.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal
 
 from attrs import define, field, frozen
@@ -214,14 +214,10 @@ def _runtime(pod: Pod, written: Pod, *, ended: bool = False) -> PodRuntime:
     """The runtime's state that a reported status tells of; `ended`: the sandbox is gone."""
     status = written.status
     usable = any(each.type == "PodReadyToStartContainers" and each.status == "True" for each in status.conditions)
-    existed = usable or bool(status.pod_ip) or any(_runs(each) for each in _all(status))
+    existed = usable or bool(status.pod_ip) or any(_runs(each) for each in status.of_containers)
     sandbox = Sandbox(0, status.pod_ip or "-", usable and not ended, 0) if existed else None
-    runs = {each.name: found for each in _all(status) if (found := _runs(each))}
+    runs = {each.name: found for each in status.of_containers if (found := _runs(each))}
     return PodRuntime(sandbox=sandbox, containers=Map(runs), mounted=True, cleaned=ended)
-
-
-def _all(status: PodStatus) -> Iterable[ContainerStatus]:
-    return (*status.init_container_statuses, *status.container_statuses, *status.ephemeral_container_statuses)
 
 
 def _runs(status: ContainerStatus) -> tuple[Instance, ...]:
@@ -262,7 +258,7 @@ def _told_memory(status: ContainerStatus) -> bool:
 
 
 def _start_errors(written: Pod) -> Iterator[tuple[str, StartError]]:
-    for each in _all(written.status):
+    for each in written.status.of_containers:
         waiting = each.state.waiting
         if waiting is not None and waiting.reason not in _NOT_YET:
             yield each.name, StartError(waiting.reason, waiting.message)

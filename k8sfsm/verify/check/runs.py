@@ -24,14 +24,6 @@ RunKey = tuple[str, str]
 """(pod uid, container)."""
 
 
-def statuses_of(pod: Pod) -> Iterator[ContainerStatus]:
-    """The statuses of all containers of a pod."""
-    status = pod.status
-    yield from status.init_container_statuses
-    yield from status.container_statuses
-    yield from status.ephemeral_container_statuses
-
-
 @frozen
 class Told:
     """What the runtime has said of one container of a pod, by the short ids of its runs: when each began and ended
@@ -158,10 +150,10 @@ class Runs:
 
     def judge(self, pod: Pod, old: Pod, at: int) -> tuple[str, dict[str, Any], str]:
         """(rule, facts, what is wrong) of the first run of a pod that cannot be; ("", {}, "") where all can."""
-        before = {each.name: each for each in statuses_of(old)}
+        before = {each.name: each for each in old.status.of_containers}
         spec = pod.spec
         containers = {each.name: each for each in (*spec.init_containers, *spec.containers)}
-        for status in statuses_of(pod):
+        for status in pod.status.of_containers:
             container = containers.get(status.name)
             if container is None:
                 continue
@@ -174,10 +166,10 @@ class Runs:
 
     def follow(self, pod: Pod, old: Pod, at: int) -> None:
         """A status was written: restarts in it count for the back-off."""
-        before = {each.name: each for each in statuses_of(old)}
+        before = {each.name: each for each in old.status.of_containers}
         spec = pod.spec
         containers = {each.name: each for each in (*spec.init_containers, *spec.containers)}
-        for status in statuses_of(pod):
+        for status in pod.status.of_containers:
             container = containers.get(status.name)
             if container is None:
                 continue
@@ -191,7 +183,7 @@ class Runs:
         uid = pod.metadata.uid
         self.recorded.discard(uid)
         self.entries.pop(uid, None)
-        for name in [status.name for status in statuses_of(pod)]:
+        for name in [status.name for status in pod.status.of_containers]:
             self.told.pop((uid, name), None)
 
     def _case(
