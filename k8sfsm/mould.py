@@ -35,7 +35,8 @@ class Mould:
     """`bound(moments)(parts)` makes the value again with other moments and parts, each in the same order.
 
     Strings and moments are found where they are equal, everything else where it is the very same object; an empty
-    string, None and a number are no parts. What has no part but moments in it is made once for all casts of the same moments.
+    string, None and numbers are no parts. What has no part but moments in it is made once for all casts of the same
+    moments.
     Raises Shapeless where a string contains a part, where a moment is left over and none is given, or where a value is
     of a type that is not known.
     """
