@@ -12,6 +12,7 @@ from k8sfsm.kinds.pod_qos import qos_class
 from k8sfsm.kinds.pod_resources import pod_requests
 from k8sfsm.law import Decision, Law
 from k8sfsm.node.ending import begin_ending
+from k8sfsm.node.memory import remembered
 from k8sfsm.node.phase import TERMINAL
 from k8sfsm.node.session import SECOND, Session
 from k8sfsm.objects import Node, Pod, Quantity, Taint, evolve
@@ -54,11 +55,11 @@ def lacking(session: Session) -> Need | None:
     node: Node | None = session.view.get("Node", "", session.settings.node)
     if node is None or not node.status.allocatable:
         return None
-    own = session.pod.metadata.uid
-    others = [pod for pod in session.view.on_node(session.settings.node) if pod.metadata.uid != own]
-    # Where there is room for the requests of all pods, nobody needs to know which of them are admitted.
-    if _short(session, node, others) is None:
+    own, held = session.pod.metadata.uid, remembered(session.view.memory)
+    # Where there is room for all that the kubelet has ever taken, nobody needs to know which of them hold anything.
+    if _short(session, node, [entry.pod for entry in held if entry.pod.metadata.uid != own]) is None:
         return None
+    others = [pod for pod in session.view.on_node(session.settings.node) if pod.metadata.uid != own]
     return _short(session, node, [pod for pod in others if _holds(session, pod)])
 
 

@@ -195,9 +195,12 @@ def reported(alike: Any) -> Any:
 
 @define
 class Mark:
-    """What a look reads at this moment: without the pod's parts the `key`, and the `parts`."""
+    """What a look reads at this moment: without the pod's parts the `key`, and the `parts`.
 
-    key: Hashable
+    The key begins with the course, the past and the moment.
+    """
+
+    key: tuple[Hashable, ...]
     parts: tuple[Any, ...]
 
 
@@ -273,10 +276,9 @@ def question(session: Session, known: Mark) -> Question | None:
     if runtime is None or len(times) > _MOMENTS:
         return None
     second = now // SECOND
-    _, _, _, *flags = known.key  # type: ignore[misc]
     key = (
         course.likeness,
-        *flags,
+        *known.key[3:],
         *runtime,
         tuple([each - now for each in times]),
         tuple([2 * (each // SECOND - second) + (not each % SECOND) for each in (*times, *course.stamps)]),
