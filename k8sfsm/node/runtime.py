@@ -310,8 +310,11 @@ def _pull_over(state: State, event: RuntimeEvent, how: PullState) -> State:
 
 
 def _image_present(state: State, event: RuntimeEvent) -> State:
-    node = node_of(state)
-    image = Image(name=event.reported_image or event.image, id=event.image_id, size=event.size)
+    node, name = node_of(state), event.reported_image or event.image
+    known = node.images.get(event.image)
+    if known is not None and (known.name, known.id, known.size) == (name, event.image_id, event.size):
+        return state
+    image = Image(name=name, id=event.image_id, size=event.size)
     return state.set(NODE, evolve(node, images=node.images.set(event.image, image)))
 
 
