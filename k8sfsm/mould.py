@@ -91,6 +91,7 @@ class _Writer:
         for place, moment in enumerate(moments):
             self._moments.setdefault(moment, place)
         self._texts.pop("", None)
+        self._plain: set[str] = set()
         self._known: dict[int, _Found | None] = {}
         self._kept: list[Any] = []
 
@@ -130,8 +131,9 @@ class _Writer:
         place = self._texts.get(value)
         if place is not None:
             return _Found(f"p{place}")
-        if any(part in value for part in self._texts):
+        if value not in self._plain and any(part in value for part in self._texts):
             raise Shapeless(f"a part is a piece of {value!r}")
+        self._plain.add(value)
         return None
 
     def _moment(self, value: int) -> _Found:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 from attrs import frozen
 
@@ -21,6 +21,7 @@ from k8sfsm.scheduler.cluster import host_ports
 from k8sfsm.scheduler.filters import ports_conflict
 from k8sfsm.scheduler.node_selector import match_required
 from k8sfsm.scheduler.tolerations import first_untolerated, tolerated
+from k8sfsm.view import View
 
 law = Law("kubelet")
 
@@ -39,36 +40,43 @@ class Need:
     capacity: int
 
 
-def requests_of(session: Session, pod: Pod) -> tuple[int, int, int]:
+Requests: TypeAlias = dict[str, tuple[int, int, int]]
+"""Pods, milli-CPU and bytes of memory that pods take, by uid."""
+
+
+def requests_of(known: Requests, pod: Pod) -> tuple[int, int, int]:
     """Pods, milli-CPU and bytes of memory that a pod takes; looked up once per pod."""
-    known = session.requests.get(pod.metadata.uid)
-    if known is None:
+    uid = pod.metadata.uid
+    found = known.get(uid)
+    if found is None:
         asked = pod_requests(pod)
         cpu, memory = asked.get("cpu"), asked.get("memory")
-        known = (1, cpu.milli_value if cpu is not None else 0, memory.value if memory is not None else 0)
-        session.requests[pod.metadata.uid] = known
-    return known
+        found = known[uid] = (1, 0 if cpu is None else cpu.milli_value, 0 if memory is None else memory.value)
+    return found
+
+
+def has_room(view: View, node: Node, pod: Pod, requests: Requests) -> bool:
+    """There is room for the pod beside all that the kubelet remembers, whichever of them hold anything."""
+    own = pod.metadata.uid
+    held = [each.pod for each in remembered(view.memory) if each.pod.metadata.uid != own]
+    return not node.status.allocatable or _short(node, pod, held, requests) is None
 
 
 def lacking(session: Session) -> Need | None:
     """What the node has too little of for the pod. Source: plugins/noderesources/fit.go: Fits"""
-    node: Node | None = session.view.get("Node", "", session.settings.node)
-    if node is None or not node.status.allocatable:
+    node, pod, view = _node(session), session.pod, session.view
+    if node is None or has_room(view, node, pod, session.requests):
         return None
-    own, held = session.pod.metadata.uid, remembered(session.view.memory)
-    # Where there is room for all that the kubelet has ever taken, nobody needs to know which of them hold anything.
-    if _short(session, node, [entry.pod for entry in held if entry.pod.metadata.uid != own]) is None:
-        return None
-    others = [pod for pod in session.view.on_node(session.settings.node) if pod.metadata.uid != own]
-    return _short(session, node, [pod for pod in others if _holds(session, pod)])
+    others = [each for each in view.on_node(session.settings.node) if each.metadata.uid != pod.metadata.uid]
+    return _short(node, pod, [each for each in others if _holds(session, each)], session.requests)
 
 
-def _short(session: Session, node: Node, others: list[Pod]) -> Need | None:
+def _short(node: Node, pod: Pod, others: list[Pod], requests: Requests) -> Need | None:
     """What is too little for the pod beside others."""
-    wanted = requests_of(session, session.pod)
+    wanted = requests_of(requests, pod)
     pods = cpu = memory = 0
-    for pod in others:
-        asked = requests_of(session, pod)
+    for other in others:
+        asked = requests_of(requests, other)
         pods, cpu, memory = pods + asked[0], cpu + asked[1], memory + asked[2]
     used = (pods, cpu, memory)
     for place, name in enumerate(_RESOURCES):

@@ -27,7 +27,7 @@ from k8sfsm.node.memory import PodMemory, eviction_key
 from k8sfsm.node.references import token_volume
 from k8sfsm.node.runtime import Instance, PodRuntime, node_of, pod_of
 from k8sfsm.node.session import SECOND, Session, Settings, addresses_of
-from k8sfsm.objects import Container, ObjectMeta, Pod, PodCondition, PodSpec, PodStatus, evolve
+from k8sfsm.objects import Container, ObjectMeta, Pod, PodCondition, PodSpec, PodStatus
 from k8sfsm.view import View
 
 law = Law("kubelet")
@@ -47,7 +47,6 @@ _of_spec: Final = _but(PodSpec, "node_name", "volumes", *_LISTS)
 _of_container: Final = _but(Container, "volume_mounts")
 _of_status: Final = _but(PodStatus, "conditions")
 _of_condition: Final = _but(PodCondition, "last_probe_time", "last_transition_time")
-_of_memory: Final = _but(PodMemory, "pod", "added_at", "alike")
 _TIMES: Final = ("started_at", "finished_at", "stopping_since", "noticed_at")
 _of_run: Final = _but(Instance, "id", *_TIMES)
 _times_of_run: Final = attrgetter(*_TIMES)
@@ -56,8 +55,6 @@ _MOMENTS: Final = 24
 """A memory of more moments is like no other one: that of a pod which has been probed for long."""
 _of_metadata: Final = attrgetter("annotations", "owner_references", "finalizers", "extra")
 """A kubelet looks at no label of a pod."""
-_ADMITTED: Final = _of_memory(PodMemory(pod=Pod(), added_at=0, stage="syncing"))
-"""The memory of a pod that was admitted, and to which nothing else has happened."""
 
 
 # -- what is remembered -----------------------------------------------------------------------------------------------
@@ -115,22 +112,22 @@ _TEMPLATES: dict[Hashable, list[Likeness]] = {}
 _BIRTHS: dict[Hashable, Course] = {}
 
 
-def begin(session: Session) -> None:
-    """The pod was admitted: where nothing else has happened to it, it is alike with others of its template."""
-    pod, memory = session.pod, session.memory
-    if not pod.metadata.generate_name or _of_memory(memory) != _ADMITTED:
-        return
-    volume = token_volume(pod.spec)
+def born(settings: Settings, pod: Pod, now: int) -> tuple[Course, tuple[Any, ...]] | None:
+    """What the memory of a pod that is taken at `now` (ns) has in common with others of its template, and its own."""
+    spec = pod.spec
+    if not pod.metadata.generate_name:
+        return None
+    volume = token_volume(spec)
     name = "" if volume is None else str(volume["name"])
     stamps: list[int] = []
-    likeness = _newcomer(pod, name, session.settings, stamps)
-    birth = (likeness, memory.added_at, *stamps)
+    likeness = _newcomer(pod, name, settings, stamps)
+    birth = (likeness, now, *stamps)
     course = _BIRTHS.get(birth)
     if course is None:
         if len(_BIRTHS) >= _SIZE:
             _BIRTHS.clear()
-        course = _BIRTHS[birth] = Course(likeness, (memory.added_at,), tuple(dict.fromkeys(stamps)))
-    session.memory = evolve(memory, alike=(course, (name, *session.containers)))
+        course = _BIRTHS[birth] = Course(likeness, (now,), tuple(dict.fromkeys(stamps)))
+    return course, (name, *spec.init_containers, *spec.containers, *spec.ephemeral_containers)
 
 
 def _newcomer(pod: Pod, token: str, settings: Settings, stamps: list[int]) -> Likeness:

@@ -12,9 +12,10 @@ import k8sfsm.node.outcome
 import k8sfsm.node.prober
 import k8sfsm.node.resetting  # noqa: F401  facts and actions of the tables
 from k8sfsm.law import Law, LawError
-from k8sfsm.node.alike import begin, reported
-from k8sfsm.node.looks import Plain, glanced, looked
+from k8sfsm.node.alike import reported
+from k8sfsm.node.looks import Plain, Watched, glanced, looked
 from k8sfsm.node.memory import PodMemory
+from k8sfsm.node.newcomers import Newcomers
 from k8sfsm.node.registration import reconcile_node
 from k8sfsm.node.session import Session, Settings
 from k8sfsm.objects import Pod, PodStatus, changer_of, evolve
@@ -65,7 +66,7 @@ class Kubelet:
         self.node = node
         self.settings = settings if settings is not None else Settings(node=node)
         self.first_keys: tuple[Key, ...] = (("Node", "", node),) if self.settings.heartbeats else ()
-        self._requests: dict[str, tuple[int, int, int]] = {}
+        self._newcomers = Newcomers(self.settings)
 
     def reconcile(self, view: View, key: Key) -> Plan:
         """What to do about a pod or the node."""
@@ -78,8 +79,10 @@ class Kubelet:
         if pod is not None and pod.spec.node_name != self.node:
             pod = None
         known: tuple[PodMemory, ...] = view.memory.get(key, ())
-        if pod is not None and len(known) == 1:
-            plan = glanced(self.settings, view, key, pod, known[0])
+        expected = None if pod is None or known else self._newcomers.expected(view, pod)
+        memory = known[0] if len(known) == 1 else expected
+        if pod is not None and memory is not None:
+            plan = glanced(self.settings, view, key, pod, memory)
             if plan is not None:
                 return plan
         entries = list(known)
@@ -89,8 +92,24 @@ class Kubelet:
             return DONE
         sessions = [self._session(view, key, pod, entry) for entry in entries]
         if len(sessions) == 1:
-            return _look(sessions[0], known)
+            return self._look(sessions[0], known, expected)
         return _plan(known, sessions, [step for session in sessions for step in _turns(session)])
+
+    def _look(self, session: Session, known: tuple[PodMemory, ...], expected: PodMemory | None) -> Plan:
+        """Look at the only pod of its name. `expected`: what is expected to be remembered of one that is new."""
+        begun: list[Step] = []
+        if session.memory.stage == "new":
+            begun, strange = _first_turn(session)
+            if session.again and not begun:
+                self._newcomers.took(session, strange)
+            if expected is not None and (begun or session.memory != expected):
+                raise LawError(f"kubelet: {session.key} is not taken as others of its template were")
+            if not session.again:
+                return _plan(known, [session], _rested(session, begun))
+        return looked(
+            session,
+            Plain(lambda each: [*begun, *_turns(each)], lambda each, steps: _plan(known, [each], steps)),
+        )
 
     def _session(self, view: View, key: Key, pod: Pod | None, entry: PodMemory) -> Session:
         current = pod is not None and pod.metadata.uid == entry.pod.metadata.uid
@@ -104,23 +123,17 @@ class Kubelet:
             pod=shown,
             object_gone=not current,
             memory=entry,
-            requests=self._requests,
+            requests=self._newcomers.requests,
         )
 
 
-def _look(session: Session, known: tuple[PodMemory, ...]) -> Plan:
-    """Look at the only pod of its name."""
-    begun: list[Step] = []
-    if session.memory.stage == "new":
-        begun = _turn(session)
-        if not session.again:
-            return _plan(known, [session], _rested(session, begun))
-        if not begun:
-            begin(session)
-    return looked(
-        session,
-        Plain(lambda each: [*begun, *_turns(each)], lambda each, steps: _plan(known, [each], steps)),
-    )
+def _first_turn(session: Session) -> tuple[list[Step], bool]:
+    """The first turn of a pod, and whether it depends on more than the node, the runtime and what is remembered."""
+    watched: Any = Watched(session.view, session.settings.node, ("now", "runtime", "memory"))
+    session.view = watched
+    steps = _turn(session)
+    session.view = watched.view
+    return steps, watched.strange
 
 
 def _turn(session: Session) -> list[Step]:

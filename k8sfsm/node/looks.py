@@ -86,7 +86,7 @@ def glanced(settings: Settings, view: View, key: Key, pod: Pod, memory: PodMemor
     if known is None:
         return None
     glance = _GLANCES.get(known.key)
-    return None if glance is None or glance.look.compared < COMPARED else glance.plan(known, memory)
+    return glance.plan(known, memory) if glance is not None and glance.look.compared >= COMPARED else None
 
 
 def looked(session: Session, plain: Plain) -> Plan:
@@ -121,20 +121,22 @@ def _left(look: Look, session: Session, asked: Question) -> Course:
     return Course(look.left, asked.times, session.memory.alike[0].stamps)
 
 
-class _Watched:
-    """A view that notes whether more is asked of it than what a question tells."""
+class Watched:
+    """A view that notes whether more is asked of it than the kubelet's Node and what is `told` anyway."""
 
-    def __init__(self, view: View, node: str) -> None:
+    def __init__(self, view: View, node: str, told: tuple[str, ...]) -> None:
         self.view = view
         self.node = node
+        self.told = told
         self.strange = False
 
     def get(self, kind: str, namespace: str, name: str) -> Any:
+        """The object of that name, or None."""
         self.strange = self.strange or (kind, name) != ("Node", self.node)
         return self.view.get(kind, namespace, name)
 
     def __getattr__(self, name: str) -> Any:
-        self.strange = self.strange or name not in ("now", "runtime")
+        self.strange = self.strange or name not in self.told
         return getattr(self.view, name)
 
 
@@ -145,7 +147,7 @@ def _learnt(look: Look, session: Session, plain: Plain, known: Mark, asked: Ques
     if look.hopeless or look.met == 1:
         return _followed(look, session, plain, plain.act(session), alike)
     sent_at = session.memory.sent_at
-    watched: Any = _Watched(session.view, session.settings.node)
+    watched: Any = Watched(session.view, session.settings.node, ("now", "runtime"))
     session.view = watched
     steps = plain.act(session)
     session.view = watched.view
