@@ -55,34 +55,38 @@ def requests_of(known: Requests, pod: Pod) -> tuple[int, int, int]:
     return found
 
 
-def has_room(view: View, node: Node, pod: Pod, requests: Requests) -> bool:
+def capacity_of(node: Node | None) -> tuple[int, ...] | None:
+    """The pods, milli-CPU and bytes of memory that a node has for pods; None: nobody knows."""
+    if node is None or not node.status.allocatable:
+        return None
+    return tuple([_amount(name, node.status.allocatable.get(name)) for name in _RESOURCES])
+
+
+def has_room(view: View, capacity: tuple[int, ...] | None, pod: Pod, requests: Requests) -> bool:
     """There is room for the pod beside all that the kubelet remembers, whichever of them hold anything."""
+    if capacity is None:
+        return True
     own = pod.metadata.uid
     held = [each.pod for each in remembered(view.memory) if each.pod.metadata.uid != own]
-    return not node.status.allocatable or _short(node, pod, held, requests) is None
+    return _short(capacity, pod, held, requests) is None
 
 
 def lacking(session: Session) -> Need | None:
     """What the node has too little of for the pod. Source: plugins/noderesources/fit.go: Fits"""
-    node, pod, view = _node(session), session.pod, session.view
-    if node is None or has_room(view, node, pod, session.requests):
+    capacity, pod, view = capacity_of(_node(session)), session.pod, session.view
+    if capacity is None or has_room(view, capacity, pod, session.requests):
         return None
     others = [each for each in view.on_node(session.settings.node) if each.metadata.uid != pod.metadata.uid]
-    return _short(node, pod, [each for each in others if _holds(session, each)], session.requests)
+    return _short(capacity, pod, [each for each in others if _holds(session, each)], session.requests)
 
 
-def _short(node: Node, pod: Pod, others: list[Pod], requests: Requests) -> Need | None:
+def _short(capacity: tuple[int, ...], pod: Pod, others: list[Pod], requests: Requests) -> Need | None:
     """What is too little for the pod beside others."""
-    wanted = requests_of(requests, pod)
-    pods = cpu = memory = 0
-    for other in others:
-        asked = requests_of(requests, other)
-        pods, cpu, memory = pods + asked[0], cpu + asked[1], memory + asked[2]
-    used = (pods, cpu, memory)
-    for place, name in enumerate(_RESOURCES):
-        capacity = _amount(name, node.status.allocatable.get(name))
-        if wanted[place] and wanted[place] + used[place] > capacity:
-            return Need(name, wanted[place], used[place], capacity)
+    used = [requests_of(requests, each) for each in others]
+    for place, wanted in enumerate(requests_of(requests, pod)):
+        taken = sum([each[place] for each in used])
+        if wanted and wanted + taken > capacity[place]:
+            return Need(_RESOURCES[place], wanted, taken, capacity[place])
     return None
 
 

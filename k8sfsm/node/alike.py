@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import attrs
 from attrs import define
@@ -139,7 +139,8 @@ def _newcomer(pod: Pod, token: str, settings: Settings, stamps: list[int]) -> Li
     ]
     created = _noted(meta.creation_timestamp, stamps)
     lists = [
-        [(_of_container(each), _unnamed(each.volume_mounts, token)) for each in getattr(spec, name)] for name in _LISTS
+        [(_of_container(each), _unnamed(each.volume_mounts, token)) for each in containers]
+        for containers in (spec.init_containers, spec.containers, spec.ephemeral_containers)
     ]
     outline = (_of_spec(spec), _of_metadata(meta), _of_status(status), _unnamed(spec.volumes, token), conditions, lists)
     flags = (settings.relist_offset, settings.probing, settings.jitter, settings.reads_cgroups)
@@ -172,14 +173,9 @@ def _noted(moment: int | None, times: list[int]) -> bool | int | None:
     return True
 
 
-def _unnamed(items: Iterable[Mapping[str, Any]], name: str) -> list[Any]:
+def _unnamed(items: Iterable[Mapping[str, Any]], name: str) -> list[Mapping[str, Any]]:
     """The items; of those that have the token volume's name, the rest."""
-    return [
-        [(field, item[field]) for field in sorted(item) if field != "name"]
-        if name and item.get("name") == name
-        else item
-        for item in items
-    ]
+    return [{**item, "name": None} if name and item.get("name") == name else item for item in items]
 
 
 def reported(alike: Any) -> Any:
@@ -190,15 +186,8 @@ def reported(alike: Any) -> Any:
 # -- what is looked at ------------------------------------------------------------------------------------------------
 
 
-@define
-class Mark:
-    """What a look reads at this moment: without the pod's parts the `key`, and the `parts`.
-
-    The key begins with the course, the past and the moment.
-    """
-
-    key: tuple[Hashable, ...]
-    parts: tuple[Any, ...]
+Mark: TypeAlias = tuple[tuple[Hashable, ...], tuple[Any, ...]]
+"""What a look reads at this moment: without the pod's parts, beginning with course, past and moment; and the parts."""
 
 
 @define
@@ -219,21 +208,16 @@ def mark(settings: Settings, view: View, key: Any, pod: Pod, memory: PodMemory) 
         return None
     if stored is not sent and (stored is not known.status or _is_newer(meta.resource_version, memory.sent_at)):
         return None
-    runtime = pod_of(view.runtime, meta.uid)
-    node = _of_node(settings, view)
-    if runtime.past is None or node is None or eviction_key(meta.uid) in view.memory:
+    uid, state = meta.uid, view.runtime
+    runtime, node = pod_of(state, uid), _of_node(settings, view)
+    if runtime.past is None or node is None or eviction_key(uid) in view.memory:
         return None
-    course, own = memory.alike
-    host, cidr = node
-    ip = "" if runtime.sandbox is None else runtime.sandbox.ip
-    table, template = law.table("pod_sync"), course.likeness.template
-    flags = (stored is sent, pod is known, host == "", cidr == "", host == ip)
-    images = map(node_of(view.runtime).images.get, template.images)
-    parts = (pod, known, key, meta.uid, meta.name, settings.node, host, cidr, ip, memory.generated, sent, *own)
-    return Mark(
-        (course, runtime.past, view.now, table, *flags, *images),
-        (*parts, *_ids(runtime, template)) if runtime.containers else parts,
-    )
+    (course, own), (host, cidr), box = memory.alike, node, runtime.sandbox
+    template, ip = course.likeness.template, "" if box is None else box.ip
+    flags = (law.table("pod_sync"), stored is sent, pod is known, host == "", cidr == "", host == ip)
+    what = (course, runtime.past, view.now, *flags, *map(node_of(state).images.get, template.images))
+    parts = (pod, known, key, uid, meta.name, settings.node, host, cidr, ip, memory.generated, sent, *own)
+    return what, (*parts, *_ids(runtime, template)) if runtime.containers else parts
 
 
 def _ids(runtime: PodRuntime, template: Template) -> Iterable[str]:
@@ -275,7 +259,7 @@ def question(session: Session, known: Mark) -> Question | None:
     second = now // SECOND
     key = (
         course.likeness,
-        *known.key[3:],
+        *known[0][3:],
         *runtime,
         tuple([each - now for each in times]),
         tuple([2 * (each // SECOND - second) + (not each % SECOND) for each in (*times, *course.stamps)]),

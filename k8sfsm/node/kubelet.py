@@ -190,12 +190,19 @@ class Answered:
         if not first.ok and first.code not in GONE:
             steps = (Remember(key=self.key, value=self._unanswered() or None),)
             return Plan(steps=steps, error=first.message or str(first.code), requeue_after=self.later)
-        place = next((place for place, status in enumerate(self.statuses) if status is not None), None)
+        place = self._sender()
         if place is None or not first.ok:
             return Plan(requeue_after=self.later)
         sent = _remember_sent(self.entries[place], self.statuses[place], first)
         values = (*self.entries[:place], sent, *self.entries[place + 1 :])
         return Plan(steps=(Remember(key=self.key, value=values),), requeue_after=self.later)
+
+    def _sender(self) -> int | None:
+        """Whose status the first write is."""
+        for place, status in enumerate(self.statuses):
+            if status is not None:
+                return place
+        return None
 
     def _unanswered(self) -> tuple[PodMemory, ...]:
         """What is left in memory of writes that the API did not take: they are to be made again.

@@ -59,9 +59,9 @@ class Glance:
     cast: Cast
     left: Course
 
-    def plan(self, known: Mark, memory: PodMemory) -> Plan:
+    def plan(self, parts: Sequence[Any], memory: PodMemory) -> Plan:
         """The plan about a pod."""
-        return self.cast((*known.parts, memory.sent_at, (self.left, memory.alike[1])))
+        return self.cast((*parts, memory.sent_at, (self.left, memory.alike[1])))
 
 
 @frozen
@@ -85,8 +85,9 @@ def glanced(settings: Settings, view: View, key: Key, pod: Pod, memory: PodMemor
     known = None if _CHECKED else mark(settings, view, key, pod, memory)
     if known is None:
         return None
-    glance = _GLANCES.get(known.key)
-    return glance.plan(known, memory) if glance is not None and glance.look.compared >= COMPARED else None
+    what, parts = known
+    glance = _GLANCES.get(what)
+    return glance.plan(parts, memory) if glance is not None and glance.look.compared >= COMPARED else None
 
 
 def looked(session: Session, plain: Plain) -> Plan:
@@ -102,12 +103,12 @@ def looked(session: Session, plain: Plain) -> Plan:
         look = _LOOKS[asked.key] = Look(session.memory.alike[0].likeness.template)
     if look.mould is None:
         return _learnt(look, session, plain, known, asked)
-    glance = _GLANCES.get(known.key)
+    glance = _GLANCES.get(known[0])
     if glance is None or glance.look is not look:
         if len(_GLANCES) >= _SIZE:
             _GLANCES.clear()
-        glance = _GLANCES[known.key] = Glance(look, look.mould.bound(asked.moments), _left(look, session, asked))
-    made = glance.plan(known, session.memory)
+        glance = _GLANCES[known[0]] = Glance(look, look.mould.bound(asked.moments), _left(look, session, asked))
+    made = glance.plan(known[1], session.memory)
     return _compared(glance, made, session, plain) if look.compared < COMPARED or _CHECKED else made
 
 
@@ -160,7 +161,7 @@ def _learnt(look: Look, session: Session, plain: Plain, known: Mark, asked: Ques
         session.memory = evolve(memory, alike=_PLACE, sent_at=_SENT)
         made = plain.planned(session, steps)
         session.memory = memory
-        look.mould = Mould(made, (*known.parts, _SENT, _PLACE), asked.moments)
+        look.mould = Mould(made, (*known[1], _SENT, _PLACE), asked.moments)
     except Shapeless:
         look.hopeless = True
     return _followed(look, session, plain, steps, alike)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from k8sfsm.law import Law
-from k8sfsm.node.admission import has_room
+from k8sfsm.node.admission import capacity_of, has_room
 from k8sfsm.node.alike import Likeness, born
 from k8sfsm.node.memory import PodMemory, eviction_key
 from k8sfsm.node.past import NOTHING_YET
@@ -30,12 +30,13 @@ _TAKEN: Final = PodMemory(pod=Pod(), added_at=0, stage="syncing")
 class Newcomers:
     """What one kubelet knows about pods that are new to it. `requests`: what pods take, by uid."""
 
-    __slots__ = ("_node", "_taken", "requests", "settings")
+    __slots__ = ("_capacity", "_node", "_taken", "requests", "settings")
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.requests: dict[str, tuple[int, int, int]] = {}
         self._node: Node | None = None
+        self._capacity: tuple[int, ...] | None = None
         self._taken: set[tuple[object, Likeness]] = set()
 
     def expected(self, view: View, pod: Pod) -> PodMemory | None:
@@ -49,7 +50,7 @@ class Newcomers:
         alike = born(self.settings, pod, view.now)
         if alike is None or (law.table("admission"), alike[0].likeness) not in self._taken:
             return None
-        return _taken(_TAKEN, pod, view.now, alike) if has_room(view, node, pod, self.requests) else None
+        return _taken(_TAKEN, pod, view.now, alike) if has_room(view, self._capacity, pod, self.requests) else None
 
     def took(self, session: Session, strange: bool) -> None:
         """A pod was taken, and nothing was ordered: it is alike with others of its template.
@@ -64,5 +65,5 @@ class Newcomers:
         if strange or pod_of(session.view.runtime, session.pod.metadata.uid).past is not NOTHING_YET:
             return
         if node is not self._node:
-            self._node, self._taken = node, set()
+            self._node, self._capacity, self._taken = node, capacity_of(node), set()
         self._taken.add((law.table("admission"), alike[0].likeness))
