@@ -155,7 +155,8 @@ class _Writer:
             if any(self._find(key) is not None for key in value):
                 raise Shapeless("a part is a key")
             return self._joined(value.items(), value, _merged if isinstance(value, dict) else _updated)
-        names = _attributes(type(value))
+        kind: Any = type(value)
+        names = _attributes(kind)
         return self._joined(zip(names, map(value.__getattribute__, names), strict=True), value, _evolved)
 
     def _joined(self, members: Iterable[tuple[Any, Any]], value: Any, write: Callable[..., str]) -> _Found | None:
@@ -174,7 +175,7 @@ class _Writer:
 
 
 @lru_cache(maxsize=1024)
-def _attributes(cls: type[Any]) -> tuple[str, ...]:
+def _attributes(cls: Any) -> tuple[str, ...]:
     if not attrs.has(cls):
         raise Shapeless(f"no mould for {cls.__name__}")
     return tuple(each.name for each in attrs.fields(cls))
