@@ -13,6 +13,7 @@ from attrs import define, field
 from k8sfsm.apiserver.addresses import with_allocations
 from k8sfsm.apiserver.admission import admit, admitted_unchanged, refuse_deletion
 from k8sfsm.apiserver.admission_review import Review, reviewed
+from k8sfsm.apiserver.alike import Creations
 from k8sfsm.apiserver.answer import NO_ASIDES, Answer, Refusal, Sender, not_found
 from k8sfsm.apiserver.apply import Applying, applied, is_tracked, manager_of, noted
 from k8sfsm.apiserver.binding import bound
@@ -40,7 +41,7 @@ from k8sfsm.apiserver.served import refuse_unserved
 from k8sfsm.apiserver.strategy import StrategyCase, prepared_event, prepared_for_create, prepared_for_update
 from k8sfsm.apiserver.validation import event_is_invalid, invalid, invalid_report, warnings
 from k8sfsm.machine import Machines, Move
-from k8sfsm.objects import Event, ObjectMeta, Service, changer_of, evolve, key_of
+from k8sfsm.objects import Event, ObjectMeta, Pod, Service, changer_of, evolve, key_of
 from k8sfsm.request import (
     Bind,
     Create,
@@ -106,6 +107,7 @@ class ApiServer:
         self.gate = Gate(people=self.options.rbac)
         self.rules = own_rules()
         self.police = Police()
+        self.creations = Creations()
 
     def handle(self, store: Store, write: Write, sender: Sender, now: int, chance: Chance) -> Answer:
         """Do one write, or refuse it. Never raises for what a request can be: refusals are outcomes."""
@@ -161,6 +163,21 @@ class ApiServer:
     # -- verbs --------------------------------------------------------------------------------------------------
 
     def _create(self, request: Request, write: Create) -> tuple[int, Any]:
+        if self._is_like_others(request, write.object):
+            return 201, self.creations.created(request, write, self._created)
+        return 201, self._created(request, write)
+
+    def _is_like_others(self, request: Request, new: Any) -> bool:
+        """Whether what becomes of a new object can be what became of others: a pod's, unless people have rules."""
+        return (
+            new.__class__ is Pod
+            and new.metadata.generate_name != ""
+            and not (new.metadata.name or request.owned or self.options.managed_fields)
+            and not (self.police.is_needed or "Pod" in self.rules.tables)
+        )
+
+    def _created(self, request: Request, write: Create) -> Any:
+        """Create an object, whatever it is."""
         obj = write.object
         refuse_unserved(obj)
         self._look(request, None, obj)
@@ -182,7 +199,7 @@ class ApiServer:
         self._review(request, None, obj, "")
         if taken is not None:
             raise already_exists(taken, request.store.snapshot)
-        return 201, self._put(request, None, obj)
+        return self._put(request, None, obj)
 
     def _update(self, request: Request, write: Update) -> tuple[int, Any]:
         old = stored(request.store.snapshot, key_of(write.object))
