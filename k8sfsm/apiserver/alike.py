@@ -15,7 +15,7 @@ tests, all are, and one that differs is an error.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -104,24 +104,43 @@ class _WatchedStore:
 
 
 class _WatchedChance:
-    """Chance that notes the suffixes that are drawn, each with what it is put behind; `strange`: more than them."""
+    """Chance that notes the suffixes that are drawn, each with what it is put behind, and all that it gives;
+    `strange`: it was asked for more than suffixes and uids.
+    """
 
     def __init__(self, chance: Chance) -> None:
         self._chance = chance
         self.drawn: list[tuple[tuple[str, str, str], str]] = []
+        self.given: list[str] = []
         self.strange = False
 
     def suffix(self, kind: str, namespace: str, base: str) -> str:
         found = self._chance.suffix(kind, namespace, base)
         self.drawn.append(((kind, namespace, base), base + found))
+        self.given.append(found)
         return found
 
     def uid(self, key: Key) -> str:
-        return self._chance.uid(key)
+        found = self._chance.uid(key)
+        self.given.append(found)
+        return found
 
     def __getattr__(self, name: str) -> Any:
         self.strange = True
         return getattr(self._chance, name)
+
+
+class _SameChance:
+    """Chance that gives once more what was given, in order."""
+
+    def __init__(self, given: Iterable[str]) -> None:
+        self._given = iter(given)
+
+    def suffix(self, kind: str, namespace: str, base: str) -> str:
+        return next(self._given, "")
+
+    def uid(self, key: Key) -> str:
+        return next(self._given, "")
 
 
 class _Likeness:
@@ -233,8 +252,13 @@ def _mould(likeness: _Likeness, made: Pod, reads: _Reads, lots: _WatchedChance) 
 
 def _compared(likeness: _Likeness, request: Request, write: Create, plain: Plain) -> Any:
     """What the plain way gives; a likeness whose cast is something else is not cast any more."""
-    cast = likeness.cast(request.store, write.object, request.second, request.chance.fork())
+    store, chance = request.store, request.chance
+    lots: Any = _WatchedChance(chance)
+    request.chance = lots
     made = plain(request, write)
+    request.chance = chance
+    same: Any = _SameChance(lots.given)
+    cast = likeness.cast(store, write.object, request.second, same)
     if cast == made and likeness.moves == tuple(request.moves) and len(request.changes) == 1:
         likeness.compared = True
     elif likeness.compared:
