@@ -6,6 +6,7 @@ Source of the order: staging/src/k8s.io/apiserver/pkg/registry/generic/registry/
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final
 
 from attrs import define, field
@@ -244,14 +245,15 @@ class ApiServer:
         if write.status == old.status:
             return 200, old
         metadata = _versioned(old.metadata, request.store.next_version)
-        new = changer_of(type(old), "metadata", "status")(old, metadata, write.status)
+        new = _reporter(old.__class__)(old, metadata, write.status)
         refuse_invalid(new, invalid_report(old, new))
         return 200, self._put(request, old, new)
 
     def _bind(self, request: Request, write: Bind) -> tuple[int, Any]:
         old = stored(request.store.snapshot, write.key)
         refuse_other_uid(old, write.uid, request.store.snapshot, "pods/binding")
-        pod = bound(old, write.node, request.store.get("Node", "", write.node), request.second)
+        node = request.store.get("Node", "", write.node)
+        pod = bound(old, write.node, node, request.second, request.store.next_version)
         return 201, self._put(request, old, pod)
 
     def _delete(self, request: Request, write: Delete) -> tuple[int, Any]:
@@ -377,6 +379,12 @@ class ApiServer:
             texts = "; ".join(str(illegal) for illegal in checked.illegal)
             raise Refusal(422, "IllegalTransition", texts)
         request.moves.extend(checked.moves)
+
+
+@lru_cache(maxsize=256)
+def _reporter(cls: type[Any]) -> Callable[[Any, Any, Any], Any]:
+    """What puts other metadata and another status into objects of a class."""
+    return changer_of(cls, "metadata", "status")
 
 
 def _target(write: Write) -> Key:
