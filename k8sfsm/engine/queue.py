@@ -117,6 +117,11 @@ class WorkQueue:
         """Is a key waiting and a worker free?"""
         return self._busy < self.settings.workers and bool(self._ready or self._ranked or self._held)
 
+    @property
+    def unranked(self) -> bool:
+        """Is there something for `rank` to do: keys that came, or that are held back?"""
+        return bool(self._ready or self._held)
+
     def rank(self, rank: Callable[[Key], Rank], now: int) -> list[tuple[int, Key]]:
         """Give keys that came a place by their rank, and let those go that were held back until now (ns).
 

@@ -71,15 +71,9 @@ def _line_of(view: View) -> object:
     return getattr(view.choose_node, "__self__", None)
 
 
-def _same_claim(old: Pod, new: Pod) -> bool:
-    """Do both take the same room and count for the same selectors?"""
-    before, after = old.metadata, new.metadata
-    return (
-        (before.labels is after.labels or before.labels == after.labels)
-        and (before.deletion_timestamp is None) == (after.deletion_timestamp is None)
-        and (old.spec is new.spec or old.spec.containers == new.spec.containers)
-        and _given(old) == _given(new)
-    )
+def _same_room(old: Pod, new: Pod) -> bool:
+    """Is all the same that a pod's requests are made of?"""
+    return (old.spec is new.spec or old.spec.containers == new.spec.containers) and _given(old) == _given(new)
 
 
 def _given(pod: Pod) -> list[Any]:
@@ -300,7 +294,7 @@ class Ledger:
         node = "" if leaves else pod.spec.node_name or view.memory.get((ASSUMED, uid), "")
         before = self.placed.get(uid)
         if before is not None:
-            if before.node == node and (_same_claim(before.pod, pod) or self._weighs_the_same(before, pod)):
+            if before.node == node and self._weighs_the_same(before, pod):
                 before.pod = pod
                 return
             self._remove(before)
@@ -308,13 +302,17 @@ class Ledger:
             self._add(pod, node)
 
     def _weighs_the_same(self, placed: Placed, pod: Pod) -> bool:
-        """Would the pod be counted as it is already, where not even its claim has changed or it comes to the same?"""
+        """Would the pod be counted as it is already: for as much, and by the same groups?"""
         old, labels = placed.pod, pod.metadata.labels
         if (old.metadata.deletion_timestamp is None) != (pod.metadata.deletion_timestamp is None):
             return False
-        if old.spec.affinity is not pod.spec.affinity or self._request(pod)[0] != placed.request:
+        before, same_room = old.metadata.labels, _same_room(old, pod)
+        if same_room and (before is labels or before == labels):
+            return True
+        if old.spec.affinity is not pod.spec.affinity:
             return False
-        before = old.metadata.labels
+        if not same_room and self._request(pod)[0] != placed.request:
+            return False
         return all(
             group.selector.matches(before) == group.selector.matches(labels)
             for group in self.groups_in.get(pod.metadata.namespace, ())
