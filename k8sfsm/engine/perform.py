@@ -68,7 +68,7 @@ def notify(engine: Engine, name: str, keys: Callable[..., Iterable[Any]], change
 def dispatch(engine: Engine, actor: Actor) -> None:
     """Give waiting keys to free workers."""
     wiring, queue = actor.wiring, actor.queue
-    if wiring.rank is not None:
+    if wiring.rank is not None and queue.unranked:
         _rank(engine, actor)
     while (found := queue.get()) is not None:
         key, cause = found

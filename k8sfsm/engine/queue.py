@@ -115,6 +115,11 @@ class WorkQueue:
         if key not in self._processing:
             self._ready.append(key)
 
+    @property
+    def unranked(self) -> bool:
+        """Is there something for `rank` to do: keys that came, or that are held back?"""
+        return bool(self._ready or self._held)
+
     def rank(self, rank: Callable[[Key], Rank], now: int) -> list[tuple[int, Key]]:
         """Give keys that came a place by their rank, and let those go that were held back until now (ns).
 
