@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Final, Literal
 
-from k8sfsm.controllers.endpoints_alike import Casts
+from k8sfsm.controllers.endpoints_alike import Casts, looks_of
 from k8sfsm.controllers.endpoints_memo import Difference, difference
 from k8sfsm.controllers.endpoints_order import address_key, port_dump
 from k8sfsm.controllers.endpoints_pods import (
@@ -160,7 +160,7 @@ class Members:
     """The subsets of one version of a Service, computed again only for pods that changed."""
 
     def __init__(self, service: Service) -> None:
-        self._casts = Casts(partial(member_of, service), _of_alike)
+        self._casts = Casts(service, partial(member_of, service), _of_alike)
         self._listed = NO_SERIES
         self._members: dict[int, Member] = {}
         self._groups: dict[str, OrderedGroup] = {}
@@ -185,8 +185,8 @@ class Members:
             member = self._members.pop(id(pod), None)
             if member is not None:
                 gone.setdefault((member.group, member.ready), {})[member.key] = member.address
-        for pod in pods.come:
-            member = self._casts.of(pod)
+        for pod, (look, _) in zip(pods.come, looks_of(pods), strict=True):
+            member = self._casts.of(pod, look)
             if member is not None:
                 self._members[id(pod)] = member
                 come.setdefault((member.group, member.ready), {})[member.key] = member.address

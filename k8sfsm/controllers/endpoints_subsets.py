@@ -40,17 +40,18 @@ class Ordered(Addresses):
         lost = [key for key in gone if key not in come]
         for key in lost:
             del self[key]
-        known = len(self)
+        new = [key for key in come if key not in self]
         self.update(come)
-        if len(lost) + len(come) < _FEW + known // _SHARE:
+        if len(lost) + len(come) < _FEW + len(self) // _SHARE:
             for key in lost:
                 place = bisect_left(self.keys_in_order, key)
                 del self.keys_in_order[place], self.in_order[place]
             for key in come:
                 self._put(key)
             return
-        self.keys_in_order = sorted(self)
-        self.in_order = [self[key] for key in self.keys_in_order]
+        self.keys_in_order = [key for key in self.keys_in_order if key in self] + new
+        self.keys_in_order.sort()
+        self.in_order = list(map(self.__getitem__, self.keys_in_order))
 
     def _put(self, key: str) -> None:
         keys = self.keys_in_order
@@ -64,7 +65,7 @@ class Ordered(Addresses):
 
 _FEW: Final = 16
 _SHARE: Final = 64
-"""Sorting all takes less time than finding places for more than a 64th of them."""
+"""To sort them all takes less time than to find places for more than a 64th of them."""
 
 
 @value

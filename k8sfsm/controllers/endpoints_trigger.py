@@ -10,11 +10,11 @@ from typing import Final
 
 from immutables import Map
 
-from k8sfsm.controllers.endpoints_memo import Memo, difference
+from k8sfsm.controllers.endpoints_alike import looks_of
+from k8sfsm.controllers.endpoints_memo import Difference, Memo, difference
 from k8sfsm.controllers.endpoints_pods import law, selects
-from k8sfsm.index import Series
-from k8sfsm.kinds.pod_readiness import ready_condition
-from k8sfsm.objects import Pod, Service
+from k8sfsm.index import NO_SERIES, Series
+from k8sfsm.objects import Service
 from k8sfsm.objects.times import SECOND, format_time
 from k8sfsm.request import Remember
 from k8sfsm.value import value
@@ -96,32 +96,36 @@ class ReadinessTimes:
         known = None if before is None else self._known.get(before)
         created = self._service.metadata.creation_timestamp or 0
         if before is None or known is None:
-            changed = self._times(listed)
+            changed = self._times(difference(NO_SERIES, listed))
             after = Seen(created, Map(changed))
             after = before if before is not None and before == after else after
         else:
             pods = difference(known, listed)
-            changed, after = _advance(before, self._times(pods.gone), self._times(pods.come), created)
+            names = (pod.metadata.name for pod in pods.gone)
+            changed, after = _advance(before, names, self._times(pods), created)
         self._known.put(after, listed)
         return Trigger(self._service, before, after, changed)
 
-    def _times(self, pods: Iterable[Pod]) -> dict[str, int]:
-        found = {}
-        for pod in pods:
-            condition = ready_condition(pod) if selects(self._service, pod.metadata.labels) else None
-            if condition is not None and condition.last_transition_time is not None:
-                found[pod.metadata.name] = condition.last_transition_time
-        return found
+    def _times(self, pods: Difference) -> dict[str, int]:
+        """When the readiness of the pods that came last changed, by name."""
+        return {
+            pod.metadata.name: time
+            for pod, (_, time) in zip(pods.come, looks_of(pods), strict=True)
+            if time is not None and selects(self._service, pod.metadata.labels)
+        }
 
 
-def _advance(before: Seen, was: dict[str, int], now: dict[str, int], created: int) -> tuple[dict[str, int], Seen]:
-    """The times that are others, and the state after; `was` and `now`: those of the pods that changed."""
-    changed = {name: time for name, time in now.items() if was.get(name) != time}
-    gone = [name for name in was if name not in now]
-    if not changed and not gone and created == before.service:
+def _advance(before: Seen, gone: Iterable[str], now: dict[str, int], created: int) -> tuple[dict[str, int], Seen]:
+    """The times that are others than before, and the state after. `gone`: pods that went or changed; `now`: the times
+    of those that came or changed.
+    """
+    known = before.pods
+    changed = {name: time for name, time in now.items() if known.get(name) != time}
+    lost = [name for name in gone if name not in now and name in known]
+    if not changed and not lost and created == before.service:
         return changed, before
-    pods = before.pods.mutate()
-    for name in gone:
+    pods = known.mutate()
+    for name in lost:
         pods.pop(name, None)
     for name, time in changed.items():
         pods[name] = time

@@ -12,8 +12,8 @@ from functools import partial
 from itertools import chain
 from typing import Final, Literal
 
-from k8sfsm.controllers.endpoints_alike import Casts
-from k8sfsm.controllers.endpoints_memo import Block, Blocks, blocks_of, difference
+from k8sfsm.controllers.endpoints_alike import Casts, Look, look_of, looks_of
+from k8sfsm.controllers.endpoints_memo import difference
 from k8sfsm.controllers.endpoints_order import in_slice_port_order, slice_port_dump
 from k8sfsm.controllers.endpoints_pods import (
     Candidate,
@@ -273,7 +273,7 @@ class Members:
     def __init__(self, service: Service, family: AddressType) -> None:
         self._service = service
         self._family: AddressType = family
-        self._casts = Casts(partial(_judged, service, family), partial(_of_alike, family))
+        self._casts = Casts(service, partial(_judged, service, family), partial(_of_alike, family))
         self._zones: Mapping[str, str] = {}
         self._listed = NO_SERIES
         self._given: dict[int, tuple[int, Member]] = {}
@@ -292,8 +292,8 @@ class Members:
         pods = difference(before, listed)
         for pod in pods.gone:
             self._take(pod)
-        for pod, place in zip(pods.come, pods.places, strict=True):
-            self._put(pod, place)
+        for pod, place, (look, _) in zip(pods.come, pods.places, looks_of(pods), strict=True):
+            self._put(pod, place, look)
         if zones is not old_zones:
             moved = {node for node in {**old_zones, **zones} if old_zones.get(node) != zones.get(node)}
             self._judge_again(listed, moved)
@@ -308,10 +308,10 @@ class Members:
         for pod, place in zip(listed, chain.from_iterable(listed.ordinals), strict=True):
             if pod.spec.node_name in nodes:
                 self._take(pod)
-                self._put(pod, place)
+                self._put(pod, place, look_of(pod))
 
-    def _put(self, pod: Pod, place: int) -> None:
-        member = self._member(pod)
+    def _put(self, pod: Pod, place: int, look: Look) -> None:
+        member = self._member(pod, look)
         if member is None:
             return
         group = self._groups.get(member.group)
@@ -339,11 +339,11 @@ class Members:
         del group.endpoints[member.identity], group.places[member.identity]
         group.touched[member.identity] = None
 
-    def _member(self, pod: Pod) -> Member | None:
+    def _member(self, pod: Pod, look: Look) -> Member | None:
         zone = self._zones.get(pod.spec.node_name)
         if zone is None:  # the pod is named where its node is missed
             return _judged(self._service, self._family, pod, zone)
-        return self._casts.of(pod, zone)
+        return self._casts.of(pod, look, zone)
 
 
 class Zones:
@@ -351,18 +351,20 @@ class Zones:
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
-        self._blocks: Blocks[dict[str, str]] = Blocks()
+        self._listed = NO_SERIES
 
     def of(self, view: View) -> Mapping[str, str]:
         """The zones of a view's nodes."""
-        found: dict[str, str] = {}
-        for part in self._blocks.of(blocks_of(view, "Node"), _zones_of_block):
-            found.update(part)
-        if found != self._known:
-            self._known = found
+        listed = view.snapshot("Node").series("in", "Node", "")
+        nodes = difference(self._listed, listed)
+        self._listed = listed
+        come = {node.metadata.name: _zone_of(node) for node in nodes.come}
+        gone = [name for name in (node.metadata.name for node in nodes.gone) if name not in come]
+        if gone or any(self._known.get(name) != zone for name, zone in come.items()):
+            known = {**self._known, **come}
+            self._known = {name: zone for name, zone in known.items() if name not in gone} if gone else known
         return self._known
 
 
-def _zones_of_block(block: Block) -> dict[str, str]:
-    nodes: tuple[Node, ...] = block
-    return {node.metadata.name: node.metadata.labels.get(ZONE, "") for node in nodes}
+def _zone_of(node: Node) -> str:
+    return node.metadata.labels.get(ZONE, "")

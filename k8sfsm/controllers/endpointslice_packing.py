@@ -313,9 +313,7 @@ class Packing:
                 unchanged.append(stored)
                 continue
             identities = self._known.of(stored, Known).identities
-            kept = tuple(
-                [group.endpoints.get(each) if orderly else remaining.pop(each, None) for each in identities]
-            )
+            kept = tuple([group.endpoints.get(each) if orderly else remaining.pop(each, None) for each in identities])
             if self._keep(stored, kept, drafts, update, unchanged) and orderly:
                 placement.settle(stored)
         if remaining and update:
