@@ -11,7 +11,7 @@ from typing import Any, Final
 from attrs import define, field
 
 from k8sfsm.apiserver.addresses import with_allocations
-from k8sfsm.apiserver.admission import admit, admitted_unchanged, refuse_deletion
+from k8sfsm.apiserver.admission import admit, refuse_deletion
 from k8sfsm.apiserver.admission_review import Review, reviewed
 from k8sfsm.apiserver.answer import NO_ASIDES, Answer, Refusal, Sender, not_found
 from k8sfsm.apiserver.apply import Applying, applied, is_tracked, manager_of, noted
@@ -36,11 +36,12 @@ from k8sfsm.apiserver.preconditions import (
     stored,
 )
 from k8sfsm.apiserver.rbac.gate import Gate
+from k8sfsm.apiserver.recorded_events import RecordedEvents
 from k8sfsm.apiserver.served import refuse_unserved
-from k8sfsm.apiserver.strategy import StrategyCase, prepared_event, prepared_for_create, prepared_for_update
-from k8sfsm.apiserver.validation import event_is_invalid, invalid, invalid_report, warnings
+from k8sfsm.apiserver.strategy import StrategyCase, prepared_for_create, prepared_for_update
+from k8sfsm.apiserver.validation import invalid, invalid_report, warnings
 from k8sfsm.machine import Machines, Move
-from k8sfsm.objects import Event, ObjectMeta, Service, changer_of, evolve, key_of
+from k8sfsm.objects import ObjectMeta, Service, changer_of, evolve, key_of
 from k8sfsm.request import (
     Bind,
     Create,
@@ -106,6 +107,7 @@ class ApiServer:
         self.gate = Gate(people=self.options.rbac)
         self.rules = own_rules()
         self.police = Police()
+        self.events = RecordedEvents(self.options, self.gate)
 
     def handle(self, store: Store, write: Write, sender: Sender, now: int, chance: Chance) -> Answer:
         """Do one write, or refuse it. Never raises for what a request can be: refusals are outcomes."""
@@ -143,18 +145,10 @@ class ApiServer:
         return Answer(store, evolve(outcome, request=write, object=obj))
 
     def record(self, store: Store, write: Create, sender: Sender, now: int, chance: Chance) -> Answer:
-        """Create an Event that a recorder made: the same answer as from `handle`, on a shorter way.
-
-        It is well-formed and complete; what may refuse it is its namespace, its name, and admission that asks more.
-        """
-        event: Event = write.object
-        meta = event.metadata
-        key = ("Event", meta.namespace, meta.name)
-        plain = store.snapshot.get(key) is None and admitted_unchanged(event, store, self.options, chance)
-        plain = plain and self.gate.knows(sender, write)
-        if not plain or event_is_invalid(event):
+        """Create an Event that a recorder made: the same answer as from `handle`, on a shorter way."""
+        stored = self.events.stored(store, write, sender, now, chance)
+        if stored is None:
             return self.handle(store, write, sender, now, chance)
-        stored = prepared_event(event, chance.uid(key), now - now % SECOND, store.next_version)
         store, change = store.put(stored, now)
         return Answer(store, Outcome(request=write, code=201, object=stored), (change,))
 

@@ -17,15 +17,12 @@ from k8sfsm.apiserver.memo import Memo
 from k8sfsm.apiserver.service_revision import without_needless
 from k8sfsm.kinds.pod_qos import qos_class
 from k8sfsm.objects import (
-    Event,
     NamespaceStatus,
-    ObjectMeta,
     PodCondition,
     PodSpec,
     PodStatus,
     Service,
     Unmodelled,
-    changer_of,
     evolve,
 )
 from k8sfsm.value import value
@@ -131,14 +128,9 @@ def prepared_for_create(obj: Any, name: str, uid: str, second: int, version: str
     return evolve(obj, **changes)
 
 
-def prepared_event(event: Event, uid: str, second: int, version: str) -> Event:
-    """The same for the Event of a recorder, which sets no field that only the server sets."""
-    meta = _born(event.metadata, uid, second, _strategy("Event")["generation"], version)
-    return _with_metadata(event, meta)
-
-
-_born: Final = changer_of(ObjectMeta, "uid", "creation_timestamp", "generation", "resource_version")
-_with_metadata: Final = changer_of(Event, "metadata")
+def generation_of(kind: str) -> int:
+    """The generation with which objects of a kind begin."""
+    return int(_strategy(kind)["generation"])
 
 
 def prepared_for_update(old: Any, new: Any, subresource_name: str) -> Any:

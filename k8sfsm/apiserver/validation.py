@@ -47,7 +47,6 @@ _SPECS: Final = Memo()
 _METADATA: Final = Memo()
 """The same for labels, annotations, owners and finalizers."""
 
-_EVENTS: Final = Memo()
 """The same for all metadata of Events, which have no spec."""
 
 
@@ -128,16 +127,10 @@ def _same_identity(old: Any, new: Any) -> bool:
     )
 
 
-def event_is_invalid(event: Any) -> bool:
-    """Whether `invalid` finds anything in the Event of a recorder; asked once for all but its name and namespace."""
-    judge, meta = law.table("judge"), event.metadata
-    parts = (judge, meta.labels, meta.annotations, meta.owner_references, meta.finalizers)
-    if _EVENTS.get(parts) is not None and _name_is_sound(judge, event):
-        return False
-    if invalid(None, event):
-        return True
-    _EVENTS.put(parts, True)
-    return False
+def sound_name_of(obj: Any) -> Callable[[str], bool]:
+    """The question whether a name is one that objects like this one, in its namespace, may have."""
+    meta = obj.metadata
+    return _name_check(law.table("judge"), obj.kind, meta.namespace, meta.generate_name)
 
 
 def _name_is_sound(judge: CompiledTable, new: Any) -> bool:
