@@ -188,7 +188,7 @@ class ApiServer:
         if isinstance(obj, Service):
             obj = self._allocated(request, None, evolve(obj, metadata=evolve(obj.metadata, name=name)))
         obj = prepared_for_create(obj, name, uid, request.second, request.store.next_version)
-        refuse_invalid(obj, invalid(None, obj, basis))
+        self._refuse_invalid(None, obj, basis)
         refuse_custom(None, obj, request.store.snapshot)
         request.warnings += self.police.ask(request.sender, request.write, None, obj, request.store.snapshot)
         self._review(request, None, obj, "")
@@ -287,13 +287,17 @@ class ApiServer:
         if new == old:
             return old
         self._look(request, old, new)
-        refuse_invalid(new, invalid(old, new, subresource=subresource))
+        self._refuse_invalid(old, new, subresource=subresource)
         refuse_custom(old, new, request.store.snapshot)
         request.warnings += self.police.ask(request.sender, request.write, old, new, request.store.snapshot)
         self._review(request, old, new, subresource)
         if finished(new):
             return self._remove(request, old, None)
         return self._put(request, old, new)
+
+    def _refuse_invalid(self, old: Any, new: Any, basis: Any = None, subresource: str = "") -> None:
+        """422 where the tables of validation find something in an object."""
+        refuse_invalid(new, invalid(old, new, basis, subresource))
 
     def _look(self, request: Request, old: Any, new: Any) -> None:
         self.gate.look_at(request.sender, request.write, old, new, request.store.snapshot)
