@@ -15,7 +15,7 @@ tests, all are, and one that differs is an error.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -153,7 +153,7 @@ class _Likeness:
         self.owners = owners
         self.met = self.relearnt = 0
         self.compared = self.hopeless = False
-        self.mould: Mould | None = None
+        self.mould: Callable[[Sequence[Any]], Any] | None = None
         self.moves: tuple[Move, ...] = ()
         self.lots: tuple[tuple[str, str, str], ...] = ()
         self.reads = _Reads()
@@ -165,7 +165,7 @@ class _Likeness:
         name = generated_name(store, "Pod", meta.namespace, meta.generate_name, chance)
         uid = chance.uid(("Pod", meta.namespace, name))
         given = [lot[2] + chance.suffix(*lot) for lot in self.lots]
-        made: Pod = self.mould.cast((name, uid, second, store.next_version, meta.owner_references, *given))
+        made: Pod = self.mould((name, uid, second, store.next_version, meta.owner_references, *given))
         return made
 
 
@@ -246,7 +246,7 @@ def _mould(likeness: _Likeness, made: Pod, reads: _Reads, lots: _WatchedChance) 
     others = [(lot, text) for lot, text in lots.drawn if lot[0] != "Pod"]
     marked = evolve(made, metadata=evolve(meta, creation_timestamp=_SECOND, resource_version=_VERSION))
     parts = (meta.name, meta.uid, _SECOND, _VERSION, meta.owner_references, *(text for _, text in others))
-    likeness.mould = Mould(marked, parts)
+    likeness.mould = Mould(marked, parts).bound(())
     likeness.reads, likeness.lots = reads, tuple(lot for lot, _ in others)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from k8sfsm.apiserver.daemonset import NO_STATUS, with_template_generation
 from k8sfsm.apiserver.deletion import law
@@ -141,6 +141,7 @@ def prepared_for_update(old: Any, new: Any, subresource_name: str) -> Any:
         annotations=new.metadata.annotations if part["annotations"] else old.metadata.annotations,
         finalizers=new.metadata.finalizers if part["finalizers"] else old.metadata.finalizers,
         owner_references=new.metadata.owner_references if not subresource_name else old.metadata.owner_references,
+        generate_name=new.metadata.generate_name,
         extra=new.metadata.extra,
     )
     if isinstance(new, Unmodelled):
