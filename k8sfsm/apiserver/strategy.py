@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from k8sfsm.apiserver.daemonset import NO_STATUS, with_template_generation
 from k8sfsm.apiserver.deletion import law
