@@ -15,7 +15,7 @@ from k8sfsm.apiserver.rbac.escalation import GUARDED, Granting, refuse_escalatio
 from k8sfsm.apiserver.rbac.node import LEASES, is_general, is_nameless
 from k8sfsm.apiserver.rbac.policy import policy_of
 from k8sfsm.apiserver.rbac.restriction import Kept, refuse_restricted
-from k8sfsm.apiserver.rbac.users import Asked, User, law, user_of
+from k8sfsm.apiserver.rbac.users import NODE_PREFIX, Asked, User, law, user_of
 from k8sfsm.objects import Pod, key_of
 from k8sfsm.request import Create, Delete, DeleteCollection, Patch, PatchStatus, Update, Write
 from k8sfsm.store import Snapshot, Store
@@ -92,12 +92,9 @@ _WHOLE: Final = frozenset((Create, Update))
 _PARTS: Final = frozenset((Update, Patch))
 
 
-_NODE_USER: Final = "system:node:"
-
-
 def is_kubelet(sender: Sender) -> bool:
     """Whether a sender is the kubelet of its node."""
-    return sender.node != "" and sender.account == _NODE_USER + sender.node
+    return sender.node != "" and sender.account == NODE_PREFIX + sender.node
 
 
 def role_of(sender: Sender) -> str | tuple[str, ...]:
