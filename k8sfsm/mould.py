@@ -5,8 +5,8 @@ a few parts only: name, uid, addresses, ids. A mould finds where the parts are i
 in their places; all that has no part in it is shared. Whether two cases differ in their parts alone is for the caller
 to know.
 
-Moments (times in ns since the epoch) are parts as well; one that is none of them is cast as far from the first moment
-as it was. What has no part but moments in it is shared by all casts with the same moments.
+Moments (times in ns since the epoch) are given apart; one that is none of them is cast as far from the first as it was.
+A mould is bound to moments first: what has no part but moments in it is shared by all casts that are made then.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from k8sfsm.objects.copying import changer_of
 _ATOMS: Final = (bool, int, float, bytes, type(None))
 _MOMENT: Final = 10**15
 """Numbers from here on are moments."""
-_SHARED: Final = 64
 
 
 class Shapeless(Exception):
@@ -33,43 +32,52 @@ class Shapeless(Exception):
 
 
 class Mould:
-    """`cast(parts)` makes the value again with other parts in the same order.
+    """`bound(moments)(parts)` makes the value again with other moments and parts, each in the same order.
 
     Strings and moments are found where they are equal, everything else where it is the very same object; an empty
-    string and None are no parts. Raises Shapeless where a string contains a part, where a moment is left over and there
-    is none among the parts, or where a value is of a type that is not known.
+    string, None and numbers are no parts. What has no part but moments in it is made once for all casts of the same
+    moments.
+    Raises Shapeless where a string contains a part, where a moment is left over and none is given, or where a value is
+    of a type that is not known.
     """
 
-    __slots__ = ("cast",)
+    __slots__ = ("bound",)
 
-    def __init__(self, value: Any, parts: Sequence[Any]) -> None:
-        writer = _Writer(parts)
+    def __init__(self, value: Any, parts: Sequence[Any], moments: Sequence[int] = ()) -> None:
+        writer = _Writer(parts, moments)
         made = writer.name(value)
-        names = ", ".join(f"p{place}" for place in range(len(parts)))
-        lines = ["def cast(parts):", f"    {names}, = parts", *writer.lines, f"    return {made}"]
-        exec(_compiled("\n".join(lines), "exec"), writer.scope)
-        self.cast: Callable[[Sequence[Any]], Any] = writer.scope["cast"]
+        lines = ["def bound(moments):", *_unpacked("m", moments, "moments"), *writer.bound]
+        cast = ["def cast(parts):", *_unpacked("p", parts, "parts"), *writer.lines, f"    return {made}"]
+        lines += [*(f"    {line}" for line in cast), "    return cast"]
+        exec(_compiled("\n".join(lines)), writer.scope)
+        self.bound: Callable[[Sequence[int]], Callable[[Sequence[Any]], Any]] = writer.scope["bound"]
+
+
+def _unpacked(letter: str, each: Sequence[Any], source: str) -> list[str]:
+    names = ", ".join(f"{letter}{place}" for place in range(len(each)))
+    return [f"    {names}, = {source}"] if names else []
 
 
 @lru_cache(maxsize=1024)
-def _compiled(source: str, mode: str) -> CodeType:
+def _compiled(source: str) -> CodeType:
     """Code that many moulds share: they differ in the values that their names stand for."""
-    return compile(source, "<mould>", mode)
+    return compile(source, "<mould>", "exec")
 
 
 @frozen
 class _Found:
-    """An expression that makes a value; `moments`: the places of its parts, where they are nothing but moments."""
+    """An expression that makes a value; `timed`: of nothing but moments; `bare`: it is one."""
 
     text: str
-    moments: tuple[int, ...] = ()
+    timed: bool = False
     bare: bool = False
 
 
 class _Writer:
-    """Writes the function that casts: one line for every value with a part in it."""
+    """Writes the functions: one line for every value with a part in it (`lines`), or with moments alone (`bound`)."""
 
-    def __init__(self, parts: Sequence[Any]) -> None:
+    def __init__(self, parts: Sequence[Any], moments: Sequence[int]) -> None:
+        self.bound: list[str] = []
         self.lines: list[str] = []
         self.scope: dict[str, Any] = {}
         self._texts: dict[str, int] = {}
@@ -78,11 +86,12 @@ class _Writer:
         for place, part in enumerate(parts):
             if isinstance(part, str):
                 self._texts.setdefault(part, place)
-            elif isinstance(part, int):
-                self._moments.setdefault(part, place)
-            elif part is not None:
+            elif not isinstance(part, _ATOMS):
                 self._objects.setdefault(id(part), place)
+        for place, moment in enumerate(moments):
+            self._moments.setdefault(moment, place)
         self._texts.pop("", None)
+        self._plain: set[str] = set()
         self._known: dict[int, _Found | None] = {}
         self._kept: list[Any] = []
 
@@ -91,14 +100,12 @@ class _Writer:
         found = self._find(value)
         if found is None:
             return self.constant(value)
-        if not found.moments or found.bare:
+        if not found.timed or found.bare:
             return found.text
-        names = ", ".join(f"p{place}" for place in found.moments)
-        shared = f"shared{len(self.scope)}"
-        self.scope[shared] = lru_cache(_SHARED)(eval(_compiled(f"lambda {names}: {found.text}", "eval"), self.scope))
-        made = self._line(f"{shared}({names})")
-        self._known[id(value)] = made
-        return made.text
+        shared = f"s{len(self.bound)}"
+        self.bound.append(f"    {shared} = {found.text}")
+        self._known[id(value)] = _Found(shared)
+        return shared
 
     def constant(self, value: Any) -> str:
         """A name for a value that every cast shares."""
@@ -124,18 +131,19 @@ class _Writer:
         place = self._texts.get(value)
         if place is not None:
             return _Found(f"p{place}")
-        if any(part in value for part in self._texts):
+        if value not in self._plain and any(part in value for part in self._texts):
             raise Shapeless(f"a part is a piece of {value!r}")
+        self._plain.add(value)
         return None
 
     def _moment(self, value: int) -> _Found:
         place = self._moments.get(value)
         if place is not None:
-            return _Found(f"p{place}", (place,), bare=True)
+            return _Found(f"m{place}", timed=True, bare=True)
         if not self._moments:
             raise Shapeless(f"{value} is no part")
         first, place = next(iter(self._moments.items()))
-        return _Found(f"(p{place} + {value - first})", (place,), bare=True)
+        return _Found(f"(m{place} + {value - first})", timed=True, bare=True)
 
     def _compound(self, value: Any) -> _Found | None:
         if attrs.has(type(value)):
@@ -152,12 +160,11 @@ class _Writer:
     def _joined(self, members: dict[Any, Any], value: Any, write: Callable[..., str]) -> _Found | None:
         """A value with members: a line of its own, unless moments are all that is to be put into it."""
         found = {name: self._find(member) for name, member in members.items()}
-        places = {place for each in found.values() if each is not None for place in each.moments}
         if not any(found.values()):
             return None
-        if all(each is None or each.moments for each in found.values()):
+        if all(each is None or each.timed for each in found.values()):
             texts = {name: None if each is None else each.text for name, each in found.items()}
-            return _Found(write(self, value, members, texts), tuple(sorted(places)))
+            return _Found(write(self, value, members, texts), timed=True)
         texts = {name: None if each is None else self.name(members[name]) for name, each in found.items()}
         return self._line(write(self, value, members, texts))
 

@@ -244,6 +244,8 @@ class Plan:
     as a heartbeat: a cluster where only heartbeats are left to come is at rest. `detached`: the worker takes the
     next key while the writes are still on their way (the scheduler's binding cycles). `unsettled`: whether it comes
     to a good end is not known yet, because somebody outside was asked; the queue's back-off stays as it is.
+    `overlapping`: `then` looks at no outcome, and a real component may begin with it before the steps are answered;
+    here it comes after them.
     """
 
     steps: tuple[Step | Parallel, ...] = ()
@@ -254,6 +256,7 @@ class Plan:
     periodic: bool = False
     detached: bool = False
     unsettled: bool = False
+    overlapping: bool = False
 
 
 DONE = Plan()

@@ -14,6 +14,7 @@ from attrs import define, field
 
 from k8sfsm import law as law_module
 from k8sfsm.apiserver.memo import Memo
+from k8sfsm.classifiers import Classifiers
 from k8sfsm.law import Law
 from k8sfsm.machine import Illegal, Machines, RegionMachine
 from k8sfsm.spec import loader, specs_dir
@@ -67,6 +68,7 @@ class Coverage:
             (CompiledTable, "decide", self._decided),
             (CompiledTable, "collect", self._collected),
             (RegionMachine, "classify", self._classified),
+            (Classifiers, "states", self._all_classified),
             (RegionMachine, "judge", self._judged),
             (Machines, "region", lambda of, args, found: self.now.parts.add(f"{found.kind}/{found.name}")),
             (Law, "table", lambda of, args, found: self.now.parts.add(found.path)),
@@ -88,6 +90,12 @@ class Coverage:
         path = f"{region.kind}/{region.name}"
         self.now.parts.add(path)
         self.now.rules.add(f"{path}/{found}")
+
+    def _all_classified(self, classifiers: Classifiers, args: Any, found: tuple[str, ...]) -> None:
+        for region, state in zip(classifiers.regions, found, strict=True):
+            path = f"{classifiers.kind}/{region.region}"
+            self.now.parts.add(path)
+            self.now.rules.add(f"{path}/{state}")
 
     def _judged(self, region: RegionMachine, args: Any, found: Any) -> None:
         self.now.parts.add(f"{region.kind}/{region.name}")

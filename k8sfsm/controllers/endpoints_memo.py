@@ -7,9 +7,12 @@ block whose pods did not change is the same tuple as before. Nothing here can ch
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import islice
-from typing import Any, Generic, TypeVar
+from itertools import chain, compress, count, islice, repeat
+from operator import is_not
+from typing import Any, Final, Generic, TypeVar
 
+from k8sfsm.index import Series
+from k8sfsm.value import value
 from k8sfsm.view import View
 
 T = TypeVar("T")
@@ -43,15 +46,6 @@ class Memo(Generic[T]):
         found = self._found.get(id(key))
         return self.put(key, compute(key)) if found is None else found[1]
 
-    def each(self, keys: Block, compute: Callable[[Any], T]) -> list[T]:
-        """The values of several objects, in order."""
-        found = list(map(self._found.get, map(id, keys)))
-        if None not in found:
-            return [entry[1] for entry in found if entry is not None]
-        return [
-            self.put(key, compute(key)) if entry is None else entry[1] for key, entry in zip(keys, found, strict=True)
-        ]
-
 
 class Blocks(Generic[T]):
     """A function of blocks of objects, computed again for changed blocks alone."""
@@ -74,3 +68,62 @@ def blocks_of(view: View, kind: str, namespace: str = "") -> tuple[Block, ...]:
         return snapshot.series("in", kind, namespace).blocks
     names = snapshot.namespaces_of(kind)
     return tuple(block for name in names for block in snapshot.series("in", kind, name).blocks)
+
+
+def pods_of(view: View, namespace: str) -> Series:
+    """The pods of a namespace in order of creation, in the blocks in which the view keeps them."""
+    return view.snapshot("Pod").series("in", "Pod", namespace)
+
+
+@value
+class Difference:
+    """What a list has instead of another one: objects that went, and those that came with their places, in order.
+
+    A place is a number that grows with the order in which objects were created. An object that only moved from one
+    block to another may be among both.
+    """
+
+    gone: tuple[Any, ...] = ()
+    come: tuple[Any, ...] = ()
+    places: tuple[int, ...] = ()
+
+
+_SAME: Final = Difference()
+_LATEST: Final[list[tuple[Series, Series, Difference]]] = []
+_KEPT: Final = 4
+"""How many differences are kept: all that follow the pods of a namespace ask for the same one in turn."""
+
+
+def difference(old: Series, new: Series) -> Difference:
+    """How the objects of one view, in `old`, became those of another, in `new`; it costs the blocks that changed."""
+    if old is new:
+        return _SAME
+    for before, after, found in _LATEST:
+        if before is old and after is new:
+            return found
+    known, left = set(map(id, old.blocks)), set(map(id, new.blocks))
+    found = _between(
+        [block for block in old.blocks if id(block) not in left],
+        [pair for pair in zip(new.blocks, new.ordinals, strict=True) if id(pair[0]) not in known],
+    )
+    _LATEST.insert(0, (old, new, found))
+    del _LATEST[_KEPT:]
+    return found
+
+
+def _between(old: list[Block], new: list[tuple[Block, tuple[int, ...]]]) -> Difference:
+    """What differs in blocks that are others: place by place, where no block lost an object."""
+    gone: list[Any] = []
+    picked: list[list[int]] = []
+    if len(old) > len(new) or any(len(before) > len(after) for before, (after, _) in zip(old, new, strict=False)):
+        known, left = set(map(id, chain(*old))), {id(each) for block, _ in new for each in block}
+        gone += [each for each in chain(*old) if id(each) not in left]
+        picked += [[number for number, each in enumerate(block) if id(each) not in known] for block, _ in new]
+    else:
+        for before, (after, _) in zip(chain(old, repeat(())), new, strict=False):
+            others = list(compress(count(), map(is_not, before, after)))
+            gone += [before[number] for number in others]
+            picked.append([*others, *range(len(before), len(after))])
+    come = [block[number] for (block, _), numbers in zip(new, picked, strict=True) for number in numbers]
+    places = [found[number] for (_, found), numbers in zip(new, picked, strict=True) for number in numbers]
+    return Difference(tuple(gone), tuple(come), tuple(places))

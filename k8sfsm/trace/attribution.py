@@ -58,6 +58,10 @@ class World:
         if owner:
             self.owned.setdefault(owner.get("uid", ""), {})[document.key] = None
 
+    def renew(self, key: Key, document: Document) -> None:
+        """An object was changed that kept its uid and its owners."""
+        self.objects[key] = document
+
     def remove(self, key: Key) -> None:
         """An object went."""
         self._forget(key)

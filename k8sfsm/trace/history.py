@@ -5,7 +5,7 @@ Objects are kept as the JSON that was recorded, in a `Document`, and typed when 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
@@ -127,6 +127,8 @@ class RecordedWrite:
     """The audit line's objectRef."""
     answer: Any = field(default=None, eq=False)
     """The answer in JSON form, where it is recorded beside the change."""
+    like: object = field(default=None, eq=False, repr=False)
+    """The same for all renewals of a lease whose lines differ in moments and revisions alone; None for the rest."""
     shown: int | None = field(default=None, eq=False)
     """ns. When a watch showed the change, where that is recorded."""
     old: Document | None = None
@@ -258,3 +260,8 @@ class Recording:
             elif write.new is not None:
                 objects[write.key] = write.new
         return objects
+
+
+def began(writes: Sequence[RecordedWrite]) -> int | None:
+    """The first moment (ns) that writes tell of: when the first of their requests was received."""
+    return min((write.received or write.time for write in writes), default=None)

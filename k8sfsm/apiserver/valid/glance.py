@@ -8,12 +8,12 @@ nothing else; a row with another constraint is always asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final, TypeAlias, get_args, get_type_hints
 
-from attrs import fields
+from attrs import field, fields
 
 from k8sfsm.apiserver.deletion import law
 from k8sfsm.apiserver.memo import Memo
@@ -24,17 +24,34 @@ from k8sfsm.apiserver.valid.judge import Row, judged, steps_of
 from k8sfsm.apiserver.valid.statuses import may_restart
 from k8sfsm.objects.base import json_name
 from k8sfsm.table import CompiledTable
+from k8sfsm.value import value
 
-Glance: TypeAlias = Callable[[Any, Any, Any], bool]
-"""Value, value before, object -> whether the row surely finds nothing."""
+
+@value
+class Glance:
+    """An expression over `value`, `before` and `new`: the field, the field before, and the object.
+
+    Where it is true, the row surely finds nothing. `names`: what stands in it in braces; `alone`: it is about the value
+    and nothing else.
+    """
+
+    text: str
+    names: Mapping[str, Any] = field(factory=dict)
+    alone: bool = False
+
+
 Maker: TypeAlias = Callable[[Row], Glance]
-Looks: TypeAlias = tuple[tuple[str, tuple[tuple[str, bool, tuple[Glance, ...]], ...]], ...]
+Seen: TypeAlias = Callable[[Any, Any], bool]
+"""Object, object before -> whether a table surely finds nothing in it."""
+_Looks: TypeAlias = Mapping[str, Mapping[str, tuple[bool, tuple[Glance, ...]]]]
 """For each part of an object, for each field of it: whether it needs no look where it is empty, and the glances."""
 _MAKERS: Final[dict[str, Maker]] = {}
 _NEVER_OF_NOTHING: Final[set[str]] = set()
 """Constraints that find nothing where the field is empty."""
 _NOT_WRITTEN: Final = "metadata"
 """The part of an object that a status is written without."""
+_KNOWN: Final = 256
+"""Values of a field that are known to be sound."""
 
 
 def _glance(*names: str, empty: bool = True) -> Callable[[Maker], Maker]:
@@ -51,37 +68,37 @@ def _glance(*names: str, empty: bool = True) -> Callable[[Maker], Maker]:
 
 @_glance("at-least", empty=False)
 def _at_least(row: Row) -> Glance:
-    return lambda value, old, new: value is None or bool(value >= row.of)
+    return Glance("value is None or value >= {least}", {"least": row.of})
 
 
 @_glance("not-above", empty=False)
 def _not_above(row: Row) -> Glance:
-    def sure(value: Any, old: Any, new: Any) -> bool:
-        return bool(value <= getattr(new.status, _names(new.status.__class__)[row.of]))
+    def bound(new: Any) -> Any:
+        return getattr(new.status, _names(new.status.__class__)[row.of])
 
-    return sure
+    return Glance("value <= {bound}(new)", {"bound": bound})
 
 
 @_glance("not-lowered", empty=False)
 def _not_lowered(row: Row) -> Glance:
-    return lambda value, old, new: old is None or (value is not None and bool(value >= old))
+    return Glance("before is None or (value is not None and value >= before)")
 
 
 @_glance("unchanged", empty=False)
 @_glance("format-or-old", "free-nomination")
 def _as_before(row: Row) -> Glance:
-    return lambda value, old, new: bool(value == old)
+    return Glance("value == before")
 
 
 @_glance("kept-once-given", empty=False)
 def _kept(row: Row) -> Glance:
-    return lambda value, old, new: not old or bool(value == old)
+    return Glance("not before or value == before")
 
 
 @_glance("condition-types")
 def _condition_types(row: Row) -> Glance:
-    known = tuple(row.of)
-    return lambda value, old, new: _qualified(tuple([each.type for each in value]), known)
+    names = {"qualified": _qualified, "known": tuple(row.of)}
+    return Glance("{qualified}(tuple([each.type for each in value]), {known})", names, alone=True)
 
 
 @lru_cache(maxsize=256)
@@ -91,36 +108,30 @@ def _qualified(names: tuple[str, ...], known: tuple[str, ...]) -> bool:
 
 @_glance("end-for-good")
 def _end_for_good(row: Row) -> Glance:
-    def sure(value: Any, old: Any, new: Any) -> bool:
-        ended = [each for each in old if each.state.terminated is not None] if old else None
-        if not ended:
-            return True
+    def stay(value: Any, before: Any, new: Any) -> bool:
+        ended = [each for each in before if each.state.terminated is not None]
         still = {each.name for each in value if each.state.terminated is not None}
         return row.of != "ephemeralContainers" and all(
             each.name in still or may_restart(new.spec, each.name, each.state.terminated.exit_code) for each in ended
         )
 
-    return sure
+    ended = "[each for each in before or () if each.state.terminated is not None]"
+    return Glance(f"not {ended} or {{stay}}(value, before, new)", {"stay": stay})
 
 
 @_glance("ip-entries")
 def _ip_entries(row: Row) -> Glance:
-    def sure(value: Any, old: Any, new: Any) -> bool:
-        if value is old:
-            return True
-        return all(is_plain_ip(each.ip) for each in value)
-
-    return sure
+    return Glance("value is before or all([{plain}(each.ip) for each in value])", {"plain": is_plain_ip})
 
 
 @_glance("family-each", "unique")
 def _alone(row: Row) -> Glance:
-    return lambda value, old, new: len(value) < 2
+    return Glance("len(value) < 2")
 
 
 @_glance("first-like")
 def _first_like(row: Row) -> Glance:
-    return lambda value, old, new: row.of == "hostIP" and bool(value[0].ip == new.status.host_ip)
+    return Glance("value[0].ip == new.status.host_ip" if row.of == "hostIP" else "False")
 
 
 @_glance("each", "each-as")
@@ -128,7 +139,7 @@ def _each(row: Row) -> Glance:
     """Parts that have none of the fields that their table looks at."""
     table = law.table(row.of)
 
-    def sure(value: Any, old: Any, new: Any) -> bool:
+    def bare(value: Any) -> bool:
         getters = _looked_at(table, value[0].__class__)
         if getters is None:
             return False
@@ -138,7 +149,7 @@ def _each(row: Row) -> Glance:
                     return False
         return True
 
-    return sure
+    return Glance("{bare}(value)", {"bare": bare}, alone=True)
 
 
 _SOUND: Final = Memo()
@@ -147,7 +158,7 @@ _SOUND: Final = Memo()
 
 @_glance("named-amounts")
 def _named_amounts(row: Row) -> Glance:
-    def sure(value: Any, old: Any, new: Any) -> bool:
+    def sound(value: Any) -> bool:
         parts = (value, law.table(row.of))
         if _SOUND.get(parts) is None:
             entries = ({"name": name, "amount": str(amount)} for name, amount in value.items())
@@ -156,43 +167,67 @@ def _named_amounts(row: Row) -> Glance:
             _SOUND.put(parts, True)
         return True
 
-    return sure
+    return Glance("{sound}(value)", {"sound": sound})
 
 
 @_glance("unique-part")
 def _unique_part(row: Row) -> Glance:
-    return lambda value, old, new: value is old or all(each not in value[:index] for index, each in enumerate(value))
+    return Glance("value is before or all([each not in value[:index] for index, each in enumerate(value)])")
 
 
 def surely_sound(table: str, new: Any, old: Any) -> bool:
     """Whether a table surely finds nothing in an object, of which an update has left the metadata as they were."""
-    return seen_sound(looks_of(table, new.__class__), new, old)
+    return seen_by(table, new.__class__)(new, old)
 
 
-def looks_of(table: str, cls: Any) -> Looks | None:
-    """What there is to look at in an object of a class, for the glance; None where none tells."""
-    return _looks(law.table(table), cls)
-
-
-def seen_sound(looks: Looks | None, new: Any, old: Any) -> bool:
-    """The same as `surely_sound`, where it is known what to look at."""
-    if looks is None:
-        return False
-    for part, entries in looks:
-        now, was = getattr(new, part), getattr(old, part)
-        for name, empty, glances in entries:
-            value = getattr(now, name)
-            if empty and not value:
-                continue
-            before = getattr(was, name)
-            for glance in glances:
-                if not glance(value, before, new):
-                    return False
-    return True
+def seen_by(table: str, cls: Any) -> Seen:
+    """The same for the objects of a class."""
+    return _seen(law.table(table), cls)
 
 
 @lru_cache(maxsize=64)
-def _looks(table: CompiledTable, cls: Any) -> Looks | None:
+def _seen(table: CompiledTable, cls: Any) -> Seen:
+    looks = _looks(table, cls)
+    return _written(looks) if looks is not None else lambda new, old: False
+
+
+def _written(looks: _Looks) -> Seen:
+    """The glances as one function; what is about a value alone is not asked again about the very same one."""
+    scope: dict[str, Any] = {"note": _note}
+    lines = ["def seen(new, old):"]
+    for part, fields_of in looks.items():
+        lines += [f"    now, was = new.{part}, old.{part}"]
+        for name, (empty, glances) in fields_of.items():
+            lines += [f"    value, before = now.{name}, was.{name}", "    if value:" if empty else "    if True:"]
+            lines += _asked([each for each in glances if not each.alone], scope, "        ")
+            alone = [each for each in glances if each.alone]
+            if alone:
+                known = f"known{len(scope)}"
+                scope[known] = {}
+                lines += [f"        if {known}.get(id(value)) is not value:", *_asked(alone, scope, "            ")]
+                lines += [f"            note({known}, value)"]
+            lines += ["        pass"]
+    exec("\n".join([*lines, "    return True"]), scope)
+    return scope["seen"]  # type: ignore[no-any-return]
+
+
+def _asked(glances: Iterable[Glance], scope: dict[str, Any], indent: str) -> list[str]:
+    """Lines that end the look where one of the glances is not sure; what they name is put into the scope."""
+    lines = []
+    for each in glances:
+        names = {name: f"{name}{len(scope)}" for name in each.names}
+        scope.update({names[name]: meant for name, meant in each.names.items()})
+        lines.append(f"{indent}if not ({each.text.format(**names)}): return False")
+    return lines
+
+
+def _note(known: dict[int, Any], value: Any) -> None:
+    if len(known) >= _KNOWN:
+        known.clear()
+    known[id(value)] = value
+
+
+def _looks(table: CompiledTable, cls: Any) -> _Looks | None:
     """What there is to look at in an object of a class; None where no glance tells."""
     found: dict[str, dict[str, list[tuple[bool, Glance]]]] = {}
     for path, row in _rows(table, ()):
@@ -205,10 +240,10 @@ def _looks(table: CompiledTable, cls: Any) -> Looks | None:
             return None
         assert part is not None
         found.setdefault(part, {}).setdefault(names[path[1]], []).append(made)
-    return tuple(
-        (part, tuple((name, all(e for e, _ in made), tuple(g for _, g in made)) for name, made in entries.items()))
+    return {
+        part: {name: (all(e for e, _ in made), tuple(g for _, g in made)) for name, made in entries.items()}
         for part, entries in found.items()
-    )
+    }
 
 
 def _rows(table: CompiledTable, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Row]]:
@@ -236,21 +271,21 @@ def _made(path: tuple[str, ...], row: Row) -> tuple[bool, Glance] | None:
 def _none_there(row: Row, field: str) -> Glance:
     """Entries that have nothing in a field."""
 
-    def sure(value: Any, old: Any, new: Any) -> bool:
+    def absent(value: Any) -> bool:
         getter = _getter(value[0].__class__, field)
         return getter is not None and not any(map(getter, value))
 
-    return sure
+    return Glance("{absent}(value)", {"absent": absent}, alone=True)
 
 
 def _none_below(row: Row, field: str) -> Glance:
     """Entries whose number is not below a bound."""
 
-    def sure(value: Any, old: Any, new: Any) -> bool:
+    def enough(value: Any) -> bool:
         getter = _getter(value[0].__class__, field)
         return getter is not None and bool(min(map(getter, value)) >= row.of)
 
-    return sure
+    return Glance("{enough}(value)", {"enough": enough}, alone=True)
 
 
 _OF_ENTRIES: Final[dict[str, Callable[[Row, str], Glance]]] = {"absent": _none_there, "at-least": _none_below}

@@ -25,6 +25,7 @@ from k8sfsm.view import View
 SECOND: Final = 1_000_000_000
 _NO_MEMORY: Final[Map[Any, Any]] = Map()
 _WAKES: Final = 64
+_SCHEDULER: Final = "kube-scheduler"
 
 
 @frozen
@@ -72,6 +73,11 @@ class Actor:
     """Key -> what was known when the latest course began."""
     trails: dict[Key, Course] = field(factory=dict)
     """Key -> the course as it is under way, with what it has sent."""
+
+    @property
+    def places(self) -> bool:
+        """Whether it places pods, and so looks at other namespaces than that of what it works on."""
+        return self.wiring.sender.actor == _SCHEDULER
 
     def forget(self, key: Key) -> None:
         """The object of a key is long gone."""

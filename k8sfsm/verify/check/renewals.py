@@ -45,12 +45,12 @@ class Renewals:
         if found is None or write.type != "MODIFIED" or write.new is None or write.old is None or write.derived:
             return ""
         last, verdict = found
-        if last.new is None or write.old.json is not last.new.json or not _same_request(write, last):
+        if last.new is None or write.old.json is not last.new.json or _renewed_at(write.new.json) is None:
             return ""
-        alike = _alike(last.new.json, write.new.json) and _alike(last.body, write.body)
-        return (
-            verdict if alike and _alike(last.answer, write.answer) and _renewed_at(write.new.json) is not None else ""
-        )
+        if write.like is not None and write.like is last.like:
+            return verdict
+        alike = _same_request(write, last) and _alike(last.new.json, write.new.json) and _alike(last.body, write.body)
+        return verdict if alike and _alike(last.answer, write.answer) else ""
 
     def renewed(self, write: RecordedWrite, stored: Any) -> Any:
         """The lease after a renewal, typed; `stored`: as it was."""
