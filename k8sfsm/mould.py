@@ -11,7 +11,7 @@ A mould is bound to moments first: what has no part but moments in it is shared 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from types import CodeType
 from typing import Any, Final, TypeAlias
@@ -115,8 +115,11 @@ class _Writer:
 
     def _find(self, value: Any) -> _Found | None:
         """How the value is made; None where it has no part in it."""
-        if isinstance(value, str):
+        kind = value.__class__
+        if kind is str:
             return self._text(value)
+        if value is None or kind is bool:
+            return None
         place = self._objects.get(id(value))
         if place is not None:
             return _Found(f"p{place}")
@@ -146,27 +149,24 @@ class _Writer:
         return _Found(f"(m{place} + {value - first})", timed=True, bare=True)
 
     def _compound(self, value: Any) -> _Found | None:
-        if attrs.has(type(value)):
-            fields = attrs.fields(type(value))
-            return self._joined({each.name: getattr(value, each.name) for each in fields}, value, _evolved)
         if isinstance(value, tuple | list):
-            return self._joined(dict(enumerate(value)), value, _listed)
+            return self._joined(enumerate(value), value, _listed)
         if isinstance(value, dict | Map):
             if any(self._find(key) is not None for key in value):
                 raise Shapeless("a part is a key")
-            return self._joined(dict(value), value, _merged if isinstance(value, dict) else _updated)
-        raise Shapeless(f"no mould for {type(value).__name__}")
+            return self._joined(value.items(), value, _merged if isinstance(value, dict) else _updated)
+        kind: Any = type(value)
+        names = _attributes(kind)
+        return self._joined(zip(names, map(value.__getattribute__, names), strict=True), value, _evolved)
 
-    def _joined(self, members: dict[Any, Any], value: Any, write: Callable[..., str]) -> _Found | None:
+    def _joined(self, members: Iterable[tuple[Any, Any]], value: Any, write: Callable[..., str]) -> _Found | None:
         """A value with members: a line of its own, unless moments are all that is to be put into it."""
-        found = {name: self._find(member) for name, member in members.items()}
-        if not any(found.values()):
+        parted = [(name, member, each) for name, member in members if (each := self._find(member)) is not None]
+        if not parted:
             return None
-        if all(each is None or each.timed for each in found.values()):
-            texts = {name: None if each is None else each.text for name, each in found.items()}
-            return _Found(write(self, value, members, texts), timed=True)
-        texts = {name: None if each is None else self.name(members[name]) for name, each in found.items()}
-        return self._line(write(self, value, members, texts))
+        if all(each.timed for _, _, each in parted):
+            return _Found(write(self, value, {name: each.text for name, _, each in parted}), timed=True)
+        return self._line(write(self, value, {name: self.name(member) for name, member, _ in parted}))
 
     def _line(self, expression: str) -> _Found:
         name = f"v{len(self.lines)}"
@@ -174,28 +174,34 @@ class _Writer:
         return _Found(name)
 
 
-_Texts: TypeAlias = Mapping[Any, str | None]
+@lru_cache(maxsize=1024)
+def _attributes(cls: Any) -> tuple[str, ...]:
+    if not attrs.has(cls):
+        raise Shapeless(f"no mould for {cls.__name__}")
+    return tuple(each.name for each in attrs.fields(cls))
+
+
+_Texts: TypeAlias = Mapping[Any, str]
 """The expressions of the members that have a part in them."""
 
 
-def _evolved(writer: _Writer, value: Any, members: Mapping[Any, Any], texts: _Texts) -> str:
-    changed = {name: text for name, text in texts.items() if text is not None}
-    changer = writer.constant(changer_of(type(value), *changed))
-    return f"{changer}({writer.constant(value)}, {', '.join(changed.values())})"
+def _evolved(writer: _Writer, value: Any, texts: _Texts) -> str:
+    changer = writer.constant(changer_of(type(value), *texts))
+    return f"{changer}({writer.constant(value)}, {', '.join(texts.values())})"
 
 
-def _listed(writer: _Writer, value: Any, members: Mapping[Any, Any], texts: _Texts) -> str:
-    inner = "".join(f"{text or writer.constant(members[place])}, " for place, text in texts.items())
+def _listed(writer: _Writer, value: Any, texts: _Texts) -> str:
+    inner = "".join(f"{texts.get(place) or writer.constant(member)}, " for place, member in enumerate(value))
     return f"({inner})" if isinstance(value, tuple) else f"[{inner}]"
 
 
 def _changes(writer: _Writer, texts: _Texts) -> str:
-    return ", ".join(f"{writer.constant(key)}: {text}" for key, text in texts.items() if text is not None)
+    return ", ".join(f"{writer.constant(key)}: {text}" for key, text in texts.items())
 
 
-def _merged(writer: _Writer, value: Any, members: Mapping[Any, Any], texts: _Texts) -> str:
+def _merged(writer: _Writer, value: Any, texts: _Texts) -> str:
     return f"{{**{writer.constant(value)}, {_changes(writer, texts)}}}"
 
 
-def _updated(writer: _Writer, value: Any, members: Mapping[Any, Any], texts: _Texts) -> str:
+def _updated(writer: _Writer, value: Any, texts: _Texts) -> str:
     return f"{writer.constant(value)}.update({{{_changes(writer, texts)}}})"

@@ -12,7 +12,7 @@ from attrs import field
 from immutables import Map
 
 from k8sfsm.objects import key_of
-from k8sfsm.request import Key
+from k8sfsm.request import Key, Remember
 from k8sfsm.store import Change, Snapshot, Store
 from k8sfsm.value import value
 
@@ -114,6 +114,13 @@ class View:
         for number, obj in enumerate(objects, start=1):
             snapshot = snapshot.put(number, key_of(obj), obj)
         return cls(now, snapshot, Map(memory or {}), Map(runtime or {}))
+
+
+def remembered(memory: Map[Any, Any], step: Remember) -> Map[Any, Any]:
+    """An actor's memory after a step of a plan or of an observer."""
+    if step.value is not None:
+        return memory.set(step.key, step.value)
+    return memory.delete(step.key) if step.key in memory else memory
 
 
 def self_key(change: Change, _view: View) -> tuple[Key, ...]:

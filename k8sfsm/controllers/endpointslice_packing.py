@@ -294,7 +294,7 @@ class Packing:
         return drafts
 
     def _fate(self, stored: EndpointSlice, group: str, wanted: Wanted) -> Decision:
-        """What becomes of a slice; asked once about each slice while its ports are wanted, and once while they are not."""
+        """What becomes of a slice: asked once about it while its ports are wanted, and once while they are not."""
         known, is_wanted = self._fates.of(stored, lambda _: {}), group in wanted.groups
         if is_wanted not in known:
             known[is_wanted] = law.decide("existing", Existing(stored, self._service, group, wanted.groups))

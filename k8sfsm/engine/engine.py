@@ -149,7 +149,7 @@ class Engine:
         """Let an informer catch up, once news have travelled."""
         self.schedule(Deliver(component, kind), self.now + self.choices.delay(self.latencies.watch))
 
-    def notify(self, actor: str, keys: Callable[..., Iterable[Any]], changes: Iterable[Change]) -> None:
+    def notify(self, actor: str, keys: Callable[..., Iterable[Any]], changes: tuple[Change, ...]) -> None:
         """An actor sees changes: its memory takes note, and the keys that they concern are queued."""
         notify(self, actor, keys, changes)
 

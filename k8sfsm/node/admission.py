@@ -40,11 +40,13 @@ class Need:
     capacity: int
 
 
-Requests: TypeAlias = dict[str, tuple[int, int, int]]
-"""Pods, milli-CPU and bytes of memory that pods take, by uid."""
+Taken: TypeAlias = tuple[int, int, int]
+"""Pods, milli-CPU and bytes of memory."""
+Requests: TypeAlias = dict[str, Taken]
+"""What pods take, by uid."""
 
 
-def requests_of(known: Requests, pod: Pod) -> tuple[int, int, int]:
+def requests_of(known: Requests, pod: Pod) -> Taken:
     """Pods, milli-CPU and bytes of memory that a pod takes; looked up once per pod."""
     uid = pod.metadata.uid
     found = known.get(uid)
@@ -55,14 +57,15 @@ def requests_of(known: Requests, pod: Pod) -> tuple[int, int, int]:
     return found
 
 
-def capacity_of(node: Node | None) -> tuple[int, ...] | None:
-    """The pods, milli-CPU and bytes of memory that a node has for pods; None: nobody knows."""
+def capacity_of(node: Node | None) -> Taken | None:
+    """What a node has for pods; None: nobody knows."""
     if node is None or not node.status.allocatable:
         return None
-    return tuple([_amount(name, node.status.allocatable.get(name)) for name in _RESOURCES])
+    pods, cpu, memory = (_amount(name, node.status.allocatable.get(name)) for name in _RESOURCES)
+    return pods, cpu, memory
 
 
-def has_room(view: View, capacity: tuple[int, ...] | None, pod: Pod, requests: Requests) -> bool:
+def has_room(view: View, capacity: Taken | None, pod: Pod, requests: Requests) -> bool:
     """There is room for the pod beside all that the kubelet remembers, whichever of them hold anything."""
     if capacity is None:
         return True
@@ -80,9 +83,9 @@ def lacking(session: Session) -> Need | None:
     return _short(capacity, pod, [each for each in others if _holds(session, each)], session.requests)
 
 
-def _short(capacity: tuple[int, ...], pod: Pod, others: list[Pod], requests: Requests) -> Need | None:
+def _short(capacity: Taken, pod: Pod, others: list[Pod], requests: Requests) -> Need | None:
     """What is too little for the pod beside others."""
-    used = [requests_of(requests, each) for each in others]
+    used = [requests.get(each.metadata.uid) or requests_of(requests, each) for each in others]
     for place, wanted in enumerate(requests_of(requests, pod)):
         taken = sum([each[place] for each in used])
         if wanted and wanted + taken > capacity[place]:

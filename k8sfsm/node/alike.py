@@ -192,9 +192,13 @@ Mark: TypeAlias = tuple[tuple[Hashable, ...], tuple[Any, ...]]
 
 @define
 class Question:
-    """What a look reads at any moment: the `key` without what stays, `times` (ns), and all `moments` of a mould."""
+    """What a look reads at any moment: the `key`, `times` (ns), and all `moments` of a mould.
+
+    `shape`: looks of the same one may differ in what led to them, and in how long ago that was.
+    """
 
     key: Hashable
+    shape: Hashable
     times: tuple[int, ...]
     moments: tuple[int, ...]
 
@@ -256,16 +260,12 @@ def question(session: Session, known: Mark) -> Question | None:
     runtime = _of_runtime(session, times)
     if runtime is None or len(times) > _MOMENTS:
         return None
-    second = now // SECOND
-    key = (
-        course.likeness,
-        *known[0][3:],
-        *runtime,
-        tuple([each - now for each in times]),
-        tuple([2 * (each // SECOND - second) + (not each % SECOND) for each in (*times, *course.stamps)]),
-    )
-    wholes = [each - each % SECOND for each in times]
-    return Question(key, tuple(dict.fromkeys(times)), (*times, *wholes, *course.stamps))
+    second, what = now // SECOND, (*known[0][3:], *runtime)
+    ages = tuple([each - now for each in times])
+    seconds = tuple([2 * (each // SECOND - second) + (not each % SECOND) for each in (*times, *course.stamps)])
+    moments = (*times, *[each - each % SECOND for each in times], *course.stamps)
+    shape = (course.likeness.template, len(moments), len(known[1]), *what)
+    return Question((course.likeness, ages, seconds, *what), shape, tuple(dict.fromkeys(times)), moments)
 
 
 def _of_runtime(session: Session, times: list[int]) -> tuple[Any, ...] | None:

@@ -78,6 +78,7 @@ class Plain:
 
 _LOOKS: dict[Hashable, Look] = {}
 _GLANCES: dict[Hashable, Glance] = {}
+_SHAPES: dict[Hashable, Mould] = {}
 
 
 def glanced(settings: Settings, view: View, key: Key, pod: Pod, memory: PodMemory) -> Plan | None:
@@ -142,37 +143,53 @@ class Watched:
 
 
 def _learnt(look: Look, session: Session, plain: Plain, known: Mark, asked: Question) -> Plan:
-    """Look at the pod; at the second one that is alike a mould is made of what comes out."""
+    """Look at the pod. At the second one that is alike a mould is made of what comes out; at the first one it is seen
+    whether that of a look of the same shape, at other times, gives the same.
+    """
+    if look.hopeless:
+        return plain.plan(session)
     look.met += 1
-    alike = (_left(look, session, asked), session.memory.alike[1])
-    if look.hopeless or look.met == 1:
-        return _followed(look, session, plain, plain.act(session), alike)
-    sent_at = session.memory.sent_at
+    sent_at, alike = session.memory.sent_at, (_left(look, session, asked), session.memory.alike[1])
     watched: Any = Watched(session.view, session.settings.node, ("now", "runtime"))
     session.view = watched
     steps = plain.act(session)
     session.view = watched.view
+    if watched.strange or session.deadline is not None or session.memory.sent_at != sent_at or not _goes_on(session):
+        look.give_up()
+        return plain.planned(session, steps)
+    if look.met > 1:
+        _make(look, session, plain, steps, known, asked)
+        return _followed(session, plain, steps, alike)
+    plan, guess = _followed(session, plain, steps, alike), _SHAPES.get(asked.shape)
+    if guess is not None and guess.bound(asked.moments)((*known[1], sent_at, alike)) == plan:
+        look.mould, look.compared = guess, 1
+    return plan
+
+
+def _make(look: Look, session: Session, plain: Plain, steps: list[Step], known: Mark, asked: Question) -> None:
+    """Make the look's mould."""
+    memory = session.memory
+    session.memory = evolve(memory, alike=_PLACE, sent_at=_SENT)
+    made = plain.planned(session, steps)
+    session.memory = memory
     try:
-        if watched.strange or session.asked_for_relist or session.deadline is not None:
-            raise Shapeless("it depends on more than the mark tells")
-        if session.memory.sent_at != sent_at:
-            raise Shapeless("it changes what was sent")
-        memory = session.memory
-        session.memory = evolve(memory, alike=_PLACE, sent_at=_SENT)
-        made = plain.planned(session, steps)
-        session.memory = memory
         look.mould = Mould(made, (*known[1], _SENT, _PLACE), asked.moments)
     except Shapeless:
-        look.hopeless = True
-    return _followed(look, session, plain, steps, alike)
-
-
-def _followed(look: Look, session: Session, plain: Plain, steps: list[Step], alike: Any) -> Plan:
-    """The plan; the memory after a look is alike with those after a look that is alike."""
-    if session.writes or session.forgotten or session.memory.stage != "syncing" or session.asked_for_relist:
         look.give_up()
-    if not look.hopeless:
-        session.memory = evolve(session.memory, alike=alike)
+        return
+    if len(_SHAPES) >= _SIZE:
+        _SHAPES.clear()
+    _SHAPES[asked.shape] = look.mould
+
+
+def _goes_on(session: Session) -> bool:
+    """The pod is worked on as before, and all that is written is its status."""
+    return not (session.writes or session.forgotten or session.memory.stage != "syncing" or session.asked_for_relist)
+
+
+def _followed(session: Session, plain: Plain, steps: list[Step], alike: Any) -> Plan:
+    """The plan; the memory after a look is alike with those after a look that is alike."""
+    session.memory = evolve(session.memory, alike=alike)
     return plain.planned(session, steps)
 
 
@@ -180,10 +197,11 @@ def _compared(glance: Glance, made: Plan, session: Session, plain: Plain) -> Pla
     """The plan that `plain` gives; a look whose cast is something else is not cast any more."""
     look, alike = glance.look, (glance.left, session.memory.alike[1])
     steps = plain.act(session)
-    if made == plain.planned(session, steps):
+    plan = _followed(session, plain, steps, alike)
+    if _goes_on(session) and made == plan:
         look.compared += 1
-    elif look.compared >= COMPARED:
+        return plan
+    if look.compared >= COMPARED:
         raise LawError(f"kubelet: {session.key} is not alike with others: {made} is not what the tables say")
-    else:
-        look.give_up()
-    return _followed(look, session, plain, steps, alike)
+    look.give_up()
+    return _followed(session, plain, steps, None)

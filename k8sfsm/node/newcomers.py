@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from k8sfsm.law import Law
-from k8sfsm.node.admission import capacity_of, has_room
+from k8sfsm.node.admission import Requests, Taken, capacity_of, has_room, requests_of
 from k8sfsm.node.alike import Likeness, born
 from k8sfsm.node.memory import PodMemory, eviction_key
 from k8sfsm.node.past import NOTHING_YET
@@ -34,10 +34,10 @@ class Newcomers:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.requests: dict[str, tuple[int, int, int]] = {}
+        self.requests: Requests = {}
         self._node: Node | None = None
-        self._capacity: tuple[int, ...] | None = None
-        self._taken: set[tuple[object, Likeness]] = set()
+        self._capacity: Taken | None = None
+        self._taken: dict[tuple[object, Likeness], Taken] = {}
 
     def expected(self, view: View, pod: Pod) -> PodMemory | None:
         """What is remembered of a pod that is taken as others were; None: the tables are to be asked."""
@@ -48,8 +48,10 @@ class Newcomers:
         if eviction_key(meta.uid) in view.memory or pod_of(view.runtime, meta.uid).past is not NOTHING_YET:
             return None
         alike = born(self.settings, pod, view.now)
-        if alike is None or (law.table("admission"), alike[0].likeness) not in self._taken:
+        wanted = None if alike is None else self._taken.get((law.table("admission"), alike[0].likeness))
+        if alike is None or wanted is None:
             return None
+        self.requests[meta.uid] = wanted
         return _taken(_TAKEN, pod, view.now, alike) if has_room(view, self._capacity, pod, self.requests) else None
 
     def took(self, session: Session, strange: bool) -> None:
@@ -65,5 +67,5 @@ class Newcomers:
         if strange or pod_of(session.view.runtime, session.pod.metadata.uid).past is not NOTHING_YET:
             return
         if node is not self._node:
-            self._node, self._capacity, self._taken = node, capacity_of(node), set()
-        self._taken.add((law.table("admission"), alike[0].likeness))
+            self._node, self._capacity, self._taken = node, capacity_of(node), {}
+        self._taken[law.table("admission"), alike[0].likeness] = requests_of(self.requests, session.pod)

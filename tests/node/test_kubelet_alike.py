@@ -28,6 +28,7 @@ def forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No look is known before a test, and none of its looks afterwards."""
     monkeypatch.setattr(looks, "_LOOKS", {})
     monkeypatch.setattr(looks, "_GLANCES", {})
+    monkeypatch.setattr(looks, "_SHAPES", {})
     monkeypatch.setattr(alike, "_TEMPLATES", {})
     monkeypatch.setattr(alike, "_BIRTHS", {})
     yield

@@ -405,8 +405,8 @@ class _Check:
 
     def _keeps(self, change: Change, write: RecordedWrite) -> None:
         around = tuple(each for each in (change.new, change.old) if each is not None)
-        view = self.past.whole_view(write.time)
-        near = Near(view.now, view.snapshots, store=view.store, around=around)
+        store = self.past.store
+        near = Near(write.time, store.snapshot, store=store, around=around)
         for each in broken_by((change,), near, blind=bool(self.known.older)):
             if str(each) not in self.told:
                 self.told.add(str(each))

@@ -216,9 +216,9 @@ class Past:
 
         `first`: the object that its caches happen to list first.
         """
-        snapshots = Map(dict.fromkeys(actor.kinds, moment.snapshot))
+        snapshots = dict.fromkeys(actor.kinds, moment.snapshot)
         for kind, earlier in (behind or {}).items():
-            snapshots = snapshots.set(kind, earlier.snapshot)
+            snapshots[kind] = earlier.snapshot
         memory = actor.memory_at(moment.revision)
         chances = (self.store, self.choose_node, self.tie_break)
         if first is None:
@@ -324,16 +324,18 @@ class Past:
         return View(moment.at, moment.snapshot, memory, Map(), self.store, self.choose_node, self.tie_break)
 
     def _notify(self, actor: Actor, watch: Watch, change: Change, moment: Moment) -> list[Key]:
-        memory = actor.memories[-1][1]
-        view = self.seen_by(memory, moment)
-        if actor.wiring.observe is not None:
-            memory = _noted(memory, tuple(actor.wiring.observe(change, view)))
         memories, oldest = actor.memories, self.moments[0].revision
+        memory = memories[-1][1]
+        subject, place = actor.subject, change.key[1]
+        concerned = not subject or not place or change.key[0] == subject or (subject, place) in self.places
+        observe = actor.wiring.observe
+        view = self.seen_by(memory, moment) if concerned or observe is not None else None
+        if observe is not None:
+            memory = _noted(memory, tuple(observe(change, view)))
         memories.append((change.revision, memory))
         while len(memories) > 1 and memories[1][0] <= oldest:
             memories.popleft()
-        subject, place = actor.subject, change.key[1]
-        if subject and place and change.key[0] != subject and (subject, place) not in self.places:
+        if view is None or not concerned:
             return []
         keys = []
         for found in watch.keys(change, view):
