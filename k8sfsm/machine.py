@@ -191,6 +191,15 @@ class RegionMachine:
         return illegal(own[0].rule if own else "", "", f"{old} may only become {targets}")
 
 
+@value
+class _Way:
+    """From the states of all regions to others, by one actor. `certain`: nothing but `guards` may speak against it."""
+
+    certain: bool
+    guards: tuple[Any, ...]
+    verdict: Verdict
+
+
 class KindMachine:
     """All regions of a kind."""
 
@@ -201,6 +210,7 @@ class KindMachine:
             name: RegionMachine(spec.kind, name, region, law) for name, region in spec.regions.items()
         }
         self._all = tuple(self.regions.values())
+        self._ways: dict[tuple[Any, ...], _Way] = {}
         self.classifiers = Classifiers(spec.kind, [Classifier(each.name, each.graph, each.names) for each in self._all])
 
     def classify(self, obj: Any) -> dict[str, str]:
@@ -215,6 +225,29 @@ class KindMachine:
         if before is after:
             return LEGAL
         write = Transition(old, new, actor, now, old_whole, new_whole)
+        way = self._ways.get((before, after, actor))
+        if way is None:
+            way = self._ways[before, after, actor] = self._way(before, after, actor)
+        if way.certain:
+            for guard in way.guards:
+                if not guard(write):
+                    break
+            else:
+                return way.verdict
+        return self._judged(before, after, write)
+
+    def _way(self, before: tuple[str, ...], after: tuple[str, ...], actor: str) -> _Way:
+        """What an actor's write comes to where the guards hold, if each region has one transition for it."""
+        found: list[Edge] = []
+        for region, was, becomes in zip(self._all, before, after, strict=True):
+            edges = [edge for edge in region.index.get((was, becomes), ()) if actor in edge.actors]
+            if was != becomes and len(edges) != 1:
+                return _Way(False, (), LEGAL)
+            found += edges if was != becomes else []
+        guards = tuple(guard for edge in found for _, guard in edge.guards)
+        return _Way(True, guards, Verdict(tuple(edge.move for edge in found)))
+
+    def _judged(self, before: tuple[str, ...], after: tuple[str, ...], write: Transition) -> Verdict:
         moves: list[Move] = []
         illegal: list[Illegal] = []
         for region, was, becomes in zip(self._all, before, after, strict=True):

@@ -12,7 +12,6 @@ from typing import Final
 
 from attrs import define, field
 
-from k8sfsm.controllers.endpoints_memo import Memo
 from k8sfsm.controllers.endpoints_pods import is_headless
 from k8sfsm.controllers.endpointslice_members import (
     AddressType,
@@ -25,6 +24,7 @@ from k8sfsm.controllers.endpointslice_members import (
     same_beyond_identity,
 )
 from k8sfsm.controllers.endpointslice_placement import Placement
+from k8sfsm.controllers.following import Memo
 from k8sfsm.kinds.endpointslice import MANAGED_BY, SERVICE_NAME
 from k8sfsm.law import Decision
 from k8sfsm.objects import Endpoint, EndpointSlice, ObjectMeta, OwnerReference, Service, evolve
@@ -294,7 +294,7 @@ class Packing:
         return drafts
 
     def _fate(self, stored: EndpointSlice, group: str, wanted: Wanted) -> Decision:
-        """What becomes of a slice; asked once about each slice while its ports are wanted, and once while they are not."""
+        """What becomes of a slice: asked once about it while its ports are wanted, and once while they are not."""
         known, is_wanted = self._fates.of(stored, lambda _: {}), group in wanted.groups
         if is_wanted not in known:
             known[is_wanted] = law.decide("existing", Existing(stored, self._service, group, wanted.groups))

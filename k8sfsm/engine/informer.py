@@ -40,8 +40,8 @@ class Inbox:
         return cls(list(changes), len(changes))
 
     def taken(self) -> tuple[Change, ...]:
-        """All changes, oldest first."""
-        return tuple(self.changes[: self.length])
+        """All changes, oldest first: one value, which whoever is told of them may know again."""
+        return tuple(self.changes if len(self.changes) == self.length else self.changes[: self.length])
 
 
 NO_CHANGES: Final = Inbox()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from immutables import Map
 
 from k8sfsm.apiserver import Sender
+from k8sfsm.controllers.pod_changes import bulk_of
 from k8sfsm.engine import trouble
 from k8sfsm.engine.action import Act, Deliver, Enqueue, Happen, Send, Submit
 from k8sfsm.engine.actor import Actor
@@ -46,11 +47,20 @@ def _deliver(engine: Engine, action: Deliver) -> None:
         notify(engine, wiring.actor, watch.keys, changes)
 
 
-def notify(engine: Engine, name: str, keys: Callable[..., Iterable[Any]], changes: Iterable[Change]) -> None:
+def notify(engine: Engine, name: str, keys: Callable[..., Iterable[Any]], changes: Sequence[Change]) -> None:
     """An actor sees changes: its memory takes note, and the keys that they concern are queued."""
     actor = engine.own(name)
-    observe, add = actor.wiring.observe, actor.queue.add
+    observe = actor.wiring.observe
     view = engine.view_for(actor)
+    bulk = bulk_of(keys) if len(changes) > 1 else None
+    noticed = None if bulk is None else bulk(changes, view)
+    if noticed is not None:
+        for step in noticed.steps:
+            actor.remember(step)
+        for found, cause in noticed.keys:
+            _wake(engine, actor, found, cause)
+        dispatch(engine, actor)
+        return
     for change in changes:
         if observe is not None:
             if view.memory is not actor.memory:
@@ -58,11 +68,16 @@ def notify(engine: Engine, name: str, keys: Callable[..., Iterable[Any]], change
             for step in observe(change, view):
                 actor.remember(step)
         for found in keys(change, view):
-            if len(found) == 2:
-                engine.schedule(Enqueue(name, found[0]), engine.now + found[1])
-            else:
-                add(found, change.revision)
+            _wake(engine, actor, found, change.revision)
     dispatch(engine, actor)
+
+
+def _wake(engine: Engine, actor: Actor, found: Any, cause: int) -> None:
+    """Queue a key, at once or in some time."""
+    if len(found) == 2:
+        engine.schedule(Enqueue(actor.wiring.actor, found[0]), engine.now + found[1])
+    else:
+        actor.queue.add(found, cause)
 
 
 def dispatch(engine: Engine, actor: Actor) -> None:

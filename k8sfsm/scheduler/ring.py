@@ -104,8 +104,9 @@ class Ring:
 
     def update(self, index: int, base: int) -> None:
         """A node's pods have changed: so has what its total does not owe to others, and perhaps the number of pods."""
-        at = int(self.members.searchsorted(index))
-        again, spreading = at + len(self.members), self.spreading
+        count, spreading = len(self.members), self.spreading
+        at = index if count == self._size else int(self.members.searchsorted(index))
+        again = at + count
         self.base[at] = self.base[again] = base
         if spreading is not None and (spreading.has_host is None or spreading.has_host[index]):
             self.by_host[at] = self.by_host[again] = int(spreading.counts[index]) * self._width + self._beyond
@@ -150,7 +151,7 @@ class Ring:
             by_zone[window.unzoned] = 0.0
         by_zone += window.by_host
         by_zone += _HALF
-        raw: IntArray = np.floor(by_zone, by_zone).astype(Ints)
+        raw: IntArray = by_zone.astype(Ints)  # none is below 0, so what is cut off is what floor takes away
         highest = int(_highest(raw))
         if not highest:
             return spreading.weight * MAX

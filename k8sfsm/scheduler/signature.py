@@ -260,14 +260,15 @@ class Signature:
             self._images = ledger.images
             self._read_nodes(ledger, view, [])
             self._sum()
-        if ledger.moves == self._moves:
+        moves = ledger.moves
+        if moves == self._moves:
             return
         moved = ledger.moved_since(self._moves)
-        self._moves = ledger.moves
+        self._moves = moves
         if moved is None:
             self._rate_all(ledger)
         else:
-            self._move(ledger, dict.fromkeys(moved))
+            self._move(ledger, moved if len(moved) == 1 else dict.fromkeys(moved))
 
     def _move(self, ledger: Ledger, indices: Iterable[int]) -> None:
         """Read what the pods on these nodes come to now."""

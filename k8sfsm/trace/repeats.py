@@ -50,14 +50,9 @@ class Mould:
             received, completed = (parse_time(texts[plan[name]]) for name in _TIMES)
         except ValueError:
             return None
-        body, answer, reference = (
-            _filled(part, plan[name], texts) if name in plan else part
-            for part, name in (
-                (known.body, "requestObject"),
-                (known.answer, "responseObject"),
-                (known.reference, "objectRef"),
-            )
-        )
+        body: Any = _filled(known.body, plan.get("requestObject"), texts)
+        answer: Any = _filled(known.answer, plan.get("responseObject"), texts)
+        reference = _filled(known.reference, plan.get("objectRef"), texts)
         demanded = precondition_of(known.verb, body)
         return _cast(known, place, received, completed, body, answer, revision_of(answer), demanded, reference)
 
@@ -129,8 +124,10 @@ def _plan(paths: Iterable[tuple[Any, ...]]) -> Plan:
     return plan
 
 
-def _filled(value: Any, plan: Plan, texts: Sequence[str]) -> Any:
+def _filled(value: Any, plan: Plan | None, texts: Sequence[str]) -> Any:
     """A part of a line with what moved in it; the rest is shared."""
+    if plan is None:
+        return value
     filled = value.copy()
     for name, what in plan.items():
         filled[name] = texts[what] if type(what) is int else _filled(value[name], what, texts)

@@ -188,8 +188,12 @@ def test_a_dry_run_leaves_nothing() -> None:
     assert world.store is before
 
 
+def _nothing(parts: object) -> None:
+    """A cast that comes to nothing."""
+
+
 def test_a_first_cast_that_the_plain_way_contradicts_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Mould, "__init__", lambda self, value, parts: setattr(self, "cast", lambda parts: None))
+    monkeypatch.setattr(Mould, "__init__", lambda self, value, parts: setattr(self, "bound", lambda moments: _nothing))
     world = World()
     assert all(made.metadata.uid for made in born(world, template(), 4))
     assert likenesses(world)[0].hopeless
@@ -199,7 +203,7 @@ def test_a_trusted_cast_that_the_plain_way_contradicts_is_an_error() -> None:
     world, new = World(), template()
     born(world, new, 4)
     [likeness] = likenesses(world)
-    likeness.mould.cast = lambda parts: None
+    likeness.mould = _nothing
     with pytest.raises(LawError, match="is not alike with others"):
         born(world, new)
 

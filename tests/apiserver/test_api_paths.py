@@ -373,7 +373,7 @@ def test_pods_of_a_template_on_nodes_of_a_zone_have_the_very_same_labels() -> No
 
     template: Pod = from_json(pod())
     some, others, far = (
-        bound(template, name, place(name, zone), 0).metadata.labels
+        bound(template, name, place(name, zone), 0, "1").metadata.labels
         for name, zone in (("a", "x"), ("b", "x"), ("c", "y"))
     )
     assert some is others and some == {**template.metadata.labels, "topology.kubernetes.io/zone": "x"}

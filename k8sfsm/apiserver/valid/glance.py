@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
-from operator import attrgetter
-from typing import Any, Final, TypeAlias, get_args, get_type_hints
+from typing import Any, Final, TypeAlias, get_args, get_origin, get_type_hints
 
 from attrs import field, fields
 
@@ -40,7 +39,8 @@ class Glance:
     alone: bool = False
 
 
-Maker: TypeAlias = Callable[[Row], Glance]
+Maker: TypeAlias = Callable[[Row, Any], Glance]
+"""Row, type of the field's entries (None: it is no list) -> the glance."""
 Seen: TypeAlias = Callable[[Any, Any], bool]
 """Object, object before -> whether a table surely finds nothing in it."""
 _Looks: TypeAlias = Mapping[str, Mapping[str, tuple[bool, tuple[Glance, ...]]]]
@@ -67,12 +67,12 @@ def _glance(*names: str, empty: bool = True) -> Callable[[Maker], Maker]:
 
 
 @_glance("at-least", empty=False)
-def _at_least(row: Row) -> Glance:
+def _at_least(row: Row, entry: Any) -> Glance:
     return Glance("value is None or value >= {least}", {"least": row.of})
 
 
 @_glance("not-above", empty=False)
-def _not_above(row: Row) -> Glance:
+def _not_above(row: Row, entry: Any) -> Glance:
     def bound(new: Any) -> Any:
         return getattr(new.status, _names(new.status.__class__)[row.of])
 
@@ -80,23 +80,23 @@ def _not_above(row: Row) -> Glance:
 
 
 @_glance("not-lowered", empty=False)
-def _not_lowered(row: Row) -> Glance:
+def _not_lowered(row: Row, entry: Any) -> Glance:
     return Glance("before is None or (value is not None and value >= before)")
 
 
 @_glance("unchanged", empty=False)
 @_glance("format-or-old", "free-nomination")
-def _as_before(row: Row) -> Glance:
+def _as_before(row: Row, entry: Any) -> Glance:
     return Glance("value == before")
 
 
 @_glance("kept-once-given", empty=False)
-def _kept(row: Row) -> Glance:
+def _kept(row: Row, entry: Any) -> Glance:
     return Glance("not before or value == before")
 
 
 @_glance("condition-types")
-def _condition_types(row: Row) -> Glance:
+def _condition_types(row: Row, entry: Any) -> Glance:
     names = {"qualified": _qualified, "known": tuple(row.of)}
     return Glance("{qualified}(tuple([each.type for each in value]), {known})", names, alone=True)
 
@@ -107,7 +107,7 @@ def _qualified(names: tuple[str, ...], known: tuple[str, ...]) -> bool:
 
 
 @_glance("end-for-good")
-def _end_for_good(row: Row) -> Glance:
+def _end_for_good(row: Row, entry: Any) -> Glance:
     def stay(value: Any, before: Any, new: Any) -> bool:
         ended = [each for each in before if each.state.terminated is not None]
         still = {each.name for each in value if each.state.terminated is not None}
@@ -120,36 +120,27 @@ def _end_for_good(row: Row) -> Glance:
 
 
 @_glance("ip-entries")
-def _ip_entries(row: Row) -> Glance:
+def _ip_entries(row: Row, entry: Any) -> Glance:
     return Glance("value is before or all([{plain}(each.ip) for each in value])", {"plain": is_plain_ip})
 
 
 @_glance("family-each", "unique")
-def _alone(row: Row) -> Glance:
+def _alone(row: Row, entry: Any) -> Glance:
     return Glance("len(value) < 2")
 
 
 @_glance("first-like")
-def _first_like(row: Row) -> Glance:
+def _first_like(row: Row, entry: Any) -> Glance:
     return Glance("value[0].ip == new.status.host_ip" if row.of == "hostIP" else "False")
 
 
 @_glance("each", "each-as")
-def _each(row: Row) -> Glance:
+def _each(row: Row, entry: Any) -> Glance:
     """Parts that have none of the fields that their table looks at."""
-    table = law.table(row.of)
-
-    def bare(value: Any) -> bool:
-        getters = _looked_at(table, value[0].__class__)
-        if getters is None:
-            return False
-        for getter in getters:
-            for each in value:
-                if getter(each):
-                    return False
-        return True
-
-    return Glance("{bare}(value)", {"bare": bare}, alone=True)
+    looked_at = _looked_at(law.table(row.of), entry)
+    if looked_at is None:
+        return Glance("False")
+    return Glance(f"not [each for each in value if {' or '.join(f'each.{name}' for name in looked_at)}]", alone=True)
 
 
 _SOUND: Final = Memo()
@@ -157,7 +148,7 @@ _SOUND: Final = Memo()
 
 
 @_glance("named-amounts")
-def _named_amounts(row: Row) -> Glance:
+def _named_amounts(row: Row, entry: Any) -> Glance:
     def sound(value: Any) -> bool:
         parts = (value, law.table(row.of))
         if _SOUND.get(parts) is None:
@@ -171,7 +162,7 @@ def _named_amounts(row: Row) -> Glance:
 
 
 @_glance("unique-part")
-def _unique_part(row: Row) -> Glance:
+def _unique_part(row: Row, entry: Any) -> Glance:
     return Glance("value is before or all([each not in value[:index] for index, each in enumerate(value)])")
 
 
@@ -233,12 +224,14 @@ def _looks(table: CompiledTable, cls: Any) -> _Looks | None:
     for path, row in _rows(table, ()):
         if path[:1] == (_NOT_WRITTEN,):
             continue
-        made = _made(path, row)
         part = _names(cls).get(path[0]) if path else None
-        names = {} if part is None else _names(get_type_hints(cls)[part])
-        if made is None or path[1] not in names:
+        within = None if part is None else get_type_hints(cls)[part]
+        names = _names(within)
+        if part is None or path[1] not in names:
             return None
-        assert part is not None
+        made = _made(path, row, _entry(get_type_hints(within)[names[path[1]]]))
+        if made is None:
+            return None
         found.setdefault(part, {}).setdefault(names[path[1]], []).append(made)
     return {
         part: {name: (all(e for e, _ in made), tuple(g for _, g in made)) for name, made in entries.items()}
@@ -257,49 +250,35 @@ def _rows(table: CompiledTable, path: tuple[str, ...]) -> Iterator[tuple[tuple[s
             yield way, row
 
 
-def _made(path: tuple[str, ...], row: Row) -> tuple[bool, Glance] | None:
-    """Whether a row finds nothing in an empty field, and its glance; None where it has none."""
+def _made(path: tuple[str, ...], row: Row, entry: Any) -> tuple[bool, Glance] | None:
+    """Whether a row finds nothing in an empty field, and its glance; None where it has none.
+
+    `entry`: the type of the field's entries, where it is a list.
+    """
     maker = _MAKERS.get(row.must)
     empty = row.must in _NEVER_OF_NOTHING or (row.must == "at-least" and row.of <= 0)
     if len(path) == 2 and maker is not None:
-        return empty, maker(row)
-    if len(path) == 4 and path[2] == "[]" and row.must in _OF_ENTRIES:
-        return True, _OF_ENTRIES[row.must](row, path[3])
+        return empty, maker(row, entry)
+    if len(path) == 4 and path[2] == "[]" and path[3] in _names(entry) and row.must in _OF_ENTRIES:
+        return True, _OF_ENTRIES[row.must](row, _names(entry)[path[3]])
     return None
 
 
-def _none_there(row: Row, field: str) -> Glance:
+def _none_there(row: Row, name: str) -> Glance:
     """Entries that have nothing in a field."""
-
-    def absent(value: Any) -> bool:
-        getter = _getter(value[0].__class__, field)
-        return getter is not None and not any(map(getter, value))
-
-    return Glance("{absent}(value)", {"absent": absent}, alone=True)
+    return Glance(f"not [each for each in value if each.{name}]", alone=True)
 
 
-def _none_below(row: Row, field: str) -> Glance:
+def _none_below(row: Row, name: str) -> Glance:
     """Entries whose number is not below a bound."""
-
-    def enough(value: Any) -> bool:
-        getter = _getter(value[0].__class__, field)
-        return getter is not None and bool(min(map(getter, value)) >= row.of)
-
-    return Glance("{enough}(value)", {"enough": enough}, alone=True)
+    return Glance(f"min([each.{name} for each in value]) >= {{least}}", {"least": row.of}, alone=True)
 
 
 _OF_ENTRIES: Final[dict[str, Callable[[Row, str], Glance]]] = {"absent": _none_there, "at-least": _none_below}
 """Makers of glances at a field of each entry of a list."""
 
 
-@lru_cache(maxsize=64)
-def _getter(cls: Any, field: str) -> Callable[[Any], Any] | None:
-    name = _names(cls).get(field)
-    return None if name is None else attrgetter(name)
-
-
-@lru_cache(maxsize=64)
-def _looked_at(table: CompiledTable, cls: Any) -> tuple[Callable[[Any], Any], ...] | None:
+def _looked_at(table: CompiledTable, cls: Any) -> tuple[str, ...] | None:
     """The fields of a part that a table looks at; None where it does not only look at what is there."""
     names = _names(cls)
     found: dict[str, None] = {}
@@ -308,7 +287,12 @@ def _looked_at(table: CompiledTable, cls: Any) -> tuple[Callable[[Any], Any], ..
         if not known or not path or path[0] not in names:
             return None
         found[names[path[0]]] = None
-    return tuple(map(attrgetter, found))
+    return tuple(found)
+
+
+def _entry(hint: Any) -> Any:
+    """The type of the entries of a list; None for what is none."""
+    return get_args(hint)[0] if get_origin(hint) is tuple else None
 
 
 @lru_cache(maxsize=64)

@@ -7,7 +7,7 @@ block whose pods did not change is the same tuple as before. Nothing here can ch
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import chain, compress, count, islice, repeat
+from itertools import chain, compress, count, islice
 from operator import is_not
 from typing import Any, Final, Generic, TypeVar
 
@@ -120,7 +120,7 @@ def _between(old: list[Block], new: list[tuple[Block, tuple[int, ...]]]) -> Diff
         gone += [each for each in chain(*old) if id(each) not in left]
         picked += [[number for number, each in enumerate(block) if id(each) not in known] for block, _ in new]
     else:
-        for before, (after, _) in zip(chain(old, repeat(())), new, strict=False):
+        for before, (after, _) in zip([*old, *[()] * (len(new) - len(old))], new, strict=True):
             others = list(compress(count(), map(is_not, before, after)))
             gone += [before[number] for number in others]
             picked.append([*others, *range(len(before), len(after))])
