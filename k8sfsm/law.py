@@ -78,6 +78,8 @@ class Law:
     _rooms: ClassVar[dict[str, Law]] = {}
     room: str
     functions: dict[Role, dict[str, Callable[..., Any]]]
+    edition: object
+    """Stands for the room's tables as they are: as long as it is the same, they are."""
 
     def __new__(cls, room: str) -> Law:
         """The law of a room; the same object for the same room."""
@@ -91,6 +93,7 @@ class Law:
         law._comparisons = {}
         law._table_names = frozenset()
         law._read = ()
+        law.edition = object()
         cls._rooms[room] = law
         return law
 
@@ -272,6 +275,7 @@ class Law:
         self._comparisons.clear()
         self._table_names = frozenset()
         self._read = ()
+        self.edition = object()
 
 
 def compile_table(law: Law, path: str, table: Table) -> CompiledTable:
