@@ -39,9 +39,9 @@ class Inbox:
         """An inbox with these changes."""
         return cls(list(changes), len(changes))
 
-    def taken(self) -> Sequence[Change]:
-        """All changes, oldest first, for a look at once: a fork may add its own to the list later."""
-        return self.changes if len(self.changes) == self.length else self.changes[: self.length]
+    def taken(self) -> tuple[Change, ...]:
+        """All changes, oldest first."""
+        return tuple(self.changes if len(self.changes) == self.length else self.changes[: self.length])
 
 
 NO_CHANGES: Final = Inbox()
@@ -144,8 +144,8 @@ class Informers:
         component = self._nodes.get(node)
         return () if component is None else (component,)
 
-    def catch_up(self, component: str, kind: str, store: Store) -> Sequence[Change]:
-        """The informer now sees the store as it is. Returns the changes that it had not seen, for a look at once."""
+    def catch_up(self, component: str, kind: str, store: Store) -> tuple[Change, ...]:
+        """The informer now sees the store as it is. Returns the changes that it had not seen."""
         informer = (component, kind)
         waiting = self._inbox.get(informer)
         if waiting is not None:
