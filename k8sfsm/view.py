@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 from attrs import field
 from immutables import Map
 
+from k8sfsm.index import Series
 from k8sfsm.objects import key_of
 from k8sfsm.request import Key, Remember
 from k8sfsm.store import Change, Snapshot, Store
@@ -65,7 +66,7 @@ class View:
 
     def owned(self, kind: str, uid: str) -> tuple[Any, ...]:
         """Objects whose controller owner reference has this uid, in order of creation."""
-        return tuple(self.snapshot(kind).series("owned", kind, uid))
+        return tuple(self.series("owned", kind, uid))
 
     def dependents(self, kind: str, uid: str) -> tuple[Any, ...]:
         """Objects that name the one with this uid as an owner: those that it controls first, then the others."""
@@ -74,7 +75,11 @@ class View:
 
     def orphans(self, kind: str, namespace: str) -> tuple[Any, ...]:
         """Objects in a namespace that no controller owns, in order of creation."""
-        return tuple(self.snapshot(kind).series("orphans", kind, namespace))
+        return tuple(self.series("orphans", kind, namespace))
+
+    def series(self, index: str, kind: str, value: str) -> Series:
+        """The list behind `owned` or `orphans`, for those who follow it from view to view (`Snapshot.series`)."""
+        return self.snapshot(kind).series(index, kind, value)
 
     def on_node(self, node: str) -> tuple[Any, ...]:
         """Pods bound to a node, in order of creation."""

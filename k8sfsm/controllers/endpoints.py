@@ -12,11 +12,11 @@ from typing import Final, Literal
 from attrs import frozen
 
 from k8sfsm.controllers.endpoints_members import Members
-from k8sfsm.controllers.endpoints_memo import Memo, pods_of
 from k8sfsm.controllers.endpoints_pods import is_headless, services_of_pod
 from k8sfsm.controllers.endpoints_service import ask_about_services
 from k8sfsm.controllers.endpoints_subsets import Load, law, repack, truncate
 from k8sfsm.controllers.endpoints_trigger import ReadinessTimes, Seen, annotated, trigger_time
+from k8sfsm.controllers.following import Memo, pods_of
 from k8sfsm.law import Decision
 from k8sfsm.objects import EndpointAddress, Endpoints, EndpointSubset, ObjectMeta, Service, evolve
 from k8sfsm.request import DONE, Create, Delete, Key, Outcome, Plan, Record, Remember, Step, Update

@@ -12,8 +12,8 @@ import os
 from collections.abc import Callable, Hashable
 from typing import Any, Final, Generic, TypeVar
 
-from k8sfsm.controllers.endpoints_memo import Difference, Memo
 from k8sfsm.controllers.endpoints_pods import family_of, selects
+from k8sfsm.controllers.following import Difference, Memo
 from k8sfsm.kinds.pod_readiness import ready_condition
 from k8sfsm.law import LawError
 from k8sfsm.objects import Pod, Service

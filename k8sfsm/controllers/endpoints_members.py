@@ -9,7 +9,6 @@ from functools import partial
 from typing import Final, Literal
 
 from k8sfsm.controllers.endpoints_alike import Casts, looks_of
-from k8sfsm.controllers.endpoints_memo import Difference, difference
 from k8sfsm.controllers.endpoints_order import address_key, port_dump
 from k8sfsm.controllers.endpoints_pods import (
     ALL_INTERFACES,
@@ -23,6 +22,7 @@ from k8sfsm.controllers.endpoints_pods import (
     selects,
 )
 from k8sfsm.controllers.endpoints_subsets import NO_PORT, Addresses, Group, OrderedGroup, law, subsets_of
+from k8sfsm.controllers.following import Difference, difference
 from k8sfsm.index import NO_SERIES, Series
 from k8sfsm.kinds.pod_readiness import is_pod_ready
 from k8sfsm.objects import EndpointAddress, EndpointPort, EndpointSubset, ObjectReference, Pod, Service, changer_of

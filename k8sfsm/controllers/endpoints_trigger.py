@@ -11,8 +11,8 @@ from typing import Final
 from immutables import Map
 
 from k8sfsm.controllers.endpoints_alike import looks_of
-from k8sfsm.controllers.endpoints_memo import Difference, Memo, difference
 from k8sfsm.controllers.endpoints_pods import law, selects
+from k8sfsm.controllers.following import Difference, Memo, difference
 from k8sfsm.index import NO_SERIES, Series
 from k8sfsm.objects import Service
 from k8sfsm.objects.times import SECOND, format_time

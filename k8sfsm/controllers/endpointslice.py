@@ -10,7 +10,6 @@ from typing import Final
 
 from attrs import define, field
 
-from k8sfsm.controllers.endpoints_memo import Memo, pods_of
 from k8sfsm.controllers.endpoints_pods import services_of_pod
 from k8sfsm.controllers.endpoints_service import ask_about_services
 from k8sfsm.controllers.endpoints_trigger import ReadinessTimes, annotated, trigger_time
@@ -28,6 +27,7 @@ from k8sfsm.controllers.endpointslice_tracker import (
 )
 from k8sfsm.controllers.endpointslice_writes import Pass, Progress, SliceWrite, next_plan
 from k8sfsm.controllers.endpointslice_zones import Ratios
+from k8sfsm.controllers.following import Memo, pods_of
 from k8sfsm.kinds.endpointslice import SERVICE_NAME
 from k8sfsm.law import Decision
 from k8sfsm.objects import EndpointSlice, Service, evolve

@@ -13,7 +13,6 @@ from itertools import chain
 from typing import Final, Literal
 
 from k8sfsm.controllers.endpoints_alike import Casts, Look, look_of, looks_of
-from k8sfsm.controllers.endpoints_memo import difference
 from k8sfsm.controllers.endpoints_order import in_slice_port_order, slice_port_dump
 from k8sfsm.controllers.endpoints_pods import (
     Candidate,
@@ -26,6 +25,7 @@ from k8sfsm.controllers.endpoints_pods import (
     publishes_hostname,
     selects,
 )
+from k8sfsm.controllers.following import difference
 from k8sfsm.index import NO_SERIES, Series
 from k8sfsm.kinds.pod_readiness import is_pod_ready
 from k8sfsm.law import Law

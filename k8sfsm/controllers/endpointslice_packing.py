@@ -12,7 +12,6 @@ from typing import Final
 
 from attrs import define, field
 
-from k8sfsm.controllers.endpoints_memo import Memo
 from k8sfsm.controllers.endpoints_pods import is_headless
 from k8sfsm.controllers.endpointslice_members import (
     AddressType,
@@ -25,6 +24,7 @@ from k8sfsm.controllers.endpointslice_members import (
     same_beyond_identity,
 )
 from k8sfsm.controllers.endpointslice_placement import Placement
+from k8sfsm.controllers.following import Memo
 from k8sfsm.kinds.endpointslice import MANAGED_BY, SERVICE_NAME
 from k8sfsm.law import Decision
 from k8sfsm.objects import Endpoint, EndpointSlice, ObjectMeta, OwnerReference, Service, evolve

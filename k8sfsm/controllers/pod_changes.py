@@ -21,7 +21,7 @@ from k8sfsm.objects import Pod, controller_of
 from k8sfsm.request import Key, Noticed
 from k8sfsm.view import Change, View
 
-Changes: TypeAlias = tuple[Change, ...]
+Changes: TypeAlias = Sequence[Change]
 Group: TypeAlias = list[int]
 """The places in a run of the changes of one sort."""
 Keys: TypeAlias = Callable[[Change, View], Iterable[Any]]
@@ -100,10 +100,11 @@ def content_of(labels: Any) -> frozenset[tuple[str, str]]:
 class _Run:
     """A run of changes of pods, sorted when it is asked for."""
 
-    __slots__ = ("_labelled", "_sorts", "changes")
+    __slots__ = ("_labelled", "_sorts", "changes", "length")
 
     def __init__(self, changes: Changes) -> None:
         self.changes = changes
+        self.length = len(changes)
         self._sorts: tuple[Group, ...] = ()
         self._labelled: tuple[Group, ...] = ()
 
@@ -136,8 +137,8 @@ _LATEST: Final[list[_Run]] = []
 
 
 def _run_of(changes: Changes) -> _Run:
-    """The run of these very changes: all controllers ask about the same one in turn."""
-    if not _LATEST or _LATEST[0].changes is not changes:
+    """The run of these very changes: all controllers ask about the same one in turn. A list of them only grows."""
+    if not _LATEST or _LATEST[0].changes is not changes or _LATEST[0].length != len(changes):
         _LATEST[:] = (_Run(changes),)
     return _LATEST[0]
 

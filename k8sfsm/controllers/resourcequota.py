@@ -8,7 +8,7 @@ Source: pkg/controller/resourcequota/resource_quota_controller.go.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any, Final
 
@@ -92,7 +92,7 @@ def changed_quota(change: Change, view: View) -> tuple[Key, ...]:
     return (change.key,) if law.decide("seen", Turn(change, view.now)).outputs["looks"] else ()
 
 
-def _where_no_quotas_are(changes: tuple[Change, ...], view: View) -> Noticed | None:
+def _where_no_quotas_are(changes: Sequence[Change], view: View) -> Noticed | None:
     quotas = view.snapshot("ResourceQuota")
     namespaces = {change.key[1] for change in changes}
     return None if any(quotas.series("in", "ResourceQuota", each) for each in namespaces) else Noticed()

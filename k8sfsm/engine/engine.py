@@ -6,7 +6,7 @@ happens is one of the actions of `k8sfsm.engine.action`. A fork shares all that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from immutables import Map
@@ -149,7 +149,7 @@ class Engine:
         """Let an informer catch up, once news have travelled."""
         self.schedule(Deliver(component, kind), self.now + self.choices.delay(self.latencies.watch))
 
-    def notify(self, actor: str, keys: Callable[..., Iterable[Any]], changes: tuple[Change, ...]) -> None:
+    def notify(self, actor: str, keys: Callable[..., Iterable[Any]], changes: Sequence[Change]) -> None:
         """An actor sees changes: its memory takes note, and the keys that they concern are queued."""
         notify(self, actor, keys, changes)
 

@@ -40,7 +40,7 @@ class Inbox:
         return cls(list(changes), len(changes))
 
     def taken(self) -> tuple[Change, ...]:
-        """All changes, oldest first."""
+        """All changes, oldest first: one value, which whoever is told of them may know again."""
         return tuple(self.changes if len(self.changes) == self.length else self.changes[: self.length])
 
 

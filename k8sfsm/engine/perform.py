@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from immutables import Map
@@ -47,7 +47,7 @@ def _deliver(engine: Engine, action: Deliver) -> None:
         notify(engine, wiring.actor, watch.keys, changes)
 
 
-def notify(engine: Engine, name: str, keys: Callable[..., Iterable[Any]], changes: tuple[Change, ...]) -> None:
+def notify(engine: Engine, name: str, keys: Callable[..., Iterable[Any]], changes: Sequence[Change]) -> None:
     """An actor sees changes: its memory takes note, and the keys that they concern are queued."""
     actor = engine.own(name)
     observe = actor.wiring.observe

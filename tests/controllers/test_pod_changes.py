@@ -156,9 +156,9 @@ class Seer:
     def taken(self) -> Any:
         """All keys in their turn, with their causes; what is remembered; what comes later."""
         keys = []
-        while self.queue.has_work():
-            keys.append(self.queue.get())
-            self.queue.done(keys[-1][0])
+        while found := self.queue.get():
+            keys.append(found)
+            self.queue.done(found[0])
         return keys, self.view.memory, self.later
 
 

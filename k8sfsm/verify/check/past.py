@@ -12,6 +12,7 @@ from immutables import Map
 from k8sfsm.engine.cluster import Component, Watch, Wiring
 from k8sfsm.engine.standard import control_plane
 from k8sfsm.engine.wiring import wire
+from k8sfsm.index import NO_SERIES, Series
 from k8sfsm.law import constant
 from k8sfsm.objects import KINDS, key_of
 from k8sfsm.request import Key, Remember
@@ -159,13 +160,10 @@ class Shuffled(View):
         """As `View.list`, in another order."""
         return self._by_chance(super().list(kind, namespace))
 
-    def owned(self, kind: str, uid: str) -> tuple[Any, ...]:
-        """As `View.owned`, in another order."""
-        return self._by_chance(super().owned(kind, uid))
-
-    def orphans(self, kind: str, namespace: str) -> tuple[Any, ...]:
-        """As `View.orphans`, in another order."""
-        return self._by_chance(super().orphans(kind, namespace))
+    def series(self, index: str, kind: str, value: str) -> Series:
+        """As `View.series`, in another order."""
+        found = self._by_chance(tuple(super().series(index, kind, value)))
+        return Series((0,), (tuple(range(len(found))),), (found,)) if found else NO_SERIES
 
 
 @define
@@ -193,7 +191,7 @@ class Past:
     def __attrs_post_init__(self) -> None:
         self.places.update((key[:2], None) for key in self.store.snapshot.objects)
         self.moments.append(Moment(self.store.revision, 0, None, self.store.snapshot))
-        for component in control_plane(scheduler=Scheduler(fast=False)):
+        for component in control_plane(scheduler=Scheduler()):
             self._join(component)
 
     def _join(self, component: Component) -> None:
