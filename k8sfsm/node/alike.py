@@ -25,8 +25,9 @@ from attrs import define
 from k8sfsm.law import Law
 from k8sfsm.node.memory import PodMemory, eviction_key
 from k8sfsm.node.references import token_volume
-from k8sfsm.node.runtime import Instance, PodRuntime, node_of, pod_of
+from k8sfsm.node.runtime import Instance, PodRuntime, State, node_of, pod_of
 from k8sfsm.node.session import SECOND, Session, Settings, addresses_of
+from k8sfsm.node.starting import pulled_text
 from k8sfsm.objects import Container, ObjectMeta, Pod, PodCondition, PodSpec, PodStatus
 from k8sfsm.view import View
 
@@ -221,11 +222,20 @@ def mark(settings: Settings, view: View, key: Any, pod: Pod, memory: PodMemory) 
     flags = (law.table("pod_sync"), stored is sent, pod is known, host == "", cidr == "", host == ip)
     what = (course, runtime.past, view.now, *flags, *map(node_of(state).images.get, template.images))
     parts = (pod, known, key, uid, meta.name, settings.node, host, cidr, ip, memory.generated, sent, *own)
+    if memory.work.doing == "pull":
+        parts = (*parts, _said_of_pull(state, runtime, template, memory.work.name))
     return what, (*parts, *_ids(runtime, template)) if runtime.containers else parts
 
 
 def _ids(runtime: PodRuntime, template: Template) -> Iterable[str]:
     return (run.id for name in template.containers for run in runtime.containers.get(name, ()))
+
+
+def _said_of_pull(state: State, runtime: PodRuntime, template: Template, container: str) -> str | None:
+    """What is said of the pull that the pod waits for, once it is done: how long it took differs with its node."""
+    image = template.images[template.containers.index(container)]
+    pull, found = runtime.pulls.get(image), node_of(state).images.get(image)
+    return None if pull is None or pull.state != "done" or found is None else pulled_text(image, pull, found)
 
 
 def _same_metadata(new: ObjectMeta, known: ObjectMeta) -> bool:

@@ -13,9 +13,9 @@ import k8sfsm.node.prober
 import k8sfsm.node.resetting  # noqa: F401  facts and actions of the tables
 from k8sfsm.law import Law, LawError
 from k8sfsm.node.alike import reported
-from k8sfsm.node.looks import Plain, Watched, glanced, looked
+from k8sfsm.node.looks import Plain, glanced, looked
 from k8sfsm.node.memory import PodMemory
-from k8sfsm.node.newcomers import Newcomers
+from k8sfsm.node.newcomers import Newcomer, Newcomers
 from k8sfsm.node.registration import reconcile_node
 from k8sfsm.node.session import Session, Settings
 from k8sfsm.objects import Pod, PodStatus, changer_of, evolve
@@ -129,7 +129,7 @@ class Kubelet:
 
 def _first_turn(session: Session) -> tuple[list[Step], bool]:
     """The first turn of a pod, and whether it depends on more than the node, the runtime and what is remembered."""
-    watched: Any = Watched(session.view, session.settings.node, ("now", "runtime", "memory"))
+    watched: Any = Newcomer(session.view, session.settings.node)
     session.view = watched
     steps = _turn(session)
     session.view = watched.view

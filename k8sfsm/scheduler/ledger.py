@@ -268,15 +268,18 @@ class Ledger:
         return placed is not None and placed.node == node
 
     def _recall_one(self, view: View, uid: str, pod: Pod) -> None:
+        if (ASSUMED, uid) in view.memory:
+            self.expected[uid] = pod
+        else:
+            self.expected.pop(uid, None)
+        placed = self.placed.get(uid)
+        if placed is not None and placed.pod.spec.node_name:
+            return  # it is seen bound: what the memory says counts no longer
         known: Pod | None = view.get("Pod", pod.metadata.namespace, pod.metadata.name)
         if known is None or known.metadata.uid != uid:
             self._take(pod, view, True)
         else:
             self._take(known, view, False)
-        if (ASSUMED, uid) in view.memory:
-            self.expected[uid] = pod
-        else:
-            self.expected.pop(uid, None)
 
     # -- pods -----------------------------------------------------------------------------------------------------
 

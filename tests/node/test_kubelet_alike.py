@@ -13,7 +13,7 @@ from k8sfsm.engine.engine import Engine
 from k8sfsm.engine.standard import standard_engine
 from k8sfsm.law import LawError
 from k8sfsm.mould import Mould, Shapeless
-from k8sfsm.node import alike, looks
+from k8sfsm.node import alike, looks, newcomers
 from k8sfsm.node.runtime import Sandbox
 from k8sfsm.node.scripted import ScriptedRuntime
 from k8sfsm.objects import ContainerStatus, Pod, PodStatus, from_json, to_json
@@ -29,6 +29,7 @@ def forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(looks, "_LOOKS", {})
     monkeypatch.setattr(looks, "_GLANCES", {})
     monkeypatch.setattr(looks, "_SHAPES", {})
+    monkeypatch.setattr(newcomers, "_KNOWN", {})
     monkeypatch.setattr(alike, "_TEMPLATES", {})
     monkeypatch.setattr(alike, "_BIRTHS", {})
     yield

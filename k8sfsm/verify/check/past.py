@@ -191,7 +191,7 @@ class Past:
     def __attrs_post_init__(self) -> None:
         self.places.update((key[:2], None) for key in self.store.snapshot.objects)
         self.moments.append(Moment(self.store.revision, 0, None, self.store.snapshot))
-        for component in control_plane(scheduler=Scheduler(fast=False)):
+        for component in control_plane(scheduler=Scheduler()):
             self._join(component)
 
     def _join(self, component: Component) -> None:
