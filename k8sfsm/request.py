@@ -9,7 +9,7 @@ other actors' writes may come in between, exactly as in a real cluster.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
@@ -197,6 +197,17 @@ class Rank:
     early: bool = True
 
 
+@value(kw_only=True)
+class Noticed:
+    """What changes that were seen together mean to an actor: what it is to remember, and the keys to be queued.
+
+    `keys`: each a key, or (key, in how many ns), with the revision of the change that it has to answer for.
+    """
+
+    steps: tuple[Remember, ...] = ()
+    keys: Sequence[tuple[Any, int]] = ()
+
+
 Write: TypeAlias = Create | Update | Patch | PatchStatus | Delete | DeleteCollection | Bind | Evict
 Step: TypeAlias = Write | Record | CountEvents | Call | Remember | Look
 
@@ -244,6 +255,8 @@ class Plan:
     as a heartbeat: a cluster where only heartbeats are left to come is at rest. `detached`: the worker takes the
     next key while the writes are still on their way (the scheduler's binding cycles). `unsettled`: whether it comes
     to a good end is not known yet, because somebody outside was asked; the queue's back-off stays as it is.
+    `overlapping`: `then` looks at no outcome, and a real component may begin with it before the steps are answered;
+    here it comes after them.
     """
 
     steps: tuple[Step | Parallel, ...] = ()
@@ -254,6 +267,7 @@ class Plan:
     periodic: bool = False
     detached: bool = False
     unsettled: bool = False
+    overlapping: bool = False
 
 
 DONE = Plan()

@@ -135,7 +135,8 @@ class Store:
 
     def get(self, kind: str, namespace: str, name: str) -> Any | None:
         """The object of that name, or None."""
-        return self.snapshot.get((kind, namespace, name))
+        found = self.snapshot.objects.get((kind, namespace, name))
+        return None if found is None else found[1]
 
     def put(self, obj: Any, at: int = 0) -> tuple[Store, Change]:
         """Commit an object, which gets the new revision as its resourceVersion."""

@@ -15,7 +15,7 @@ from k8sfsm.apiserver.answer import Sender
 from k8sfsm.apiserver.deletion import law
 from k8sfsm.apiserver.names import Chance
 from k8sfsm.apiserver.options import Options
-from k8sfsm.apiserver.rbac.gate import Gate
+from k8sfsm.apiserver.rbac.gate import Gate, role_of
 from k8sfsm.apiserver.strategy import generation_of
 from k8sfsm.apiserver.validation import invalid, sound_name_of
 from k8sfsm.objects import Event, ObjectMeta, changer_of
@@ -47,7 +47,7 @@ class RecordedEvents:
     def __init__(self, options: Options, gate: Gate) -> None:
         self._options = options
         self._gate = gate
-        self._ways: dict[tuple[str, str], _Way] = {}
+        self._ways: dict[tuple[str, str | tuple[str, ...]], _Way] = {}
 
     def stored(self, store: Store, write: Create, sender: Sender, now: int, chance: Chance) -> Event | None:
         """The Event as it is to be stored, with a uid from `chance`, at `now` (ns).
@@ -60,7 +60,7 @@ class RecordedEvents:
         key = ("Event", meta.namespace, meta.name)
         if key in objects or meta.labels or meta.annotations or meta.owner_references or meta.finalizers:
             return None
-        way = self._ways.get((meta.namespace, sender.account))
+        way = self._ways.get((meta.namespace, role_of(sender)))
         if way is None or way.namespace is not objects.get(("Namespace", "", meta.namespace)) or way.tables != _asked():
             way = self._found(store, write, sender, chance)
         if way is None or not way.sound(meta.name):
@@ -83,7 +83,7 @@ class RecordedEvents:
             sound=sound_name_of(event),
             generation=generation_of(event.kind),
         )
-        self._ways[namespace, sender.account] = way
+        self._ways[namespace, role_of(sender)] = way
         return way
 
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from k8sfsm.apiserver.daemonset import NO_STATUS, with_template_generation
 from k8sfsm.apiserver.deletion import law
 from k8sfsm.apiserver.job import template_labels, with_selector
-from k8sfsm.apiserver.memo import Memo
 from k8sfsm.apiserver.service_revision import without_needless
 from k8sfsm.kinds.pod_qos import qos_class
 from k8sfsm.objects import (
@@ -25,9 +24,9 @@ from k8sfsm.objects import (
     Unmodelled,
     evolve,
 )
+from k8sfsm.table import CompiledTable
 from k8sfsm.value import value
 
-_STRATEGIES: Final = Memo()
 GrowsWith = Literal["spec", "spec-or-annotations", "content-or-labels", "nothing"]
 
 
@@ -52,13 +51,13 @@ def subresource(case: StrategyCase) -> str:
 
 
 def _strategy(kind_name: str) -> Mapping[str, Any]:
-    """The outputs of the strategy table for a kind, which never change while the specs do not."""
-    parts = (kind_name, law.table("strategy"))
-    known: Mapping[str, Any] | None = _STRATEGIES.get(parts)
-    if known is None:
-        known = law.decide("strategy", StrategyCase(kind_name)).outputs
-        _STRATEGIES.put(parts, known)
-    return known
+    """The outputs of the strategy table for a kind."""
+    return _strategy_of(law.table("strategy"), kind_name)
+
+
+@lru_cache(maxsize=256)
+def _strategy_of(table: CompiledTable, kind_name: str) -> Mapping[str, Any]:
+    return table.decide(StrategyCase(kind_name)).outputs
 
 
 def _empty(obj: Any) -> Any:
@@ -142,6 +141,7 @@ def prepared_for_update(old: Any, new: Any, subresource_name: str) -> Any:
         annotations=new.metadata.annotations if part["annotations"] else old.metadata.annotations,
         finalizers=new.metadata.finalizers if part["finalizers"] else old.metadata.finalizers,
         owner_references=new.metadata.owner_references if not subresource_name else old.metadata.owner_references,
+        generate_name=new.metadata.generate_name,
         extra=new.metadata.extra,
     )
     if isinstance(new, Unmodelled):

@@ -164,7 +164,7 @@ class Scheduler:
         if not attempt.evicts:
             return Plan(steps=steps)
         evictions = Evictions(view, pod, attempt.nominee, DONE)
-        return Plan(steps=steps, then=lambda _: evictions.start(), detached=True)
+        return Plan(steps=steps, then=lambda _: evictions.start(), detached=True, overlapping=True)
 
     def _attempt(self, view: View, pod: Pod) -> Attempt:
         cluster = Cluster.of(view)

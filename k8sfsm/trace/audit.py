@@ -18,7 +18,7 @@ from k8sfsm.trace.attribution import Unexplained, World, attribute
 from k8sfsm.trace.audit_lines import read_requests
 from k8sfsm.trace.derive import at_revision, bound, deleted, evicted, scaled, without_bookkeeping
 from k8sfsm.trace.errors import Line
-from k8sfsm.trace.history import Document, RecordedWrite, Recording, WatchType
+from k8sfsm.trace.history import Document, RecordedWrite, Recording, WatchType, began
 from k8sfsm.trace.inference import infer
 from k8sfsm.trace.lines import Json, Progress
 from k8sfsm.trace.parts import concerns, cut, numbered
@@ -55,7 +55,7 @@ def read_audit(paths: Sequence[Path], namespace: str = "", progress: Progress | 
         initial=initial,
         writes=writes,
         environment=facts_from_statuses(writes, initial),
-        start=writes[0].time if writes else None,
+        start=began(writes),
         end=writes[-1].time if writes else None,
         namespaces=(namespace,) if namespace else (),
         notes=tuple(notes_of(writes, guessed, older)),

@@ -19,7 +19,7 @@ from k8sfsm.trace.audit_lines import read_requests
 from k8sfsm.trace.environment import complete_images, facts_from_statuses, read_environment
 from k8sfsm.trace.errors import Line, TraceError, describe
 from k8sfsm.trace.fields import optional, required, time_at
-from k8sfsm.trace.history import Document, Recording
+from k8sfsm.trace.history import Document, Recording, began
 from k8sfsm.trace.join import Join, Seen
 from k8sfsm.trace.lines import Json, Progress, json_lines, open_bytes
 from k8sfsm.trace.requests import Request
@@ -73,7 +73,7 @@ def read_recording(folder: Path, progress: Progress | None = None) -> Recording:
         writes=writes,
         environment=complete_images(environment, writes),
         final=_final(folder),
-        start=_moment(about.get("start"), writes[0].time if writes else None),
+        start=_earlier(_moment(about.get("start"), None), began(writes)),
         end=_moment(about.get("end"), writes[-1].time if writes else None),
         about=about,
         namespaces=spaces,
@@ -224,6 +224,11 @@ def _moment(text: Any, otherwise: int | None) -> int | None:
         return parse_time(str(text)) if text else otherwise
     except ValueError:
         return otherwise
+
+
+def _earlier(told: int | None, seen: int | None) -> int | None:
+    """The first moment: a recorder may have been there before it says so."""
+    return min((at for at in (told, seen) if at is not None), default=None)
 
 
 def _final(folder: Path) -> dict[Key, Document] | None:

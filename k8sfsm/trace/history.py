@@ -5,7 +5,7 @@ Objects are kept as the JSON that was recorded, in a `Document`, and typed when 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
@@ -260,3 +260,8 @@ class Recording:
             elif write.new is not None:
                 objects[write.key] = write.new
         return objects
+
+
+def began(writes: Sequence[RecordedWrite]) -> int | None:
+    """The first moment (ns) that writes tell of: when the first of their requests was received."""
+    return min((write.received or write.time for write in writes), default=None)

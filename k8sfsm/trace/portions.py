@@ -14,7 +14,7 @@ from attrs import define, field
 
 from k8sfsm.trace.audit import Derivation, derive, notes_of
 from k8sfsm.trace.audit_lines import read_requests
-from k8sfsm.trace.history import Recording
+from k8sfsm.trace.history import Recording, began
 from k8sfsm.trace.lines import Progress
 from k8sfsm.trace.parts import concerns
 from k8sfsm.trace.requests import Request
@@ -70,7 +70,7 @@ class _Reader:
         writes = tuple(found)
         self.derivation = derivation
         if self.start is None and writes:
-            self.start = writes[0].time
+            self.start = began(writes)
         recording = Recording(
             source=self.source,
             format="audit",

@@ -28,7 +28,20 @@ def found(report: Report, *, kind: str, at: RecordedWrite | None, says: str) -> 
 
 
 @pytest.mark.parametrize(
-    "name", ["07-pause-resume", "12-readiness-flip", "13a-restart-policies", "17-drain-pdb", "23d-zone-full"]
+    "name",
+    [
+        "07-pause-resume",
+        "12-readiness-flip",
+        "13a-restart-policies",
+        "15b-headless-manual",  # a slice that is written over loses what the new one does not say
+        "16c-pod-affinity",  # a pod that finds no room because of one whose binding is still on its way
+        "16f-preemption",  # a victim is marked before the pod that displaces it
+        "17-drain-pdb",
+        "23d-zone-full",
+        "25-component-outage",  # nodes that joined just before are announced as the log begins
+        "random-5",  # pods that are ranked in no total order
+        "random-7",  # a kubelet that sends only the last of its statuses
+    ],
 )
 def test_sound_histories_have_no_findings(name: str) -> None:
     report = check(recording(name))

@@ -153,9 +153,9 @@ def pod(phase: str = "Running", deleted: int | None = None) -> Pod:
 @pytest.mark.parametrize(
     ("stored", "rows"),
     [
-        (pod(), ["watched", "ended"]),
+        (pod(), ["watched", "ended", "ended-again"]),
         (pod("Failed"), ["ended", "still-over"]),
-        (pod(deleted=1), ["watched", "ended", "handed-back"]),
+        (pod(deleted=1), ["watched", "ended", "ended-again", "handed-back"]),
         (pod("Succeeded", 1), ["ended", "still-over", "handed-back"]),
     ],
 )
@@ -163,11 +163,12 @@ def test_in_which_situations_a_status_can_be_made(stored: Pod, rows: list[str]) 
     found = law.collect("report", Situation(stored, stored))
     assert [each.rule.rpartition("/")[2] for each in found] == rows
     told = {
-        each.rule.rpartition("/")[2]: tuple(each.outputs[name] for name in ("over", "lost", "may_run"))
+        each.rule.rpartition("/")[2]: tuple(each.outputs[name] for name in ("over", "lost", "may_run", "unsent"))
         for each in found
     }
-    known = {"watched": (False, False, True), "ended": (True, False, False), "still-over": (False, False, True),
-             "handed-back": (True, True, False)}  # fmt: skip
+    known = {"watched": (False, False, True, False), "ended": (True, False, False, False),
+             "still-over": (False, False, True, False), "ended-again": (True, False, False, True),
+             "handed-back": (True, True, False, False)}  # fmt: skip
     assert told == {row: known[row] for row in rows}
 
 

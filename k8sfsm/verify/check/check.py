@@ -20,7 +20,7 @@ from k8sfsm.store import Change, Store
 from k8sfsm.trace.case import Finding
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.trace.integrity import Integrity
-from k8sfsm.verify.check.doubts import Doubts, illegal, is_bare
+from k8sfsm.verify.check.doubts import Doubts, illegal, is_bare, never_comes
 from k8sfsm.verify.check.events import Announced
 from k8sfsm.verify.check.explaining import Explaining
 from k8sfsm.verify.check.judging import BY_THE_CLOCK, KUBELET, Known, Request, law, method_of
@@ -58,6 +58,8 @@ _TORN: Final = frozenset(
     )
 )  # fmt: skip
 """Laws that a log breaks which lacks writes: the state before is not known then."""
+_TORN_IN_LOGS: Final = _TORN | {"trace/patch-applied"}
+"""The same of an audit log, which shows no change beside the requests."""
 _SUMS: Final = ("trace/counts-pods", "trace/counts-sets")
 """Laws that need all parts of a whole to be known."""
 
@@ -156,7 +158,7 @@ class _Check:
         self.begun = True
         self.known.take(recording)
         self.scripted |= hollow_nodes(recording)
-        self.kubelets.runs.learn(recording.environment)
+        self.kubelets.runs.learn(recording.environment, self.known.outset.uids)
         if self.keep:
             self.report.environment += recording.environment
         for note in recording.notes:
@@ -223,12 +225,24 @@ class _Check:
         sound = True
         for finding in self.integrity.of_repeated(write) if repeated else self.integrity.of(write):
             sound = False
-            gap = finding.rule in _TORN
+            gap = finding.rule in (_TORN if self.known.whole else _TORN_IN_LOGS) and not _continues(write)
             if gap:
-                self.known.torn(write)
-            if not (self.known.older and finding.rule in _SUMS) and not (gap and self.known.bare):
+                self._torn(write)
+            uncounted = finding.rule in _SUMS and (self.known.older or self.known.outset.astir(write))
+            if not uncounted and not (gap and (self.known.bare or not self.known.whole)):
                 self._broken(finding, write)
         return sound
+
+    def _torn(self, write: RecordedWrite) -> None:
+        """The log lacks writes before this one: what seemed wrong since the object's last one that it has may come of
+        those.
+        """
+        if not self.known.whole and not self.known.unsure(write):
+            self.report.note("1 objects change although the log has no write of that, so that not all can be judged")
+        since = self.known.written.get(write.key, 0)
+        self.known.torn(write)
+        if not self.known.whole:
+            self.report.withdraw(since, write.time, write.key[1], "the log lacks writes of about that time")
 
     def _renew(self, write: RecordedWrite, verdict: str) -> None:
         """A lease was renewed as it had been before."""
@@ -370,7 +384,7 @@ class _Check:
         assert write.new is not None
         unsure = self.known.unsure(write)
         self.known.changed(write)
-        if self.known.older and write.derived and write.type != "DELETED":
+        if write.derived and write.type != "DELETED" and (self.known.older or self._bound_unseen(write)):
             self.guessed.add(write.key)
         else:
             self.guessed.discard(write.key)
@@ -384,8 +398,8 @@ class _Check:
         gone = write.type == "DELETED"
         if gone and old is None:
             return False
-        if not write.trimmed and not unsure:
-            self._legal(write, old, None if gone else obj)
+        if not write.trimmed:
+            self._legal(write, old, None if gone else obj, sure=not unsure)
         if write.actor == KUBELET and write.key[0] == "Pod":
             self.kubelets.follow(write)
         store = self.past.store
@@ -398,10 +412,21 @@ class _Check:
             self._keeps(change, write)
         return True
 
-    def _legal(self, write: RecordedWrite, old: Any, new: Any) -> None:
-        for each in illegal(write, self.machines.check(old, new, write.actor, write.time), self.machines, self.past):
+    def _bound_unseen(self, write: RecordedWrite) -> bool:
+        """Whether a pod was bound to a node that the history does not show: a pod gets labels of its node."""
+        if write.verb != "bind" or write.new is None:
+            return False
+        node = str((write.new.json.get("spec") or {}).get("nodeName", ""))
+        return self.past.store.snapshot.get(("Node", "", node)) is None
+
+    def _legal(self, write: RecordedWrite, old: Any, new: Any, *, sure: bool) -> None:
+        """Judge a change of state. `sure`: the state before is known; else it is that of some writes before."""
+        if not sure and (old is None or new is None or old.metadata.uid != new.metadata.uid):
+            return
+        verdict = self.machines.check(old, new, write.actor, write.time)
+        for each in illegal(write, verdict, self.machines, self.past, sure=sure):
             cause = f"{each.kind}/{each.region}: {each.old} -> {each.new}"
-            self._found("illegal", write, str(each), cause, each.nearest)
+            self._found("illegal", write, str(each), cause, each.nearest, certain=never_comes(each, self.machines))
 
     def _keeps(self, change: Change, write: RecordedWrite) -> None:
         around = tuple(each for each in (change.new, change.old) if each is not None)
@@ -412,11 +437,13 @@ class _Check:
                 self.told.add(str(each))
                 self._found("violated", write, each.says, each.invariant)
 
-    def _found(self, kind: Kind, write: RecordedWrite, what: str, cause: str, nearest: str = "") -> None:
+    def _found(
+        self, kind: Kind, write: RecordedWrite, what: str, cause: str, nearest: str = "", *, certain: bool = False
+    ) -> None:
         self.report.add(
             kind,
             Found(what=what, cause=cause, key=write.key, line=str(write.line), actor=write.actor, at=write.time,
-                  nearest=nearest),
+                  nearest=nearest, certain=certain),
         )  # fmt: skip
 
     def _broken(self, finding: Finding, write: RecordedWrite | None) -> None:
@@ -453,3 +480,8 @@ class _Check:
         yield from check_safety(self.past.whole_view(at))
         if not self.recording.writes and not self.begun:
             yield from check_convergence(self.past.whole_view(at))
+
+
+def _continues(write: RecordedWrite) -> bool:
+    """Whether a write demanded the very revision that is known: then no write before it is missing."""
+    return write.precondition is not None and write.old is not None and write.old.revision == write.precondition

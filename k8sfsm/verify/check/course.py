@@ -34,6 +34,8 @@ class Course:
     """No write follows."""
     trail: tuple[tuple[Address, Outcome], ...] = ()
     """The requests that it has sent so far, with their answers."""
+    beside: tuple[Course, ...] = ()
+    """What goes on at the same time, in no order with the rest."""
 
     @classmethod
     def of(cls, key: Key, seen: int, plan: Plan) -> Course:
@@ -43,8 +45,12 @@ class Course:
     @property
     def next_writes(self) -> tuple[Write, ...]:
         """The writes that may be sent next: one, those of a batch, which go together, or deletions of whole kinds,
-        which a real component takes from a map.
+        which a real component takes from a map; and those of what goes on beside.
         """
+        return (*self._own_writes, *(write for other in self.beside for write in other.next_writes))
+
+    @property
+    def _own_writes(self) -> tuple[Write, ...]:
         batch = self.run.batch
         if self.over:
             return ()
@@ -55,8 +61,18 @@ class Course:
 
     def answered(self, outcome: Outcome) -> Course:
         """The course after one of its next writes was answered."""
-        run = self.run
         trail = (*self.trail, (address_of(outcome.request), outcome))
+        for place, other in enumerate(self.beside):
+            if not any(write is outcome.request for write in other.next_writes):
+                continue
+            after = other.answered(outcome)
+            rest = (*self.beside[:place], *(() if after.over else (after,)), *self.beside[place + 1 :])
+            noted = evolve(self, trail=trail, beside=rest, remembered=after.remembered, recorded=after.recorded)
+            return _rid_of_over(noted)
+        return self._answered_own(outcome, trail)
+
+    def _answered_own(self, outcome: Outcome, trail: tuple[tuple[Address, Outcome], ...]) -> Course:
+        run = self.run
         if run.batch is not None:
             others = list(run.batch.waiting)
             others.remove(outcome.request)
@@ -87,14 +103,32 @@ def _empties(step: object) -> bool:
     return isinstance(step, DeleteCollection)
 
 
+def _rid_of_over(course: Course) -> Course:
+    """A course that is over itself goes on as what was beside it."""
+    if not course.over or not course.beside:
+        return course
+    first, *others = course.beside
+    return evolve(first, trail=course.trail, beside=(*first.beside, *others), remembered=course.remembered,
+                  recorded=course.recorded)  # fmt: skip
+
+
 def _advanced(course: Course) -> Course:
     """Up to the next write. Source of the order: `k8sfsm.engine.perform`."""
-    run, remembered, recorded = course.run, list(course.remembered), list(course.recorded)
+    run, remembered, recorded, beside = course.run, list(course.remembered), list(course.recorded), course.beside
 
     def stopped(run: Run, over: bool = False) -> Course:
-        return evolve(course, run=run, remembered=tuple(remembered), recorded=tuple(recorded), over=over)
+        after = evolve(
+            course, run=run, remembered=tuple(remembered), recorded=tuple(recorded), over=over, beside=beside
+        )
+        return _rid_of_over(after)
 
     for _ in range(_PHASES):
+        if run.plan.overlapping and run.plan.then is not None:
+            other = Course.of(run.key, course.seen, run.plan.then(()))
+            remembered += other.remembered
+            recorded += other.recorded
+            beside += () if other.over else (evolve(other, remembered=(), recorded=()),)
+            run = evolve(run, plan=evolve(run.plan, then=None, overlapping=False))
         if run.batch is not None:
             return stopped(run)
         done = 0

@@ -8,7 +8,7 @@ from typing import Final
 from attrs import define, field
 
 from k8sfsm.law import constant
-from k8sfsm.machine import Illegal, Machines, Verdict
+from k8sfsm.machine import ABSENT, Illegal, Machines, RegionMachine, Verdict
 from k8sfsm.request import Key
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.verify.check.judging import KUBELET
@@ -42,14 +42,38 @@ class Doubts:
             self.since = {route: at for route, at in self.since.items() if at > oldest}
 
 
-def illegal(write: RecordedWrite, verdict: Verdict, machines: Machines, past: Past) -> Iterator[Illegal]:
+def illegal(
+    write: RecordedWrite, verdict: Verdict, machines: Machines, past: Past, *, sure: bool = True
+) -> Iterator[Illegal]:
     """The illegal changes of state of a write. What components without rules here may do is not known: theirs are
-    illegal where nobody may make them.
+    illegal where nobody may make them. Where writes before it are missing (not `sure`), it is illegal where no
+    sequence of writes leads there.
     """
     foreign = write.actor not in (*_KNOWN_WRITERS, *past.actors)
     for each in verdict.illegal:
-        if not foreign or not machines.region(each.kind, each.region).index.get((each.old, each.new)):
+        region = machines.region(each.kind, each.region)
+        if not sure:
+            if never_comes(each, machines):
+                yield each
+        elif not foreign or not region.index.get((each.old, each.new)):
             yield each
+
+
+def never_comes(found: Illegal, machines: Machines) -> bool:
+    """Whether no sequence of writes, whoever makes them, leads from the one state to the other."""
+    return found.new not in _reached(machines.region(found.kind, found.region), found.old)
+
+
+def _reached(region: RegionMachine, state: str) -> set[str]:
+    """The states that an object can come to from one, whoever writes, as long as it exists."""
+    found, waiting = {state}, [state]
+    while waiting:
+        at = waiting.pop()
+        for old, new in region.index:
+            if old == at and new not in found and new != ABSENT:
+                found.add(new)
+                waiting.append(new)
+    return found
 
 
 def is_bare(write: RecordedWrite) -> bool:

@@ -14,7 +14,7 @@ from k8sfsm.controllers.namespace import Sync
 from k8sfsm.controllers.namespace import law as emptying
 from k8sfsm.law import LawError
 from k8sfsm.objects import evolve
-from k8sfsm.request import Key, Outcome, Record, Why
+from k8sfsm.request import DONE, Key, Outcome, Record, Why
 from k8sfsm.scheduler.cluster import ASSUMED
 from k8sfsm.store import Change, Store
 from k8sfsm.trace.history import RecordedWrite
@@ -32,15 +32,17 @@ from k8sfsm.verify.check.past import SECOND, Actor, Moment, Past
 from k8sfsm.verify.check.verdicts import Explanation, Nearest
 from k8sfsm.verify.check.views import Behind, views_of
 from k8sfsm.verify.replay.choices import address_of, reconciled
+from k8sfsm.verify.replay.lagging import shuffled
+from k8sfsm.view import View
 
 _TRIES: Final = 64
 _IDLE: Final = 16
 _TOLD: Final = 12
 """On so many views an Event is looked for."""
+_SHUFFLED: Final = 4
+"""On so many views a cache's other orders are tried."""
 _REFUSED: Final = 16
 """On so many views of a key the sender of a refused request is looked for."""
-_ALL_SPACES: Final = ("kube-scheduler",)
-"""Who looks at other namespaces than that of what it works on."""
 
 
 @define
@@ -63,9 +65,11 @@ class Explaining:
             listed_first = self._fresh(actor, self.keys_of(actor, writes[0]), writes[0], writes[0].key)
             other = self._explained(actor, writes, listed_first)
             found = other if isinstance(other, Explanation) else found
+        if isinstance(found, Nearest) and writes[0].verb == "delete":
+            found = self._in_other_orders(actor, writes) or found
         if isinstance(found, Nearest) and writes[0].verb == "deletecollection":
             found = self.emptied(writes[0]) or found
-        if isinstance(found, Nearest) and writes[0].verb == "bind":
+        if isinstance(found, Nearest) and writes[0].key in self.past.unbound and actor.places:
             other = self._explained(actor, writes, self._with_assumed(actor, writes[0]))
             found = other if isinstance(other, Explanation) else found
         return found
@@ -100,7 +104,7 @@ class Explaining:
         return Explanation(decision.rule, dict(decision.facts), key, self.past.store.revision, 0)
 
     def _with_assumed(self, actor: Actor, write: RecordedWrite) -> Iterator[Course]:
-        """Placements by a scheduler that has placed others already whose bindings are on their way."""
+        """What comes of a scheduler's attempt that has placed others already whose bindings are on their way."""
         memory = actor.memories[-1][1]
         moments = self._moments(actor, 0, write.key)[:_TRIES]
         for bound in self.past.coming_bindings(write):
@@ -135,11 +139,40 @@ class Explaining:
             for moment, behind in views_of(moments[:_TRIES], actor):
                 memory = began.memory if moment.revision >= began.since else None
                 course = self._sync(actor, key, moment, moment.at or writes[0].time, behind, memory=memory)
-                course = None if course is None else course.along(known.trail)
-                found = None if course is None else self._fits(actor, course, writes)
-                if course is not None and isinstance(found, Explanation):
-                    self._follow(actor, found, course)
+                found = None if course is None else self._goes_on(actor, course, known, writes)
+                if found is not None:
                     return found
+        return None
+
+    def _goes_on(
+        self, actor: Actor, course: Course, known: Course, writes: Sequence[RecordedWrite]
+    ) -> Explanation | None:
+        """The write as part of a plan that also ordered what was sent before it."""
+        after = course.along(known.trail)
+        found = None if after is None else self._fits(actor, after, writes)
+        if after is None or not isinstance(found, Explanation):
+            return None
+        self._follow(actor, found, after)
+        return found
+
+    def _in_other_orders(self, actor: Actor, writes: Sequence[RecordedWrite]) -> Explanation | None:
+        """A deletion by a controller whose cache lists objects in another order: how it ranks them is no total order,
+        so that it matters. It goes on with what was sent before, or begins.
+        """
+        write = writes[0]
+        for key in self.keys_of(actor, write):
+            known = actor.trails.get(key, Course.of(key, 0, DONE))
+            began = actor.began.get(key)
+            for moment in self._moments(actor, actor.floor.get(key, 0), key)[:_SHUFFLED]:
+                memory = began.memory if began is not None and known.trail and moment.revision >= began.since else None
+                view = self._view(actor, moment, write.received or write.time, memory=memory)
+                for other in shuffled(view):
+                    course = self._planned(actor, key, moment, other)
+                    if course is None or course.over:
+                        continue
+                    found = self._goes_on(actor, course, known, writes)
+                    if found is not None:
+                        return found
         return None
 
     def _moments(self, actor: Actor, floor: int, key: Key) -> list[Moment]:
@@ -147,7 +180,7 @@ class Explaining:
         never seen less than at `floor`, and most controllers look no further than the key's namespace.
         """
         found: list[Moment] = []
-        spaces = None if actor.wiring.sender.actor in _ALL_SPACES else ("", key[1] or key[2])
+        spaces = None if actor.places else ("", key[1] or key[2])
         last = None
         for moment in self.past.earlier(floor):
             last = moment
@@ -205,7 +238,7 @@ class Explaining:
 
     def _preemptors(self, actor: Actor, write: RecordedWrite) -> Iterator[Key]:
         """Pods for whose sake the scheduler removes another: they are on their way, or may be."""
-        if actor.wiring.sender.actor != "kube-scheduler" or write.verb == "bind" or write.old is None:
+        if not actor.places or write.verb == "bind" or write.old is None:
             return
         yield from actor.courses
         yield from self.past.unbound
@@ -245,8 +278,21 @@ class Explaining:
         first: Key | None = None,
         memory: Map[Any, Any] | None = None,
     ) -> Course | None:
+        return self._planned(actor, key, moment, self._view(actor, moment, now, behind, first, memory))
+
+    def _view(
+        self,
+        actor: Actor,
+        moment: Moment,
+        now: int,
+        behind: Behind | None = None,
+        first: Key | None = None,
+        memory: Map[Any, Any] | None = None,
+    ) -> View:
         view = self.past.view(actor, moment, now, behind, first)
-        view = view if memory is None else evolve(view, memory=memory)
+        return view if memory is None else evolve(view, memory=memory)
+
+    def _planned(self, actor: Actor, key: Key, moment: Moment, view: View) -> Course | None:
         try:
             return Course.of(key, moment.revision, actor.wiring.controller.reconcile(view, key))
         except (LawError, ValueError, KeyError, AttributeError):  # such a view cannot have been

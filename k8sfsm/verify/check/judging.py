@@ -11,6 +11,7 @@ from attrs import define, field, frozen
 from k8sfsm.law import Law
 from k8sfsm.request import Key
 from k8sfsm.trace.history import RecordedWrite, Recording
+from k8sfsm.verify.check.outset import Outset
 from k8sfsm.verify.replay.choices import reconciled
 from k8sfsm.verify.replay.compare import FieldPair, time_of
 
@@ -144,15 +145,22 @@ class Known:
     """Objects that have just shown for the first time, although they are older."""
     followed: set[str] = field(factory=set)
     """Kinds of which the history shows objects."""
+    written: dict[Key, int] = field(factory=dict)
+    """Object -> when (ns) the history shows its last write."""
     bare: bool = False
     """Some requests that changed known objects are shown without them."""
     gaps: bool = False
     """Some writes are not shown at all."""
     slim: bool = False
     whole: bool = True
+    outset: Outset = field(factory=Outset)
+    """How it began."""
+    begun: bool = False
 
     def take(self, recording: Recording) -> None:
         """A portion of a history."""
+        if not self.begun:
+            self.outset, self.begun = Outset.of(recording), True
         self.slim |= bool(recording.about.get("slim"))
         self.whole &= recording.format in ("recording", "k8sfsm")
         self.kinds |= {document.key[0] for document in recording.initial}
@@ -168,6 +176,10 @@ class Known:
         if not write.derived or write.type == "DELETED":
             self.new.discard(write.key)
         self.followed.add(write.key[0])
+        if write.type == "DELETED":
+            self.written.pop(write.key, None)
+        elif not self.whole:
+            self.written[write.key] = write.time
 
     def torn(self, write: RecordedWrite) -> None:
         """Before a write there were others, which the history lacks."""
@@ -218,6 +230,19 @@ class Basis:
 def state_before(case: Basis) -> Literal["known", "unknown"]:
     """Whether the history shows the object as it was before the write."""
     return "unknown" if case.known.unsure(case.write) else "known"
+
+
+@law.fact
+def outset(case: Basis) -> Literal["astir", "told-before", "timed", "quiet"]:
+    """Whether the write follows from what was before the history: something was under way there just before it began,
+    an Event tells of an earlier time, or its component counts times, and some ran already.
+    """
+    began, write = case.known.outset, case.write
+    if began.told_before(write):
+        return "told-before"
+    if began.astir(write):
+        return "astir"
+    return "timed" if began.unwell and method_of(write.actor) == BY_THE_CLOCK else "quiet"
 
 
 @law.fact

@@ -203,6 +203,9 @@ def _report(
         reads_cgroups=reads,
     )
     status = settle(generate(case), case.old, now)
+    if outputs["unsent"]:
+        again = evolve(case, reported=status)
+        status = settle(generate(again), again.old, now)
     if outputs["lost"]:
         status = ended_status(pod, evolve(status, container_statuses=written.status.container_statuses))
     status = merged(ReportCase(stored, status, outputs["may_run"]), now)

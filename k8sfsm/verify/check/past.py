@@ -12,6 +12,7 @@ from immutables import Map
 from k8sfsm.engine.cluster import Component, Watch, Wiring
 from k8sfsm.engine.standard import control_plane
 from k8sfsm.engine.wiring import wire
+from k8sfsm.index import NO_SERIES, Series
 from k8sfsm.law import constant
 from k8sfsm.objects import KINDS, key_of
 from k8sfsm.request import Key, Remember
@@ -25,6 +26,7 @@ from k8sfsm.view import View
 SECOND: Final = 1_000_000_000
 _NO_MEMORY: Final[Map[Any, Any]] = Map()
 _WAKES: Final = 64
+_SCHEDULER: Final = "kube-scheduler"
 
 
 @frozen
@@ -72,6 +74,11 @@ class Actor:
     """Key -> what was known when the latest course began."""
     trails: dict[Key, Course] = field(factory=dict)
     """Key -> the course as it is under way, with what it has sent."""
+
+    @property
+    def places(self) -> bool:
+        """Whether it places pods, and so looks at other namespaces than that of what it works on."""
+        return self.wiring.sender.actor == _SCHEDULER
 
     def forget(self, key: Key) -> None:
         """The object of a key is long gone."""
@@ -153,13 +160,10 @@ class Shuffled(View):
         """As `View.list`, in another order."""
         return self._by_chance(super().list(kind, namespace))
 
-    def owned(self, kind: str, uid: str) -> tuple[Any, ...]:
-        """As `View.owned`, in another order."""
-        return self._by_chance(super().owned(kind, uid))
-
-    def orphans(self, kind: str, namespace: str) -> tuple[Any, ...]:
-        """As `View.orphans`, in another order."""
-        return self._by_chance(super().orphans(kind, namespace))
+    def series(self, index: str, kind: str, value: str) -> Series:
+        """As `View.series`, in another order."""
+        found = self._by_chance(tuple(super().series(index, kind, value)))
+        return Series((0,), (tuple(range(len(found))),), (found,)) if found else NO_SERIES
 
 
 @define

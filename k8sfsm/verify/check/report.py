@@ -20,7 +20,9 @@ _KEPT: Final = 1000
 
 @frozen(kw_only=True)
 class Found:
-    """A finding. `cause`: what findings are grouped by; `line`: where it is recorded; `nearest`: the closest rule."""
+    """A finding. `cause`: what findings are grouped by; `line`: where it is recorded; `nearest`: the closest rule;
+    `certain`: it stands whatever writes the history lacks.
+    """
 
     what: str
     cause: str
@@ -30,6 +32,7 @@ class Found:
     at: int = 0
     nearest: str = ""
     facts: dict[str, Any] = field(factory=dict)
+    certain: bool = False
 
     def __str__(self) -> str:
         kind, namespace, name = self.key
@@ -93,6 +96,24 @@ class Report:
         self.totals[kind, found.cause] += 1
         if self.totals[kind, found.cause] <= _KEPT:
             getattr(self, kind).append(found)
+
+    def withdraw(self, since: int, until: int, namespace: str, why: str) -> None:
+        """Findings of a time (ns) in a namespace turn out not to be judged: requests with a rule to look for are
+        unjudged then, and what else seemed wrong is not told.
+        """
+        for kind in KINDS:
+            kept: list[Found] = []
+            for found in getattr(self, kind):
+                if found.certain or found.key[1] != namespace or not since <= found.at <= until:
+                    kept.append(found)
+                    continue
+                self.totals[kind, found.cause] -= 1
+                if kind == "unexplained":
+                    self.counts["unexplained"] -= 1
+                    self.counts["unjudged"] += 1
+                    self.unjudged[why] += 1
+            getattr(self, kind)[:] = kept
+        self.totals, self.counts = +self.totals, +self.counts
 
     @property
     def ok(self) -> bool:

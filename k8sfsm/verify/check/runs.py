@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Final, Literal
 
 from attrs import define, field, frozen
@@ -131,14 +131,17 @@ class Runs:
     recorded: set[str] = field(factory=set)
     """uids of pods of which the runtime's own log tells."""
 
-    def learn(self, facts: Iterable[EnvironmentFact]) -> None:
-        """What the runtime said, all of a history's part at once: each fact has its time."""
+    def learn(self, facts: Iterable[EnvironmentFact], older: Collection[str] = ()) -> None:
+        """What the runtime said, all of a history's part at once: each fact has its time. `older`: uids of pods that
+        are older than the history, so that not all that the runtime said of them need be known.
+        """
         for fact in facts:
             if fact.event in _FORGETS:
                 self.forgotten.setdefault(fact.node, []).append(fact.time)
             if fact.source != "runtime" or not fact.uid or not fact.container or not fact.container_id:
                 continue
-            self.recorded.add(fact.uid)
+            if fact.uid not in older:
+                self.recorded.add(fact.uid)
             told = self.told.setdefault((fact.uid, fact.container), Told({}, {}))
             name = short(fact.container_id)
             if fact.event in _BEGUN:

@@ -17,7 +17,7 @@ from k8sfsm.controllers.nodelifecycle.health import Health, ready_of
 from k8sfsm.controllers.podgc import ROUND, PodGarbageCollector
 from k8sfsm.engine.cluster import Controller
 from k8sfsm.law import constant
-from k8sfsm.objects import Lease, LeaseSpec, ObjectMeta, evolve, parse_duration
+from k8sfsm.objects import Lease, LeaseSpec, Node, ObjectMeta, evolve, parse_duration
 from k8sfsm.request import Key, Plan, Remember
 from k8sfsm.store import Store
 from k8sfsm.trace.history import RecordedWrite, Recording
@@ -44,6 +44,8 @@ class Heartbeats:
     renewals: Mapping[str, int] = field(factory=dict)
     lost: Mapping[str, tuple[int, ...]] = field(factory=dict)
     known: Mapping[str, str] = field(factory=dict)
+    announced: frozenset[str] = frozenset()
+    """Nodes of which the controller said that it registered them."""
     monitor: tuple[int, ...] = ()
     collector: tuple[int, ...] = ()
 
@@ -57,6 +59,7 @@ class Heartbeats:
             dict(_renewals(lost, stops, settings)),
             lost,
             _known(recording),
+            frozenset(about for reason, about, _ in _announcements(recording) if reason == "RegisteredNode"),
             tuple(_times(recording, "node-controller", _status_of_node))
             or tuple(_times(recording, "node-controller", _told_by_monitor)),
             tuple(_times(recording, "pod-garbage-collector", lambda write: write.key[0] == "Pod")),
@@ -94,8 +97,17 @@ class Heartbeats:
                     renewed=renewed,
                 )
         yield Remember(key=HEALTH, value=healths)
-        nodes = store.snapshot.series("in", "Node", "")
+        nodes = [each for each in store.snapshot.series("in", "Node", "") if not self._is_new(each, at)]
         yield Remember(key=KNOWN, value={**self.known, **{node.metadata.name: node.metadata.uid for node in nodes}})
+
+    def _is_new(self, node: Node, at: int) -> bool:
+        """Whether a node that is announced later can have been unknown at `at` (ns): no round had come since it was
+        made.
+        """
+        if node.metadata.name not in self.announced or not self.monitor:
+            return False
+        looked = at - 1 - (at - 1 - self.monitor[0]) % _round()
+        return looked <= (node.metadata.creation_timestamp or 0)
 
     def controllers(self) -> tuple[Controller, ...]:
         """The controllers with rounds, in the recorded rhythm."""
@@ -200,13 +212,17 @@ def _known(recording: Recording) -> dict[str, str]:
     """Nodes whose removal the controller announced, and which were gone before the recording began."""
     shown = {document.key[2] for document in recording.initial if document.key[0] == "Node"}
     shown |= {write.key[2] for write in recording.changes() if write.key[0] == "Node"}
-    found = {}
+    removed = (each for each in _announcements(recording) if each[0] == "RemovingNode")
+    return {node: uid for _, node, uid in removed if node not in shown}
+
+
+def _announcements(recording: Recording) -> Iterator[tuple[str, str, str]]:
+    """(reason, node, its uid) of each recorded Event of a node."""
     for write in recording.changes():
         event = write.new.json if write.key[0] == "Event" and write.new is not None else {}
         about = event.get("involvedObject") or event.get("regarding") or {}
-        if event.get("reason") == "RemovingNode" and about.get("name") not in shown:
-            found[about.get("name", "")] = about.get("uid", "")
-    return found
+        if about.get("kind") == "Node":
+            yield str(event.get("reason")), about.get("name", ""), about.get("uid", "")
 
 
 def _times(recording: Recording, actor: str, counts: Any) -> Iterator[int]:

@@ -74,7 +74,7 @@ class RecordedReplicaSetController(ReplicaSetController):
         own = {"ReplicaSet": view.snapshot("ReplicaSet")}
         older = _older_of(view, key, own, _older_own_pods)
         victims = _victims(plan)
-        ranked = chain(_older_pods(view, own), _shuffled(view)) if victims else ()
+        ranked = chain(_older_pods(view, own), shuffled(view)) if victims else ()
         others = (sync(each, key) for each in chain(older, _begun_earlier(view), ranked))
         chosen = self._told.likeliest(plan, self.name, key, view, others)
         wanted = self._recorded(view, key, len(victims))
@@ -115,7 +115,7 @@ def _begun_earlier(view: View) -> Iterator[View]:
         yield evolve(view, now=view.now - ago)
 
 
-def _shuffled(view: View) -> Iterator[View]:
+def shuffled(view: View) -> Iterator[View]:
     """The view with objects that are listed in other orders: a cache lists them as a hash table has them.
 
     The order in which pods are ranked is no total order, so that it matters.
