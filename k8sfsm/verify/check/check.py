@@ -58,10 +58,12 @@ _TORN: Final = frozenset(
     )
 )  # fmt: skip
 """Laws that a log breaks which lacks writes: the state before is not known then."""
-_TORN_IN_LOGS: Final = _TORN | {"trace/patch-applied"}
+_TORN_IN_LOGS: Final = _TORN | {"trace/patch-applied", "trace/begins-added"}
 """The same of an audit log, which shows no change beside the requests."""
 _SUMS: Final = ("trace/counts-pods", "trace/counts-sets")
 """Laws that need all parts of a whole to be known."""
+_ORDER: Final = "trace/time-follows-revisions"
+"""The law that needs to know what came before what; a log that began late does not show all revisions."""
 
 
 def check(recording: Recording, actors: Collection[str] = (), progress: Progress | None = None) -> Report:
@@ -229,6 +231,7 @@ class _Check:
             if gap:
                 self._torn(write)
             uncounted = finding.rule in _SUMS and (self.known.older or self.known.outset.astir(write))
+            uncounted = uncounted or (finding.rule == _ORDER and bool(self.known.older))
             if not uncounted and not (gap and (self.known.bare or not self.known.whole)):
                 self._broken(finding, write)
         return sound
@@ -274,7 +277,7 @@ class _Check:
         for found in self.undone.rest(end, self.choices, self.known.shows):
             self.report.add("undone", found)
         late = end - int(constant("check_clock_lag") + constant("check_undone_after")) * SECOND
-        for found in self.timed.left(late, self.past.store.snapshot) if not self.known.gaps else ():
+        for found in self.timed.left(late, self.past.store.snapshot) if self.known.follows_nodes else ():
             self.report.add("undone", found)
         for finding in self.integrity.at_end(self.recording):
             self._broken(finding, None)
@@ -382,7 +385,7 @@ class _Check:
     def _commit(self, write: RecordedWrite) -> bool:
         """Take a recorded change over; says whether it could be."""
         assert write.new is not None
-        unsure = self.known.unsure(write)
+        unsure, gapped = self.known.unsure(write), write.key in self.known.gapped
         self.known.changed(write)
         if write.derived and write.type != "DELETED" and (self.known.older or self._bound_unseen(write)):
             self.guessed.add(write.key)
@@ -398,7 +401,7 @@ class _Check:
         gone = write.type == "DELETED"
         if gone and old is None:
             return False
-        if not write.trimmed:
+        if not write.trimmed and (gapped or not unsure):
             self._legal(write, old, None if gone else obj, sure=not unsure)
         if write.actor == KUBELET and write.key[0] == "Pod":
             self.kubelets.follow(write)
