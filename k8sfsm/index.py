@@ -25,6 +25,7 @@ Entries: TypeAlias = Callable[[Key, Any], tuple[IndexKey, ...]]
 _BLOCK: Final = 128
 _LONGEST: Final = 1024
 """Links that a chain may have before it is worked in anyhow."""
+_make: Final = object.__new__
 GONE: Final = object()
 """In place of an object that is in a list no longer."""
 
@@ -124,11 +125,13 @@ class _Chain:
 
     def after(self, key: Key, ordinal: int, old: Any, new: Any) -> _Chain:
         """The chain with one link more."""
-        following = _Chain.__new__(_Chain)
+        following = _make(_Chain)
         following._entries = self._entries
-        following._lists, following._before, following._write = None, self, (key, ordinal, old, new)
-        following._depth = self._depth + 1 if self._lists is None else 1
-        if following._depth >= _LONGEST:
+        following._lists = None
+        following._before = self
+        following._write = (key, ordinal, old, new)
+        following._depth = depth = self._depth + 1 if self._lists is None else 1
+        if depth >= _LONGEST:
             following.lists()
         return following
 
@@ -159,17 +162,21 @@ class Index:
 
     def after(self, key: Key, ordinal: int, old: Any, new: Any) -> Index:
         """The index after a write; `old` None: the object is new, `new` None: it is gone."""
-        following = Index.__new__(Index)
-        following._events, following._nodes = self._events, self._nodes
-        following._pods, following._rest = self._pods, self._rest
-        if key[0] == "Event":
+        following = _make(Index)
+        kind = key[0]
+        if kind == "Event":
             following._events = self._events.after(key, ordinal, old, new)
-        elif key[0] != "Pod":
+            following._nodes, following._pods, following._rest = self._nodes, self._pods, self._rest
+            return following
+        following._events = self._events
+        if kind != "Pod":
             following._rest = self._rest.after(key, ordinal, old, new)
-        else:
-            following._pods = self._pods.after(key, ordinal, old, new)
-            if _changes_node_list(old, new):
-                following._nodes = self._nodes.after(key, ordinal, old, new)
+            following._nodes, following._pods = self._nodes, self._pods
+            return following
+        following._rest = self._rest
+        following._pods = self._pods.after(key, ordinal, old, new)
+        bound = _changes_node_list(old, new)
+        following._nodes = self._nodes.after(key, ordinal, old, new) if bound else self._nodes
         return following
 
     def _chain(self, kind: str) -> _Chain:

@@ -310,7 +310,9 @@ def _self_key(change: Any, view: Any) -> Sequence[Any]:
 
 def constant(name: str) -> Any:
     """The value of a row of `constants.yaml`, as written (see its unit). Raises LawError with the nearest name."""
-    value = _constants().get(name, _MISSING)
+    value = _values.get(name, _MISSING)
+    if value is _MISSING:
+        value = _constants().get(name, _MISSING)
     if value is _MISSING:
         load_constants()  # a row that cannot be read is a better reason than a missing one
         raise LawError(f"unknown constant '{name}', {did_you_mean(name, _constants())}")

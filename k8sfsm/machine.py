@@ -15,12 +15,13 @@ from typing import Any
 import transitions
 from attrs import field, frozen
 
+from k8sfsm.classifiers import Classifier, Classifiers
 from k8sfsm.law import Law, LawError, Transition
 from k8sfsm.spec.loader import file_type, load_machine, room_names, specs_dir
 from k8sfsm.spec.mistakes import did_you_mean
 from k8sfsm.spec.model import ABSENT, Machine, Region
 from k8sfsm.spec.unary import Anything, Test
-from k8sfsm.table import Column, Graph, Node, Row
+from k8sfsm.table import Column, Graph, Row
 from k8sfsm.value import value
 
 __all__ = [
@@ -117,6 +118,7 @@ class Edge:
     new: str
     actors: frozenset[str]
     guards: tuple[tuple[str, Any], ...]
+    move: Move
 
     def failing_guard(self, write: Transition) -> str | None:
         """The first guard that does not hold, or None."""
@@ -135,16 +137,15 @@ class RegionMachine:
         self.spec = region
         self.states: tuple[str, ...] = (ABSENT, *region.states)
         self.library = _library(region, law)
-        self.index = _index(f"{kind}/{name}", self.library)
-        self._graph = _classifier(f"{kind}/{name}", region, law)
-        self._root: Node = self._graph.root
-        self._names = {row.rule: row.rule.rpartition("/")[2] for row in self._graph.rows}
+        self.index = _index(kind, name, self.library)
+        self.graph = _classifier(f"{kind}/{name}", region, law)
+        self.names = {row.rule: row.rule.rpartition("/")[2] for row in self.graph.rows}
 
     def classify(self, obj: Any) -> str:
         """The state of an object (None: `Absent`). Raises LawError where no row of the classifier holds."""
         if obj is None:
             return ABSENT
-        node = self._root
+        node = self.graph.root
         try:
             while (fact := node.fact) is not None:
                 value = fact(obj)
@@ -157,7 +158,7 @@ class RegionMachine:
             raise
         if not node.rows:
             raise LawError(f"{self.kind}/{self.name}: no state's `when` holds for {obj!r}")
-        return self._names[node.rows[0].rule]
+        return self.names[node.rows[0].rule]
 
     def judge(self, old: str, new: str, write: Transition) -> Move | Illegal:
         """The transition that the write takes from state `old` to `new`, or why there is none."""
@@ -168,7 +169,7 @@ class RegionMachine:
                 continue
             guard = edge.failing_guard(write)
             if guard is None:
-                return Move(self.kind, self.name, old, new, edge.rule)
+                return edge.move
             failed = failed or (edge, guard)
         return self._illegal(old, new, write, edges, failed)
 
@@ -190,6 +191,15 @@ class RegionMachine:
         return illegal(own[0].rule if own else "", "", f"{old} may only become {targets}")
 
 
+@value
+class _Way:
+    """From the states of all regions to others, by one actor. `certain`: nothing but `guards` may speak against it."""
+
+    certain: bool
+    guards: tuple[Any, ...]
+    verdict: Verdict
+
+
 class KindMachine:
     """All regions of a kind."""
 
@@ -199,23 +209,51 @@ class KindMachine:
         self.regions: dict[str, RegionMachine] = {
             name: RegionMachine(spec.kind, name, region, law) for name, region in spec.regions.items()
         }
-        self._items = tuple(self.regions.items())
+        self._all = tuple(self.regions.values())
+        self._ways: dict[tuple[Any, ...], _Way] = {}
+        self.classifiers = Classifiers(spec.kind, [Classifier(each.name, each.graph, each.names) for each in self._all])
 
     def classify(self, obj: Any) -> dict[str, str]:
         """The state of an object (or part of one) in every region."""
-        return {name: region.classify(obj) for name, region in self._items}
+        return dict(zip(self.regions, self.classifiers.states(obj), strict=True))
 
-    def check(self, write: Transition) -> Verdict:
-        """Judge every region whose state the write changes."""
-        if write.old is write.new:
+    def check(self, old: Any, new: Any, actor: str, now: int, old_whole: Any = None, new_whole: Any = None) -> Verdict:
+        """Judge every region whose state a write changes; the arguments are those of a `Transition`."""
+        if old is new:
             return LEGAL
+        before, after = self.classifiers.states(old), self.classifiers.states(new)
+        if before is after:
+            return LEGAL
+        write = Transition(old, new, actor, now, old_whole, new_whole)
+        way = self._ways.get((before, after, actor))
+        if way is None:
+            way = self._ways[before, after, actor] = self._way(before, after, actor)
+        if way.certain:
+            for guard in way.guards:
+                if not guard(write):
+                    break
+            else:
+                return way.verdict
+        return self._judged(before, after, write)
+
+    def _way(self, before: tuple[str, ...], after: tuple[str, ...], actor: str) -> _Way:
+        """What an actor's write comes to where the guards hold, if each region has one transition for it."""
+        found: list[Edge] = []
+        for region, was, becomes in zip(self._all, before, after, strict=True):
+            edges = [edge for edge in region.index.get((was, becomes), ()) if actor in edge.actors]
+            if was != becomes and len(edges) != 1:
+                return _Way(False, (), LEGAL)
+            found += edges if was != becomes else []
+        guards = tuple(guard for edge in found for _, guard in edge.guards)
+        return _Way(True, guards, Verdict(tuple(edge.move for edge in found)))
+
+    def _judged(self, before: tuple[str, ...], after: tuple[str, ...], write: Transition) -> Verdict:
         moves: list[Move] = []
         illegal: list[Illegal] = []
-        for _, region in self._items:
-            old, new = region.classify(write.old), region.classify(write.new)
-            if old == new:
+        for region, was, becomes in zip(self._all, before, after, strict=True):
+            if was == becomes:
                 continue
-            judged = region.judge(old, new, write)
+            judged = region.judge(was, becomes, write)
             if isinstance(judged, Move):
                 moves.append(judged)
             else:
@@ -275,14 +313,14 @@ class Machines:
     def check(self, old: Any, new: Any, actor: str, now: int) -> Verdict:
         """Judge a write of a whole object: `old` is None for a creation, `new` None for a removal."""
         machine = self.of((old if new is None else new).kind)
-        return machine.check(Transition(old, new, actor, now)) if machine is not None else LEGAL
+        return machine.check(old, new, actor, now) if machine is not None else LEGAL
 
     def check_part(
         self, kind: str, old: Any, new: Any, actor: str, now: int, old_whole: Any = None, new_whole: Any = None
     ) -> Verdict:
         """Judge the change of a part of an object; the whole, where given, is for the guards."""
         machine = self.of(kind)
-        return machine.check(Transition(old, new, actor, now, old_whole, new_whole)) if machine is not None else LEGAL
+        return machine.check(old, new, actor, now, old_whole, new_whole) if machine is not None else LEGAL
 
 
 def _bind(kind: str, path: Path) -> KindMachine | None:
@@ -327,7 +365,7 @@ def _library(region: Region, law: Law) -> transitions.Machine:
     )
 
 
-def _index(path: str, library: transitions.Machine) -> dict[tuple[str, str], tuple[Edge, ...]]:
+def _index(kind: str, region: str, library: transitions.Machine) -> dict[tuple[str, str], tuple[Edge, ...]]:
     """Every edge of the library's machine by its two states, in the order of declaration."""
     index: dict[tuple[str, str], list[Edge]] = {}
     for name, event in library.events.items():
@@ -335,7 +373,8 @@ def _index(path: str, library: transitions.Machine) -> dict[tuple[str, str], tup
             conditions = [condition.func for condition in transition.conditions]
             actors = next(each.actors for each in conditions if isinstance(each, ActorIs))
             guards = tuple((each.name, each.guard) for each in conditions if isinstance(each, GuardHolds))
-            edge = Edge(f"{path}/{name}", transition.source, str(transition.dest), actors, guards)
+            old, new, rule = transition.source, str(transition.dest), f"{kind}/{region}/{name}"
+            edge = Edge(rule, old, new, actors, guards, Move(kind, region, old, new, rule))
             index.setdefault((edge.old, edge.new), []).append(edge)
     return {states: tuple(edges) for states, edges in index.items()}
 

@@ -5,13 +5,13 @@ a few parts only: name, uid, addresses, ids. A mould finds where the parts are i
 in their places; all that has no part in it is shared. Whether two cases differ in their parts alone is for the caller
 to know.
 
-Moments (times in ns since the epoch) are parts as well; one that is none of them is cast as far from the first moment
-as it was. What has no part but moments in it is shared by all casts with the same moments.
+Moments (times in ns since the epoch) are given apart; one that is none of them is cast as far from the first as it was.
+A mould is bound to moments first: what has no part but moments in it is shared by all casts that are made then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from types import CodeType
 from typing import Any, Final, TypeAlias
@@ -25,7 +25,6 @@ from k8sfsm.objects.copying import changer_of
 _ATOMS: Final = (bool, int, float, bytes, type(None))
 _MOMENT: Final = 10**15
 """Numbers from here on are moments."""
-_SHARED: Final = 64
 
 
 class Shapeless(Exception):
@@ -33,43 +32,52 @@ class Shapeless(Exception):
 
 
 class Mould:
-    """`cast(parts)` makes the value again with other parts in the same order.
+    """`bound(moments)(parts)` makes the value again with other moments and parts, each in the same order.
 
     Strings and moments are found where they are equal, everything else where it is the very same object; an empty
-    string and None are no parts. Raises Shapeless where a string contains a part, where a moment is left over and there
-    is none among the parts, or where a value is of a type that is not known.
+    string, None and numbers are no parts. What has no part but moments in it is made once for all casts of the same
+    moments.
+    Raises Shapeless where a string contains a part, where a moment is left over and none is given, or where a value is
+    of a type that is not known.
     """
 
-    __slots__ = ("cast",)
+    __slots__ = ("bound",)
 
-    def __init__(self, value: Any, parts: Sequence[Any]) -> None:
-        writer = _Writer(parts)
+    def __init__(self, value: Any, parts: Sequence[Any], moments: Sequence[int] = ()) -> None:
+        writer = _Writer(parts, moments)
         made = writer.name(value)
-        names = ", ".join(f"p{place}" for place in range(len(parts)))
-        lines = ["def cast(parts):", f"    {names}, = parts", *writer.lines, f"    return {made}"]
-        exec(_compiled("\n".join(lines), "exec"), writer.scope)
-        self.cast: Callable[[Sequence[Any]], Any] = writer.scope["cast"]
+        lines = ["def bound(moments):", *_unpacked("m", moments, "moments"), *writer.bound]
+        cast = ["def cast(parts):", *_unpacked("p", parts, "parts"), *writer.lines, f"    return {made}"]
+        lines += [*(f"    {line}" for line in cast), "    return cast"]
+        exec(_compiled("\n".join(lines)), writer.scope)
+        self.bound: Callable[[Sequence[int]], Callable[[Sequence[Any]], Any]] = writer.scope["bound"]
+
+
+def _unpacked(letter: str, each: Sequence[Any], source: str) -> list[str]:
+    names = ", ".join(f"{letter}{place}" for place in range(len(each)))
+    return [f"    {names}, = {source}"] if names else []
 
 
 @lru_cache(maxsize=1024)
-def _compiled(source: str, mode: str) -> CodeType:
+def _compiled(source: str) -> CodeType:
     """Code that many moulds share: they differ in the values that their names stand for."""
-    return compile(source, "<mould>", mode)
+    return compile(source, "<mould>", "exec")
 
 
 @frozen
 class _Found:
-    """An expression that makes a value; `moments`: the places of its parts, where they are nothing but moments."""
+    """An expression that makes a value; `timed`: of nothing but moments; `bare`: it is one."""
 
     text: str
-    moments: tuple[int, ...] = ()
+    timed: bool = False
     bare: bool = False
 
 
 class _Writer:
-    """Writes the function that casts: one line for every value with a part in it."""
+    """Writes the functions: one line for every value with a part in it (`lines`), or with moments alone (`bound`)."""
 
-    def __init__(self, parts: Sequence[Any]) -> None:
+    def __init__(self, parts: Sequence[Any], moments: Sequence[int]) -> None:
+        self.bound: list[str] = []
         self.lines: list[str] = []
         self.scope: dict[str, Any] = {}
         self._texts: dict[str, int] = {}
@@ -78,11 +86,12 @@ class _Writer:
         for place, part in enumerate(parts):
             if isinstance(part, str):
                 self._texts.setdefault(part, place)
-            elif isinstance(part, int):
-                self._moments.setdefault(part, place)
-            elif part is not None:
+            elif not isinstance(part, _ATOMS):
                 self._objects.setdefault(id(part), place)
+        for place, moment in enumerate(moments):
+            self._moments.setdefault(moment, place)
         self._texts.pop("", None)
+        self._plain: set[str] = set()
         self._known: dict[int, _Found | None] = {}
         self._kept: list[Any] = []
 
@@ -91,14 +100,12 @@ class _Writer:
         found = self._find(value)
         if found is None:
             return self.constant(value)
-        if not found.moments or found.bare:
+        if not found.timed or found.bare:
             return found.text
-        names = ", ".join(f"p{place}" for place in found.moments)
-        shared = f"shared{len(self.scope)}"
-        self.scope[shared] = lru_cache(_SHARED)(eval(_compiled(f"lambda {names}: {found.text}", "eval"), self.scope))
-        made = self._line(f"{shared}({names})")
-        self._known[id(value)] = made
-        return made.text
+        shared = f"s{len(self.bound)}"
+        self.bound.append(f"    {shared} = {found.text}")
+        self._known[id(value)] = _Found(shared)
+        return shared
 
     def constant(self, value: Any) -> str:
         """A name for a value that every cast shares."""
@@ -108,8 +115,11 @@ class _Writer:
 
     def _find(self, value: Any) -> _Found | None:
         """How the value is made; None where it has no part in it."""
-        if isinstance(value, str):
+        kind = value.__class__
+        if kind is str:
             return self._text(value)
+        if value is None or kind is bool:
+            return None
         place = self._objects.get(id(value))
         if place is not None:
             return _Found(f"p{place}")
@@ -124,42 +134,39 @@ class _Writer:
         place = self._texts.get(value)
         if place is not None:
             return _Found(f"p{place}")
-        if any(part in value for part in self._texts):
+        if value not in self._plain and any(part in value for part in self._texts):
             raise Shapeless(f"a part is a piece of {value!r}")
+        self._plain.add(value)
         return None
 
     def _moment(self, value: int) -> _Found:
         place = self._moments.get(value)
         if place is not None:
-            return _Found(f"p{place}", (place,), bare=True)
+            return _Found(f"m{place}", timed=True, bare=True)
         if not self._moments:
             raise Shapeless(f"{value} is no part")
         first, place = next(iter(self._moments.items()))
-        return _Found(f"(p{place} + {value - first})", (place,), bare=True)
+        return _Found(f"(m{place} + {value - first})", timed=True, bare=True)
 
     def _compound(self, value: Any) -> _Found | None:
-        if attrs.has(type(value)):
-            fields = attrs.fields(type(value))
-            return self._joined({each.name: getattr(value, each.name) for each in fields}, value, _evolved)
         if isinstance(value, tuple | list):
-            return self._joined(dict(enumerate(value)), value, _listed)
+            return self._joined(enumerate(value), value, _listed)
         if isinstance(value, dict | Map):
             if any(self._find(key) is not None for key in value):
                 raise Shapeless("a part is a key")
-            return self._joined(dict(value), value, _merged if isinstance(value, dict) else _updated)
-        raise Shapeless(f"no mould for {type(value).__name__}")
+            return self._joined(value.items(), value, _merged if isinstance(value, dict) else _updated)
+        kind: Any = type(value)
+        names = _attributes(kind)
+        return self._joined(zip(names, map(value.__getattribute__, names), strict=True), value, _evolved)
 
-    def _joined(self, members: dict[Any, Any], value: Any, write: Callable[..., str]) -> _Found | None:
+    def _joined(self, members: Iterable[tuple[Any, Any]], value: Any, write: Callable[..., str]) -> _Found | None:
         """A value with members: a line of its own, unless moments are all that is to be put into it."""
-        found = {name: self._find(member) for name, member in members.items()}
-        places = {place for each in found.values() if each is not None for place in each.moments}
-        if not any(found.values()):
+        parted = [(name, member, each) for name, member in members if (each := self._find(member)) is not None]
+        if not parted:
             return None
-        if all(each is None or each.moments for each in found.values()):
-            texts = {name: None if each is None else each.text for name, each in found.items()}
-            return _Found(write(self, value, members, texts), tuple(sorted(places)))
-        texts = {name: None if each is None else self.name(members[name]) for name, each in found.items()}
-        return self._line(write(self, value, members, texts))
+        if all(each.timed for _, _, each in parted):
+            return _Found(write(self, value, {name: each.text for name, _, each in parted}), timed=True)
+        return self._line(write(self, value, {name: self.name(member) for name, member, _ in parted}))
 
     def _line(self, expression: str) -> _Found:
         name = f"v{len(self.lines)}"
@@ -167,28 +174,34 @@ class _Writer:
         return _Found(name)
 
 
-_Texts: TypeAlias = Mapping[Any, str | None]
+@lru_cache(maxsize=1024)
+def _attributes(cls: Any) -> tuple[str, ...]:
+    if not attrs.has(cls):
+        raise Shapeless(f"no mould for {cls.__name__}")
+    return tuple(each.name for each in attrs.fields(cls))
+
+
+_Texts: TypeAlias = Mapping[Any, str]
 """The expressions of the members that have a part in them."""
 
 
-def _evolved(writer: _Writer, value: Any, members: Mapping[Any, Any], texts: _Texts) -> str:
-    changed = {name: text for name, text in texts.items() if text is not None}
-    changer = writer.constant(changer_of(type(value), *changed))
-    return f"{changer}({writer.constant(value)}, {', '.join(changed.values())})"
+def _evolved(writer: _Writer, value: Any, texts: _Texts) -> str:
+    changer = writer.constant(changer_of(type(value), *texts))
+    return f"{changer}({writer.constant(value)}, {', '.join(texts.values())})"
 
 
-def _listed(writer: _Writer, value: Any, members: Mapping[Any, Any], texts: _Texts) -> str:
-    inner = "".join(f"{text or writer.constant(members[place])}, " for place, text in texts.items())
+def _listed(writer: _Writer, value: Any, texts: _Texts) -> str:
+    inner = "".join(f"{texts.get(place) or writer.constant(member)}, " for place, member in enumerate(value))
     return f"({inner})" if isinstance(value, tuple) else f"[{inner}]"
 
 
 def _changes(writer: _Writer, texts: _Texts) -> str:
-    return ", ".join(f"{writer.constant(key)}: {text}" for key, text in texts.items() if text is not None)
+    return ", ".join(f"{writer.constant(key)}: {text}" for key, text in texts.items())
 
 
-def _merged(writer: _Writer, value: Any, members: Mapping[Any, Any], texts: _Texts) -> str:
+def _merged(writer: _Writer, value: Any, texts: _Texts) -> str:
     return f"{{**{writer.constant(value)}, {_changes(writer, texts)}}}"
 
 
-def _updated(writer: _Writer, value: Any, members: Mapping[Any, Any], texts: _Texts) -> str:
+def _updated(writer: _Writer, value: Any, texts: _Texts) -> str:
     return f"{writer.constant(value)}.update({{{_changes(writer, texts)}}})"

@@ -9,7 +9,7 @@ other actors' writes may come in between, exactly as in a real cluster.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
@@ -195,6 +195,17 @@ class Rank:
     held: tuple[int, ...] = ()
     until: int = 0
     early: bool = True
+
+
+@value(kw_only=True)
+class Noticed:
+    """What changes that were seen together mean to an actor: what it is to remember, and the keys to be queued.
+
+    `keys`: each a key, or (key, in how many ns), with the revision of the change that it has to answer for.
+    """
+
+    steps: tuple[Remember, ...] = ()
+    keys: Sequence[tuple[Any, int]] = ()
 
 
 Write: TypeAlias = Create | Update | Patch | PatchStatus | Delete | DeleteCollection | Bind | Evict

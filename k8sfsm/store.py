@@ -13,7 +13,7 @@ from attrs import field
 from immutables import Map
 
 from k8sfsm.index import Index, Series
-from k8sfsm.objects import ObjectMeta, changer_of, evolve, key_of
+from k8sfsm.objects import ObjectMeta, changer_of, evolve
 from k8sfsm.request import Key
 from k8sfsm.value import value
 
@@ -77,23 +77,35 @@ class Snapshot:
 
 @value
 class History:
-    """Changes by revision, append-only. Forks share all full chunks, and the last one until they part."""
+    """Changes by revision, append-only: full chunks, and a tail from the revision after `start` on.
+
+    Stores of one line share a history; each knows how far it reaches by its own revision. Forks share all full chunks,
+    and the tail until they part.
+    """
 
     base: int = 0
     chunks: tuple[tuple[Change, ...], ...] = ()
     tail: list[Change] = field(factory=list)
-    tail_length: int = 0
+    start: int = field(init=False, default=0)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "start", self.base + _CHUNK * len(self.chunks))
 
     def append(self, change: Change) -> History:
-        """Add the change of the next revision."""
-        tail = self.tail if len(self.tail) == self.tail_length else self.tail[: self.tail_length]
-        tail.append(change)
-        if len(tail) < _CHUNK:
-            return History(self.base, self.chunks, tail, len(tail))
-        return History(self.base, (*self.chunks, tuple(tail)), [], 0)
+        """The history with the change of the next revision: the same one, unless it parts or a chunk is full.
 
-    def since(self, revision: int) -> Iterator[Change]:
-        """Changes after `revision`, oldest first. Raises LookupError where they are compacted."""
+        Where another fork has added a change of that revision already, the tail is copied.
+        """
+        tail, length = self.tail, change.revision - self.start - 1
+        if len(tail) != length:
+            tail = tail[:length]
+        tail.append(change)
+        if length + 1 == _CHUNK:
+            return History(self.base, (*self.chunks, tuple(tail)))
+        return self if tail is self.tail else History(self.base, self.chunks, tail)
+
+    def since(self, revision: int, until: int) -> Iterator[Change]:
+        """Changes after `revision` up to `until`, oldest first. Raises LookupError where they are compacted."""
         at = revision - self.base
         if at < 0:
             raise LookupError(f"too old resource version: {revision} ({self.base})")
@@ -101,7 +113,7 @@ class History:
         for chunk in self.chunks[first:]:
             yield from chunk[inner:]
             inner = 0
-        yield from self.tail[inner : self.tail_length]
+        yield from self.tail[inner : until - self.start]
 
 
 @value
@@ -123,21 +135,22 @@ class Store:
 
     def get(self, kind: str, namespace: str, name: str) -> Any | None:
         """The object of that name, or None."""
-        return self.snapshot.get((kind, namespace, name))
+        found = self.snapshot.objects.get((kind, namespace, name))
+        return None if found is None else found[1]
 
     def put(self, obj: Any, at: int = 0) -> tuple[Store, Change]:
         """Commit an object, which gets the new revision as its resourceVersion."""
-        snapshot = self.snapshot
-        revision = snapshot.revision + 1
-        version, stored = str(revision), obj
-        if obj.metadata.resource_version != version:
-            stored = evolve(obj, metadata=_versioned(obj.metadata, version))
-        key = key_of(obj)
-        found = snapshot.objects.get(key)
+        snapshot, meta = self.snapshot, obj.metadata
+        revision, objects = snapshot.revision + 1, snapshot.objects
+        version = str(revision)
+        if meta.resource_version != version:
+            obj = evolve(obj, metadata=_versioned(meta, version))
+        key = (obj.kind, meta.namespace, meta.name)
+        found = objects.get(key)
         ordinal, old = (revision, None) if found is None else found
-        change = Change(revision, "ADDED" if old is None else "MODIFIED", key, old, stored, at)
-        index = snapshot.index.after(key, ordinal, old, stored)
-        after = Snapshot(revision, snapshot.objects.set(key, (ordinal, stored)), index)
+        change = Change(revision, "ADDED" if found is None else "MODIFIED", key, old, obj, at)
+        index = snapshot.index.after(key, ordinal, old, obj)
+        after = Snapshot(revision, objects.set(key, (ordinal, obj)), index)
         return Store(after, self.history.append(change)), change
 
     def remove(self, key: Key, at: int = 0) -> tuple[Store, Change]:
@@ -155,7 +168,7 @@ class Store:
 
     def changes(self, since: int, kind: str = "") -> Iterator[Change]:
         """A watch: changes after revision `since`, of one kind or of all. LookupError where compacted (410 Gone)."""
-        found = self.history.since(since)
+        found = self.history.since(since, self.snapshot.revision)
         return (change for change in found if change.key[0] == kind) if kind else found
 
     def at(self, revision: int) -> Snapshot:
@@ -179,7 +192,7 @@ class Store:
         gone = min(max(revision - history.base, 0) // _CHUNK, len(history.chunks))
         if not gone:
             return self
-        left = History(history.base + gone * _CHUNK, history.chunks[gone:], history.tail, history.tail_length)
+        left = History(history.base + gone * _CHUNK, history.chunks[gone:], history.tail)
         return Store(self.snapshot, left)
 
     @classmethod

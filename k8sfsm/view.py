@@ -11,8 +11,9 @@ from typing import Any, Final, TypeVar
 from attrs import field
 from immutables import Map
 
+from k8sfsm.index import Series
 from k8sfsm.objects import key_of
-from k8sfsm.request import Key
+from k8sfsm.request import Key, Remember
 from k8sfsm.store import Change, Snapshot, Store
 from k8sfsm.value import value
 
@@ -52,7 +53,8 @@ class View:
 
     def get(self, kind: str, namespace: str, name: str) -> Any | None:
         """The object of that name, or None."""
-        return self.snapshot(kind).get((kind, namespace, name))
+        found = self.snapshot(kind).objects.get((kind, namespace, name))
+        return None if found is None else found[1]
 
     def list(self, kind: str, namespace: str = "") -> tuple[Any, ...]:
         """Objects of a kind in one namespace (or in all: ""), in order of creation within a namespace."""
@@ -64,7 +66,7 @@ class View:
 
     def owned(self, kind: str, uid: str) -> tuple[Any, ...]:
         """Objects whose controller owner reference has this uid, in order of creation."""
-        return tuple(self.snapshot(kind).series("owned", kind, uid))
+        return tuple(self.series("owned", kind, uid))
 
     def dependents(self, kind: str, uid: str) -> tuple[Any, ...]:
         """Objects that name the one with this uid as an owner: those that it controls first, then the others."""
@@ -73,7 +75,11 @@ class View:
 
     def orphans(self, kind: str, namespace: str) -> tuple[Any, ...]:
         """Objects in a namespace that no controller owns, in order of creation."""
-        return tuple(self.snapshot(kind).series("orphans", kind, namespace))
+        return tuple(self.series("orphans", kind, namespace))
+
+    def series(self, index: str, kind: str, value: str) -> Series:
+        """The list behind `owned` or `orphans`, for those who follow it from view to view (`Snapshot.series`)."""
+        return self.snapshot(kind).series(index, kind, value)
 
     def on_node(self, node: str) -> tuple[Any, ...]:
         """Pods bound to a node, in order of creation."""
@@ -113,6 +119,13 @@ class View:
         for number, obj in enumerate(objects, start=1):
             snapshot = snapshot.put(number, key_of(obj), obj)
         return cls(now, snapshot, Map(memory or {}), Map(runtime or {}))
+
+
+def remembered(memory: Map[Any, Any], step: Remember) -> Map[Any, Any]:
+    """An actor's memory after a step of a plan or of an observer."""
+    if step.value is not None:
+        return memory.set(step.key, step.value)
+    return memory.delete(step.key) if step.key in memory else memory
 
 
 def self_key(change: Change, _view: View) -> tuple[Key, ...]:

@@ -14,8 +14,9 @@ from attrs import define, field
 
 from k8sfsm import law as law_module
 from k8sfsm.apiserver.memo import Memo
+from k8sfsm.classifiers import Classifiers
 from k8sfsm.law import Law
-from k8sfsm.machine import Illegal, Machines, RegionMachine
+from k8sfsm.machine import Illegal, KindMachine, Machines, RegionMachine, Verdict
 from k8sfsm.spec import loader, specs_dir
 from k8sfsm.table import CompiledTable
 
@@ -67,7 +68,9 @@ class Coverage:
             (CompiledTable, "decide", self._decided),
             (CompiledTable, "collect", self._collected),
             (RegionMachine, "classify", self._classified),
+            (Classifiers, "states", self._all_classified),
             (RegionMachine, "judge", self._judged),
+            (KindMachine, "check", self._checked),
             (Machines, "region", lambda of, args, found: self.now.parts.add(f"{found.kind}/{found.name}")),
             (Law, "table", lambda of, args, found: self.now.parts.add(found.path)),
             (Law, "_comparison", lambda of, args, found: self.now.parts.add(f"{of.room} {args[0]}")),
@@ -89,9 +92,18 @@ class Coverage:
         self.now.parts.add(path)
         self.now.rules.add(f"{path}/{found}")
 
+    def _all_classified(self, classifiers: Classifiers, args: Any, found: tuple[str, ...]) -> None:
+        for region, state in zip(classifiers.regions, found, strict=True):
+            path = f"{classifiers.kind}/{region.region}"
+            self.now.parts.add(path)
+            self.now.rules.add(f"{path}/{state}")
+
     def _judged(self, region: RegionMachine, args: Any, found: Any) -> None:
         self.now.parts.add(f"{region.kind}/{region.name}")
         self.now.rules.add(found.nearest if isinstance(found, Illegal) else found.rule)
+
+    def _checked(self, machine: KindMachine, args: Any, found: Verdict) -> None:
+        self.now.rules.update(move.rule for move in found.moves)
 
     def _read(self, room: Any, args: Any, found: Any) -> None:
         if args and args[0] == specs_dir():

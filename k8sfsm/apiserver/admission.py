@@ -20,7 +20,7 @@ from k8sfsm.apiserver.names import Chance
 from k8sfsm.apiserver.options import Options
 from k8sfsm.apiserver.token_volume import with_token
 from k8sfsm.law import constant
-from k8sfsm.objects import KINDS, Event, Pod, PodSpec, Taint, Toleration, evolve
+from k8sfsm.objects import KINDS, Pod, PodSpec, Taint, Toleration, evolve
 from k8sfsm.objects.gotext import quote
 from k8sfsm.store import Store
 
@@ -181,21 +181,6 @@ def admit(obj: Any, store: Store, options: Options, chance: Chance) -> tuple[Any
     for decision in law.collect("create", case):
         obj = _PLUGINS[decision.outputs["plugin"]](Admission(obj, store, options, chance))
     return obj, None
-
-
-_UNCHANGED: Final = Memo()
-
-
-def admitted_unchanged(event: Event, store: Store, options: Options, chance: Chance) -> bool:
-    """Whether no plugin has anything to do with a new Event; asked once for all Events of a namespace."""
-    if not options.admission:
-        return True
-    parts = (store.get("Namespace", "", event.metadata.namespace), law.table("create"))
-    known: bool | None = _UNCHANGED.get(parts)
-    if known is None:
-        known = not law.collect("create", Admission(event, store, options, chance))
-        _UNCHANGED.put(parts, known)
-    return known
 
 
 def _admit_pod(case: Admission) -> tuple[Pod, Recipe]:

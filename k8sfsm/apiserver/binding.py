@@ -12,7 +12,7 @@ from typing import Any, Final
 from k8sfsm.apiserver.answer import Refusal
 from k8sfsm.apiserver.deletion import law
 from k8sfsm.apiserver.memo import Memo
-from k8sfsm.objects import Node, Pod, PodCondition, PodStatus, evolve
+from k8sfsm.objects import Node, ObjectMeta, Pod, PodCondition, PodSpec, PodStatus, changer_of, evolve
 from k8sfsm.value import value
 
 TOPOLOGY_LABELS: Final = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone")
@@ -31,26 +31,30 @@ def gated(case: BindCase) -> bool:
     return bool(case.object.spec.scheduling_gates)
 
 
-def bound(pod: Pod, node_name: str, node: Node | None, second: int) -> Pod:
+def bound(pod: Pod, node_name: str, node: Node | None, second: int, version: str) -> Pod:
     """The pod on its node: nodeName, condition PodScheduled, the node's topology labels.
 
-    Raises Refusal (409) where it may not be bound.
+    `version`: the resourceVersion that it will get. Raises Refusal (409) where it may not be bound.
     """
     refusal = law.decide("bind", BindCase(pod)).outputs["refusal"]
     if refusal:
         name = pod.metadata.name
         text = refusal.format(name=name, node=pod.spec.node_name)
         raise Refusal(409, "Conflict", f'Operation cannot be fulfilled on pods/binding "{name}": {text}')
-    labels = _labels(pod.metadata.labels, node)
-    metadata = pod.metadata if labels is pod.metadata.labels else evolve(pod.metadata, labels=labels)
-    spec = evolve(pod.spec, node_name=node_name)
-    return evolve(pod, metadata=metadata, spec=spec, status=_scheduled(pod.status, second))
+    metadata = _labelled(pod.metadata, _labels(pod.metadata.labels, node), version)
+    return _placed(pod, metadata, _on_node(pod.spec, node_name), _scheduled(pod.status, second))
+
+
+_labelled: Final = changer_of(ObjectMeta, "labels", "resource_version")
+_on_node: Final = changer_of(PodSpec, "node_name")
+_placed: Final = changer_of(Pod, "metadata", "spec", "status")
 
 
 _STATUSES: Final = Memo()
 """Statuses of bound pods by second: those that are one object before are one afterwards."""
 _SECONDS: Final = 64
 _LABELS: Final = Memo()
+"""Labels of bound pods by what their nodes add: thousands of nodes are in a few zones."""
 
 
 def _scheduled(status: PodStatus, second: int) -> PodStatus:
@@ -70,13 +74,17 @@ def _scheduled(status: PodStatus, second: int) -> PodStatus:
 
 def _labels(labels: Mapping[str, str], node: Node | None) -> Mapping[str, str]:
     """The pod's labels with those that it takes over from its node."""
-    if node is None:
+    added = topology_labels(node)
+    if not added:
         return labels
-    found: Mapping[str, str] | None = _LABELS.get((labels, node.metadata.labels))
+    known: dict[tuple[tuple[str, str], ...], Mapping[str, str]] | None = _LABELS.get((labels,))
+    if known is None:
+        known = {}
+        _LABELS.put((labels,), known)
+    place = tuple(added.items())
+    found = known.get(place)
     if found is None:
-        added = topology_labels(node)
-        found = {**labels, **added} if added else labels
-        _LABELS.put((labels, node.metadata.labels), found)
+        found = known[place] = {**labels, **added}
     return found
 
 

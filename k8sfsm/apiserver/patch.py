@@ -79,9 +79,13 @@ def strategic_merge(target: Any, patch: Any, name: str = "") -> Any:
         return patch
     if isinstance(patch, list):
         return _merge_list(target if isinstance(target, list) else [], patch, name)
-    if isinstance(patch, Mapping):
-        return _merge_map(target if isinstance(target, Mapping) else {}, patch)
+    if _is_map(patch):
+        return _merge_map(target if _is_map(target) else {}, patch)
     return patch
+
+
+def _is_map(value: Any) -> bool:
+    return type(value) is dict or isinstance(value, Mapping)
 
 
 def _merge_map(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,7 +100,7 @@ def _merge_map(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str,
             result[field] = [item for item in result.get(field, []) if item not in value]
         elif name.startswith("$"):
             continue
-        elif value is None or (isinstance(value, Mapping) and value.get(_DIRECTIVE) == "delete"):
+        elif value is None or (type(value) is not str and _is_map(value) and value.get(_DIRECTIVE) == "delete"):
             result.pop(name, None)
         else:
             result[name] = strategic_merge(result.get(name), value, name)
@@ -110,7 +114,7 @@ def _merge_map(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str,
 def _merge_list(target: list[Any], patch: list[Any], name: str) -> list[Any]:
     if name in PRIMITIVE_SETS:
         return [*target, *(item for item in patch if item not in target)]
-    if any(isinstance(item, Mapping) and item.get(_DIRECTIVE) == "replace" for item in patch):
+    if any(_is_map(item) and item.get(_DIRECTIVE) == "replace" for item in patch):
         return [item for item in patch if _DIRECTIVE not in item]
     key = _key_of(name, [*target, *patch])
     if key is None:
@@ -128,9 +132,19 @@ def _merge_list(target: list[Any], patch: list[Any], name: str) -> list[Any]:
 
 
 def _key_of(name: str, items: list[Any]) -> str | None:
-    if not all(isinstance(item, Mapping) for item in items):
+    keys = MERGE_KEYS.get(name)
+    if keys is None:
         return None
-    return next((key for key in MERGE_KEYS.get(name, ()) if all(key in item for item in items)), None)
+    for item in items:
+        if not _is_map(item):
+            return None
+    for key in keys:
+        for item in items:
+            if key not in item:
+                break
+        else:
+            return key
+    return None
 
 
 def _ordered(items: Any, order: list[Any], name: str) -> Any:

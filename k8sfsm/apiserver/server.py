@@ -6,13 +6,15 @@ Source of the order: staging/src/k8s.io/apiserver/pkg/registry/generic/registry/
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final
 
 from attrs import define, field
 
 from k8sfsm.apiserver.addresses import with_allocations
-from k8sfsm.apiserver.admission import admit, admitted_unchanged, refuse_deletion
+from k8sfsm.apiserver.admission import admit, refuse_deletion
 from k8sfsm.apiserver.admission_review import Review, reviewed
+from k8sfsm.apiserver.alike import Creations
 from k8sfsm.apiserver.answer import NO_ASIDES, Answer, Refusal, Sender, not_found
 from k8sfsm.apiserver.apply import Applying, applied, is_tracked, manager_of, noted
 from k8sfsm.apiserver.binding import bound
@@ -36,11 +38,12 @@ from k8sfsm.apiserver.preconditions import (
     stored,
 )
 from k8sfsm.apiserver.rbac.gate import Gate
+from k8sfsm.apiserver.recorded_events import RecordedEvents
 from k8sfsm.apiserver.served import refuse_unserved
-from k8sfsm.apiserver.strategy import StrategyCase, prepared_event, prepared_for_create, prepared_for_update
-from k8sfsm.apiserver.validation import event_is_invalid, invalid, invalid_report, warnings
+from k8sfsm.apiserver.strategy import StrategyCase, prepared_for_create, prepared_for_update
+from k8sfsm.apiserver.validation import invalid, invalid_report, warnings
 from k8sfsm.machine import Machines, Move
-from k8sfsm.objects import Event, ObjectMeta, Service, changer_of, evolve, key_of
+from k8sfsm.objects import ObjectMeta, Pod, Service, changer_of, evolve, key_of
 from k8sfsm.request import (
     Bind,
     Create,
@@ -106,6 +109,8 @@ class ApiServer:
         self.gate = Gate(people=self.options.rbac)
         self.rules = own_rules()
         self.police = Police()
+        self.creations = Creations()
+        self.events = RecordedEvents(self.options, self.gate)
 
     def handle(self, store: Store, write: Write, sender: Sender, now: int, chance: Chance) -> Answer:
         """Do one write, or refuse it. Never raises for what a request can be: refusals are outcomes."""
@@ -143,24 +148,31 @@ class ApiServer:
         return Answer(store, evolve(outcome, request=write, object=obj))
 
     def record(self, store: Store, write: Create, sender: Sender, now: int, chance: Chance) -> Answer:
-        """Create an Event that a recorder made: the same answer as from `handle`, on a shorter way.
-
-        It is well-formed and complete; what may refuse it is its namespace, its name, and admission that asks more.
-        """
-        event: Event = write.object
-        meta = event.metadata
-        key = ("Event", meta.namespace, meta.name)
-        plain = store.snapshot.get(key) is None and admitted_unchanged(event, store, self.options, chance)
-        plain = plain and self.gate.knows(sender, write)
-        if not plain or event_is_invalid(event):
+        """Create an Event that a recorder made: the same answer as from `handle`, on a shorter way."""
+        stored = self.events.stored(store, write, sender, now, chance)
+        if stored is None:
             return self.handle(store, write, sender, now, chance)
-        stored = prepared_event(event, chance.uid(key), now - now % SECOND, store.next_version)
         store, change = store.put(stored, now)
         return Answer(store, Outcome(request=write, code=201, object=stored), (change,))
 
     # -- verbs --------------------------------------------------------------------------------------------------
 
     def _create(self, request: Request, write: Create) -> tuple[int, Any]:
+        if self._is_like_others(request, write.object):
+            return 201, self.creations.created(request, write, self._created)
+        return 201, self._created(request, write)
+
+    def _is_like_others(self, request: Request, new: Any) -> bool:
+        """Whether what becomes of a new object can be what became of others: a pod's, unless people have rules."""
+        return (
+            new.__class__ is Pod
+            and new.metadata.generate_name != ""
+            and not (new.metadata.name or request.owned or self.options.managed_fields)
+            and not (self.police.is_needed or "Pod" in self.rules.tables)
+        )
+
+    def _created(self, request: Request, write: Create) -> Any:
+        """Create an object, whatever it is."""
         obj = write.object
         refuse_unserved(obj)
         self._look(request, None, obj)
@@ -176,13 +188,13 @@ class ApiServer:
         if isinstance(obj, Service):
             obj = self._allocated(request, None, evolve(obj, metadata=evolve(obj.metadata, name=name)))
         obj = prepared_for_create(obj, name, uid, request.second, request.store.next_version)
-        refuse_invalid(obj, invalid(None, obj, basis))
+        self._refuse_invalid(None, obj, basis)
         refuse_custom(None, obj, request.store.snapshot)
         request.warnings += self.police.ask(request.sender, request.write, None, obj, request.store.snapshot)
         self._review(request, None, obj, "")
         if taken is not None:
             raise already_exists(taken, request.store.snapshot)
-        return 201, self._put(request, None, obj)
+        return self._put(request, None, obj)
 
     def _update(self, request: Request, write: Update) -> tuple[int, Any]:
         old = stored(request.store.snapshot, key_of(write.object))
@@ -227,14 +239,15 @@ class ApiServer:
         if write.status == old.status:
             return 200, old
         metadata = _versioned(old.metadata, request.store.next_version)
-        new = changer_of(type(old), "metadata", "status")(old, metadata, write.status)
+        new = _reporter(old.__class__)(old, metadata, write.status)
         refuse_invalid(new, invalid_report(old, new))
         return 200, self._put(request, old, new)
 
     def _bind(self, request: Request, write: Bind) -> tuple[int, Any]:
         old = stored(request.store.snapshot, write.key)
         refuse_other_uid(old, write.uid, request.store.snapshot, "pods/binding")
-        pod = bound(old, write.node, request.store.get("Node", "", write.node), request.second)
+        node = request.store.get("Node", "", write.node)
+        pod = bound(old, write.node, node, request.second, request.store.next_version)
         return 201, self._put(request, old, pod)
 
     def _delete(self, request: Request, write: Delete) -> tuple[int, Any]:
@@ -274,13 +287,17 @@ class ApiServer:
         if new == old:
             return old
         self._look(request, old, new)
-        refuse_invalid(new, invalid(old, new, subresource=subresource))
+        self._refuse_invalid(old, new, subresource=subresource)
         refuse_custom(old, new, request.store.snapshot)
         request.warnings += self.police.ask(request.sender, request.write, old, new, request.store.snapshot)
         self._review(request, old, new, subresource)
         if finished(new):
             return self._remove(request, old, None)
         return self._put(request, old, new)
+
+    def _refuse_invalid(self, old: Any, new: Any, basis: Any = None, subresource: str = "") -> None:
+        """422 where the tables of validation find something in an object."""
+        refuse_invalid(new, invalid(old, new, basis, subresource))
 
     def _look(self, request: Request, old: Any, new: Any) -> None:
         self.gate.look_at(request.sender, request.write, old, new, request.store.snapshot)
@@ -360,6 +377,12 @@ class ApiServer:
             texts = "; ".join(str(illegal) for illegal in checked.illegal)
             raise Refusal(422, "IllegalTransition", texts)
         request.moves.extend(checked.moves)
+
+
+@lru_cache(maxsize=256)
+def _reporter(cls: type[Any]) -> Callable[[Any, Any, Any], Any]:
+    """What puts other metadata and another status into objects of a class."""
+    return changer_of(cls, "metadata", "status")
 
 
 def _target(write: Write) -> Key:

@@ -8,29 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from k8sfsm.apiserver.daemonset import NO_STATUS, with_template_generation
 from k8sfsm.apiserver.deletion import law
 from k8sfsm.apiserver.job import template_labels, with_selector
-from k8sfsm.apiserver.memo import Memo
 from k8sfsm.apiserver.service_revision import without_needless
 from k8sfsm.kinds.pod_qos import qos_class
 from k8sfsm.objects import (
-    Event,
     NamespaceStatus,
-    ObjectMeta,
     PodCondition,
     PodSpec,
     PodStatus,
     Service,
     Unmodelled,
-    changer_of,
     evolve,
 )
+from k8sfsm.table import CompiledTable
 from k8sfsm.value import value
 
-_STRATEGIES: Final = Memo()
 GrowsWith = Literal["spec", "spec-or-annotations", "content-or-labels", "nothing"]
 
 
@@ -55,13 +51,13 @@ def subresource(case: StrategyCase) -> str:
 
 
 def _strategy(kind_name: str) -> Mapping[str, Any]:
-    """The outputs of the strategy table for a kind, which never change while the specs do not."""
-    parts = (kind_name, law.table("strategy"))
-    known: Mapping[str, Any] | None = _STRATEGIES.get(parts)
-    if known is None:
-        known = law.decide("strategy", StrategyCase(kind_name)).outputs
-        _STRATEGIES.put(parts, known)
-    return known
+    """The outputs of the strategy table for a kind."""
+    return _strategy_of(law.table("strategy"), kind_name)
+
+
+@lru_cache(maxsize=256)
+def _strategy_of(table: CompiledTable, kind_name: str) -> Mapping[str, Any]:
+    return table.decide(StrategyCase(kind_name)).outputs
 
 
 def _empty(obj: Any) -> Any:
@@ -131,14 +127,9 @@ def prepared_for_create(obj: Any, name: str, uid: str, second: int, version: str
     return evolve(obj, **changes)
 
 
-def prepared_event(event: Event, uid: str, second: int, version: str) -> Event:
-    """The same for the Event of a recorder, which sets no field that only the server sets."""
-    meta = _born(event.metadata, uid, second, _strategy("Event")["generation"], version)
-    return _with_metadata(event, meta)
-
-
-_born: Final = changer_of(ObjectMeta, "uid", "creation_timestamp", "generation", "resource_version")
-_with_metadata: Final = changer_of(Event, "metadata")
+def generation_of(kind: str) -> int:
+    """The generation with which objects of a kind begin."""
+    return int(_strategy(kind)["generation"])
 
 
 def prepared_for_update(old: Any, new: Any, subresource_name: str) -> Any:

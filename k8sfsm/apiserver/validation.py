@@ -14,7 +14,7 @@ from k8sfsm.apiserver.memo import Memo
 from k8sfsm.apiserver.parts import Part
 from k8sfsm.apiserver.valid import Fault, judged, message
 from k8sfsm.apiserver.valid.formats import has_format
-from k8sfsm.apiserver.valid.glance import Looks, looks_of, seen_sound
+from k8sfsm.apiserver.valid.glance import Seen, seen_by
 from k8sfsm.objects import to_json
 from k8sfsm.table import CompiledTable
 from k8sfsm.value import value
@@ -47,7 +47,6 @@ _SPECS: Final = Memo()
 _METADATA: Final = Memo()
 """The same for labels, annotations, owners and finalizers."""
 
-_EVENTS: Final = Memo()
 """The same for all metadata of Events, which have no spec."""
 
 
@@ -128,16 +127,10 @@ def _same_identity(old: Any, new: Any) -> bool:
     )
 
 
-def event_is_invalid(event: Any) -> bool:
-    """Whether `invalid` finds anything in the Event of a recorder; asked once for all but its name and namespace."""
-    judge, meta = law.table("judge"), event.metadata
-    parts = (judge, meta.labels, meta.annotations, meta.owner_references, meta.finalizers)
-    if _EVENTS.get(parts) is not None and _name_is_sound(judge, event):
-        return False
-    if invalid(None, event):
-        return True
-    _EVENTS.put(parts, True)
-    return False
+def sound_name_of(obj: Any) -> Callable[[str], bool]:
+    """The question whether a name is one that objects like this one, in its namespace, may have."""
+    meta = obj.metadata
+    return _name_check(law.table("judge"), obj.kind, meta.namespace, meta.generate_name)
 
 
 def _name_is_sound(judge: CompiledTable, new: Any) -> bool:
@@ -176,18 +169,18 @@ def _same_metadata(old: Any, new: Any) -> bool:
 
 def invalid_report(old: Any, new: Any) -> str:
     """The errors of an object of which nothing but the status is written, as one text; "" for a valid one."""
-    reports, looks = _report_looks(law.table("judge"), new.__class__, new.kind)
-    if not reports or seen_sound(looks, new, old):
+    seen_sound = _seen_sound(law.table("judge"), new.__class__, new.kind)
+    if seen_sound is None or seen_sound(new, old):
         return ""
     found = faults(old, new, subresource="status")
     return message(found) if found else ""
 
 
 @lru_cache(maxsize=64)
-def _report_looks(judge: CompiledTable, cls: Any, kind: str) -> tuple[bool, Looks | None]:
-    """Whether a table looks at the status of objects of a kind, and what it looks at."""
+def _seen_sound(judge: CompiledTable, cls: Any, kind: str) -> Seen | None:
+    """The glance at reports on objects of a kind; None where no table looks at their status."""
     table, reports = _judgement(judge, kind, "status")
-    return reports, looks_of(table, cls) if reports else None
+    return seen_by(table, cls) if reports else None
 
 
 @lru_cache(maxsize=256)

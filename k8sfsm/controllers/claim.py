@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from k8sfsm.controllers.selector import Matcher
 from k8sfsm.law import Decision, Law
+from k8sfsm.lazy import lazy
 from k8sfsm.objects import controller_of, evolve
 from k8sfsm.request import Outcome, Parallel, Patch, Plan, Step
 from k8sfsm.value import value
@@ -32,6 +33,32 @@ class Traits:
     labels: Mapping[str, str]
     namespace: str
     deleting: bool
+
+
+class CountedTraits(Sequence[Traits]):
+    """The traits of many candidates, one for one, with how many have each: who has the numbers asks about each once."""
+
+    def __init__(self, counts: Mapping[Any, int], each: Callable[[], Sequence[Any]]) -> None:
+        self.counts = counts
+        self._each = each
+
+    @lazy
+    def _all(self) -> Sequence[Any]:
+        return self._each()
+
+    def __len__(self) -> int:
+        return sum(self.counts.values())
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._all[place]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._all)
+
+
+def distinct(traits: Sequence[Traits]) -> Iterable[Traits]:
+    """The traits that there are, each once."""
+    return traits.counts if isinstance(traits, CountedTraits) else dict.fromkeys(traits)
 
 
 def traits_of_objects(candidates: Sequence[Any]) -> Sequence[Traits]:
@@ -63,7 +90,7 @@ class Claimant:
 class Claimed:
     """The outcome of a claim: owned objects in the candidates' order, the text of all errors, and the answers got."""
 
-    objects: tuple[Any, ...]
+    objects: Sequence[Any]
     error: str = ""
     outcomes: tuple[Outcome, ...] = ()
 
@@ -226,10 +253,10 @@ def claim(
     Source: pkg/controller/controller_ref_manager.go: ClaimPods, ClaimReplicaSets
     """
     traits = traits_of(candidates)
-    decided = {each: law.decide("claim", Candidate(claimant, each)) for each in dict.fromkeys(traits)}
+    decided = {each: law.decide("claim", Candidate(claimant, each)) for each in distinct(traits)}
     if not any(decision.actions for decision in decided.values()):
         if all(decision.outputs["claimed"] for decision in decided.values()):
-            return then(Claimed(tuple(candidates)))
+            return then(Claimed(candidates))
         kept = (obj for obj, each in zip(candidates, traits, strict=True) if decided[each].outputs["claimed"])
         return then(Claimed(tuple(kept)))
     todo, owned = [], []

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from attrs import field, frozen
 
 from k8sfsm.controllers.disruption_scale import ScaleError, Scales, scale_text
+from k8sfsm.controllers.pod_changes import TARGET, asked_by_sort, labelled_sorts_of
 from k8sfsm.kinds.disruption_budget import law, matches, with_allowed_condition, with_condition
 from k8sfsm.kinds.pod_readiness import is_pod_ready
 from k8sfsm.law import Count, Decision, constant
@@ -29,7 +30,6 @@ from k8sfsm.request import DONE, Key, Plan, Record, Step, Update
 from k8sfsm.view import Change, View
 
 SECOND: Final = 1_000_000_000
-TARGET: Final = "DisruptionTarget"
 UNMANAGED: Final = (
     "Pods selected by this PodDisruptionBudget (selector: {selector}) were found to be unmanaged. As a result, the"
     " status of the PDB cannot be calculated correctly, which may result in undefined behavior. To account for these"
@@ -50,6 +50,7 @@ def changed_budget(change: Change, view: View) -> tuple[Key, ...]:
 
 
 @law.key
+@asked_by_sort(labelled_sorts_of)
 def budget_of_pod(change: Change, view: View) -> Iterable[Key | tuple[Key, int]]:
     """The first budget of the Pod; the Pod itself where it has several, or when a condition of it will be stale."""
     pod: Pod = change.new

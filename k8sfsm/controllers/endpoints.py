@@ -12,11 +12,11 @@ from typing import Final, Literal
 from attrs import frozen
 
 from k8sfsm.controllers.endpoints_members import Members
-from k8sfsm.controllers.endpoints_memo import Block, Memo, blocks_of
 from k8sfsm.controllers.endpoints_pods import is_headless, services_of_pod
 from k8sfsm.controllers.endpoints_service import ask_about_services
 from k8sfsm.controllers.endpoints_subsets import Load, law, repack, truncate
 from k8sfsm.controllers.endpoints_trigger import ReadinessTimes, Seen, annotated, trigger_time
+from k8sfsm.controllers.following import Memo, pods_of
 from k8sfsm.law import Decision
 from k8sfsm.objects import EndpointAddress, Endpoints, EndpointSubset, ObjectMeta, Service, evolve
 from k8sfsm.request import DONE, Create, Delete, Key, Outcome, Plan, Record, Remember, Step, Update
@@ -330,13 +330,13 @@ class EndpointController:
 
     def _publish(self, view: View, key: Key, service: Service) -> Plan:
         followed = self._followed.of(service, _Followed)
-        blocks: tuple[Block, ...] = blocks_of(view, "Pod", key[1])
+        listed = pods_of(view, key[1])
         before: Seen | None = view.memory.get(_seen_key(key))
-        time, remember = trigger_time(followed.times.look(blocks, before), _seen_key(key))
+        time, remember = trigger_time(followed.times.look(listed, before), _seen_key(key))
         writing = Writing(
             service=service,
             stored=view.get("Endpoints", key[1], key[2]),
-            subsets=followed.members.subsets(blocks),
+            subsets=followed.members.subsets(listed),
             time=time,
             replaced=view.memory.get(_replaced_key(key), ""),
         )

@@ -5,10 +5,10 @@ Source: pkg/controller/endpoint/endpoints_controller.go: syncService, podToEndpo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Final, Literal
 
-from k8sfsm.controllers.endpoints_memo import Block, Blocks, Memo
+from k8sfsm.controllers.endpoints_alike import Casts, looks_of
 from k8sfsm.controllers.endpoints_order import address_key, port_dump
 from k8sfsm.controllers.endpoints_pods import (
     ALL_INTERFACES,
@@ -21,14 +21,14 @@ from k8sfsm.controllers.endpoints_pods import (
     publishes_hostname,
     selects,
 )
-from k8sfsm.controllers.endpoints_subsets import NO_PORT, Group, OrderedGroup, law, subsets_of
+from k8sfsm.controllers.endpoints_subsets import NO_PORT, Addresses, Group, OrderedGroup, law, subsets_of
+from k8sfsm.controllers.following import Difference, difference
+from k8sfsm.index import NO_SERIES, Series
 from k8sfsm.kinds.pod_readiness import is_pod_ready
-from k8sfsm.objects import EndpointAddress, EndpointPort, EndpointSubset, ObjectReference, Pod, Service
+from k8sfsm.objects import EndpointAddress, EndpointPort, EndpointSubset, ObjectReference, Pod, Service, changer_of
 from k8sfsm.value import value
 
 Ports = dict[str, EndpointPort]
-Groups = dict[str, Group]
-"""By the name of their ports."""
 
 
 @value
@@ -144,71 +144,64 @@ def member_of(service: Service, pod: Pod) -> Member | None:
     return Member(ports, " ".join(ports), address_key(address), address, ready)
 
 
+def _of_alike(member: Member, pod: Pod) -> Member:
+    """What a pod gives that looks like the one which gave `member`."""
+    meta, family = pod.metadata, family_of(member.address.ip)
+    ip = next(found.ip for found in pod.status.pod_ips if family_of(found.ip) == family)
+    reference = ObjectReference(kind="Pod", namespace=meta.namespace, name=meta.name, uid=meta.uid)
+    address = _readdressed(member.address, ip, pod.spec.node_name, reference)
+    return Member(member.ports, member.group, address_key(address), address, member.ready)
+
+
+_readdressed: Final = changer_of(EndpointAddress, "ip", "node_name", "target_ref")
+
+
 class Members:
     """The subsets of one version of a Service, computed again only for pods that changed."""
 
     def __init__(self, service: Service) -> None:
-        self._service = service
-        self._members: Memo[tuple[Member | None]] = Memo(1024)
-        self._groups: Blocks[Groups] = Blocks()
-        self._parts: list[Groups] = []
-        self._joined: dict[str, OrderedGroup] = {}
+        self._casts = Casts(service, partial(member_of, service), _of_alike)
+        self._listed = NO_SERIES
+        self._members: dict[int, Member] = {}
+        self._groups: dict[str, OrderedGroup] = {}
 
-    def subsets(self, blocks: tuple[Block, ...]) -> tuple[EndpointSubset, ...]:
-        """The subsets wanted, before the capacity is looked at. `blocks`: the pods of the Service's namespace."""
-        self._members.limit = max(1024, 2 * sum(map(len, blocks)))
-        parts = self._groups.of(blocks, self._of_block)
-        self._join(self._parts, parts)
-        if _size(self._joined) != sum(map(_size, parts)):  # an address in two blocks: the later one counts
-            self._joined = {}
-            for part in parts:
-                self._join([], [part])
-        self._parts = parts
-        return subsets_of(group for group in self._joined.values() if group.ready or group.unready)
+    def subsets(self, listed: Series) -> tuple[EndpointSubset, ...]:
+        """The subsets wanted, before the capacity is looked at. `listed`: the pods of the Service's namespace."""
+        before, self._listed = self._listed, NO_SERIES  # nothing is known where this ends in an error
+        if before is NO_SERIES:
+            self._members.clear()
+            self._groups.clear()
+        self._follow(difference(before, listed))
+        if sum(len(group.ready) + len(group.unready) for group in self._groups.values()) != len(self._members):
+            return self._at_once(listed)
+        self._listed = listed
+        return subsets_of(group for group in self._groups.values() if group.ready or group.unready)
 
-    def _join(self, before: list[Groups], after: list[Groups]) -> None:
-        """Take out what blocks gave that are no longer there, and put in what new ones give."""
-        known, left = {id(part) for part in before}, {id(part) for part in after}
-        gone = _united(part for part in before if id(part) not in left)
-        come = _united(part for part in after if id(part) not in known)
-        for name in {**gone, **come}:
-            old, new = gone.get(name, _NO_GROUP), come.get(name, _NO_GROUP)
-            whole = self._joined.get(name)
-            if whole is None:
-                whole = self._joined[name] = OrderedGroup(new.ports)
-            whole.ready.change(old.ready, new.ready)
-            whole.unready.change(old.unready, new.unready)
+    def _follow(self, pods: Difference) -> None:
+        """Take out what the pods gave that went, and put in what those give that came."""
+        gone: dict[tuple[str, bool], Addresses] = {}
+        come: dict[tuple[str, bool], Addresses] = {}
+        for pod in pods.gone:
+            member = self._members.pop(id(pod), None)
+            if member is not None:
+                gone.setdefault((member.group, member.ready), {})[member.key] = member.address
+        for pod, (look, _) in zip(pods.come, looks_of(pods), strict=True):
+            member = self._casts.of(pod, look)
+            if member is not None:
+                self._members[id(pod)] = member
+                come.setdefault((member.group, member.ready), {})[member.key] = member.address
+                if member.group not in self._groups:
+                    self._groups[member.group] = OrderedGroup(member.ports)
+        for name, ready in {**gone, **come}:
+            group = self._groups[name]
+            (group.ready if ready else group.unready).change(gone.get((name, ready), {}), come.get((name, ready), {}))
 
-    def _of_block(self, block: Block) -> Groups:
-        groups: Groups = {}
-        for (member,) in self._members.each(block, self._member):
-            if member is None:
-                continue
-            group = groups.get(member.group)
-            if group is None:
-                group = groups[member.group] = Group(member.ports)
-            (group.ready if member.ready else group.unready)[member.key] = member.address
-        return groups
-
-    def _member(self, pod: Pod) -> tuple[Member | None]:
-        return (member_of(self._service, pod),)
-
-
-_NO_GROUP: Final = Group({})
-
-
-def _united(parts: Iterable[Groups]) -> Groups:
-    """The groups of several blocks, those of one name together."""
-    joined: Groups = {}
-    for part in parts:
-        for name, group in part.items():
-            whole = joined.get(name)
-            if whole is None:
-                whole = joined[name] = Group(group.ports)
-            whole.ready.update(group.ready)
-            whole.unready.update(group.unready)
-    return joined
-
-
-def _size(groups: Mapping[str, Group]) -> int:
-    return sum(len(group.ready) + len(group.unready) for group in groups.values())
+    def _at_once(self, listed: Series) -> tuple[EndpointSubset, ...]:
+        """The subsets where several pods have one address: the last of them counts."""
+        groups: dict[str, Group] = {}
+        for pod in listed:
+            member = self._members.get(id(pod))
+            if member is not None:
+                group = groups.setdefault(member.group, Group(member.ports))
+                (group.ready if member.ready else group.unready)[member.key] = member.address
+        return subsets_of(groups.values())

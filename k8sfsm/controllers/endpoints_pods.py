@@ -12,6 +12,7 @@ from ipaddress import IPv6Address
 from typing import Any, Final, Literal
 
 from k8sfsm.apiserver.memo import Memo
+from k8sfsm.controllers.pod_changes import asked_by_sort, labelled_sorts_of
 from k8sfsm.kinds.pod_readiness import is_pod_ready
 from k8sfsm.law import Law
 from k8sfsm.objects import Container, Pod, Service, ServicePort
@@ -246,6 +247,7 @@ def relabelled(change: PodChange) -> bool:
     )
 
 
+@asked_by_sort(labelled_sorts_of)
 def services_of_pod(change: Change, view: View) -> tuple[Key, ...]:
     """The Services whose endpoints a change of a pod may change.
 

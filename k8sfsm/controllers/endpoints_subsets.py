@@ -5,7 +5,7 @@ Source: pkg/api/v1/endpoints/util.go: RepackSubsets; pkg/controller/endpoint/end
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from math import ceil
 from typing import Final
@@ -23,32 +23,49 @@ Addresses = dict[str, EndpointAddress]
 
 
 class Ordered(Addresses):
-    """Addresses whose order is kept from one change to the next: of many addresses few change at a time."""
+    """Addresses whose order is kept from one change to the next: of many addresses few change at a time.
 
-    __slots__ = ("order",)
+    `keys_in_order` and `in_order` have the keys and the addresses in the order of the keys.
+    """
 
-    def __init__(self, found: Addresses | None = None) -> None:
-        super().__init__(found or {})
-        self.order = sorted(self)
+    __slots__ = ("in_order", "keys_in_order")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.keys_in_order: list[str] = []
+        self.in_order: list[EndpointAddress] = []
 
     def change(self, gone: Addresses, come: Addresses) -> None:
         """Take addresses away and put others there; `come` may have what is gone, and what is there already."""
         lost = [key for key in gone if key not in come]
-        new = [key for key in come if key not in self]
         for key in lost:
             del self[key]
+        new = [key for key in come if key not in self]
         self.update(come)
-        if len(lost) + len(new) < _FEW:
+        if len(lost) + len(come) < _FEW + len(self) // _SHARE:
             for key in lost:
-                del self.order[bisect_left(self.order, key)]
-            for key in new:
-                insort(self.order, key)
+                place = bisect_left(self.keys_in_order, key)
+                del self.keys_in_order[place], self.in_order[place]
+            for key in come:
+                self._put(key)
             return
-        self.order = [key for key in self.order if key in self] + new
-        self.order.sort()
+        self.keys_in_order = [key for key in self.keys_in_order if key in self] + new
+        self.keys_in_order.sort()
+        self.in_order = list(map(self.__getitem__, self.keys_in_order))
+
+    def _put(self, key: str) -> None:
+        keys = self.keys_in_order
+        place = bisect_left(keys, key)
+        if place < len(keys) and keys[place] == key:
+            self.in_order[place] = self[key]
+            return
+        keys.insert(place, key)
+        self.in_order.insert(place, self[key])
 
 
-_FEW: Final = 64
+_FEW: Final = 16
+_SHARE: Final = 64
+"""To sort them all takes less time than to find places for more than a 64th of them."""
 
 
 @value
@@ -96,8 +113,10 @@ def _subset(groups: list[Group], ports: list[EndpointPort]) -> EndpointSubset:
 
 
 def _sorted(parts: list[Addresses]) -> tuple[EndpointAddress, ...]:
-    joined = parts[0] if len(parts) == 1 else {key: address for part in parts for key, address in part.items()}
-    return tuple(map(joined.__getitem__, joined.order if isinstance(joined, Ordered) else sorted(joined)))
+    if len(parts) == 1 and isinstance(parts[0], Ordered):
+        return tuple(parts[0].in_order)
+    joined = {key: address for part in parts for key, address in part.items()}
+    return tuple([joined[key] for key in sorted(joined)])
 
 
 NO_PORT = EndpointPort(port=-1)

@@ -5,15 +5,16 @@ Source: staging/src/k8s.io/endpointslice/util/trigger_time_tracker.go.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from immutables import Map
 
-from k8sfsm.controllers.endpoints_memo import Block, Blocks, Memo
+from k8sfsm.controllers.endpoints_alike import looks_of
 from k8sfsm.controllers.endpoints_pods import law, selects
-from k8sfsm.kinds.pod_readiness import ready_condition
-from k8sfsm.objects import Pod, Service
+from k8sfsm.controllers.following import Difference, Memo, difference
+from k8sfsm.index import NO_SERIES, Series
+from k8sfsm.objects import Service
 from k8sfsm.objects.times import SECOND, format_time
 from k8sfsm.request import Remember
 from k8sfsm.value import value
@@ -84,62 +85,47 @@ def _rfc3339_nano(time: int) -> str:
 
 
 class ReadinessTimes:
-    """Follows the readiness of a Service's pods from sync to sync, at the cost of the blocks that changed."""
+    """Follows the readiness of a Service's pods from sync to sync, at the cost of the pods that changed."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._times: Blocks[dict[str, int]] = Blocks()
-        self._pods: Memo[tuple[str, int | None]] = Memo(1024)
-        self._known: Memo[tuple[Seen, tuple[dict[str, int], ...]]] = Memo(16)
+        self._known: Memo[Series] = Memo(16)
 
-    def look(self, blocks: tuple[Block, ...], before: Seen | None) -> Trigger:
-        """Compare the pods of the Service (all pods of its namespace are in `blocks`) with what was seen before."""
-        self._pods.limit = max(1024, 2 * sum(map(len, blocks)))
-        times = tuple(self._times.of(blocks, self._of_block))
+    def look(self, listed: Series, before: Seen | None) -> Trigger:
+        """Compare the pods of the Service (`listed`: all of its namespace) with what was seen before."""
         known = None if before is None else self._known.get(before)
         created = self._service.metadata.creation_timestamp or 0
         if before is None or known is None:
-            changed = {name: time for block in times for name, time in block.items()}
+            changed = self._times(difference(NO_SERIES, listed))
             after = Seen(created, Map(changed))
             after = before if before is not None and before == after else after
         else:
-            changed, after = _advance(before, known[1], times, created)
-        self._known.put(after, (after, times))
+            pods = difference(known, listed)
+            names = (pod.metadata.name for pod in pods.gone)
+            changed, after = _advance(before, names, self._times(pods), created)
+        self._known.put(after, listed)
         return Trigger(self._service, before, after, changed)
 
-    def _of_block(self, block: Block) -> dict[str, int]:
-        return {name: time for name, time in self._pods.each(block, self._of_pod) if time is not None}
-
-    def _of_pod(self, pod: Pod) -> tuple[str, int | None]:
-        counts = selects(self._service, pod.metadata.labels)
-        return pod.metadata.name, _readiness_time(pod) if counts else None
-
-
-def _readiness_time(pod: Pod) -> int | None:
-    condition = ready_condition(pod)
-    return None if condition is None else condition.last_transition_time
+    def _times(self, pods: Difference) -> dict[str, int]:
+        """When the readiness of the pods that came last changed, by name."""
+        return {
+            pod.metadata.name: time
+            for pod, (_, time) in zip(pods.come, looks_of(pods), strict=True)
+            if time is not None and selects(self._service, pod.metadata.labels)
+        }
 
 
-def _advance(
-    before: Seen, old: tuple[dict[str, int], ...], new: tuple[dict[str, int], ...], created: int
-) -> tuple[dict[str, int], Seen]:
-    """The times of changed blocks, and the state after; all other blocks are as they were."""
-    kept = {id(block) for block in old}
-    fresh = {id(block) for block in new}
-    was: dict[str, int] = {}
-    for block in old:
-        if id(block) not in fresh:
-            was.update(block)
-    now: dict[str, int] = {}
-    for block in new:
-        if id(block) not in kept:
-            now.update(block)
-    changed = {name: time for name, time in now.items() if was.get(name) != time}
-    gone = [name for name in was if name not in now]
-    if not changed and not gone and created == before.service:
+def _advance(before: Seen, gone: Iterable[str], now: dict[str, int], created: int) -> tuple[dict[str, int], Seen]:
+    """The times that are others than before, and the state after. `gone`: pods that went or changed; `now`: the times
+    of those that came or changed.
+    """
+    known = before.pods
+    changed = {name: time for name, time in now.items() if known.get(name) != time}
+    lost = [name for name in gone if name not in now and name in known]
+    if not changed and not lost and created == before.service:
         return changed, before
-    pods = before.pods.mutate()
-    for name in gone:
+    pods = known.mutate()
+    for name in lost:
         pods.pop(name, None)
     for name, time in changed.items():
         pods[name] = time

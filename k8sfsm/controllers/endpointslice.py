@@ -10,7 +10,6 @@ from typing import Final
 
 from attrs import define, field
 
-from k8sfsm.controllers.endpoints_memo import Block, Memo, blocks_of
 from k8sfsm.controllers.endpoints_pods import services_of_pod
 from k8sfsm.controllers.endpoints_service import ask_about_services
 from k8sfsm.controllers.endpoints_trigger import ReadinessTimes, annotated, trigger_time
@@ -28,6 +27,7 @@ from k8sfsm.controllers.endpointslice_tracker import (
 )
 from k8sfsm.controllers.endpointslice_writes import Pass, Progress, SliceWrite, next_plan
 from k8sfsm.controllers.endpointslice_zones import Ratios
+from k8sfsm.controllers.following import Memo, pods_of
 from k8sfsm.kinds.endpointslice import SERVICE_NAME
 from k8sfsm.law import Decision
 from k8sfsm.objects import EndpointSlice, Service, evolve
@@ -98,8 +98,10 @@ def forget_service(sync: Sync, decision: Decision) -> Iterable[Step]:
 class _Followed:
     """What is computed once for a version of a Service."""
 
-    def __init__(self, service: Service) -> None:
-        self.members = {family: Members(service, family) for family in address_types(service)}
+    def __init__(self, service: Service, limit: int, known: Memo[Known]) -> None:
+        families = address_types(service)
+        self.members = {family: Members(service, family) for family in families}
+        self.packings = {family: Packing(service, family, limit, known) for family in families}
         self.times = ReadinessTimes(service)
 
 
@@ -133,10 +135,10 @@ class EndpointSliceController:
         return Plan(steps=steps, error=error) if steps or error else DONE
 
     def _publish(self, view: View, sync: Sync, service: Service, slices: tuple[EndpointSlice, ...]) -> Plan:
-        followed = self._followed.of(service, _Followed)
-        blocks: tuple[Block, ...] = blocks_of(view, "Pod", sync.key[1])
+        followed = self._followed.of(service, lambda service: _Followed(service, self._limit, self._known))
+        listed = pods_of(view, sync.key[1])
         seen_key = ("trigger", sync.key[1], sync.key[2])
-        time, remember = trigger_time(followed.times.look(blocks, view.memory.get(seen_key)), seen_key)
+        time, remember = trigger_time(followed.times.look(listed, view.memory.get(seen_key)), seen_key)
         hinted: Hinted = view.memory.get(hints_key(sync.key), Hinted())
         computing = Computing(service, time, hinted)
         types = tuple(followed.members)
@@ -144,9 +146,9 @@ class EndpointSliceController:
         for write in last:
             computing.hinted = computing.hinted.without(write.slice.address_type)
         for family, members in followed.members.items():
-            wanted = members.wanted(blocks, self._zones.of(view))
+            wanted = members.wanted(listed, self._zones.of(view))
             existing = tuple(stored for stored in supported if stored.address_type == family)
-            self._compute(computing, view, family, wanted, existing)
+            self._compute(computing, view, followed.packings[family], wanted, existing)
         computing.passes.append(Pass(tuple(last), last=True))
         steps: tuple[Step, ...] = (*remember, *_hints_memory(sync.key, hinted, computing.hinted))
         passes, errors = tuple(computing.passes), tuple(computing.errors)
@@ -156,15 +158,15 @@ class EndpointSliceController:
         self,
         computing: Computing,
         view: View,
-        family: AddressType,
+        packing: Packing,
         wanted: Wanted,
         existing: tuple[EndpointSlice, ...],
     ) -> None:
         """Add the pass of one family."""
         service = computing.service
         self._known.limit = max(4096, 8 * len(existing))
-        drafts = Packing(service, family, self._limit, self._known).drafts(wanted, existing)
-        hinting = Hinting(service, family, drafts, lambda: self._ratios.of(view), computing.hinted, self._known)
+        drafts = packing.drafts(wanted, existing)
+        hinting = Hinting(service, packing.family, drafts, lambda: self._ratios.of(view), computing.hinted, self._known)
         give_hints(hinting)
         computing.hinted = hinting.memory
         computing.errors.extend(wanted.errors)

@@ -11,10 +11,10 @@ from typing import Final, Literal
 from attrs import define, field
 from immutables import Map
 
-from k8sfsm.controllers.endpoints_memo import Memo
 from k8sfsm.controllers.endpointslice_members import AddressType, law
 from k8sfsm.controllers.endpointslice_packing import Draft, Drafts, Known
 from k8sfsm.controllers.endpointslice_zones import allocate, giving_and_receiving, move_hints
+from k8sfsm.controllers.following import Memo
 from k8sfsm.law import Decision
 from k8sfsm.objects import Endpoint, EndpointHints, EndpointSlice, ForNode, ForZone, Service, evolve
 from k8sfsm.request import Record, Step, Why

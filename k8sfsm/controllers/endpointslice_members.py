@@ -6,12 +6,13 @@ staging/src/k8s.io/endpointslice/utils.go.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from functools import partial
+from itertools import chain
+from typing import Final, Literal
 
-from attrs import field
-
-from k8sfsm.controllers.endpoints_memo import Block, Blocks, Memo, blocks_of
+from k8sfsm.controllers.endpoints_alike import Casts, Look, look_of, looks_of
 from k8sfsm.controllers.endpoints_order import in_slice_port_order, slice_port_dump
 from k8sfsm.controllers.endpoints_pods import (
     Candidate,
@@ -24,9 +25,21 @@ from k8sfsm.controllers.endpoints_pods import (
     publishes_hostname,
     selects,
 )
+from k8sfsm.controllers.following import difference
+from k8sfsm.index import NO_SERIES, Series
 from k8sfsm.kinds.pod_readiness import is_pod_ready
 from k8sfsm.law import Law
-from k8sfsm.objects import Endpoint, EndpointConditions, EndpointSlicePort, Node, ObjectReference, Pod, Service
+from k8sfsm.objects import (
+    Endpoint,
+    EndpointConditions,
+    EndpointSlicePort,
+    Node,
+    ObjectReference,
+    Pod,
+    PodIP,
+    Service,
+    changer_of,
+)
 from k8sfsm.value import value
 from k8sfsm.view import View
 
@@ -57,12 +70,30 @@ class Member:
     error: str = ""
 
 
-@value
 class PortGroup:
-    """The endpoints that share a set of ports, by identity, in the order of the pods."""
+    """The endpoints that share a set of ports, by identity, kept from sync to sync.
 
-    ports: Ports
-    endpoints: dict[str, Endpoint] = field(factory=dict)
+    `places`: where each endpoint's pod stands in the order of all pods; `bare`: where those pods stand that resolve the
+    ports and give no endpoint; `touched`: identities whose endpoints came, changed or went since somebody looked.
+    """
+
+    __slots__ = ("bare", "endpoints", "places", "ports", "touched")
+
+    def __init__(self, ports: Ports) -> None:
+        self.ports = ports
+        self.endpoints: dict[str, Endpoint] = {}
+        self.places: dict[str, int] = {}
+        self.bare: set[int] = set()
+        self.touched: dict[str, None] = {}
+
+    @property
+    def first(self) -> int:
+        """The place of the first pod that resolves the ports; there must be one."""
+        return min(chain(self.places.values(), self.bare))
+
+    def in_order(self, identities: Iterable[str]) -> dict[str, Endpoint]:
+        """Some of the endpoints in the order of their pods."""
+        return {each: self.endpoints[each] for each in sorted(identities, key=self.places.__getitem__)}
 
 
 @value
@@ -211,59 +242,108 @@ def member_of(resident: Resident, family: AddressType) -> Member | None:
     return Member(group, ports, identity_of(endpoint), endpoint)
 
 
+def _judged(service: Service, family: AddressType, pod: Pod, zone: str | None) -> Member | None:
+    return member_of(Resident(pod, service, zone), family)
+
+
+def _of_alike(family: AddressType, member: Member, pod: Pod) -> Member:
+    """What a pod gives that looks like the one which gave `member`."""
+    if member.endpoint is None:
+        return member
+    meta = pod.metadata
+    endpoint = _readdressed(
+        member.endpoint,
+        tuple([address for kind, address in map(_normal, pod.status.pod_ips) if kind == family]),
+        ObjectReference(kind="Pod", namespace=meta.namespace, name=meta.name, uid=meta.uid),
+        pod.spec.node_name or None,
+    )
+    return Member(member.group, member.ports, identity_of(endpoint), endpoint)
+
+
+_readdressed: Final = changer_of(Endpoint, "addresses", "target_ref", "node_name")
+
+
+def _normal(address: PodIP) -> tuple[AddressType, str]:
+    return normal_ip(address.ip)
+
+
 class Members:
     """The endpoints of one version of a Service in one family, computed again only for pods that changed."""
 
     def __init__(self, service: Service, family: AddressType) -> None:
         self._service = service
         self._family: AddressType = family
+        self._casts = Casts(service, partial(_judged, service, family), partial(_of_alike, family))
         self._zones: Mapping[str, str] = {}
-        self._members: Memo[tuple[str | None, Member | None]] = Memo(1024)
-        self._blocks: Blocks[Wanted] = Blocks()
+        self._listed = NO_SERIES
+        self._given: dict[int, tuple[int, Member]] = {}
+        self._groups: dict[str, PortGroup] = {}
+        self._errors: dict[int, str] = {}
 
-    def wanted(self, blocks: tuple[Block, ...], zones: Mapping[str, str]) -> Wanted:
-        """The endpoints wanted. `blocks`: the pods of the namespace; `zones`: each node's zone ("": it has none)."""
-        self._members.limit = max(1024, 2 * sum(map(len, blocks)))
-        if zones is not self._zones:
-            self._zones = zones
-            self._blocks = Blocks()
-        groups: dict[str, PortGroup] = {}
-        errors: list[str] = []
-        for part in self._blocks.of(blocks, self._of_block):
-            errors.extend(part.errors)
-            for name, group in part.groups.items():
-                whole = groups.get(name)
-                if whole is None:
-                    whole = groups[name] = PortGroup(group.ports)
-                whole.endpoints.update(group.endpoints)
-        return Wanted(groups, tuple(errors))
+    def wanted(self, listed: Series, zones: Mapping[str, str]) -> Wanted:
+        """The endpoints wanted. `listed`: the pods of the namespace; `zones`: each node's zone ("": it has none).
 
-    def _of_block(self, block: Block) -> Wanted:
-        groups: dict[str, PortGroup] = {}
-        errors: list[str] = []
-        for member in self._members_of(block):
-            if member is None:
-                continue
-            group = groups.get(member.group)
-            if group is None:
-                group = groups[member.group] = PortGroup(member.ports)
-            if member.endpoint is not None:
-                group.endpoints[member.identity] = member.endpoint
-            elif member.error:
-                errors.append(member.error)
-        return Wanted(groups, tuple(errors))
+        The groups are this object's own, and change when it is asked again.
+        """
+        before, self._listed = self._listed, NO_SERIES  # nothing is known where this ends in an error
+        if before is NO_SERIES:
+            self._given, self._groups, self._errors = {}, {}, {}
+        old_zones, self._zones = self._zones, zones
+        pods = difference(before, listed)
+        for pod in pods.gone:
+            self._take(pod)
+        for pod, place, (look, _) in zip(pods.come, pods.places, looks_of(pods), strict=True):
+            self._put(pod, place, look)
+        if zones is not old_zones:
+            moved = {node for node in {**old_zones, **zones} if old_zones.get(node) != zones.get(node)}
+            self._judge_again(listed, moved)
+        self._listed = listed
+        groups = {name: group for name, group in self._groups.items() if group.endpoints or group.bare}
+        if len(groups) > 1:
+            groups = dict(sorted(groups.items(), key=lambda named: named[1].first))
+        return Wanted(groups, tuple([self._errors[place] for place in sorted(self._errors)]))
 
-    def _members_of(self, block: Block) -> list[Member | None]:
-        zones = self._zones
-        found = self._members.each(block, self._member)
-        return [
-            known[1] if known[0] == zones.get(pod.spec.node_name) else self._members.put(pod, self._member(pod))[1]
-            for pod, known in zip(block, found, strict=True)
-        ]
+    def _judge_again(self, listed: Series, nodes: AbstractSet[str]) -> None:
+        """Nodes came, went or moved to other zones, and their pods with them."""
+        for pod, place in zip(listed, chain.from_iterable(listed.ordinals), strict=True):
+            if pod.spec.node_name in nodes:
+                self._take(pod)
+                self._put(pod, place, look_of(pod))
 
-    def _member(self, pod: Pod) -> tuple[str | None, Member | None]:
+    def _put(self, pod: Pod, place: int, look: Look) -> None:
+        member = self._member(pod, look)
+        if member is None:
+            return
+        group = self._groups.get(member.group)
+        if group is None:
+            group = self._groups[member.group] = PortGroup(member.ports)
+        self._given[id(pod)] = place, member
+        if member.endpoint is None:
+            group.bare.add(place)
+            if member.error:
+                self._errors[place] = member.error
+            return
+        group.endpoints[member.identity] = member.endpoint
+        group.places[member.identity] = place
+        group.touched[member.identity] = None
+
+    def _take(self, pod: Pod) -> None:
+        place, member = self._given.pop(id(pod), (0, None))
+        if member is None:
+            return
+        group = self._groups[member.group]
+        if member.endpoint is None:
+            group.bare.discard(place)
+            self._errors.pop(place, None)
+            return
+        del group.endpoints[member.identity], group.places[member.identity]
+        group.touched[member.identity] = None
+
+    def _member(self, pod: Pod, look: Look) -> Member | None:
         zone = self._zones.get(pod.spec.node_name)
-        return zone, member_of(Resident(pod, self._service, zone), self._family)
+        if zone is None:  # the pod is named where its node is missed
+            return _judged(self._service, self._family, pod, zone)
+        return self._casts.of(pod, look, zone)
 
 
 class Zones:
@@ -271,18 +351,20 @@ class Zones:
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
-        self._blocks: Blocks[dict[str, str]] = Blocks()
+        self._listed = NO_SERIES
 
     def of(self, view: View) -> Mapping[str, str]:
         """The zones of a view's nodes."""
-        found: dict[str, str] = {}
-        for part in self._blocks.of(blocks_of(view, "Node"), _zones_of_block):
-            found.update(part)
-        if found != self._known:
-            self._known = found
+        listed = view.snapshot("Node").series("in", "Node", "")
+        nodes = difference(self._listed, listed)
+        self._listed = listed
+        come = {node.metadata.name: _zone_of(node) for node in nodes.come}
+        gone = [name for name in (node.metadata.name for node in nodes.gone) if name not in come]
+        if gone or any(self._known.get(name) != zone for name, zone in come.items()):
+            known = {**self._known, **come}
+            self._known = {name: zone for name, zone in known.items() if name not in gone} if gone else known
         return self._known
 
 
-def _zones_of_block(block: Block) -> dict[str, str]:
-    nodes: tuple[Node, ...] = block
-    return {node.metadata.name: node.metadata.labels.get(ZONE, "") for node in nodes}
+def _zone_of(node: Node) -> str:
+    return node.metadata.labels.get(ZONE, "")

@@ -6,12 +6,12 @@ Source: staging/src/k8s.io/endpointslice/reconciler.go: reconcileByPortMapping, 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from operator import is_
 from typing import Final
 
 from attrs import define, field
 
-from k8sfsm.controllers.endpoints_memo import Memo
 from k8sfsm.controllers.endpoints_pods import is_headless
 from k8sfsm.controllers.endpointslice_members import (
     AddressType,
@@ -23,7 +23,10 @@ from k8sfsm.controllers.endpointslice_members import (
     port_group,
     same_beyond_identity,
 )
+from k8sfsm.controllers.endpointslice_placement import Placement
+from k8sfsm.controllers.following import Memo
 from k8sfsm.kinds.endpointslice import MANAGED_BY, SERVICE_NAME
+from k8sfsm.law import Decision
 from k8sfsm.objects import Endpoint, EndpointSlice, ObjectMeta, OwnerReference, Service, evolve
 from k8sfsm.request import Why
 from k8sfsm.value import value
@@ -83,6 +86,10 @@ class Known:
             return False
         self.matched[place] = wanted
         return True
+
+
+def _identities_of(known: Memo[Known], stored: EndpointSlice) -> tuple[str, ...]:
+    return known.of(stored, Known).identities
 
 
 # -- cases -----------------------------------------------------------------------------------------------------------
@@ -254,42 +261,61 @@ def new_slice(service: Service, family: AddressType, ports: Ports) -> Draft:
 
 
 class Packing:
-    """One pass over a Service's slices of one family."""
+    """How a Service's slices of one family are packed, sync by sync."""
 
     def __init__(self, service: Service, family: AddressType, limit: int, known: Memo[Known]) -> None:
         self._service = service
-        self._family: AddressType = family
+        self.family: AddressType = family
         self._limit = limit
         self._known = known
+        self._fates: Memo[dict[bool, Decision]] = Memo(4096)
+        self._placements: dict[str, Placement] = {}
 
     def drafts(self, wanted: Wanted, existing: tuple[EndpointSlice, ...]) -> Drafts:
         """What is to be written so that the slices hold the wanted endpoints. `existing`: of this family."""
         drafts = Drafts()
         packed: dict[str, list[EndpointSlice]] = {}
         unwanted: list[EndpointSlice] = []
+        self._fates.limit = max(4096, 8 * len(existing))
         for stored in existing:
             group = self._known.of(stored, Known).group
-            case = Existing(stored, self._service, group, wanted.groups)
-            decision = law.decide("existing", case)
+            decision = self._fate(stored, group, wanted)
             if decision.outputs["fate"] == "pack":
                 packed.setdefault(group, []).append(stored)
                 continue
             drafts.causes[stored.metadata.name] = decision.why
             (drafts.delete if decision.outputs["fate"] == "delete-first" else unwanted).append(stored)
         for name, group_wanted in wanted.groups.items():
-            self._pack(drafts, group_wanted, packed.get(name, []))
+            self._pack(drafts, name, group_wanted, packed.get(name, []))
         drafts.delete += unwanted
         self._hold_place(drafts, len(existing))
         changed = {id(draft.base) for draft in drafts.update} | {id(stored) for stored in drafts.delete}
         drafts.unchanged = [stored for stored in existing if id(stored) not in changed]
         return drafts
 
-    def _pack(self, drafts: Drafts, group: PortGroup, existing: list[EndpointSlice]) -> None:
-        remaining = dict(group.endpoints)
+    def _fate(self, stored: EndpointSlice, group: str, wanted: Wanted) -> Decision:
+        """What becomes of a slice: asked once about it while its ports are wanted, and once while they are not."""
+        known, is_wanted = self._fates.of(stored, lambda _: {}), group in wanted.groups
+        if is_wanted not in known:
+            known[is_wanted] = law.decide("existing", Existing(stored, self._service, group, wanted.groups))
+        return known[is_wanted]
+
+    def _pack(self, drafts: Drafts, name: str, group: PortGroup, existing: list[EndpointSlice]) -> None:
+        placement = self._placements.get(name)
+        if placement is None or placement.group is not group:
+            placement = self._placements[name] = Placement(group, partial(_identities_of, self._known))
+        orderly = placement.follow(existing)
+        remaining = group.in_order(placement.homeless if orderly else group.endpoints)
         update: list[Draft] = []
         unchanged: list[EndpointSlice] = []
         for stored in existing:
-            self._keep(stored, remaining, drafts, update, unchanged)
+            if placement.is_settled(stored):
+                unchanged.append(stored)
+                continue
+            identities = self._known.of(stored, Known).identities
+            kept = tuple([group.endpoints.get(each) if orderly else remaining.pop(each, None) for each in identities])
+            if self._keep(stored, kept, drafts, update, unchanged) and orderly:
+                placement.settle(stored)
         if remaining and update:
             for draft in law.order("fill-order", update, None):
                 self._fill(draft, remaining)
@@ -302,14 +328,13 @@ class Packing:
     def _keep(
         self,
         stored: EndpointSlice,
-        remaining: dict[str, Endpoint],
+        kept: tuple[Endpoint | None, ...],
         drafts: Drafts,
         update: list[Draft],
         unchanged: list[EndpointSlice],
-    ) -> None:
-        """Step 1: sort a stored slice into those to be written, deleted or left, and take what it keeps."""
+    ) -> bool:
+        """Step 1: sort a stored slice, of which `kept` is left, into those to be written, deleted or left (True)."""
         known = self._known.of(stored, Known)
-        kept = tuple([remaining.pop(identity, None) for identity in known.identities])
         changed = not all(map(is_, kept, known.matched)) and not all(
             endpoint is not None and known.matches(place, stored, endpoint) for place, endpoint in enumerate(kept)
         )
@@ -325,13 +350,15 @@ class Packing:
             update.append(Draft(stored, list(stored.endpoints), slice_labels(self._service), decision.why))
         else:
             unchanged.append(stored)
+            return True
+        return False
 
     def _place(self, remaining: dict[str, Endpoint], group: PortGroup, unchanged: list[EndpointSlice]) -> Draft:
         """Step 3: the slice that takes endpoints for which the slices being written have no room."""
         fullest = self._fullest(unchanged, len(remaining))
         decision = law.decide("fill", Filling(len(remaining), self._limit, fullest))
         if decision.outputs["into"] == "new" or fullest is None:
-            return evolve(new_slice(self._service, self._family, group.ports), why=decision.why)
+            return evolve(new_slice(self._service, self.family, group.ports), why=decision.why)
         del unchanged[next(place for place, stored in enumerate(unchanged) if stored is fullest)]
         return Draft(fullest, list(fullest.endpoints), fullest.metadata.labels, decision.why)
 
@@ -349,7 +376,7 @@ class Packing:
             draft.endpoints.append(remaining.pop(identity))
 
     def _hold_place(self, drafts: Drafts, existing: int) -> None:
-        placeholder = new_slice(self._service, self._family, ())
+        placeholder = new_slice(self._service, self.family, ())
         decision = law.decide("placeholder", Emptiness(drafts, existing, placeholder))
         if decision.outputs["placeholder"] == "keep":
             drafts.delete.clear()

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from math import ceil
 from typing import Final
 
-from k8sfsm.controllers.endpoints_memo import Block, Blocks, blocks_of
 from k8sfsm.controllers.endpointslice_members import ZONE, law
+from k8sfsm.controllers.following import Block, Blocks, blocks_of
 from k8sfsm.objects import Endpoint, EndpointHints, ForZone, Node, Quantity, evolve
 from k8sfsm.value import value
 from k8sfsm.view import View

@@ -140,13 +140,13 @@ def forget_expected(owner: Key) -> tuple[Remember, ...]:
     return tuple(Remember(key=(part, owner), value=None) for part in PARTS)
 
 
-def creation_seen(view: View, owner: Key) -> tuple[Remember, ...]:
-    """A dependent of `owner` came up.
+def creation_seen(view: View, owner: Key, number: int = 1) -> tuple[Remember, ...]:
+    """Dependents of `owner` came up.
 
     Source: pkg/controller/controller_utils.go: CreationObserved
     """
     case = Expectations.of(view.memory, owner, view.now)
-    return _seen(case, owner, Met(case.seen.creations + 1, case.seen.deletions))
+    return _seen(case, owner, Met(case.seen.creations + number, case.seen.deletions))
 
 
 def deletion_seen(view: View, owner: Key, key: str) -> tuple[Remember, ...]:

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from attrs import frozen
 
+from k8sfsm.controllers.pod_changes import asked_by_sort, sorts_of
 from k8sfsm.law import Decision, Law
 from k8sfsm.objects import KINDS, OwnerReference, evolve, key_of
 from k8sfsm.objects.kinds import kind_named
@@ -113,6 +114,7 @@ def dependents_of(uid: str, view: View) -> tuple[Any, ...]:
 
 
 @law.key
+@asked_by_sort(sorts_of)
 def concerned(change: Change, view: View) -> Iterable[Key]:
     """Who has to be looked at after a change. Source: graph_builder.go: processGraphChanges."""
     if change.type == "DELETED":

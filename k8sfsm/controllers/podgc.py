@@ -11,9 +11,10 @@ from typing import Any, Final
 from attrs import field, frozen
 
 from k8sfsm.controllers.nodelifecycle.health import ready_of
+from k8sfsm.controllers.pod_changes import asked_in_bulk
 from k8sfsm.law import Decision, Law, constant
 from k8sfsm.objects import Node, Pod, format_time, key_of
-from k8sfsm.request import Delete, Key, Patch, Plan, Remember, Step, regardless
+from k8sfsm.request import Delete, Key, Noticed, Patch, Plan, Remember, Step, regardless
 from k8sfsm.view import Change, View
 
 law = Law("podgc")
@@ -27,6 +28,7 @@ _OVER: Final = ("Succeeded", "Failed")
 
 
 @law.key
+@asked_in_bulk(lambda changes, view: Noticed())
 def nothing(change: Change, view: View) -> tuple[Key, ...]:
     """No key: rounds come at their time."""
     return ()

@@ -19,7 +19,7 @@ from k8sfsm.controllers import replicaset_events as events
 from k8sfsm.controllers.claim import Claimant, Claimed, claim
 from k8sfsm.controllers.replicaset_answers import Creations, PodAnswer, first_error
 from k8sfsm.controllers.replicaset_flavour import REPLICA_SETS, Flavour
-from k8sfsm.controllers.replicaset_pods import by_role, traits_of_pods
+from k8sfsm.controllers.replicaset_pods import by_role, candidates_of, traits_of_pods
 from k8sfsm.controllers.replicaset_rank import pods_to_delete, related_by_node
 from k8sfsm.controllers.replicaset_status import Report, StatusAnswer, next_availability
 from k8sfsm.controllers.selector import Matcher, SelectorError, matcher
@@ -226,8 +226,7 @@ class ReplicaSetController:
             return Plan(steps=steps, error=decision.outputs["error"].format(lag=consistency.behind()[1]))
         owner, matches = sync.owner, sync.matches
         assert matches is not None
-        candidates = (*view.owned("Pod", owner.metadata.uid), *view.orphans("Pod", owner.metadata.namespace))
-        roles = by_role(candidates)
+        roles = by_role(candidates_of(view, owner))
         sync = evolve(sync, terminating=roles["terminating"])
         claimant = Claimant(owner, matches)
         plan = claim(claimant, roles["active"], lambda claimed: self._manage(sync, claimed), traits_of_pods)

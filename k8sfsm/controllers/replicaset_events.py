@@ -6,31 +6,34 @@ Source: pkg/controller/replicaset/replica_set.go: addRS, updateRS, deleteRS, add
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any, Final, Literal
 
 from k8sfsm.apiserver.memo import Memo
 from k8sfsm.controllers import expectations as awaited
+from k8sfsm.controllers.pod_changes import Changes, asked_in_bulk, keys_by_sort, sorts_of
 from k8sfsm.controllers.replicaset_flavour import REPLICA_SETS, Flavour
 from k8sfsm.controllers.selector import SelectorError, matcher
 from k8sfsm.kinds.pod_readiness import SECOND, is_pod_ready
 from k8sfsm.law import Decision, Law
-from k8sfsm.objects import Pod, controller_of, key_of
-from k8sfsm.request import Key, Remember
+from k8sfsm.objects import Pod, controller_of, evolve, key_of
+from k8sfsm.request import Key, Noticed, Remember
 from k8sfsm.store import Change
 from k8sfsm.table import CompiledTable
 from k8sfsm.value import value
-from k8sfsm.view import View
+from k8sfsm.view import View, remembered
 
 law: Final = Law("replicaset")
 
 
 @value
 class Event:
-    """A watch event of an owner or a Pod, and the view that has it."""
+    """A watch event of an owner or a Pod, and the view that has it. `number`: how many there are like this one."""
 
     flavour: Flavour
     change: Change
     view: View
+    number: int = 1
 
     @property
     def key(self) -> Key:
@@ -119,8 +122,8 @@ def wants_min_ready(case: Event) -> bool:
 
 @law.action
 def observe_creation(case: Event, decision: Decision) -> Iterable[Remember]:
-    """One creation less to await."""
-    return awaited.creation_seen(case.view, key_of(case.owner_of(case.change.new)))
+    """One creation less to await for each."""
+    return awaited.creation_seen(case.view, key_of(case.owner_of(case.change.new)), case.number)
 
 
 @law.action
@@ -242,12 +245,31 @@ def observe(flavour: Flavour, change: Change, view: View) -> Iterator[Remember]:
     else:
         case, decisions = _about_pod(flavour, change, view)
     for decision in decisions:
-        for step in law.perform(decision, case):
-            assert isinstance(step, Remember)
-            yield step
+        yield from _remembered(decision, case)
+
+
+def notice(flavour: Flavour, changes: Changes, view: View) -> Noticed:
+    """What a run of changes of Pods does to the controller's memory, and whom it wakes: each sort is looked at once."""
+    steps: list[Remember] = []
+    seen = view
+    for group in sorts_of(changes):
+        case, decisions = _about_pod(flavour, changes[group[0]], view)
+        for decision in decisions:
+            if decision.actions:
+                for step in _remembered(decision, evolve(case, view=seen, number=len(group))):
+                    steps.append(step)
+                    seen = evolve(seen, memory=remembered(seen.memory, step))
+    return Noticed(steps=tuple(steps), keys=keys_by_sort(partial(woken, flavour), sorts_of, changes, view))
+
+
+def _remembered(decision: Decision, case: Event) -> Iterator[Remember]:
+    for step in law.perform(decision, case):
+        assert isinstance(step, Remember)
+        yield step
 
 
 @law.key
+@asked_in_bulk(partial(notice, REPLICA_SETS))
 def pod_owners(change: Change, view: View) -> Iterator[Key | tuple[Key, int]]:
     """ReplicaSets that a change of a Pod concerns."""
     return woken(REPLICA_SETS, change, view)

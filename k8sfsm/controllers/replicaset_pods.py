@@ -6,19 +6,23 @@ What is remembered about a Pod here is computed from that very (immutable) objec
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from itertools import compress, repeat
-from itertools import count as count_from
-from operator import is_not
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import chain
 from typing import Any, Final, Literal
 
-from k8sfsm.controllers.claim import Traits
+from k8sfsm.controllers.claim import CountedTraits, Traits
+from k8sfsm.controllers.following import difference
+from k8sfsm.controllers.pod_changes import content_of
 from k8sfsm.controllers.replicaset_flavour import Flavour
 from k8sfsm.controllers.selector import Matcher
+from k8sfsm.index import NO_SERIES, Series
 from k8sfsm.kinds.pod_readiness import SECOND, is_pod_ready, ready_since
 from k8sfsm.law import Law
+from k8sfsm.lazy import lazy
 from k8sfsm.objects import Pod, controller_of
 from k8sfsm.value import value
+from k8sfsm.view import View
 
 law: Final = Law("replicaset")
 Role = Literal["active", "terminating", "finished"]
@@ -33,17 +37,21 @@ class PodTraits(Traits):
 
 
 _LIMIT: Final = 1 << 17
-_UNKNOWN: Final = -1
 # By id: safe because `_alive` keeps each of these Pods alive, so that no other object can have its id.
 _alive: dict[int, Pod] = {}
 _traits: dict[int, PodTraits] = {}
-_since: dict[int, int | None] = {}
 _shared: dict[Any, PodTraits] = {}
+"""By value. Who has counted by traits finds the same ones again as long as this is not emptied."""
+
+
+def _traits_of(pod: Pod) -> PodTraits:
+    return _traits.get(id(pod)) or _learn(pod)
 
 
 def _learn(pod: Pod) -> PodTraits:
     if len(_alive) >= _LIMIT:
-        forget_pods()
+        _alive.clear()
+        _traits.clear()
     metadata, owner = pod.metadata, controller_of(pod)
     values = (
         "" if owner is None else owner.uid,
@@ -52,54 +60,110 @@ def _learn(pod: Pod) -> PodTraits:
         pod.status.phase,
         is_pod_ready(pod),
     )
-    key = (values, tuple(sorted(metadata.labels.items())))
+    key = (values, content_of(metadata.labels))
     traits = _shared.get(key)
     if traits is None:
         uid, namespace, deleting, phase, ready = values
         traits = _shared[key] = PodTraits(uid, metadata.labels, namespace, deleting, phase, ready)
-    number = id(pod)
-    _alive[number], _since[number], _traits[number] = pod, ready_since(pod), traits
+    _alive[id(pod)], _traits[id(pod)] = pod, traits
     return traits
+
+
+def _forget(pod: Pod) -> None:
+    """Let go of a Pod that is another now, or gone."""
+    _alive.pop(id(pod), None)
+    _traits.pop(id(pod), None)
 
 
 def forget_pods() -> None:
     """Let go of all Pods: what is remembered of them is found again where it is asked for."""
-    for memory in (_traits, _since, _shared, _alive):
+    for memory in (_traits, _shared, _alive, _followed):
         memory.clear()
-    _latest[:] = (), ()
 
 
-_latest: list[Sequence[Any]] = [(), ()]
+class Pods(Sequence[Pod]):
+    """Pods, with how many there are of each traits."""
+
+    def __init__(self, counts: Mapping[PodTraits, int], parts: Sequence[Iterable[Pod]]) -> None:
+        self.counts = counts
+        self._parts = parts
+
+    @lazy
+    def _all(self) -> tuple[Pod, ...]:
+        return tuple(chain(*self._parts))
+
+    def __len__(self) -> int:
+        return sum(self.counts.values())
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._all[place]
+
+    def __iter__(self) -> Iterator[Pod]:
+        return iter(self._all)
+
+
+class _Followed:
+    """The Pods of a list, counted from view to view at the cost of those that changed."""
+
+    def __init__(self) -> None:
+        self._listed = NO_SERIES
+        self._counts: dict[PodTraits, int] = {}
+
+    def counts(self, listed: Series) -> dict[PodTraits, int]:
+        """How many Pods of the list there are of each traits."""
+        pods, counts = difference(self._listed, listed), dict(self._counts)
+        for pod in pods.gone:
+            counts[_traits_of(pod)] -= 1
+            _forget(pod)
+        for pod in pods.come:
+            traits = _traits_of(pod)
+            counts[traits] = counts.get(traits, 0) + 1
+        self._listed, self._counts = listed, {traits: number for traits, number in counts.items() if number}
+        return self._counts
+
+
+_followed: dict[tuple[str, str], _Followed] = {}
+_FOLLOWED: Final = 4096
+
+
+def candidates_of(view: View, owner: Any) -> Pods:
+    """The Pods that an owner has or may adopt: its own, then those in its namespace that nobody owns."""
+    lists = (("owned", owner.metadata.uid), ("orphans", owner.metadata.namespace))
+    parts = [view.series(index, "Pod", value) for index, value in lists]
+    if len(_shared) >= _LIMIT or len(_followed) >= _FOLLOWED:
+        forget_pods()
+    counts: Counter[PodTraits] = Counter()
+    for name, listed in zip(lists, parts, strict=True):
+        if listed:
+            counts.update(_counted(name, listed))
+    return Pods(counts, parts)
+
+
+def _counted(name: tuple[str, str], listed: Series) -> Mapping[PodTraits, int]:
+    found = _followed.get(name)
+    if found is None:
+        found = _followed[name] = _Followed()
+    return found.counts(listed)
 
 
 def traits_of_pods(pods: Sequence[Pod]) -> Sequence[PodTraits]:
     """The traits of Pods, one for one."""
-    if not pods:
-        return ()
-    if pods is not _latest[0]:
-        # A list becomes another object here, and so is looked up anew next time: it may have changed.
-        _latest[:] = tuple(pods), _look_up(pods)
-    return _latest[1]
+    if isinstance(pods, Pods):
+        return CountedTraits(pods.counts, partial(_each, pods))  # type: ignore[return-value]
+    return _each(pods)
 
 
-def _look_up(pods: Sequence[Pod]) -> Sequence[PodTraits]:
-    """Looks at those Pods alone that are not where the latest list has them."""
-    known, traits = _latest
-    found = list(traits[: len(pods)])
-    moved = list(compress(count_from(), map(is_not, pods, known)))
-    found += [None] * (len(pods) - len(found))
-    for place in (*moved, *range(min(len(known), len(pods)), len(pods))):
-        pod = pods[place]
-        found[place] = _traits.get(id(pod)) or _learn(pod)
-    return found
+def _each(pods: Iterable[Pod]) -> list[PodTraits]:
+    return [_traits_of(pod) for pod in pods]
+
+
+def _counts_of(pods: Sequence[Pod]) -> Mapping[PodTraits, int]:
+    return pods.counts if isinstance(pods, Pods) else Counter(_each(pods))
 
 
 def ready_times(pods: Sequence[Pod]) -> Sequence[int | None]:
     """`ready_since` of Pods, one for one."""
-    found = list(map(_since.get, map(id, pods), repeat(_UNKNOWN)))
-    if _UNKNOWN not in found:
-        return found
-    return [ready_since(pod) if since == _UNKNOWN else since for pod, since in zip(pods, found, strict=True)]
+    return [ready_since(pod) for pod in pods]
 
 
 @law.fact
@@ -125,13 +189,16 @@ def by_role(pods: Sequence[Pod]) -> Mapping[Role, Sequence[Pod]]:
 
     Source: pkg/controller/controller_utils.go: FilterActivePods, FilterTerminatingPods
     """
-    traits = traits_of_pods(pods)
-    roles = {trait: role_of(trait) for trait in dict.fromkeys(traits)}
+    counts = _counts_of(pods)
+    roles = {traits: role_of(traits) for traits in counts}
     parts: dict[Role, Sequence[Pod]] = {"active": (), "terminating": (), "finished": ()}
     present = dict.fromkeys(roles.values())
     for role in present:
-        alike = len(present) == 1
-        parts[role] = pods if alike else [p for p, t in zip(pods, traits, strict=True) if roles[t] == role]
+        if len(present) == 1:
+            parts[role] = pods
+            continue
+        found = [pod for pod, traits in zip(pods, traits_of_pods(pods), strict=True) if roles[traits] == role]
+        parts[role] = Pods({traits: number for traits, number in counts.items() if roles[traits] == role}, (found,))
     return parts
 
 
@@ -187,14 +254,14 @@ def terminating_counted(case: Counted) -> bool:
 
 def _groups(pods: Sequence[Pod], min_ready_seconds: int, now: int) -> Mapping[tuple[PodTraits, bool], int]:
     """How many Pods there are of each traits and availability."""
-    traits = traits_of_pods(pods)
     if min_ready_seconds == 0:
-        return {(trait, trait.ready): number for trait, number in Counter(traits).items()}
+        return {(traits, traits.ready): number for traits, number in _counts_of(pods).items()}
     latest = now - min_ready_seconds * SECOND
-    times = zip(traits, ready_times(pods), strict=True)
-    available = Counter([trait for trait, since in times if since is not None and since <= latest])
-    groups = {(trait, False): number - available[trait] for trait, number in Counter(traits).items()}
-    return groups | {(trait, True): number for trait, number in available.items()}
+    every = _each(pods)
+    times = zip(every, ready_times(pods), strict=True)
+    available = Counter([traits for traits, since in times if since is not None and since <= latest])
+    groups = {(traits, False): number - available[traits] for traits, number in Counter(every).items()}
+    return groups | {(traits, True): number for traits, number in available.items()}
 
 
 def count(

@@ -6,10 +6,12 @@ Source: pkg/controller/replication/replication_controller.go: NewReplicationMana
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
+from k8sfsm.controllers.pod_changes import asked_in_bulk
 from k8sfsm.controllers.replicaset import ReplicaSetController
-from k8sfsm.controllers.replicaset_events import woken
+from k8sfsm.controllers.replicaset_events import notice, woken
 from k8sfsm.controllers.replicaset_flavour import REPLICATION_CONTROLLERS
 from k8sfsm.law import Law
 from k8sfsm.request import Key
@@ -20,6 +22,7 @@ law: Final = Law("replicationcontroller")
 
 
 @law.key
+@asked_in_bulk(partial(notice, REPLICATION_CONTROLLERS))
 def pod_controllers(change: Change, view: View) -> Iterator[Key | tuple[Key, int]]:
     """ReplicationControllers that a change of a Pod concerns."""
     return woken(REPLICATION_CONTROLLERS, change, view)

@@ -8,7 +8,7 @@ Source: pkg/controller/resourcequota/resource_quota_controller.go.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any, Final
 
@@ -25,10 +25,11 @@ from k8sfsm.apiserver.quota_usage import (
     tracked,
     usage_of,
 )
+from k8sfsm.controllers.pod_changes import asked_in_bulk
 from k8sfsm.kinds.pod_resources import add
 from k8sfsm.law import Decision, Law, constant
 from k8sfsm.objects import KINDS, ZERO, Pod, Quantity, ResourceQuota, ResourceQuotaStatus, Service, evolve, key_of
-from k8sfsm.request import DONE, Key, Look, Plan, Rank, Step, Update
+from k8sfsm.request import DONE, Key, Look, Noticed, Plan, Rank, Step, Update
 from k8sfsm.view import Change, View
 
 law = Law("resourcequota")
@@ -91,7 +92,14 @@ def changed_quota(change: Change, view: View) -> tuple[Key, ...]:
     return (change.key,) if law.decide("seen", Turn(change, view.now)).outputs["looks"] else ()
 
 
+def _where_no_quotas_are(changes: Sequence[Change], view: View) -> Noticed | None:
+    quotas = view.snapshot("ResourceQuota")
+    namespaces = {change.key[1] for change in changes}
+    return None if any(quotas.series("in", "ResourceQuota", each) for each in namespaces) else Noticed()
+
+
 @law.key
+@asked_in_bulk(_where_no_quotas_are)
 def replenished_quotas(change: Change, view: View) -> Iterable[Key]:
     """The quotas of the namespace that count such objects, where the change leaves more room in them."""
     kind, namespace, _ = change.key

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 from attrs import field, frozen
 
+from k8sfsm.controllers.pod_changes import asked_by_sort, sorts_of
 from k8sfsm.law import Count, Decision, Law, constant
 from k8sfsm.lazy import lazy
 from k8sfsm.objects import Node, ObjectMeta, Pod, Taint, Toleration, evolve, format_time
@@ -46,6 +47,7 @@ def node_with_other_taints(change: Change, view: View) -> tuple[Key, ...]:
 
 
 @law.key
+@asked_by_sort(sorts_of)
 def pod_with_other_tolerations(change: Change, view: View) -> tuple[Key, ...]:
     """The Pod, when it came or went, was placed, or its tolerations are others."""
     if change.type != "MODIFIED" or change.old is None:

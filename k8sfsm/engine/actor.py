@@ -10,6 +10,7 @@ from k8sfsm.engine.cluster import Wiring
 from k8sfsm.engine.queue import TokenBucket, WorkQueue
 from k8sfsm.engine.run import Run
 from k8sfsm.request import Key, Remember
+from k8sfsm.view import remembered
 
 
 class Actor:
@@ -37,10 +38,7 @@ class Actor:
 
     def remember(self, step: Remember) -> None:
         """Change the memory as a plan or an observer says."""
-        if step.value is not None:
-            self.memory = self.memory.set(step.key, step.value)
-        elif step.key in self.memory:
-            self.memory = self.memory.delete(step.key)
+        self.memory = remembered(self.memory, step)
 
     def copy(self, owner: object) -> Actor:
         """An independent actor in the same state."""

@@ -82,9 +82,9 @@ class Seeded:
     def uid(self, key: Key) -> str:
         """A version 4 UUID."""
         high, low = self._draw(), self._draw()
-        text, rest = f"{high:016x}", f"{low:016x}"
+        text = f"{high:016x}{low:016x}"
         variant = "89ab"[(low >> 60) % 4]
-        return f"{text[:8]}-{text[8:12]}-4{text[13:]}-{variant}{rest[1:4]}-{rest[4:]}"
+        return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
 
     def node(self, candidates: tuple[str, ...], pod: Key) -> str:
         """Any of the candidates."""

@@ -1,18 +1,20 @@
 """How often Python looks for garbage in cycles while an engine runs.
 
-A run makes hundreds of thousands of values that live on in the store and its history, and next to no cycles; looking
-through them again and again would cost a fifth of its time.
+A run makes millions of values that live on in the store and its history, and next to no cycles; looking through them
+again and again, or even once each, would cost up to a fifth of its time.
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 SELDOM: Final = (2_000_000, 20, 100)
 """New objects per collection of the young generation, and collections of a generation per one of the next."""
+SPARED: Final = 7
+"""So many collections are left out after one that found nothing."""
 
 
 @contextmanager
@@ -22,14 +24,35 @@ def seldom_collected() -> Iterator[None]:
     What was made in the block is garbage of the oldest generation afterwards, if it is any.
     """
     before = gc.get_threshold()
-    if 0 < before[0] < SELDOM[0]:
-        gc.set_threshold(*SELDOM)
+    if not 0 < before[0] < SELDOM[0]:
+        yield
+        return
+    sparing = _Sparing()
+    gc.set_threshold(*SELDOM)
+    gc.callbacks.append(sparing)
     try:
         yield
     finally:
-        if gc.get_threshold() != before:
-            _grow_old()
-            gc.set_threshold(*before)
+        gc.callbacks.remove(sparing)
+        _grow_old()
+        gc.set_threshold(*before)
+
+
+class _Sparing:
+    """Told of every collection: after one that found nothing, the next ones are left with nothing to look through."""
+
+    def __init__(self) -> None:
+        self.left = 0
+        self._spared = False
+
+    def __call__(self, phase: str, info: Mapping[str, Any]) -> None:
+        if phase == "start":
+            self._spared = self.left > 0
+            if self._spared:
+                self.left -= 1
+                _grow_old()
+        elif not self._spared:
+            self.left = 0 if info["collected"] else SPARED
 
 
 def _grow_old() -> None:

@@ -6,7 +6,7 @@ happens is one of the actions of `k8sfsm.engine.action`. A fork shares all that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from immutables import Map
@@ -21,7 +21,7 @@ from k8sfsm.engine.collecting import seldom_collected
 from k8sfsm.engine.informer import Informers
 from k8sfsm.engine.line import Line, line_of
 from k8sfsm.engine.offer import offered
-from k8sfsm.engine.perform import notify, perform
+from k8sfsm.engine.perform import HOW, NO_STATE, notify
 from k8sfsm.engine.trouble import NO_TROUBLE, Trouble
 from k8sfsm.engine.wiring import wire
 from k8sfsm.objects import evolve
@@ -103,7 +103,7 @@ class Engine:
 
         Raises ValueError where `action` is not pending, IndexError where nothing is.
         """
-        agenda = self._own_agenda()
+        agenda = self._agenda if self._agenda_token is self._token else self._own_agenda()
         if action is None:
             due, action = agenda.pop()
         else:
@@ -111,7 +111,7 @@ class Engine:
         if due > self.now:
             self.now = due
         self.steps += 1
-        perform(self, action)
+        HOW[action.__class__](self, action)
 
     def step_of(self, pick: Callable[[int], int]) -> None:
         """Perform one of the actions due at the earliest time: `pick` gives its number of so many.
@@ -122,11 +122,12 @@ class Engine:
         if due > self.now:
             self.now = due
         self.steps += 1
-        perform(self, action)
+        HOW[action.__class__](self, action)
 
     def schedule(self, action: Action, at: int) -> None:
         """Let an action happen at `at` (ns; not before now). Requests, faults and facts come in this way."""
-        self._own_agenda().add(max(at, self.now), action)
+        agenda = self._agenda if self._agenda_token is self._token else self._own_agenda()
+        agenda.add(at if at > self.now else self.now, action)
 
     def cancel(self, actor: str) -> None:
         """Take out what an actor itself was going to do: its process has ended."""
@@ -148,7 +149,7 @@ class Engine:
         """Let an informer catch up, once news have travelled."""
         self.schedule(Deliver(component, kind), self.now + self.choices.delay(self.latencies.watch))
 
-    def notify(self, actor: str, keys: Callable[..., Iterable[Any]], changes: Iterable[Change]) -> None:
+    def notify(self, actor: str, keys: Callable[..., Iterable[Any]], changes: Sequence[Change]) -> None:
         """An actor sees changes: its memory takes note, and the keys that they concern are queued."""
         notify(self, actor, keys, changes)
 
@@ -231,10 +232,13 @@ class Engine:
 
     def view_of(self, name: str) -> View:
         """What an actor sees now."""
-        actor = self.actors[name]
+        return self.view_for(self.actors[name])
+
+    def view_for(self, actor: Actor) -> View:
+        """What this actor of the engine sees now."""
         component = actor.wiring.component
         place = component.node or component.outside
-        state: Map[str, Any] = self.node_states.get(place, Map()) if place else Map()
+        state = self.node_states.get(place, NO_STATE) if place else NO_STATE
         snapshots = self.informers.snapshots(component.name)
         now, store = self.now, self.store
         if self.trouble is not NO_TROUBLE:
@@ -271,8 +275,8 @@ class Engine:
     def _take(self, answer: Answer, write: Write, sender: Sender, cause: int) -> Outcome:
         self.store = answer.store
         for change in answer.changes:
-            for component, kind in self.informers.publish(change):
-                self.schedule(Deliver(component, kind), self.now + self.choices.delay(self.latencies.watch))
+            for component in self.informers.publish(change):
+                self.deliver_later(component, change.key[0])
         if self.tracer is not None and not write.dry_run:
             self._trace(write, sender, answer, cause)
         return answer.outcome

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from attrs import field
 from immutables import Map
@@ -14,6 +14,7 @@ from k8sfsm.value import value
 
 _OF_A_NODE = ("Pod", "Node")
 """Kinds that a component of a node watches, its own only; it reads others from the API when it needs them."""
+_NOTHING_SEEN: Final[Map[str, Snapshot]] = Map()
 Informer = tuple[str, str]
 """(component, kind)."""
 
@@ -27,10 +28,11 @@ class Inbox:
 
     def add(self, change: Change) -> Inbox:
         """The inbox with one change more."""
-        shared = len(self.changes) != self.length
-        changes = self.changes[: self.length] if shared else self.changes
+        changes, length = self.changes, self.length
+        if len(changes) != length or not length:
+            changes = changes[:length]
         changes.append(change)
-        return Inbox(changes, self.length + 1)
+        return Inbox(changes, length + 1)
 
     @classmethod
     def holding(cls, changes: Sequence[Change]) -> Inbox:
@@ -38,8 +40,11 @@ class Inbox:
         return cls(list(changes), len(changes))
 
     def taken(self) -> tuple[Change, ...]:
-        """All changes, oldest first."""
-        return tuple(self.changes[: self.length])
+        """All changes, oldest first: one value, which whoever is told of them may know again."""
+        return tuple(self.changes if len(self.changes) == self.length else self.changes[: self.length])
+
+
+NO_CHANGES: Final = Inbox()
 
 
 class Informers:
@@ -107,30 +112,37 @@ class Informers:
 
     def snapshots(self, component: str) -> Map[str, Snapshot]:
         """What a component has seen, per kind."""
-        return self._snapshots.get(component, Map())
+        return self._snapshots.get(component, _NOTHING_SEEN)
 
-    def publish(self, change: Change) -> Iterator[Informer]:
-        """Send a change on its way. Yields the informers that had nothing on its way before."""
+    def publish(self, change: Change) -> Sequence[str]:
+        """Send a change on its way. Returns the components to whom nothing of its kind was on its way before."""
         kind = change.key[0]
-        for component in (*self._subscribers.get(kind, ()), *self._nodes_of(change)):
+        told = self._subscribers.get(kind, ())
+        if kind in _OF_A_NODE:
+            told = (*told, *self._nodes_of(change))
+        woken = []
+        for component in told:
             informer = (component, kind)
-            waiting = self._inbox.get(informer) or Inbox()
+            waiting = self._inbox.get(informer)
+            if waiting is None or not waiting.length:
+                woken.append(component)
+                waiting = NO_CHANGES
             self._inbox = self._inbox.set(informer, waiting.add(change))
-            if not waiting.length:
-                yield informer
+        return woken
 
     def _nodes_of(self, change: Change) -> tuple[str, ...]:
+        """The components of the nodes that a change of a Node, or of a Pod, concerns."""
         kind, _, name = change.key
-        names: tuple[str, ...]
-        if kind == "Node":
-            names = (name,)
-        elif kind == "Pod":
-            new = change.new.spec.node_name
-            old = change.old.spec.node_name if change.old is not None else new
-            names = (new,) if old == new else (old, new)
-        else:
-            return ()
-        return tuple(self._nodes[name] for name in names if name in self._nodes)
+        if kind == "Pod":
+            name = change.new.spec.node_name
+            before = change.old.spec.node_name if change.old is not None else name
+            if before != name and before in self._nodes:
+                return (self._nodes[before], *self._nodes_at(name))
+        return self._nodes_at(name)
+
+    def _nodes_at(self, node: str) -> tuple[str, ...]:
+        component = self._nodes.get(node)
+        return () if component is None else (component,)
 
     def catch_up(self, component: str, kind: str, store: Store) -> tuple[Change, ...]:
         """The informer now sees the store as it is. Returns the changes that it had not seen."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from immutables import Map
 
 from k8sfsm.apiserver import Sender
+from k8sfsm.controllers.pod_changes import bulk_of
 from k8sfsm.engine import trouble
-from k8sfsm.engine.action import Act, Action, Deliver, Enqueue, Happen, Send, Submit
+from k8sfsm.engine.action import Act, Deliver, Enqueue, Happen, Send, Submit
 from k8sfsm.engine.actor import Actor
 from k8sfsm.engine.faults import FAULTS, perform_fault
 from k8sfsm.engine.line import environment_line
@@ -26,9 +27,8 @@ if TYPE_CHECKING:
     from k8sfsm.engine.engine import Engine
 
 
-def perform(engine: Engine, action: Action) -> None:
-    """Perform one action, whatever it is."""
-    _HOW[type(action)](engine, action)
+NO_STATE: Final[Map[str, Any]] = Map()
+"""What the environment keeps of a place where nothing has happened yet."""
 
 
 # -- seeing ---------------------------------------------------------------------------------------------------------
@@ -47,40 +47,54 @@ def _deliver(engine: Engine, action: Deliver) -> None:
         notify(engine, wiring.actor, watch.keys, changes)
 
 
-def notify(engine: Engine, name: str, keys: Callable[..., Iterable[Any]], changes: Iterable[Change]) -> None:
+def notify(engine: Engine, name: str, keys: Callable[..., Iterable[Any]], changes: Sequence[Change]) -> None:
     """An actor sees changes: its memory takes note, and the keys that they concern are queued."""
     actor = engine.own(name)
-    observe, add = actor.wiring.observe, actor.queue.add
-    view = engine.view_of(name)
+    observe = actor.wiring.observe
+    view = engine.view_for(actor)
+    bulk = bulk_of(keys) if len(changes) > 1 else None
+    noticed = None if bulk is None else bulk(changes, view)
+    if noticed is not None:
+        for step in noticed.steps:
+            actor.remember(step)
+        for found, cause in noticed.keys:
+            _wake(engine, actor, found, cause)
+        dispatch(engine, actor)
+        return
     for change in changes:
         if observe is not None:
             if view.memory is not actor.memory:
-                view = engine.view_of(name)
+                view = engine.view_for(actor)
             for step in observe(change, view):
                 actor.remember(step)
         for found in keys(change, view):
-            if len(found) == 2:
-                engine.schedule(Enqueue(name, found[0]), engine.now + found[1])
-            else:
-                add(found, change.revision)
+            _wake(engine, actor, found, change.revision)
     dispatch(engine, actor)
+
+
+def _wake(engine: Engine, actor: Actor, found: Any, cause: int) -> None:
+    """Queue a key, at once or in some time."""
+    if len(found) == 2:
+        engine.schedule(Enqueue(actor.wiring.actor, found[0]), engine.now + found[1])
+    else:
+        actor.queue.add(found, cause)
 
 
 def dispatch(engine: Engine, actor: Actor) -> None:
     """Give waiting keys to free workers."""
     wiring, queue = actor.wiring, actor.queue
-    if wiring.rank is not None:
+    if wiring.rank is not None and queue.unranked:
         _rank(engine, actor)
-    while queue.has_work():
-        key, cause = queue.get()
-        actor.runs[key] = Run.of(key, cause, DONE)
+    while (found := queue.get()) is not None:
+        key, cause = found
+        actor.runs[key] = Run(key, cause, DONE, ())
         engine.schedule(Act(wiring.actor, key), engine.choices.start(wiring.sender, key, engine.now))
 
 
 def _rank(engine: Engine, actor: Actor) -> None:
     """Keys that came find their places in a ranked queue; those that have to back off come again when that is over."""
     rank, name = actor.wiring.rank, actor.wiring.actor
-    view = engine.view_of(name)
+    view = engine.view_for(actor)
     for due, key in actor.queue.rank(lambda key: rank(view, key), engine.now):
         engine.schedule(Enqueue(name, key), due)
 
@@ -100,15 +114,15 @@ def _enqueue(engine: Engine, action: Enqueue) -> None:
 
 
 def _act(engine: Engine, action: Act) -> None:
-    actor = engine.own(action.actor)
-    waiting = actor.runs.get(action.key)
+    actor, key = engine.own(action.actor), action.key
+    waiting = actor.runs.get(key)
     if waiting is None:
         return
-    plan = actor.wiring.controller.reconcile(engine.view_of(action.actor), action.key)
+    plan = actor.wiring.controller.reconcile(engine.view_for(actor), key)
     if plan.detached:
-        actor.queue.detach(action.key)
-    _proceed(engine, actor, Run.of(action.key, waiting.cause, plan))
-    if action.key in actor.runs:
+        actor.queue.detach(key)
+    _proceed(engine, actor, Run(key, waiting.cause, plan, plan.steps))
+    if key in actor.runs:
         dispatch(engine, actor)
 
 
@@ -127,7 +141,8 @@ def _proceed(engine: Engine, actor: Actor, run: Run) -> None:
             if run.plan.then is None:
                 _finish(engine, actor, run)
                 return
-            run = Run.of(run.key, run.cause, run.plan.then(run.outcomes))
+            plan = run.plan.then(run.outcomes)
+            run = Run(run.key, run.cause, plan, plan.steps)
             continue
         first = left[0]
         if not isinstance(first, Parallel):
@@ -173,7 +188,7 @@ def _count_events(engine: Engine, actor: Actor, step: CountEvents, cause: int) -
 
 
 def _call(engine: Engine, actor: Actor, step: Call, cause: int) -> None:
-    state = engine.node_states.get(step.node, Map())
+    state = engine.node_states.get(step.node, NO_STATE)
     if engine.trouble is NO_TROUBLE:
         for due, event in engine.runtime.answer(step, engine.now, state):
             engine.schedule(Happen(event), due)
@@ -238,7 +253,7 @@ def _finish(engine: Engine, actor: Actor, run: Run) -> None:
 
 def _happen(engine: Engine, action: Happen) -> None:
     event = action.event
-    state = engine.node_states.get(event.node, Map())
+    state = engine.node_states.get(event.node, NO_STATE)
     engine.node_states = engine.node_states.set(event.node, event.applied(state))
     if engine.tracer is not None:
         engine.emit(environment_line(event, engine.now))
@@ -265,7 +280,7 @@ def _submit(engine: Engine, action: Submit) -> None:
     engine.send(action.write, Sender(actor=action.actor, account=action.account, trusted=action.actor != "user"))
 
 
-_HOW: dict[type[Any], Callable[[Engine, Any], None]] = {
+HOW: Final[Mapping[type[Any], Callable[[Engine, Any], None]]] = {
     Deliver: _deliver,
     Act: _act,
     Send: _send,
@@ -274,3 +289,4 @@ _HOW: dict[type[Any], Callable[[Engine, Any], None]] = {
     Submit: _submit,
     **dict.fromkeys(FAULTS, perform_fault),
 }
+"""How each action is performed."""

@@ -85,11 +85,13 @@ class WorkQueue:
         "_ready",
         "_retries",
         "_turn",
+        "_workers",
         "settings",
     )
 
     def __init__(self, settings: QueueSettings) -> None:
         self.settings = settings
+        self._workers = settings.workers
         self._ready: deque[Key] = deque()
         self._dirty: set[Key] = set()
         self._processing: set[Key] = set()
@@ -113,9 +115,10 @@ class WorkQueue:
         if key not in self._processing:
             self._ready.append(key)
 
-    def has_work(self) -> bool:
-        """Is a key waiting and a worker free?"""
-        return self._busy < self.settings.workers and bool(self._ready or self._ranked or self._held)
+    @property
+    def unranked(self) -> bool:
+        """Is there something for `rank` to do: keys that came, or that are held back?"""
+        return bool(self._ready or self._held)
 
     def rank(self, rank: Callable[[Key], Rank], now: int) -> list[tuple[int, Key]]:
         """Give keys that came a place by their rank, and let those go that were held back until now (ns).
@@ -139,14 +142,18 @@ class WorkQueue:
                 later.append((place.until, key))
         return later
 
-    def _next(self) -> Key:
+    def get(self) -> tuple[Key, int] | None:
+        """The next key and the revision that caused it; None where none is waiting, or no worker is free."""
+        if self._busy >= self._workers:
+            return None
         if self._ranked:
-            return heappop(self._ranked)[2]
-        return heappop(self._held)[3] if self._held else self._ready.popleft()
-
-    def get(self) -> tuple[Key, int]:
-        """The next key and the revision that caused it. IndexError where none is waiting."""
-        key = self._next()
+            key = heappop(self._ranked)[2]
+        elif self._held:
+            key = heappop(self._held)[3]
+        elif self._ready:
+            key = self._ready.popleft()
+        else:
+            return None
         self._processing.add(key)
         self._busy += 1
         self._dirty.discard(key)

@@ -17,7 +17,7 @@ from k8sfsm.engine.cluster import EventSource
 from k8sfsm.engine.queue import SECOND
 from k8sfsm.engine.series import series_write
 from k8sfsm.law import constant
-from k8sfsm.objects import Event, ObjectMeta, ObjectReference, evolve
+from k8sfsm.objects import Event, ObjectMeta, ObjectReference, changer_of, evolve
 from k8sfsm.objects import EventSource as Source
 from k8sfsm.request import Create, Patch, Record, Update
 from k8sfsm.store import Store
@@ -114,32 +114,38 @@ def _event(record: Record, message: str, source: EventSource, now: int, store: S
     while store.get("Event", namespace, name) is not None:
         stamp += 1
         name = f"{meta.name}.{stamp:x}"
-    new_api = source.component in _NEW_API
-    return Event(
-        metadata=ObjectMeta(name=name, namespace=namespace),
-        involved_object=ObjectReference(
-            kind=regarding.kind,
-            namespace=meta.namespace,
-            name=meta.name,
-            uid=meta.uid,
-            api_version=regarding.api_version,
-            resource_version=meta.resource_version,
-            field_path=record.field_path,
-        ),
-        type=record.type,
-        reason=record.reason,
-        message=message,
-        source=Source() if new_api else _source(source.component, source.host),
-        first_timestamp=None if new_api else second,
-        last_timestamp=None if new_api else second,
-        count=0 if new_api else 1,
-        event_time=now if new_api else None,
-        action=record.action if new_api else "",
-        reporting_component=source.component,
-        reporting_instance=f"{source.component}-{source.host}".rstrip("-") if new_api else source.host,
+    about = _about(
+        _NO_REFERENCE,
+        regarding.kind,
+        meta.namespace,
+        meta.name,
+        meta.uid,
+        regarding.api_version,
+        meta.resource_version,
+        record.field_path,
     )
+    named, of_source = _named(_NO_META, name, namespace), _of_source(source)
+    if source.component in _NEW_API:
+        return _noted(of_source, named, about, record.type, record.reason, message, now, record.action)
+    return _counted(of_source, named, about, record.type, record.reason, message, second, second)
 
 
 @lru_cache(maxsize=16384)
-def _source(component: str, host: str) -> Source:
-    return Source(component=component, host=host)
+def _of_source(source: EventSource) -> Event:
+    """What all Events of a source have in common."""
+    component, host = source.component, source.host
+    if component in _NEW_API:
+        return Event(reporting_component=component, reporting_instance=f"{component}-{host}".rstrip("-"))
+    told_by = Source(component=component, host=host)
+    return Event(source=told_by, count=1, reporting_component=component, reporting_instance=host)
+
+
+_NO_META: Final = ObjectMeta()
+_NO_REFERENCE: Final = ObjectReference()
+_PARTS: Final = ("metadata", "involved_object", "type", "reason", "message")
+_noted: Final = changer_of(Event, *_PARTS, "event_time", "action")
+_counted: Final = changer_of(Event, *_PARTS, "first_timestamp", "last_timestamp")
+_named: Final = changer_of(ObjectMeta, "name", "namespace")
+_about: Final = changer_of(
+    ObjectReference, "kind", "namespace", "name", "uid", "api_version", "resource_version", "field_path"
+)

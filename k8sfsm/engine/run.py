@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from attrs import field
-
 from k8sfsm.objects import evolve
 from k8sfsm.request import Key, Outcome, Parallel, Plan, Step, Write
 from k8sfsm.value import value
@@ -52,7 +50,7 @@ class Run:
     plan: Plan
     steps: tuple[Step | Parallel, ...]
     batch: Batch | None = None
-    outcomes: tuple[Outcome, ...] = field(factory=tuple)
+    outcomes: tuple[Outcome, ...] = ()
 
     @classmethod
     def of(cls, key: Key, cause: int, plan: Plan) -> Run:

@@ -25,8 +25,10 @@ def is_pod_ready(pod: Pod) -> bool:
 
     Source: pkg/api/v1/pod/util.go: IsPodReady
     """
-    condition = ready_condition(pod)
-    return condition is not None and condition.status == "True"
+    for condition in pod.status.conditions:
+        if condition.type == "Ready":
+            return condition.status == "True"
+    return False
 
 
 def ready_since(pod: Pod) -> int | None:

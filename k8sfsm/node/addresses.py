@@ -12,12 +12,6 @@ if TYPE_CHECKING:
     from k8sfsm.node.runtime import NodeRuntime
 
 
-@lru_cache(maxsize=1024)
-def ip_network(cidr: str) -> IPv4Network:
-    """A network from its text."""
-    return IPv4Network(cidr)
-
-
 _FIRST: Final = 12 * 256
 """Networks of 256 addresses from 10.244.0.0 to the end of 10.0.0.0/8."""
 _FURTHER: Final = 64 * 256
@@ -32,14 +26,25 @@ def pod_network(number: int) -> str:
     return f"100.{64 + further // 256}.{further % 256}.0/24"
 
 
+@lru_cache(maxsize=8192)
+def _extent(cidr: str) -> tuple[int, int]:
+    """A network's first address as a number, and how many it has."""
+    network = IPv4Network(cidr)
+    return int(network.network_address), network.num_addresses
+
+
+def _dotted(number: int) -> str:
+    """The text of an address that is given as a number."""
+    return f"{number >> 24}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+
+
 def take_address(node: NodeRuntime, cidr: str, uid: str) -> tuple[NodeRuntime, str]:
     """The next free address of the node's network `cidr`, round and round, now in use by the pod `uid`."""
-    network = ip_network(cidr)
-    last, size = node.last_address, network.num_addresses
-    ip = ""
+    first, size = _extent(cidr)
+    last, ip = node.last_address, ""
     for _ in range(size):
         last = last + 1 if last + 2 < size else 2
-        ip = str(network.network_address + last)
+        ip = _dotted(first + last)
         if ip not in node.addresses:
             break
     return evolve(node, last_address=last, addresses=node.addresses.set(ip, uid)), ip

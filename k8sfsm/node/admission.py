@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 from attrs import frozen
 
@@ -12,6 +12,7 @@ from k8sfsm.kinds.pod_qos import qos_class
 from k8sfsm.kinds.pod_resources import pod_requests
 from k8sfsm.law import Decision, Law
 from k8sfsm.node.ending import begin_ending
+from k8sfsm.node.memory import remembered
 from k8sfsm.node.phase import TERMINAL
 from k8sfsm.node.session import SECOND, Session
 from k8sfsm.objects import Node, Pod, Quantity, Taint, evolve
@@ -20,6 +21,7 @@ from k8sfsm.scheduler.cluster import host_ports
 from k8sfsm.scheduler.filters import ports_conflict
 from k8sfsm.scheduler.node_selector import match_required
 from k8sfsm.scheduler.tolerations import first_untolerated, tolerated
+from k8sfsm.view import View
 
 law = Law("kubelet")
 
@@ -38,42 +40,56 @@ class Need:
     capacity: int
 
 
-def requests_of(session: Session, pod: Pod) -> tuple[int, int, int]:
+Taken: TypeAlias = tuple[int, int, int]
+"""Pods, milli-CPU and bytes of memory."""
+Requests: TypeAlias = dict[str, Taken]
+"""What pods take, by uid."""
+
+
+def requests_of(known: Requests, pod: Pod) -> Taken:
     """Pods, milli-CPU and bytes of memory that a pod takes; looked up once per pod."""
-    known = session.requests.get(pod.metadata.uid)
-    if known is None:
+    uid = pod.metadata.uid
+    found = known.get(uid)
+    if found is None:
         asked = pod_requests(pod)
         cpu, memory = asked.get("cpu"), asked.get("memory")
-        known = (1, cpu.milli_value if cpu is not None else 0, memory.value if memory is not None else 0)
-        session.requests[pod.metadata.uid] = known
-    return known
+        found = known[uid] = (1, 0 if cpu is None else cpu.milli_value, 0 if memory is None else memory.value)
+    return found
+
+
+def capacity_of(node: Node | None) -> Taken | None:
+    """What a node has for pods; None: nobody knows."""
+    if node is None or not node.status.allocatable:
+        return None
+    pods, cpu, memory = (_amount(name, node.status.allocatable.get(name)) for name in _RESOURCES)
+    return pods, cpu, memory
+
+
+def has_room(view: View, capacity: Taken | None, pod: Pod, requests: Requests) -> bool:
+    """There is room for the pod beside all that the kubelet remembers, whichever of them hold anything."""
+    if capacity is None:
+        return True
+    own = pod.metadata.uid
+    held = [each.pod for each in remembered(view.memory) if each.pod.metadata.uid != own]
+    return _short(capacity, pod, held, requests) is None
 
 
 def lacking(session: Session) -> Need | None:
     """What the node has too little of for the pod. Source: plugins/noderesources/fit.go: Fits"""
-    node: Node | None = session.view.get("Node", "", session.settings.node)
-    if node is None or not node.status.allocatable:
+    capacity, pod, view = capacity_of(_node(session)), session.pod, session.view
+    if capacity is None or has_room(view, capacity, pod, session.requests):
         return None
-    own = session.pod.metadata.uid
-    others = [pod for pod in session.view.on_node(session.settings.node) if pod.metadata.uid != own]
-    # Where there is room for the requests of all pods, nobody needs to know which of them are admitted.
-    if _short(session, node, others) is None:
-        return None
-    return _short(session, node, [pod for pod in others if _holds(session, pod)])
+    others = [each for each in view.on_node(session.settings.node) if each.metadata.uid != pod.metadata.uid]
+    return _short(capacity, pod, [each for each in others if _holds(session, each)], session.requests)
 
 
-def _short(session: Session, node: Node, others: list[Pod]) -> Need | None:
+def _short(capacity: Taken, pod: Pod, others: list[Pod], requests: Requests) -> Need | None:
     """What is too little for the pod beside others."""
-    wanted = requests_of(session, session.pod)
-    pods = cpu = memory = 0
-    for pod in others:
-        asked = requests_of(session, pod)
-        pods, cpu, memory = pods + asked[0], cpu + asked[1], memory + asked[2]
-    used = (pods, cpu, memory)
-    for place, name in enumerate(_RESOURCES):
-        capacity = _amount(name, node.status.allocatable.get(name))
-        if wanted[place] and wanted[place] + used[place] > capacity:
-            return Need(name, wanted[place], used[place], capacity)
+    used = [requests.get(each.metadata.uid) or requests_of(requests, each) for each in others]
+    for place, wanted in enumerate(requests_of(requests, pod)):
+        taken = sum([each[place] for each in used])
+        if wanted and wanted + taken > capacity[place]:
+            return Need(_RESOURCES[place], wanted, taken, capacity[place])
     return None
 
 

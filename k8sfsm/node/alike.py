@@ -1,49 +1,42 @@
-"""Pods that are alike: what a kubelet comes to about one, found again for the next.
+"""Pods that are alike: when what a kubelet comes to about one is what it comes to about the next.
 
 Pods of one template that were bound, started and pulled at the same moments differ in name, uid, node, addresses, the
 name of their token volume and the ids of their containers: in their parts. What their kubelets come to differs in these
 too, and in nothing else. So the tables are asked for some of them, and the answer is cast anew for the others
-(`k8sfsm.mould`).
+(`k8sfsm.node.looks`).
 
 Two looks are alike where all is the same that a look reads, parts aside: the history of what the kubelet remembers (its
 `Likeness`: which looks made it), the runtime's state, and how long ago everything was. A look that reads more than that
-(other pods, other objects, the moments at which a kubelet looks for ended containers) is not cast. The first casts of
-every look are compared with what the tables say, and given up where they differ; where K8SFSM_FROZEN is set, as it is
-in the tests, all are, and one that differs is an error.
+(other pods, other objects, the moments at which a kubelet looks for ended containers) is like no other one.
+
+There are two ways to find that out. `mark` compares looks at the same moment: then the `Course` of what was remembered
+and the runtime's `Past` tell all at once. `question` compares looks at any moments.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import attrs
 from attrs import define
 
-from k8sfsm.law import Law, LawError
-from k8sfsm.mould import Mould, Shapeless
-from k8sfsm.node.memory import PodMemory
+from k8sfsm.law import Law
+from k8sfsm.node.memory import PodMemory, eviction_key
 from k8sfsm.node.references import token_volume
-from k8sfsm.node.runtime import Instance, node_of
-from k8sfsm.node.session import SECOND, Session
-from k8sfsm.objects import Container, ObjectMeta, Pod, PodCondition, PodSpec, PodStatus, evolve
-from k8sfsm.request import Step
-from k8sfsm.value import value
+from k8sfsm.node.runtime import Instance, PodRuntime, State, node_of, pod_of
+from k8sfsm.node.session import SECOND, Session, Settings, addresses_of
+from k8sfsm.node.starting import pulled_text
+from k8sfsm.objects import Container, ObjectMeta, Pod, PodCondition, PodSpec, PodStatus
 from k8sfsm.view import View
 
 law = Law("kubelet")
 
-COMPARED: Final = 1
-"""How many casts of a look are compared with what the tables say."""
 _SIZE: Final = 8192
-_CHECKED: Final = "K8SFSM_FROZEN" in os.environ
+_VARIANTS: Final = 8
+"""So many templates of one heading are known."""
 _LISTS: Final = ("containers", "init_containers", "ephemeral_containers")
-_PLACE: Final = object()
-"""Stands for the likeness of the memory that a look leaves."""
-_SENT: Final = object()
-"""Stands for the revision at which the pod's status was sent."""
 
 
 def _but(cls: type[Any], *names: str) -> Callable[[Any], tuple[Any, ...]]:
@@ -54,7 +47,7 @@ def _but(cls: type[Any], *names: str) -> Callable[[Any], tuple[Any, ...]]:
 _of_spec: Final = _but(PodSpec, "node_name", "volumes", *_LISTS)
 _of_container: Final = _but(Container, "volume_mounts")
 _of_status: Final = _but(PodStatus, "conditions")
-_of_condition: Final = _but(PodCondition, "last_probe_time", "last_transition_time", "extra")
+_of_condition: Final = _but(PodCondition, "last_probe_time", "last_transition_time")
 _TIMES: Final = ("started_at", "finished_at", "stopping_since", "noticed_at")
 _of_run: Final = _but(Instance, "id", *_TIMES)
 _times_of_run: Final = attrgetter(*_TIMES)
@@ -65,78 +58,112 @@ _of_metadata: Final = attrgetter("annotations", "owner_references", "finalizers"
 """A kubelet looks at no label of a pod."""
 
 
-@value
-class _Own:
-    """The parts of a pod that stay: its token volume's name and its containers; and its `stamps`, whole seconds."""
+# -- what is remembered -----------------------------------------------------------------------------------------------
 
-    parts: tuple[Any, ...]
-    stamps: tuple[int, ...]
+
+class Template:
+    """Pods that are alike when they are admitted. `outline`: what they have in common; `images`: their containers'."""
+
+    __slots__ = ("containers", "images", "outline")
+
+    def __init__(self, outline: Any, containers: Iterable[Container]) -> None:
+        self.outline = outline
+        self.containers = tuple(each.name for each in containers)
+        self.images = tuple(each.image for each in containers)
 
 
 class Likeness:
-    """What memories of pods have in common that the same looks have made. `kept`: what its key names by identity."""
+    """What memories have in common that the same looks at pods of one template have made."""
 
-    __slots__ = ("_reported", "kept")
+    __slots__ = ("_reported", "template")
 
-    def __init__(self, kept: Any = None) -> None:
-        self.kept = kept
+    def __init__(self, template: Template) -> None:
+        self.template = template
         self._reported: Likeness | None = None
 
     @property
     def reported(self) -> Likeness:
         """The likeness after the status was sent."""
         if self._reported is None:
-            self._reported = Likeness()
+            self._reported = Likeness(self.template)
         return self._reported
 
 
-class _Look:
-    """A look, as it came out for one pod. `left`: the likeness of the memories that it leaves."""
+class Course:
+    """What memories have in common that were made alike, at the same moments: `times` (ns) and `stamps`, whole seconds.
 
-    __slots__ = ("compared", "hopeless", "left", "met", "mould")
+    There may be several of the same content, none of which stands for another.
+    """
 
-    def __init__(self) -> None:
-        self.left = Likeness()
-        self.met = 0
-        self.compared = 0
-        self.hopeless = False
-        self.mould: Mould | None = None
+    __slots__ = ("_reported", "likeness", "stamps", "times")
+
+    def __init__(self, likeness: Likeness, times: tuple[int, ...], stamps: tuple[int, ...]) -> None:
+        self.likeness, self.times, self.stamps = likeness, times, stamps
+        self._reported: Course | None = None
+
+    @property
+    def reported(self) -> Course:
+        """The course after the status was sent."""
+        if self._reported is None:
+            self._reported = Course(self.likeness.reported, self.times, self.stamps)
+        return self._reported
 
 
-_NEWCOMERS: dict[Any, Likeness] = {}
-_LOOKS: dict[Any, _Look] = {}
+_TEMPLATES: dict[Hashable, list[Likeness]] = {}
+_BIRTHS: dict[Hashable, Course] = {}
 
 
-def begin(session: Session) -> None:
-    """The pod was admitted, and nothing else has happened to it: it is alike with others of its template."""
-    pod, memory = session.pod, session.memory
-    if not pod.metadata.generate_name or memory != PodMemory(pod=pod, added_at=memory.added_at, stage="syncing"):
-        return
-    meta, spec = pod.metadata, pod.spec
+def born(settings: Settings, pod: Pod, now: int) -> tuple[Course, tuple[Any, ...]] | None:
+    """What the memory of a pod that is taken at `now` (ns) has in common with others of its template, and its own."""
+    spec = pod.spec
+    if not pod.metadata.generate_name:
+        return None
     volume = token_volume(spec)
     name = "" if volume is None else str(volume["name"])
-    kept = [*_of_spec(spec), *_of_metadata(meta), *_of_status(pod.status)]
-    for each in spec.volumes:
-        kept += _others(each, name)
-    containers = tuple(each for place in _LISTS for each in getattr(spec, place))
-    for container in containers:
-        kept += _of_container(container)
-        for mount in container.volume_mounts:
-            kept += _others(mount, name)
-    conditions = pod.status.conditions
     stamps: list[int] = []
-    flags = [_noted(each.last_transition_time, stamps) for each in conditions]
-    kept += [each.extra for each in conditions]
-    flags += [_noted(meta.creation_timestamp, stamps), *(each.last_probe_time for each in conditions)]
-    counts = (len(spec.init_containers), len(spec.containers), name != "")
-    key = (meta.namespace, meta.generation, *counts, *map(_of_condition, conditions), *flags, *map(id, kept))
-    found = _NEWCOMERS.get(key)
+    likeness = _newcomer(pod, name, settings, stamps)
+    birth = (likeness, now, *stamps)
+    course = _BIRTHS.get(birth)
+    if course is None:
+        if len(_BIRTHS) >= _SIZE:
+            _BIRTHS.clear()
+        course = _BIRTHS[birth] = Course(likeness, (now,), tuple(dict.fromkeys(stamps)))
+    return course, (name, *spec.init_containers, *spec.containers, *spec.ephemeral_containers)
+
+
+def _newcomer(pod: Pod, token: str, settings: Settings, stamps: list[int]) -> Likeness:
+    """What the pod has in common with others that were admitted; its whole seconds are added to `stamps`."""
+    meta, spec, status = pod.metadata, pod.spec, pod.status
+    conditions = [
+        (_noted(each.last_transition_time, stamps), each.last_probe_time, _of_condition(each))
+        for each in status.conditions
+    ]
+    created = _noted(meta.creation_timestamp, stamps)
+    lists = [
+        [(_of_container(each), _unnamed(each.volume_mounts, token)) for each in containers]
+        for containers in (spec.init_containers, spec.containers, spec.ephemeral_containers)
+    ]
+    outline = (_of_spec(spec), _of_metadata(meta), _of_status(status), _unnamed(spec.volumes, token), conditions, lists)
+    flags = (settings.relist_offset, settings.probing, settings.jitter, settings.reads_cgroups)
+    known = _known_of((meta.namespace, meta.generate_name, meta.generation, created, *flags))
+    for each in known:
+        if each.template.outline == outline:
+            each.template.outline = outline  # the next pods share parts with this one: comparing them takes no time
+            return each
+    if len(known) >= _VARIANTS:
+        known.clear()
+    known.append(Likeness(Template(outline, (*spec.init_containers, *spec.containers, *spec.ephemeral_containers))))
+    return known[-1]
+
+
+def _known_of(heading: Hashable) -> list[Likeness]:
+    """The newcomers of one heading that are known."""
+    found = _TEMPLATES.get(heading)
     if found is None:
-        if len(_NEWCOMERS) >= _SIZE:
-            _NEWCOMERS.clear()
-        found = _NEWCOMERS[key] = Likeness(kept)
-    own = _Own((name, *containers), tuple(dict.fromkeys(stamps)))
-    session.memory = evolve(memory, alike=(found, own, (memory.added_at,)))
+        if len(_TEMPLATES) >= _SIZE:
+            _TEMPLATES.clear()
+        found = _TEMPLATES[heading] = []
+    return found
 
 
 def _noted(moment: int | None, times: list[int]) -> bool | int | None:
@@ -147,84 +174,73 @@ def _noted(moment: int | None, times: list[int]) -> bool | int | None:
     return True
 
 
-def _others(item: Mapping[str, Any], name: str) -> Iterable[Any]:
-    """The item; of one that has the token volume's name, the rest."""
-    if not name or item.get("name") != name:
-        return (item,)
-    return (part for field in sorted(item) if field != "name" for part in (field, item[field]))
+def _unnamed(items: Iterable[Mapping[str, Any]], name: str) -> list[Mapping[str, Any]]:
+    """The items; of those that have the token volume's name, the rest."""
+    return [{**item, "name": None} if name and item.get("name") == name else item for item in items]
 
 
 def reported(alike: Any) -> Any:
     """What memories have in common after the status was sent."""
-    return None if alike is None else (alike[0].reported, *alike[1:])
+    return None if alike is None else (alike[0].reported, alike[1])
+
+
+# -- what is looked at ------------------------------------------------------------------------------------------------
+
+
+Mark: TypeAlias = tuple[tuple[Hashable, ...], tuple[Any, ...]]
+"""What a look reads at this moment: without the pod's parts, beginning with course, past and moment; and the parts."""
 
 
 @define
-class _Question:
-    """What a look reads: without the pod's parts the `key`, and the `parts`; `own` and `times` stay in the memory."""
+class Question:
+    """What a look reads at any moment: the `key`, `times` (ns), and all `moments` of a mould.
 
-    key: Any
-    parts: tuple[Any, ...]
-    own: _Own
+    `shape`: looks of the same one may differ in what led to them, and in how long ago that was.
+    """
+
+    key: Hashable
+    shape: Hashable
     times: tuple[int, ...]
+    moments: tuple[int, ...]
 
 
-def looked(session: Session, plain: Callable[[Session], list[Step]]) -> list[Step]:
-    """What `plain` comes to about the pod: the steps; memory and status are left in the session."""
-    question = _question(session)
-    if question is None:
-        return plain(session)
-    look = _LOOKS.get(question.key)
-    if look is None:
-        if len(_LOOKS) >= _SIZE:
-            _LOOKS.clear()
-        look = _LOOKS[question.key] = _Look()
-    if look.mould is None:
-        return _learnt(look, session, plain, question)
-    made = look.mould.cast((*question.parts, session.memory.sent_at, (look.left, question.own, question.times)))
-    if look.compared < COMPARED or _CHECKED:
-        return _compared(look, made, session, plain, question)
-    steps, session.memory, session.status, session.status_why = made
-    return steps  # type: ignore[no-any-return]
-
-
-def _question(session: Session) -> _Question | None:
-    """What the look is about; None: it may read more than that."""
-    memory, pod, settings, now = session.memory, session.pod, session.settings, session.now
-    if memory.alike is None or session.object_gone or settings.tries or session.eviction is not None:
+def mark(settings: Settings, view: View, key: Any, pod: Pod, memory: PodMemory) -> Mark | None:
+    """What a look at a pod that is in the API is about; None: it may read more than that."""
+    if memory.alike is None or settings.tries:
         return None
-    known: Pod = memory.pod
-    meta, sent, stored = pod.metadata, memory.sent, pod.status
+    meta, known, sent, stored = pod.metadata, memory.pod, memory.sent, pod.status
     if meta.deletion_timestamp is not None or pod.spec is not known.spec or not _same_metadata(meta, known.metadata):
         return None
     if stored is not sent and (stored is not known.status or _is_newer(meta.resource_version, memory.sent_at)):
         return None
-    likeness, own, before = memory.alike
-    ids: list[str] = []
-    times = [now, *before]
-    runtime = _of_runtime(session, ids, times)
-    node = _of_node(session)
-    if runtime is None or node is None or len(times) > _MOMENTS:
+    uid, state = meta.uid, view.runtime
+    runtime, node = pod_of(state, uid), _of_node(settings, view)
+    if runtime.past is None or node is None or eviction_key(uid) in view.memory:
         return None
-    second, sandbox = now // SECOND, session.runtime.sandbox
-    ip = "" if sandbox is None else sandbox.ip
-    key = (
-        likeness,
-        law.table("pod_sync"),
-        (settings.relist_offset, settings.probing, settings.jitter, settings.reads_cgroups),
-        (stored is sent, sent is None, pod is known, *map(bool, node), node[0] == ip),
-        runtime,
-        tuple([each - now for each in times]),
-        tuple([2 * (each // SECOND - second) + (not each % SECOND) for each in (*times, *own.stamps)]),
-    )
-    wholes = [each - each % SECOND for each in times]
-    parts = (*times, *wholes, *own.stamps, pod, known, session.key, meta.uid, meta.name, settings.node, *node, ip)
-    return _Question(key, (*parts, memory.generated, sent, *own.parts, *ids), own, tuple(dict.fromkeys(times)))
+    (course, own), (host, cidr), box = memory.alike, node, runtime.sandbox
+    template, ip = course.likeness.template, "" if box is None else box.ip
+    flags = (law.table("pod_sync"), stored is sent, pod is known, host == "", cidr == "", host == ip)
+    what = (course, runtime.past, view.now, *flags, *map(node_of(state).images.get, template.images))
+    parts = (pod, known, key, uid, meta.name, settings.node, host, cidr, ip, memory.generated, sent, *own)
+    if memory.work.doing == "pull":
+        parts = (*parts, _said_of_pull(state, runtime, template, memory.work.name))
+    return what, (*parts, *_ids(runtime, template)) if runtime.containers else parts
+
+
+def _ids(runtime: PodRuntime, template: Template) -> Iterable[str]:
+    return (run.id for name in template.containers for run in runtime.containers.get(name, ()))
+
+
+def _said_of_pull(state: State, runtime: PodRuntime, template: Template, container: str) -> str | None:
+    """What is said of the pull that the pod waits for, once it is done: how long it took differs with its node."""
+    image = template.images[template.containers.index(container)]
+    pull, found = runtime.pulls.get(image), node_of(state).images.get(image)
+    return None if pull is None or pull.state != "done" or found is None else pulled_text(image, pull, found)
 
 
 def _same_metadata(new: ObjectMeta, known: ObjectMeta) -> bool:
     same = new is known or _of_metadata(new) == _of_metadata(known)
-    return same and new.generation == known.generation
+    return same and new.generation == known.generation and new.uid == known.uid
 
 
 def _is_newer(version: str, sent_at: int) -> bool:
@@ -234,99 +250,48 @@ def _is_newer(version: str, sent_at: int) -> bool:
 _NODES: dict[str, tuple[Any, str, tuple[str, str] | None]] = {}
 
 
-def _of_node(session: Session) -> tuple[str, str] | None:
+def _of_node(settings: Settings, view: View) -> tuple[str, str] | None:
     """The node's address and the network of its pods; None where it has several addresses."""
-    settings = session.settings
-    node = session.view.get("Node", "", settings.node)
+    node = view.get("Node", "", settings.node)
     known = _NODES.get(settings.node)
     if known is not None and known[0] is node and known[1] == settings.host_ip:
         return known[2]
-    hosts = session.host_ips
+    hosts = addresses_of(node, settings)
     cidr = "" if node is None else node.spec.pod_cidr
     found = (hosts[0].ip if hosts else "", cidr) if len(hosts) < 2 else None
     _NODES[settings.node] = (node, settings.host_ip, found)
     return found
 
 
-def _of_runtime(session: Session, ids: list[str], times: list[int]) -> tuple[Any, ...] | None:
-    """All that the runtime knows of a pod but its address; its ids and moments are added to `ids` and `times`."""
-    pod, images = session.runtime, node_of(session.view.runtime).images
+def question(session: Session, known: Mark) -> Question | None:
+    """What the look is about, whenever it is; None: it may read more than that. `known`: what it reads now."""
+    course, now = session.memory.alike[0], session.now
+    times = [now, *course.times]
+    runtime = _of_runtime(session, times)
+    if runtime is None or len(times) > _MOMENTS:
+        return None
+    second, what = now // SECOND, (*known[0][3:], *runtime)
+    ages = tuple([each - now for each in times])
+    seconds = tuple([2 * (each // SECOND - second) + (not each % SECOND) for each in (*times, *course.stamps)])
+    moments = (*times, *[each - each % SECOND for each in times], *course.stamps)
+    shape = (course.likeness.template, len(moments), len(known[1]), *what)
+    return Question((course.likeness, ages, seconds, *what), shape, tuple(dict.fromkeys(times)), moments)
+
+
+def _of_runtime(session: Session, times: list[int]) -> tuple[Any, ...] | None:
+    """All that the runtime knows of a pod but its address and ids; its moments are added to `times`."""
+    pod = session.runtime
     if pod.removed:
         return None
     found: list[Any] = []
     for container in session.containers:
-        for run in pod.containers.get(container.name, ()):
-            ids.append(run.id)
-            found.append((_of_run(run), *[_noted(each, times) for each in _times_of_run(run)]))
-        pull = pod.pulls.get(container.image)
+        runs, pull = pod.containers.get(container.name, ()), pod.pulls.get(container.image)
+        found += [(_of_run(run), *[_noted(each, times) for each in _times_of_run(run)]) for run in runs]
         if pull is not None:
             found.append((pull.state, pull.message, *[_noted(each, times) for each in _times_of_pull(pull)]))
-        found.append(images.get(container.image))
+        found.append(None)
     box = pod.sandbox
     if box is not None:
         flags = (_noted(box.started_at, times), _noted(box.stopped_at, times))
         found.append((box.attempt, box.ip == "", box.ready, *flags))
     return (*found, _noted(pod.settled_at, times), pod.mounted, pod.cleaned)
-
-
-class _Watched:
-    """A view that notes whether more is asked of it than what a question tells."""
-
-    def __init__(self, view: View, node: str) -> None:
-        self.view = view
-        self.node = node
-        self.strange = False
-
-    def get(self, kind: str, namespace: str, name: str) -> Any:
-        self.strange = self.strange or (kind, name) != ("Node", self.node)
-        return self.view.get(kind, namespace, name)
-
-    def __getattr__(self, name: str) -> Any:
-        self.strange = self.strange or name not in ("now", "runtime")
-        return getattr(self.view, name)
-
-
-def _learnt(look: _Look, session: Session, plain: Callable[[Session], list[Step]], question: _Question) -> list[Step]:
-    """Look at the pod; at the second one that is alike a mould is made of what comes out."""
-    look.met += 1
-    if look.hopeless or look.met == 1:
-        return _followed(look, session, plain(session), question)
-    sent_at = session.memory.sent_at
-    watched: Any = _Watched(session.view, session.settings.node)
-    session.view = watched
-    steps = plain(session)
-    session.view = watched.view
-    try:
-        if watched.strange or session.asked_for_relist or session.deadline is not None:
-            raise Shapeless("it depends on more than the question tells")
-        if session.memory.sent_at != sent_at:
-            raise Shapeless("it changes what was sent")
-        memory = evolve(session.memory, alike=_PLACE, sent_at=_SENT)
-        made = [steps, memory, session.status, session.status_why]
-        look.mould = Mould(made, (*question.parts, _SENT, _PLACE))
-    except Shapeless:
-        look.hopeless = True
-    return _followed(look, session, steps, question)
-
-
-def _followed(look: _Look, session: Session, steps: list[Step], question: _Question) -> list[Step]:
-    """The memory after a look is alike with those after a look that is alike."""
-    if session.writes or session.forgotten or session.memory.stage != "syncing" or session.asked_for_relist:
-        look.hopeless, look.mould = True, None
-    if not look.hopeless:
-        session.memory = evolve(session.memory, alike=(look.left, question.own, question.times))
-    return steps
-
-
-def _compared(
-    look: _Look, made: Any, session: Session, plain: Callable[[Session], list[Step]], question: _Question
-) -> list[Step]:
-    """The steps that `plain` gives; a look whose cast is something else is not cast any more."""
-    steps = plain(session)
-    if made == [steps, session.memory, session.status, session.status_why]:
-        look.compared += 1
-    elif look.compared >= COMPARED:
-        raise LawError(f"kubelet: {session.key} is not alike with others: {made} is not what the tables say")
-    else:
-        look.hopeless, look.mould = True, None
-    return _followed(look, session, steps, question)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from attrs import frozen
 
 from k8sfsm.law import Decision, Law
+from k8sfsm.node.memory import remembered
 from k8sfsm.node.runtime import NODE, Instance, PodRuntime
 from k8sfsm.objects import Container, ObjectMeta, Pod
 from k8sfsm.request import Call, Record, Step
@@ -97,15 +98,9 @@ def orphans(view: View, node: str) -> tuple[Orphan, ...]:
     """The pods of the runtime that are not in the API and that no worker has. Those in the API are about to get one."""
     if not view.runtime:
         return ()
-    known = {NODE, *(pod.metadata.uid for pod in view.on_node(node)), *_workers(view)}
+    workers = (entry.pod.metadata.uid for entry in remembered(view.memory))
+    known = {NODE, *(pod.metadata.uid for pod in view.on_node(node)), *workers}
     return tuple(Orphan(node, uid, view.runtime[uid]) for uid in sorted(view.runtime) if uid not in known)
-
-
-def _workers(view: View) -> Iterator[str]:
-    """The uids of the pods that have a worker."""
-    for entries in view.memory.values():
-        for entry in entries if isinstance(entries, tuple) else ():
-            yield entry.pod.metadata.uid
 
 
 def keep_house(view: View, node: str) -> list[Step]:

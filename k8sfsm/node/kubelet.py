@@ -12,13 +12,16 @@ import k8sfsm.node.outcome
 import k8sfsm.node.prober
 import k8sfsm.node.resetting  # noqa: F401  facts and actions of the tables
 from k8sfsm.law import Law, LawError
-from k8sfsm.node.alike import begin, looked, reported
+from k8sfsm.node.alike import reported
+from k8sfsm.node.looks import Plain, glanced, looked
 from k8sfsm.node.memory import PodMemory
+from k8sfsm.node.newcomers import Newcomer, Newcomers
 from k8sfsm.node.registration import reconcile_node
 from k8sfsm.node.session import Session, Settings
 from k8sfsm.objects import Pod, PodStatus, changer_of, evolve
 from k8sfsm.request import DONE, Key, Outcome, PatchStatus, Plan, Remember, Step
 from k8sfsm.store import Change
+from k8sfsm.value import value
 from k8sfsm.view import View
 
 law = Law("kubelet")
@@ -63,7 +66,7 @@ class Kubelet:
         self.node = node
         self.settings = settings if settings is not None else Settings(node=node)
         self.first_keys: tuple[Key, ...] = (("Node", "", node),) if self.settings.heartbeats else ()
-        self._requests: dict[str, tuple[int, int, int]] = {}
+        self._newcomers = Newcomers(self.settings)
 
     def reconcile(self, view: View, key: Key) -> Plan:
         """What to do about a pod or the node."""
@@ -76,14 +79,37 @@ class Kubelet:
         if pod is not None and pod.spec.node_name != self.node:
             pod = None
         known: tuple[PodMemory, ...] = view.memory.get(key, ())
+        expected = None if pod is None or known else self._newcomers.expected(view, pod)
+        memory = known[0] if len(known) == 1 else expected
+        if pod is not None and memory is not None:
+            plan = glanced(self.settings, view, key, pod, memory)
+            if plan is not None:
+                return plan
         entries = list(known)
         if pod is not None and not any(entry.pod.metadata.uid == pod.metadata.uid for entry in entries):
             entries.append(PodMemory(pod=pod, added_at=view.now))
         if not entries:
             return DONE
         sessions = [self._session(view, key, pod, entry) for entry in entries]
-        steps = [step for session in sessions for step in _look(session)]
-        return _plan(key, known, sessions, steps)
+        if len(sessions) == 1:
+            return self._look(sessions[0], known, expected)
+        return _plan(known, sessions, [step for session in sessions for step in _turns(session)])
+
+    def _look(self, session: Session, known: tuple[PodMemory, ...], expected: PodMemory | None) -> Plan:
+        """Look at the only pod of its name. `expected`: what is expected to be remembered of one that is new."""
+        begun: list[Step] = []
+        if session.memory.stage == "new":
+            begun, strange = _first_turn(session)
+            if session.again and not begun:
+                self._newcomers.took(session, strange)
+            if expected is not None and (begun or session.memory != expected):
+                raise LawError(f"kubelet: {session.key} is not taken as others of its template were")
+            if not session.again:
+                return _plan(known, [session], _rested(session, begun))
+        return looked(
+            session,
+            Plain(lambda each: [*begun, *_turns(each)], lambda each, steps: _plan(known, [each], steps)),
+        )
 
     def _session(self, view: View, key: Key, pod: Pod | None, entry: PodMemory) -> Session:
         current = pod is not None and pod.metadata.uid == entry.pod.metadata.uid
@@ -97,19 +123,17 @@ class Kubelet:
             pod=shown,
             object_gone=not current,
             memory=entry,
-            requests=self._requests,
+            requests=self._newcomers.requests,
         )
 
 
-def _look(session: Session) -> list[Step]:
-    """Ask the table what to do until the pod has to be waited for."""
-    if session.memory.stage != "new":
-        return looked(session, _turns)
+def _first_turn(session: Session) -> tuple[list[Step], bool]:
+    """The first turn of a pod, and whether it depends on more than the node, the runtime and what is remembered."""
+    watched: Any = Newcomer(session.view, session.settings.node)
+    session.view = watched
     steps = _turn(session)
-    if session.again and not steps:
-        begin(session)
-        return looked(session, _turns)
-    return [*steps, *_turns(session)] if session.again else _rested(session, steps)
+    session.view = watched.view
+    return steps, watched.strange
 
 
 def _turn(session: Session) -> list[Step]:
@@ -118,6 +142,7 @@ def _turn(session: Session) -> list[Step]:
 
 
 def _turns(session: Session) -> list[Step]:
+    """Ask the table what to do until the pod has to be waited for."""
     steps: list[Step] = []
     for _ in range(TURNS):
         steps.extend(_turn(session))
@@ -132,44 +157,66 @@ def _rested(session: Session, steps: list[Step]) -> list[Step]:
     return steps
 
 
-def _plan(key: Key, known: tuple[PodMemory, ...], sessions: list[Session], steps: list[Step]) -> Plan:
+def _plan(known: tuple[PodMemory, ...], sessions: list[Session], steps: list[Step]) -> Plan:
+    key = sessions[0].key
     left = [session for session in sessions if not session.forgotten]
-    before = {entry.pod.metadata.uid: entry.wake_at for entry in known}
-    entries = tuple(session.memory for session in left)
-    if len(entries) != len(known) or any(a is not b for a, b in zip(entries, known, strict=False)):
-        steps.append(Remember(key=key, value=entries or None))
-    later = _requeue(left, before)
+    entries = tuple([session.memory for session in left])
+    if len(entries) != len(known) or any(a is not b for a, b in zip(entries, known, strict=True)):
+        steps = [*steps, Remember(key=key, value=entries or None)]
+    later = _requeue(left, {entry.pod.metadata.uid: entry.wake_at for entry in known})
     writes = [write for session in left for write in _writes(session)]
     if not writes:
         return Plan(steps=tuple(steps), requeue_after=later)
-    sender = next((session for session in left if session.status is not None), None)
+    owed = tuple([session.status is not None or bool(session.writes) for session in left])
+    then = Answered(key, entries, tuple([session.status for session in left]), owed, later)
+    return Plan(steps=(*steps, *writes), then=then)
 
-    def answered(outcomes: tuple[Outcome, ...]) -> Plan:
+
+@value
+class Answered:
+    """How it goes on with a pod after writes were answered. `entries`: what is remembered; of each, the `statuses` that
+    are sent, and whether there is anything `owed` to the API; `later`: when the next look is due (ns from now).
+    """
+
+    key: Key
+    entries: tuple[PodMemory, ...]
+    statuses: tuple[PodStatus | None, ...]
+    owed: tuple[bool, ...]
+    later: int | None
+
+    def __call__(self, outcomes: tuple[Outcome, ...]) -> Plan:
+        """The plan that follows; the first write is that of a status, where one is sent."""
         first = outcomes[0]
         if not first.ok and first.code not in GONE:
-            kept = tuple(_unanswered(session) for session in left)
-            steps = (Remember(key=key, value=kept or None),)
-            return Plan(steps=steps, error=first.message or str(first.code), requeue_after=later)
-        if sender is None or sender.status is None or not first.ok:
-            return Plan(requeue_after=later)
-        sent = _remember_sent(sender.memory, sender.status, first)
-        values = tuple(sent if session is sender else session.memory for session in left)
-        return Plan(steps=(Remember(key=key, value=values),), requeue_after=later)
+            steps = (Remember(key=self.key, value=self._unanswered() or None),)
+            return Plan(steps=steps, error=first.message or str(first.code), requeue_after=self.later)
+        place = self._sender()
+        if place is None or not first.ok:
+            return Plan(requeue_after=self.later)
+        sent = _remember_sent(self.entries[place], self.statuses[place], first)
+        values = (*self.entries[:place], sent, *self.entries[place + 1 :])
+        return Plan(steps=(Remember(key=self.key, value=values),), requeue_after=self.later)
 
-    return Plan(steps=(*steps, *writes), then=answered)
+    def _sender(self) -> int | None:
+        """Whose status the first write is."""
+        for place, status in enumerate(self.statuses):
+            if status is not None:
+                return place
+        return None
+
+    def _unanswered(self) -> tuple[PodMemory, ...]:
+        """What is left in memory of writes that the API did not take: they are to be made again.
+
+        Source: pkg/kubelet/status/status_manager.go: syncBatch, needsUpdate
+        """
+        each = zip(self.entries, self.statuses, self.owed, strict=True)
+        return tuple(
+            evolve(entry, unsent=status is not None, returned=False, alike=None) if owed else entry
+            for entry, status, owed in each
+        )
 
 
-def _unanswered(session: Session) -> PodMemory:
-    """What is left in memory of writes that the API did not take: they are to be made again.
-
-    Source: pkg/kubelet/status/status_manager.go: syncBatch, needsUpdate
-    """
-    if session.status is None and not session.writes:
-        return session.memory
-    return evolve(session.memory, unsent=session.status is not None, returned=False, alike=None)
-
-
-def _remember_sent(memory: PodMemory, status: PodStatus, outcome: Outcome) -> PodMemory:
+def _remember_sent(memory: PodMemory, status: PodStatus | None, outcome: Outcome) -> PodMemory:
     stored = outcome.object
     version = int(stored.metadata.resource_version or 0) if stored is not None else 0
     return _sent(memory, status, version, reported(memory.alike))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, TypeAlias
 
 from attrs import field
@@ -112,3 +113,10 @@ class PodMemory:
     grace: int = 0
     seen_phase: str = ""
     alike: Any = field(default=None, eq=False, repr=False)
+
+
+def remembered(memory: Mapping[Any, Any]) -> Iterator[PodMemory]:
+    """The pods in a kubelet's memory."""
+    for entries in memory.values():
+        if isinstance(entries, tuple):
+            yield from entries

@@ -14,6 +14,7 @@ from k8sfsm.node.runtime import Answer, Runtime, RuntimeEvent, State, pod_of
 from k8sfsm.node.scripted import (
     NO_SUCH_FILE,
     ScriptedRuntime,
+    event_of,
     hook_seconds,
     image_id,
     not_found,
@@ -90,19 +91,19 @@ class RecordedRuntime:
         """
         for at, _ in self._recorded(call, "sandbox-run"):
             due = max(now, min(at - _SANDBOX, self.deleted_at.get(call.uid, at) - _JUST))
-            yield due, _event(call, due, "volumes-mounted")
+            yield due, event_of(call, due, "volumes-mounted")
             return
 
     def _run_sandbox(self, call: Call, now: int, state: State) -> Iterator[Answer]:
         for at, event in self._recorded(call, "sandbox-run", attempt=call.arguments["attempt"]):
             due = max(now, at)
-            yield due, _event(call, due, "sandbox-run", attempt=event["attempt"], ip=event.get("ip", ""))
+            yield due, event_of(call, due, "sandbox-run", attempt=event["attempt"], ip=event.get("ip", ""))
             return
 
     def _stop_sandbox(self, call: Call, now: int, state: State) -> Iterator[Answer]:
         for at, _ in self._recorded(call, "sandbox-stop"):
             due = max(now, at)
-            yield due, _event(call, due, "sandbox-stop")
+            yield due, event_of(call, due, "sandbox-stop")
             return
 
     def _pull_image(self, call: Call, now: int, state: State) -> Iterator[Answer]:
@@ -119,8 +120,8 @@ class RecordedRuntime:
                 continue
             due = max(now, at)
             kind = "pull-start" if begun == now else "pull-queued"
-            yield now, _event(call, now, kind, image=image, begins=begun, ends=due)
-            yield due, _event(call, due, event["event"], image=image, **self._image(image, event))
+            yield now, event_of(call, now, kind, image=image, begins=begun, ends=due)
+            yield due, event_of(call, due, event["event"], image=image, **self._image(image, event))
             return
 
     def _image(self, image: str, event: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,9 +143,9 @@ class RecordedRuntime:
         facts.pop("size")
         facts |= {"attempt": attempt, "id": self._id(event), "image": image}
         if event["event"] == "container-start-error":
-            yield due, _event(call, due, "container-start-error", code=128, message=NO_SUCH_FILE, **facts)
+            yield due, event_of(call, due, "container-start-error", code=128, message=NO_SUCH_FILE, **facts)
             return
-        yield due, _event(call, due, "container-start", **facts)
+        yield due, event_of(call, due, "container-start", **facts)
         yield from self._probes(call, due, wanted, ip_of(pod_of(state, call.uid)))
         for ended, exit_ in self._recorded(call, "container-exit", **wanted):
             if exit_.get("why") not in _ORDERED:
@@ -159,7 +160,7 @@ class RecordedRuntime:
         """The recorded end; what message the container left is in its script only."""
         own = event.get("why") not in _ORDERED
         noticed = self.noticed_at.get(event.get("id", ""))
-        return _event(
+        return event_of(
             call,
             due,
             "container-exit",
@@ -210,16 +211,16 @@ class RecordedRuntime:
         wanted = {"container": call.container, "attempt": call.arguments["attempt"]}
         for at, event in self._recorded(call, "container-exit", **wanted):
             due = max(now, at)
-            yield now, _event(call, now, "stop-signal", attempt=event["attempt"])
+            yield now, event_of(call, now, "stop-signal", attempt=event["attempt"])
             if self._hook_cut_off(call, at, wanted):
-                yield due, _event(call, due, "hook-failed", attempt=event["attempt"])
+                yield due, event_of(call, due, "hook-failed", attempt=event["attempt"])
             yield due, self._exit(call, due, event)
             return
 
     def _clean_up_pod(self, call: Call, now: int, state: State) -> Iterator[Answer]:
         if call.uid in self.cleaned_at:
             due = max(now, self.cleaned_at[call.uid])
-            yield due, _event(call, due, "volumes-unmounted")
+            yield due, event_of(call, due, "volumes-unmounted")
 
 
 _ANSWERS: Final[Mapping[str, Callable[[RecordedRuntime, Call, int, State], Iterable[Answer]]]] = {
@@ -244,10 +245,4 @@ def _repeated(answers: Sequence[tuple[int, bool]], probe: Probe, until: int) -> 
 
 def _probe(call: Call, at: int, kind: str, probe: Probe, attempt: int, ok: bool, text: str) -> RuntimeEvent:
     thresholds = {"success": probe.success_threshold or 1, "failure": probe.failure_threshold or 3}
-    return _event(call, at, "probe", attempt=attempt, probe=kind, ok=ok, message=text, **thresholds)
-
-
-def _event(call: Call, at: int, kind: str, **fields: Any) -> RuntimeEvent:
-    return RuntimeEvent(
-        at=at, node=call.node, uid=call.uid, kind=kind, pod=call.pod, container=call.container, **fields
-    )
+    return event_of(call, at, "probe", attempt=attempt, probe=kind, ok=ok, message=text, **thresholds)

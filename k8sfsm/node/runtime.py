@@ -7,11 +7,15 @@ The state of a node is an immutable map: pod uid -> `PodRuntime`, and `NODE` -> 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
+import attrs
+from attrs import field
 from immutables import Map
 
 from k8sfsm.node.addresses import free_address, take_address
+from k8sfsm.node.past import NOTHING_YET, Past, after
 from k8sfsm.objects import evolve
 from k8sfsm.request import Call, Key
 from k8sfsm.value import value
@@ -110,7 +114,7 @@ class PodRuntime:
     `settled_at`: when an order of the kubelet was last done; it looks at the pod then, besides its regular relist.
     `mounted`, `cleaned`: the pod's volumes are mounted; they are not any more. `removed`: the last attempt of
     containers that were removed, which their logs' names tell. `key`: of the pod, as the sandbox's labels have it.
-    `load`: requests per second that reach it.
+    `load`: requests per second that reach it. `past`: the events that led to all this; None: something else did.
     """
 
     sandbox: Sandbox | None = None
@@ -122,6 +126,7 @@ class PodRuntime:
     removed: Map[str, int] = NO_ENTRIES
     key: Key = ("Pod", "", "")
     load: float = 0
+    past: Past | None = field(default=None, eq=False, repr=False)
 
 
 @value(kw_only=True)
@@ -234,8 +239,8 @@ def powered_off(state: State, now: int) -> State:
             image: evolve(pull, state="failed", finished_at=now) if pull.state == "asked" else pull
             for image, pull in pod.pulls.items()
         }
-        pod = evolve(pod, sandbox=sandbox, containers=Map(runs), pulls=Map(pulls), mounted=False, settled_at=now)
-        state = state.set(uid, pod)
+        left = {"containers": Map(runs), "pulls": Map(pulls), "mounted": False, "settled_at": now, "past": None}
+        state = state.set(uid, evolve(pod, sandbox=sandbox, **left))
     return state.set(NODE, evolve(node_of(state), pulling_until=0)) if NODE in state else state
 
 
@@ -245,8 +250,16 @@ def _unknown_end(run: Instance, now: int) -> Instance:
 
 OWN_ORDERS: Final = frozenset({"pull-start", "pull-queued", "load"})
 """Events that tell a kubelet nothing: it waits for what follows from them."""
-EMPTY: Final = PodRuntime()
+EMPTY: Final = PodRuntime(past=NOTHING_YET)
 _KEPT: Final = 2
+_UNTOLD: Final = ("node", "uid", "pod", "ip", "id", "ends", "actor")
+"""What of an event makes no difference to its pod but whose it is. When a pull ends is for the node to know."""
+_told: Final = attrgetter(*(each.name for each in attrs.fields(RuntimeEvent) if each.name not in _UNTOLD))
+
+
+def _changed(state: State, event: RuntimeEvent, pod: PodRuntime, **changes: Any) -> State:
+    """The state once `event` has changed what is known of its pod."""
+    return state.set(event.uid, evolve(pod, past=after(pod.past, _told(event)), **changes))
 
 
 def _sandbox_run(state: State, event: RuntimeEvent) -> State:
@@ -255,8 +268,7 @@ def _sandbox_run(state: State, event: RuntimeEvent) -> State:
         node, ip = take_address(node_of(state), event.ip, event.uid)
         state = state.set(NODE, node)
     sandbox = Sandbox(event.attempt, ip, True, event.at)
-    pod = evolve(pod_of(state, event.uid), sandbox=sandbox, settled_at=event.at, key=event.pod)
-    return state.set(event.uid, pod)
+    return _changed(state, event, pod_of(state, event.uid), sandbox=sandbox, settled_at=event.at, key=event.pod)
 
 
 def _sandbox_stop(state: State, event: RuntimeEvent) -> State:
@@ -265,14 +277,14 @@ def _sandbox_stop(state: State, event: RuntimeEvent) -> State:
         return state
     state = state.set(NODE, free_address(node_of(state), pod.sandbox.ip, event.uid))
     sandbox = evolve(pod.sandbox, ready=False, stopped_at=event.at)
-    return state.set(event.uid, evolve(pod, sandbox=sandbox, settled_at=event.at))
+    return _changed(state, event, pod, sandbox=sandbox, settled_at=event.at)
 
 
 def _pull_start(state: State, event: RuntimeEvent) -> State:
     """A pull was asked for: it begins now or when its turn comes."""
     pod, node = pod_of(state, event.uid), node_of(state)
     pull = Pull(state="asked", asked_at=event.at, started_at=event.begins or event.at)
-    state = state.set(event.uid, evolve(pod, pulls=pod.pulls.set(event.image, pull)))
+    state = _changed(state, event, pod, pulls=pod.pulls.set(event.image, pull))
     return state.set(NODE, evolve(node, pulling_until=max(node.pulling_until, event.ends)))
 
 
@@ -294,12 +306,15 @@ def _pull_over(state: State, event: RuntimeEvent, how: PullState) -> State:
         finished_at=event.at,
         message=event.message,
     )
-    return state.set(event.uid, evolve(pod, pulls=pod.pulls.set(event.image, pull), settled_at=event.at))
+    return _changed(state, event, pod, pulls=pod.pulls.set(event.image, pull), settled_at=event.at)
 
 
 def _image_present(state: State, event: RuntimeEvent) -> State:
-    node = node_of(state)
-    image = Image(name=event.reported_image or event.image, id=event.image_id, size=event.size)
+    node, name = node_of(state), event.reported_image or event.image
+    known = node.images.get(event.image)
+    if known is not None and (known.name, known.id, known.size) == (name, event.image_id, event.size):
+        return state
+    image = Image(name=name, id=event.image_id, size=event.size)
     return state.set(NODE, evolve(node, images=node.images.set(event.image, image)))
 
 
@@ -329,7 +344,7 @@ def _run_of(event: RuntimeEvent, **fields: Any) -> Instance:
 def _add(state: State, event: RuntimeEvent, run: Instance) -> State:
     pod = pod_of(state, event.uid)
     runs = (*pod.containers.get(event.container, ()), run)[-_KEPT:]
-    return state.set(event.uid, evolve(pod, containers=pod.containers.set(event.container, runs), settled_at=event.at))
+    return _changed(state, event, pod, containers=pod.containers.set(event.container, runs), settled_at=event.at)
 
 
 def _change_run(state: State, event: RuntimeEvent, change: Callable[[Instance], Instance]) -> State:
@@ -339,7 +354,7 @@ def _change_run(state: State, event: RuntimeEvent, change: Callable[[Instance], 
     if not any(run.attempt == event.attempt and run.state == "running" for run in runs):
         return state
     runs = tuple(change(run) if run.attempt == event.attempt else run for run in runs)
-    return state.set(event.uid, evolve(pod, containers=pod.containers.set(event.container, runs)))
+    return _changed(state, event, pod, containers=pod.containers.set(event.container, runs))
 
 
 def _container_removed(state: State, event: RuntimeEvent) -> State:
@@ -349,7 +364,7 @@ def _container_removed(state: State, event: RuntimeEvent) -> State:
         return state
     left = pod.containers.delete(event.container)
     removed = pod.removed.set(event.container, runs[-1].attempt)
-    return state.set(event.uid, evolve(pod, containers=left, removed=removed, settled_at=event.at))
+    return _changed(state, event, pod, containers=left, removed=removed, settled_at=event.at)
 
 
 def _stop_signal(state: State, event: RuntimeEvent) -> State:
@@ -402,19 +417,19 @@ def _probes_forgotten(state: State, event: RuntimeEvent) -> State:
         held = {kind: run.probes[kind] for kind in ("ready", "startup") if kind in run.probes}
         fresh = {kind: evolve(each, run=0, ok=True) for kind, each in held.items() if each.result}
         containers = containers.set(name, (*before, evolve(run, probes=Map(fresh))))
-    return state.set(event.uid, evolve(pod, containers=containers))
+    return _changed(state, event, pod, containers=containers)
 
 
 def _volumes_mounted(state: State, event: RuntimeEvent) -> State:
-    return state.set(event.uid, evolve(pod_of(state, event.uid), mounted=True))
+    return _changed(state, event, pod_of(state, event.uid), mounted=True)
 
 
 def _volumes_unmounted(state: State, event: RuntimeEvent) -> State:
-    return state.set(event.uid, evolve(pod_of(state, event.uid), mounted=False, cleaned=True))
+    return _changed(state, event, pod_of(state, event.uid), mounted=False, cleaned=True)
 
 
 def _load(state: State, event: RuntimeEvent) -> State:
-    return state.set(event.uid, evolve(pod_of(state, event.uid), load=event.load)) if event.uid in state else state
+    return _changed(state, event, state[event.uid], load=event.load) if event.uid in state else state
 
 
 def _pod_removed(state: State, event: RuntimeEvent) -> State:

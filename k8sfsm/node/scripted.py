@@ -20,7 +20,7 @@ from k8sfsm.law import constant
 from k8sfsm.node.addresses import pod_network
 from k8sfsm.node.probing import asks, complaint, ip_of, is_healthy, probes_of
 from k8sfsm.node.runtime import NODE, Answer, NodeRuntime, RuntimeEvent, State, node_of, pod_of
-from k8sfsm.objects import Container, Quantity, evolve
+from k8sfsm.objects import Container, Quantity, changer_of, evolve
 from k8sfsm.objects.times import SECOND
 from k8sfsm.request import Call
 
@@ -194,18 +194,18 @@ class ScriptedRuntime:
     def mount_volumes(self, call: Call, now: int, state: State) -> Iterator[Answer]:
         """Volumes are mounted after a while."""
         due = now + self.latencies.volumes
-        yield due, _event(call, due, "volumes-mounted")
+        yield due, event_of(call, due, "volumes-mounted")
 
     def run_sandbox(self, call: Call, now: int, state: State) -> Iterator[Answer]:
         """The sandbox is ready once it is made; its address is the node's next free one."""
         cidr = call.arguments.get("pod_cidr") or self.pod_cidrs.get(call.node) or _cidr(call.node)
         due = now + self.latencies.sandbox
-        yield due, _event(call, due, "sandbox-run", attempt=call.arguments["attempt"], ip=cidr)
+        yield due, event_of(call, due, "sandbox-run", attempt=call.arguments["attempt"], ip=cidr)
 
     def stop_sandbox(self, call: Call, now: int, state: State) -> Iterator[Answer]:
         """The sandbox is down at once."""
         due = now + self.latencies.sandbox_stop
-        yield due, _event(call, due, "sandbox-stop")
+        yield due, event_of(call, due, "sandbox-stop")
 
     def pull_image(self, call: Call, now: int, state: State) -> Iterator[Answer]:
         """One pull at a time."""
@@ -218,13 +218,13 @@ class ScriptedRuntime:
         end = start + taken
         yield (
             now,
-            _event(call, now, "pull-start" if start == now else "pull-queued", image=image, begins=start, ends=end),
+            event_of(call, now, "pull-start" if start == now else "pull-queued", image=image, begins=start, ends=end),
         )
         if script.pull_fails:
-            yield end, _event(call, end, "pull-failed", image=image, message=not_found(image))
+            yield end, event_of(call, end, "pull-failed", image=image, message=not_found(image))
         else:
             facts = {"reported_image": reported_name(image), "image_id": image_id(image), "size": 1_048_576}
-            yield end, _event(call, end, "pull-done", image=image, **facts)
+            yield end, event_of(call, end, "pull-done", image=image, **facts)
 
     def start_container(self, call: Call, now: int, state: State) -> Iterator[Answer]:
         """The container runs, and later ends if its script says so."""
@@ -241,15 +241,15 @@ class ScriptedRuntime:
         }
         due = now + self.latencies.start
         if script.start_fails:
-            yield due, _event(call, due, "container-start-error", code=128, message=NO_SUCH_FILE, **facts)
+            yield due, event_of(call, due, "container-start-error", code=128, message=NO_SUCH_FILE, **facts)
             return
-        yield due, _event(call, due, "container-start", **facts)
+        yield due, event_of(call, due, "container-start", **facts)
         yield from self._memory(call, due, script)
         after, code, reason = _end_of(script, attempt)
         if after is not None:
             end = due + int(after * SECOND)
             message = script.message
-            yield end, _event(call, end, "container-exit", attempt=attempt, code=code, reason=reason, message=message)
+            yield end, event_of(call, end, "container-exit", attempt=attempt, code=code, reason=reason, message=message)
 
     def _memory(self, call: Call, started: int, script: Script) -> Iterator[Answer]:
         """How much memory the container uses is news for the node; beyond its own limit the kernel ends it."""
@@ -257,9 +257,9 @@ class ScriptedRuntime:
         for after, used in script.memory:
             due = started + int(after * SECOND)
             if limit is not None and used > limit.value:
-                yield due, _event(call, due, "container-exit", attempt=attempt, code=137, reason="OOMKilled")
+                yield due, event_of(call, due, "container-exit", attempt=attempt, code=137, reason="OOMKilled")
                 return
-            event = _event(call, due, "container-memory", attempt=attempt, memory=used)
+            event = event_of(call, due, "container-memory", attempt=attempt, memory=used)
             yield due, evolve(event, pod=("Node", "", call.node))
 
     def stop_container(self, call: Call, now: int, state: State) -> Iterator[Answer]:
@@ -275,10 +275,10 @@ class ScriptedRuntime:
         attempt = call.arguments["attempt"]
         end = signal + int((left if killed else delay) * SECOND)
         code = 137 if killed else script.term_code
-        yield now, _event(call, now, "stop-signal", attempt=attempt)
+        yield now, event_of(call, now, "stop-signal", attempt=attempt)
         if asked > grace:
-            yield end, _event(call, end, "hook-failed", attempt=attempt)
-        yield end, _event(call, end, "container-exit", attempt=attempt, code=code)
+            yield end, event_of(call, end, "hook-failed", attempt=attempt)
+        yield end, event_of(call, end, "container-exit", attempt=attempt, code=code)
 
     def probe(self, call: Call, now: int, state: State) -> Iterator[Answer]:
         """The answer depends on how long the container has run."""
@@ -297,31 +297,31 @@ class ScriptedRuntime:
         thresholds = {"success": probe.success_threshold or 1, "failure": probe.failure_threshold or 3}
         yield (
             due,
-            _event(
+            event_of(
                 call, due, "probe", attempt=attempt, probe=kind, ok=good and not refused, message=text, **thresholds
             ),
         )
 
     def forget_probes(self, call: Call, now: int, state: State) -> Iterator[Answer]:
         """The kubelet has forgotten what probes said."""
-        yield now, _event(call, now, "probes-forgotten")
+        yield now, event_of(call, now, "probes-forgotten")
 
     def remove_container(self, call: Call, now: int, state: State) -> Iterator[Answer]:
         """The container is forgotten at once."""
-        yield now, _event(call, now, "container-removed")
+        yield now, event_of(call, now, "container-removed")
 
     def clean_up_pod(self, call: Call, now: int, state: State) -> Iterator[Answer]:
         """Volumes are unmounted after a while."""
         due = now + self.latencies.clean_up
-        yield due, _event(call, due, "volumes-unmounted")
+        yield due, event_of(call, due, "volumes-unmounted")
 
     def load(self, call: Call, now: int, state: State) -> Iterator[Answer]:
         """So many requests per second reach the pod from now on."""
-        yield now, _event(call, now, "load", load=call.arguments["load"])
+        yield now, event_of(call, now, "load", load=call.arguments["load"])
 
     def remove_pod(self, call: Call, now: int, state: State) -> Iterator[Answer]:
         """The runtime forgets the pod."""
-        yield now, _event(call, now, "pod-removed")
+        yield now, event_of(call, now, "pod-removed")
 
 
 NO_SUCH_FILE: Final = (
@@ -344,12 +344,20 @@ _ANSWERS: Final[Mapping[str, Callable[[ScriptedRuntime, Call, int, State], Itera
 }
 
 
-def _event(call: Call, at: int, kind: str, **fields: Any) -> RuntimeEvent:
-    return RuntimeEvent(
-        at=at, node=call.node, uid=call.uid, kind=kind, pod=call.pod, container=call.container, **fields
-    )
+def event_of(call: Call, at: int, kind: str, **fields: Any) -> RuntimeEvent:
+    """An event at `at` (ns) that follows from an order."""
+    return _maker(*fields)(_NO_EVENT, at, call.node, call.uid, kind, call.pod, call.container, *fields.values())
 
 
+_NO_EVENT: Final = RuntimeEvent(at=0, node="", uid="", kind="")
+
+
+@lru_cache
+def _maker(*names: str) -> Callable[..., RuntimeEvent]:
+    return changer_of(RuntimeEvent, "at", "node", "uid", "kind", "pod", "container", *names)
+
+
+@lru_cache(maxsize=8192)
 def _cidr(node: str) -> str:
     """The pods' network of a node that says none: by the number at the end of its name."""
     match = re.search(r"(\d+)\Z", node)
@@ -357,6 +365,7 @@ def _cidr(node: str) -> str:
     return pod_network(number)
 
 
+@lru_cache(maxsize=4096)
 def reported_name(image: str) -> str:
     """An image's full name: registry, path and tag."""
     name = image if ":" in image.rpartition("/")[2] or "@" in image else f"{image}:latest"
@@ -366,6 +375,7 @@ def reported_name(image: str) -> str:
     return name if "." in head or ":" in head or head == "localhost" else f"docker.io/{name}"
 
 
+@lru_cache(maxsize=4096)
 def image_id(image: str) -> str:
     """An image's id as a runtime reports it: name and digest."""
     name = reported_name(image)

@@ -14,7 +14,7 @@ from k8sfsm.node.container_status import Place
 from k8sfsm.node.memory import Doing, Eviction, PodMemory, Stage, eviction_key
 from k8sfsm.node.phase import TERMINAL
 from k8sfsm.node.runtime import Instance, PodRuntime, node_of, pod_of
-from k8sfsm.objects import Container, HostIP, Pod, PodStatus, evolve
+from k8sfsm.objects import Container, HostIP, Node, Pod, PodStatus, evolve
 from k8sfsm.request import Call, Key, Record, Why
 from k8sfsm.view import View
 
@@ -241,10 +241,14 @@ class Session:
     @property
     def host_ips(self) -> tuple[HostIP, ...]:
         """The node's internal addresses, as its Node object has them; before that exists, the configured one."""
-        node = self.view.get("Node", "", self.settings.node)
-        known = () if node is None else tuple(a.address for a in node.status.addresses if a.type == "InternalIP")
-        configured = (self.settings.host_ip,) if self.settings.host_ip else ()
-        return tuple(HostIP(ip=address) for address in known or configured)
+        return addresses_of(self.view.get("Node", "", self.settings.node), self.settings)
+
+
+def addresses_of(node: Node | None, settings: Settings) -> tuple[HostIP, ...]:
+    """A node's internal addresses, as its Node object has them; before that exists, the configured one."""
+    known = () if node is None else tuple(a.address for a in node.status.addresses if a.type == "InternalIP")
+    configured = (settings.host_ip,) if settings.host_ip else ()
+    return tuple(HostIP(ip=address) for address in known or configured)
 
 
 def _last(runtime: PodRuntime, name: str) -> Instance | None:

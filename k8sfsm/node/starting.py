@@ -13,6 +13,7 @@ from k8sfsm.node.container_status import StartError
 from k8sfsm.node.memory import PullBackoff, Work
 from k8sfsm.node.references import missing_reference
 from k8sfsm.node.reporting import report
+from k8sfsm.node.runtime import Image, Pull
 from k8sfsm.node.session import SECOND, Session, images_of
 from k8sfsm.objects import evolve
 from k8sfsm.request import Step
@@ -323,12 +324,16 @@ def record_pull(session: Session, decision: Decision) -> Iterable[Step]:
     """Say how long the pull took."""
     session.container_name = session.memory.work.name
     image = session.current.image
-    pull, size = session.runtime.pulls[image], images_of(session)[image].size
-    text = (
-        f'Successfully pulled image "{image}" in {_short(pull.finished_at - pull.started_at)}'
-        f" ({_short(pull.finished_at - pull.asked_at)} including waiting). Image size: {size} bytes."
-    )
+    text = pulled_text(image, session.runtime.pulls[image], images_of(session)[image])
     return (session.record("Normal", "Pulled", text, session.container_name),)
+
+
+def pulled_text(image: str, pull: Pull, found: Image) -> str:
+    """What is said of a pull that is done."""
+    took, waited = _short(pull.finished_at - pull.started_at), _short(pull.finished_at - pull.asked_at)
+    return (
+        f'Successfully pulled image "{image}" in {took} ({waited} including waiting). Image size: {found.size} bytes.'
+    )
 
 
 def _short(duration: int) -> str:

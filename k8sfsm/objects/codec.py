@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
 from k8sfsm.objects.base import NOTHING, Struct
-from k8sfsm.objects.copying import evolve
 from k8sfsm.objects.core import Unmodelled
 from k8sfsm.objects.kinds import KINDS, kind_named
 from k8sfsm.objects.meta import ObjectMeta
-from k8sfsm.objects.reading import ObjectError, describe, read
+from k8sfsm.objects.reading import Mismatch, ObjectError, describe, read
+from k8sfsm.objects.rereading import NewMembers, reread
 from k8sfsm.objects.shape import copy_json
 from k8sfsm.objects.writing import write
 
@@ -51,43 +51,16 @@ def from_json(document: Mapping[str, Any], kind: str = "") -> Any:
 
 
 def changed_from_json(known: Any, before: Mapping[str, Any], after: Mapping[str, Any]) -> Any:
-    """As `from_json(after)`, where `known` was read from `before`: spec and status are read only where they are not the
-    same value. None where that cannot be done.
+    """As `from_json(after)`, where `known` was read from `before`: only what is not the same value is read.
+
+    None where that cannot be done.
     """
-    cls = type(known)
-    names = _WHOLE.get(cls)
-    if names is None:
-        names = _WHOLE[cls] = tuple(name for name in ("spec", "status") if hasattr(known, name))
-    same = [name for name in names if name in after and after[name] is before.get(name)]
-    if not same or isinstance(known, Unmodelled) or not _same_head(before, after):
+    if isinstance(known, Unmodelled) or any(before.get(name) != after.get(name) for name in _TYPE_FIELDS):
         return None
-    rest = {name: value for name, value in after.items() if name not in same}
-    parts = {name: getattr(known, name) for name in same}
-    metadata = _metadata_at(known.metadata, before.get("metadata"), after.get("metadata"))
-    if metadata is not None:
-        del rest["metadata"]
-        parts["metadata"] = metadata
-    return evolve(read(cls, rest), **parts)
-
-
-def _metadata_at(known: ObjectMeta, before: Any, after: Any) -> ObjectMeta | None:
-    """The metadata that differ from `known` in their resourceVersion; None where they differ in more."""
-    if type(before) is not dict or type(after) is not dict or len(before) != len(after):
+    try:
+        return reread(known, before, after)
+    except (NewMembers, Mismatch):  # `from_json` says what is wrong
         return None
-    version = after.get("resourceVersion")
-    if type(version) is not str:
-        return None
-    for name, value in after.items():
-        if name != "resourceVersion" and value != before.get(name, NOTHING):
-            return None
-    return evolve(known, resource_version=version)
-
-
-_WHOLE: Final[dict[type[Any], tuple[str, ...]]] = {}
-
-
-def _same_head(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    return all(before.get(name) == after.get(name) for name in ("apiVersion", "kind"))
 
 
 def _found(document: Mapping[str, Any], name: str) -> str:

@@ -35,7 +35,7 @@ class ObjectError(ValueError):
         self.steps = steps
 
 
-class _Mismatch(Exception):
+class Mismatch(Exception):
     """A value has the wrong type; the place is found out later, so that reading what is right stays fast."""
 
 
@@ -62,7 +62,7 @@ def _read_str(value: Any, _: Any) -> str:
         return value
     if value is None:
         return ""
-    raise _Mismatch("a string")
+    raise Mismatch("a string")
 
 
 def _read_int(value: Any, _: Any) -> int:
@@ -70,7 +70,7 @@ def _read_int(value: Any, _: Any) -> int:
         return value
     if value is None:
         return 0
-    raise _Mismatch("an integer")
+    raise Mismatch("an integer")
 
 
 def _read_bool(value: Any, _: Any) -> bool:
@@ -78,7 +78,7 @@ def _read_bool(value: Any, _: Any) -> bool:
         return bool(value)
     if value is None:
         return False
-    raise _Mismatch("true or false")
+    raise Mismatch("true or false")
 
 
 def _read_int_or_string(value: Any, _: Any) -> int | str:
@@ -86,21 +86,21 @@ def _read_int_or_string(value: Any, _: Any) -> int | str:
         return value
     if value is None:
         return 0
-    raise _Mismatch("an integer or a string")
+    raise Mismatch("an integer or a string")
 
 
 def _read_time(value: Any, _: Any) -> int:
     try:
         return parse_time(value)
     except (ValueError, TypeError):
-        raise _Mismatch("a time such as 2026-01-15T12:00:00Z") from None
+        raise Mismatch("a time such as 2026-01-15T12:00:00Z") from None
 
 
 def _read_quantity(value: Any, _: Any) -> Quantity:
     try:
         return Quantity.parse(value.strip() if type(value) is str else _number_text(value))
     except QuantityError:
-        raise _Mismatch("a quantity such as 500m or 1Gi") from None
+        raise Mismatch("a quantity such as 500m or 1Gi") from None
 
 
 def _number_text(value: Any) -> str:
@@ -116,18 +116,18 @@ def _read_json(value: Any, _: Any) -> Mapping[str, Any]:
         return {name: copy_json(item) for name, item in value.items()}
     if value is None:
         return NOTHING
-    raise _Mismatch("an object")
+    raise Mismatch("an object")
 
 
 def _read_strings(value: Any, _: Any) -> Mapping[str, str]:
     if isinstance(value, dict):
         for item in value.values():
             if type(item) is not str:
-                raise _Mismatch("strings as values")
+                raise Mismatch("strings as values")
         return dict(value) if value else NOTHING
     if value is None:
         return NOTHING
-    raise _Mismatch("an object")
+    raise Mismatch("an object")
 
 
 def _map_reader(read: Reader) -> Reader:
@@ -136,7 +136,7 @@ def _map_reader(read: Reader) -> Reader:
             return {name: read(item, None) for name, item in value.items()} if value else NOTHING
         if value is None:
             return NOTHING
-        raise _Mismatch("an object")
+        raise Mismatch("an object")
 
     return read_map
 
@@ -147,7 +147,7 @@ def _list_reader(read: Reader) -> Reader:
             return tuple([read(item, None) for item in value])
         if value is None:
             return ()
-        raise _Mismatch("a list")
+        raise Mismatch("a list")
 
     return read_list
 
@@ -166,7 +166,7 @@ def _struct_reader(cls: type[Struct]) -> Reader:
         if attribute.name == "extra":
             overrides["extra"] = override(omit=True)
         else:
-            overrides[attribute.name] = override(rename=json_name(attribute), struct_hook=_reader(attribute.type))
+            overrides[attribute.name] = override(rename=json_name(attribute), struct_hook=reader_of(attribute.type))
     generated = make_dict_structure_fn(cls, CONVERTER, _cattrs_detailed_validation=False, **overrides)
     modelled = frozenset(map(json_name, attrs.fields(cls))) - {"extra"}
     known = modelled | _TYPE_FIELDS if is_object(cls) else modelled
@@ -178,7 +178,7 @@ def _struct_reader(cls: type[Struct]) -> Reader:
         if not isinstance(value, dict):
             if value is None:
                 return zero
-            raise _Mismatch("an object")
+            raise Mismatch("an object")
         part = generated(value, cls)
         if not covers(value):
             keep(part, "extra", {name: copy_json(item) for name, item in value.items() if name not in known})
@@ -199,15 +199,16 @@ _READERS: Final[dict[Any, Reader]] = {
 _MAP_READERS: Final[dict[Any, Reader]] = {str: _read_strings, Any: _read_json}
 
 
-def _reader(type_: Any) -> Reader:
+def reader_of(type_: Any) -> Reader:
+    """What reads values of a type: a function of the JSON (and of nothing). It raises `Mismatch`."""
     shape, inner = shape_of(type_)
     match shape:
         case "pointer":
-            return _pointer_reader(_reader(inner))
+            return _pointer_reader(reader_of(inner))
         case "list":
-            return _list_reader(_reader(inner))
+            return _list_reader(reader_of(inner))
         case "map":
-            return _MAP_READERS.get(inner) or _map_reader(_reader(inner))
+            return _MAP_READERS.get(inner) or _map_reader(reader_of(inner))
         case "struct":
             return CONVERTER.get_structure_hook(inner)
     return _READERS[inner]
@@ -220,7 +221,7 @@ def read(cls: type[Struct], value: Any, path: str = "") -> Any:
     """Read a value of an API type. Raises ObjectError; `path` is put before the place in it."""
     try:
         return CONVERTER.get_structure_hook(cls)(value, cls)
-    except _Mismatch:
+    except Mismatch:
         raise _locate(cls, value, path, (path,) if path else ()) from None
 
 
@@ -229,7 +230,7 @@ Place: TypeAlias = tuple[Any, Any, str, str | int]
 
 
 def _locate(type_: Any, value: Any, path: str, steps: tuple[str | int, ...]) -> ObjectError:
-    """The error for a value that `_reader(type_)` refuses, with the place of the first wrong part."""
+    """The error for a value that `reader_of(type_)` refuses, with the place of the first wrong part."""
     shape, inner = shape_of(type_)
     if shape == "pointer":
         return _locate(inner, value, path, steps)
@@ -252,7 +253,7 @@ def _parts(shape: str, inner: Any, value: Any) -> list[Place]:
 
 def _refusal(type_: Any, value: Any) -> str:
     try:
-        _reader(type_)(value, None)
-    except _Mismatch as mismatch:
+        reader_of(type_)(value, None)
+    except Mismatch as mismatch:
         return str(mismatch)
     return ""

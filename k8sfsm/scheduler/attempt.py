@@ -158,11 +158,11 @@ def bind(attempt: Attempt, decision: Decision) -> Iterable[Bind]:
 
 
 @law.action
-def record_scheduled(attempt: Attempt, _decision: Decision) -> Iterable[Record]:
+def record_scheduled(attempt: Attempt, decision: Decision) -> Iterable[Record]:
     """Say where the pod went."""
     pod = attempt.pod
     message = f"Successfully assigned {pod.metadata.namespace}/{pod.metadata.name} to {attempt.host}"
-    yield Record(regarding=pod, type="Normal", reason="Scheduled", message=message, action="Binding")
+    yield Record(regarding=pod, type="Normal", reason="Scheduled", message=message, action="Binding", why=decision.why)
 
 
 @law.action

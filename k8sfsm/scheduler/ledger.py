@@ -20,7 +20,7 @@ from k8sfsm.objects import Node, Pod
 from k8sfsm.scheduler.cluster import ASSUMED, allocatable, assumed_in, has_pod_affinity, in_zone_order, is_terminal
 from k8sfsm.scheduler.inter_pod import Terms
 from k8sfsm.scheduler.selectors import Selector
-from k8sfsm.store import Change
+from k8sfsm.store import Change, Snapshot
 from k8sfsm.value import value
 from k8sfsm.view import View
 
@@ -28,8 +28,11 @@ Ints: Final = np.int64
 IntArray = NDArray[np.int64]
 NOWHERE: Final = -1
 _CAPACITY: Final = 1 << 16
+"""So many moves are noted; who was away for longer reads everything."""
 _FEW: Final = 32
 """Up to so many assumed pods are all compared with the memory of every view."""
+COLUMNS: Final = (PODS, CPU, MEMORY, EPHEMERAL_STORAGE)
+"""What is counted of a node, in this order; of its pods also cpu and memory as they are scored."""
 
 
 @value
@@ -42,12 +45,16 @@ class Group:
 
 @define(eq=False)
 class Placed:
-    """A pod that takes room: on the node at `index` (NOWHERE: that node is not known), named `node`."""
+    """A pod that takes room: on the node at `index` (NOWHERE: that node is not known), named `node`.
+
+    `weight`: what it adds to the row of its node (see `Ledger.loads`).
+    """
 
     pod: Pod
     node: str
     index: int
     request: PodRequest
+    weight: IntArray
 
     @property
     def counted(self) -> bool:
@@ -64,28 +71,38 @@ def _line_of(view: View) -> object:
     return getattr(view.choose_node, "__self__", None)
 
 
-def _same_claim(old: Pod, new: Pod) -> bool:
-    """Do both take the same room and count for the same selectors?"""
-    return (
-        old.metadata.labels == new.metadata.labels
-        and (old.metadata.deletion_timestamp is None) == (new.metadata.deletion_timestamp is None)
-        and old.spec.containers == new.spec.containers
-        and _given(old) == _given(new)
-    )
+def _same_room(old: Pod, new: Pod) -> bool:
+    """Is all the same that a pod's requests are made of?"""
+    return (old.spec is new.spec or old.spec.containers == new.spec.containers) and _given(old) == _given(new)
 
 
-def _given(pod: Pod) -> tuple[Any, ...]:
+def _given(pod: Pod) -> list[Any]:
     """What the kubelet reports to have given to the containers: it counts too, while a pod is resized."""
-    statuses = (*pod.status.init_container_statuses, *pod.status.container_statuses)
-    given = tuple((each.resources, each.allocated_resources) for each in statuses if each.resources is not None)
-    return (*given, *(c.reason for c in pod.status.conditions if c.type == "PodResizePending")) if given else ()
+    status = pod.status
+    given: list[Any] = []
+    for each in status.init_container_statuses:
+        if each.resources is not None:
+            given += (each.resources, each.allocated_resources)
+    for each in status.container_statuses:
+        if each.resources is not None:
+            given += (each.resources, each.allocated_resources)
+    if given:
+        given += [condition.reason for condition in status.conditions if condition.type == "PodResizePending"]
+    return given
+
+
+def _weight(request: PodRequest) -> IntArray:
+    """What a pod adds to the row of its node."""
+    amounts = (1, request.cpu, request.memory, request.ephemeral_storage)
+    return np.array((*amounts, request.scoring_cpu, request.scoring_memory), Ints)
 
 
 class Ledger:
     """Arrays over the nodes in the scheduler's order.
 
-    `epoch` grows when everything was derived anew; `moved` lists indices of nodes whose pods changed, `altered` those
-    that changed themselves, in order, so that users can catch up.
+    `epoch` grows when everything was derived anew; `altered` lists indices of nodes that changed themselves, in order,
+    so that users can catch up; `moved_since` those whose pods changed. A row of `loads` is what the pods of a node
+    request, a row of `rooms` what the node has; `used`, `scoring` and `capacity` are their columns.
     """
 
     def __init__(self) -> None:
@@ -98,7 +115,8 @@ class Ledger:
         self.nodes: list[Node] = []
         self.index: dict[str, int] = {}
         self.names: NDArray[np.object_] = np.empty(0, dtype=object)
-        self.moved: list[int] = []
+        self._moved: list[int] = []
+        self._moves_forgotten = 0
         self.altered: list[int] = []
         self.images = 0
         self.placed: dict[str, Placed] = {}
@@ -110,26 +128,40 @@ class Ledger:
         self.terms_version = 0
         self.groups: dict[Group, IntArray] = {}
         self.groups_in: dict[str, list[Group]] = {}
+        self._counts = Memo()
         self._memory: Mapping[Any, Any] | None = None
         self._mark: Change | None = None
         self._revision = -1
         self._series: Series | None = None
+        self._seen: tuple[Snapshot | None, Snapshot | None] = (None, None)
 
     # -- catching up ----------------------------------------------------------------------------------------------
 
     def advance(self, view: View) -> None:
         """Bring everything to the state of `view`: by the changes since the last one where they are known."""
-        changes = self._changes(view)
-        if changes is None or not self._same_nodes(view) or len(self.moved) + len(self.altered) > _CAPACITY:
-            self._derive(view)
-            return
-        for change in changes:
-            if change.key[0] == "Pod":
-                self._take(change.new, view, change.type == "DELETED")
-        if changes:
-            self._mark, self._revision = changes[-1], changes[-1].revision
+        seen = (view.snapshot("Pod"), view.snapshot("Node"))
+        if seen[0] is not self._seen[0] or seen[1] is not self._seen[1]:
+            changes = self._changes(view)
+            if changes is None or not self._same_nodes(view) or len(self.altered) > _CAPACITY:
+                self._derive(view)
+                return
+            for change in changes:
+                if change.key[0] == "Pod":
+                    self._take(change.new, view, change.type == "DELETED")
+            if changes:
+                self._mark, self._revision = changes[-1], changes[-1].revision
+            self._seen = seen
         if view.memory is not self._memory:
             self._recall(view)
+
+    @property
+    def moves(self) -> int:
+        """How often the pods of some node have changed."""
+        return self._moves_forgotten + len(self._moved)
+
+    def moved_since(self, moves: int) -> list[int] | None:
+        """The nodes whose pods have changed since there were so many moves, in order; None: that is too long ago."""
+        return None if moves < self._moves_forgotten else self._moved[moves - self._moves_forgotten :]
 
     def expect(self, pod: Pod) -> None:
         """The pod is about to be assumed, or no longer: look for it in the memory of the next view."""
@@ -165,9 +197,10 @@ class Ledger:
         self.index = {node.metadata.name: index for index, node in enumerate(self.nodes)}
         self.names = np.array([node.metadata.name for node in self.nodes], dtype=object)
         count = len(self.nodes)
-        self.capacity = {name: np.zeros(count, Ints) for name in (PODS, CPU, MEMORY, EPHEMERAL_STORAGE)}
-        self.used = {name: np.zeros(count, Ints) for name in (PODS, CPU, MEMORY, EPHEMERAL_STORAGE)}
-        self.scoring = {name: np.zeros(count, Ints) for name in (CPU, MEMORY)}
+        self.rooms, self.loads = np.zeros((count, 4), Ints), np.zeros((count, 6), Ints)
+        self.capacity = {name: self.rooms[:, column] for column, name in enumerate(COLUMNS)}
+        self.used = {name: self.loads[:, column] for column, name in enumerate(COLUMNS)}
+        self.scoring = {CPU: self.loads[:, 4], MEMORY: self.loads[:, 5]}
         for index in range(count):
             self._read_capacity(index)
         assumed = assumed_in(view.memory)
@@ -178,8 +211,9 @@ class Ledger:
                 self._add(pod, node)
             if pod.metadata.uid in assumed:
                 self.expected[pod.metadata.uid] = pod
-        self.moved, self.altered = [], []  # whoever asks from here on reads everything
+        self._moved, self.altered = [], []  # whoever asks from here on reads everything
         self._line, self._memory = _line_of(view), view.memory
+        self._seen = (view.snapshot("Pod"), view.snapshot("Node"))
 
     def _read_capacity(self, index: int) -> None:
         for name, array in self.capacity.items():
@@ -214,7 +248,8 @@ class Ledger:
             if any(uid not in self.expected and uid not in self.touched for uid in assumed):
                 self._derive(view)
                 return
-            self.touched = {**self.expected, **self.touched}
+            changed = {uid: pod for uid, pod in self.expected.items() if not self._is_on(uid, assumed.get(uid))}
+            self.touched = {**changed, **self.touched}
         for uid, pod in self.touched.items():
             self._recall_one(view, uid, pod)
         self.touched = {}
@@ -228,23 +263,30 @@ class Ledger:
         line = _line_of(view)
         return line is not None and line is self._line and len(view.memory) >= len(self.expected) > _FEW
 
+    def _is_on(self, uid: str, node: str | None) -> bool:
+        placed = self.placed.get(uid)
+        return placed is not None and placed.node == node
+
     def _recall_one(self, view: View, uid: str, pod: Pod) -> None:
+        if (ASSUMED, uid) in view.memory:
+            self.expected[uid] = pod
+        else:
+            self.expected.pop(uid, None)
+        placed = self.placed.get(uid)
+        if placed is not None and placed.pod.spec.node_name:
+            return  # it is seen bound: what the memory says counts no longer
         known: Pod | None = view.get("Pod", pod.metadata.namespace, pod.metadata.name)
         if known is None or known.metadata.uid != uid:
             self._take(pod, view, True)
         else:
             self._take(known, view, False)
-        if (ASSUMED, uid) in view.memory:
-            self.expected[uid] = pod
-        else:
-            self.expected.pop(uid, None)
 
     # -- pods -----------------------------------------------------------------------------------------------------
 
     def _note_nomination(self, pod: Pod, gone: bool = False) -> None:
         if pod.status.nominated_node_name and not pod.spec.node_name and not gone:
             self.nominated[pod.metadata.uid] = pod
-        else:
+        elif self.nominated:
             self.nominated.pop(pod.metadata.uid, None)
 
     def _take(self, pod: Pod, view: View, gone: bool) -> None:
@@ -254,32 +296,33 @@ class Ledger:
         leaves = gone or is_terminal(pod)
         node = "" if leaves else pod.spec.node_name or view.memory.get((ASSUMED, uid), "")
         before = self.placed.get(uid)
-        if before is not None and before.node == node and _same_claim(before.pod, pod):
-            before.pod = pod
-            return
-        if before is not None and before.node == node and self._weighs_the_same(before, pod):
-            before.pod = pod
-            return
         if before is not None:
+            if before.node == node and self._weighs_the_same(before, pod):
+                before.pod = pod
+                return
             self._remove(before)
         if node:
             self._add(pod, node)
 
     def _weighs_the_same(self, placed: Placed, pod: Pod) -> bool:
-        """Would the pod be counted as it is already, where not even its claim has changed or it comes to the same?"""
+        """Would the pod be counted as it is already: for as much, and by the same groups?"""
         old, labels = placed.pod, pod.metadata.labels
         if (old.metadata.deletion_timestamp is None) != (pod.metadata.deletion_timestamp is None):
             return False
-        if old.spec.affinity is not pod.spec.affinity or self._request(pod) != placed.request:
+        before, same_room = old.metadata.labels, _same_room(old, pod)
+        if same_room and (before is labels or before == labels):
+            return True
+        if old.spec.affinity is not pod.spec.affinity:
             return False
-        before = old.metadata.labels
+        if not same_room and self._request(pod)[0] != placed.request:
+            return False
         return all(
             group.selector.matches(before) == group.selector.matches(labels)
             for group in self.groups_in.get(pod.metadata.namespace, ())
         )
 
     def _add(self, pod: Pod, node: str) -> None:
-        placed = Placed(pod, node, self.index.get(node, NOWHERE), self._request(pod))
+        placed = Placed(pod, node, self.index.get(node, NOWHERE), *self._request(pod))
         uid = pod.metadata.uid
         self.placed[uid] = placed
         if has_pod_affinity(pod):
@@ -287,19 +330,22 @@ class Ledger:
             self.terms_version += 1
         self._count(placed, 1)
 
-    def _request(self, pod: Pod) -> PodRequest:
-        """The pod's requests; those of a pod that share all that they are made of with another's are known."""
+    def _request(self, pod: Pod) -> tuple[PodRequest, IntArray]:
+        """The pod's requests, and what they weigh; where pods share all that these are made of, they are known."""
         spec, status = pod.spec, pod.status
         parts: list[Any] = [spec.overhead, spec.resources, len(spec.containers)]
         for container in (*spec.containers, *spec.init_containers):
             parts += (container.name, container.resources, container.restart_policy)
         for each in (*status.container_statuses, *status.init_container_statuses):
             parts += (each.name, each.resources, each.allocated_resources)
-        if any(condition.type == "PodResizePending" for condition in status.conditions):
-            return scheduler_request(pod)
-        known: PodRequest | None = self._requests.get(tuple(parts))
+        for condition in status.conditions:
+            if condition.type == "PodResizePending":
+                request = scheduler_request(pod)
+                return request, _weight(request)
+        known: tuple[PodRequest, IntArray] | None = self._requests.get(tuple(parts))
         if known is None:
-            known = scheduler_request(pod)
+            request = scheduler_request(pod)
+            known = (request, _weight(request))
             self._requests.put(tuple(parts), known)
         return known
 
@@ -311,21 +357,29 @@ class Ledger:
         self._count(placed, -1)
 
     def _count(self, placed: Placed, sign: int) -> None:
-        index, request = placed.index, placed.request
+        index = placed.index
         if index == NOWHERE:
             return
-        self.used[PODS][index] += sign
-        self.used[CPU][index] += sign * request.cpu
-        self.used[MEMORY][index] += sign * request.memory
-        self.used[EPHEMERAL_STORAGE][index] += sign * request.ephemeral_storage
-        self.scoring[CPU][index] += sign * request.scoring_cpu
-        self.scoring[MEMORY][index] += sign * request.scoring_memory
-        self.moved.append(index)
+        load = self.loads[index]
+        load += placed.weight if sign > 0 else -placed.weight
+        self._moved.append(index)
+        if len(self._moved) > _CAPACITY:
+            self._moves_forgotten += len(self._moved)
+            self._moved = []
         if not placed.counted:
             return
-        for group in self.groups_in.get(placed.pod.metadata.namespace, ()):
-            if group.selector.matches(placed.pod.metadata.labels):
-                self.groups[group][index] += sign
+        for counts in self._counts_of(placed.pod):
+            counts[index] += sign
+
+    def _counts_of(self, pod: Pod) -> tuple[IntArray, ...]:
+        """The counts of the groups to which a pod belongs; those of pods with the same labels are known."""
+        parts = (pod.metadata.namespace, pod.metadata.labels)
+        known: tuple[IntArray, ...] | None = self._counts.get(parts)
+        if known is None:
+            groups = self.groups_in.get(pod.metadata.namespace, ())
+            known = tuple(self.groups[each] for each in groups if each.selector.matches(pod.metadata.labels))
+            self._counts.put(parts, known)
+        return known
 
     def group(self, group: Group) -> IntArray:
         """Pods of the group per node; counted when first asked for, kept up to date from then on."""
@@ -334,6 +388,7 @@ class Ledger:
             return known
         counts = self.groups[group] = np.zeros(len(self.nodes), Ints)
         self.groups_in.setdefault(group.namespace, []).append(group)
+        self._counts.forget()
         for placed in self.placed.values():
             meta = placed.pod.metadata
             if placed.index != NOWHERE and placed.counted and meta.namespace == group.namespace:

@@ -25,7 +25,7 @@ from k8sfsm.scheduler.filters import (
     untolerated_taint,
 )
 from k8sfsm.scheduler.inter_pod import Terms, matches_all
-from k8sfsm.scheduler.queue import FORGOTTEN, waiting_in
+from k8sfsm.scheduler.queue import FORGOTTEN, WAITING, waiting_in
 from k8sfsm.scheduler.rules import law
 from k8sfsm.scheduler.spread import Constraint, own_constraints
 from k8sfsm.view import Change, View
@@ -279,6 +279,8 @@ def _wakes(pod: Pod, plugins: Iterable[str], change: Change, events: Iterable[Ev
 @law.key
 def pods_that_may_fit_now(change: Change, view: View) -> Iterable[Key]:
     """Waiting pods of which a plugin that refused them may think otherwise after the change."""
+    if WAITING not in view.memory:
+        return
     events = events_of(change)
     if not events:
         return

@@ -118,7 +118,7 @@ def _changed(
         return _unrequested(change, old, time, world, kinds, numbers.next())
     request = join.requests[author]
     if request.verb == "deletecollection":
-        request = evolve(request, answer=None)  # it shows the list, not this object
+        request = evolve(request, answer=None, revision=None)  # it shows the list, not this object
     itself = change.key[0] == "Endpoints" and request.key[0] == "Service"  # what the API server does on its own
     return request.write(
         actor="apiserver" if itself else request.actor,

@@ -50,6 +50,10 @@ class World:
 
     def put(self, document: Document) -> None:
         """An object was created or changed."""
+        known = self.objects.get(document.key)
+        if known is not None and known.uid == document.uid and _has_same_owners(known.json, document.json):
+            self.objects[document.key] = document
+            return
         self._forget(document.key)
         self.objects[document.key] = document
         if document.uid:
@@ -57,6 +61,10 @@ class World:
         owner = controller_reference(document.json)
         if owner:
             self.owned.setdefault(owner.get("uid", ""), {})[document.key] = None
+
+    def renew(self, key: Key, document: Document) -> None:
+        """An object was changed that kept its uid and its owners."""
+        self.objects[key] = document
 
     def remove(self, key: Key) -> None:
         """An object went."""
@@ -70,6 +78,11 @@ class World:
         owner = controller_reference(known.json) if known else None
         if owner:
             self.owned.get(owner.get("uid", ""), {}).pop(key, None)
+
+
+def _has_same_owners(known: Json, other: Json) -> bool:
+    """Whether two states of an object have the very same owner references: the quick answer."""
+    return metadata(known).get("ownerReferences") is metadata(other).get("ownerReferences")
 
 
 @frozen(kw_only=True)
@@ -163,7 +176,7 @@ def part(case: Unexplained) -> Part:
     for name, label in (("finalizers", "finalizers"), ("ownerReferences", "references")):
         if (old.get(name) or []) != (new.get(name) or []):
             return cast(Part, label)
-    if _body(case.before) != _body(case.obj):
+    if _other_body(case.before, case.obj):
         return "spec"
     if (case.before.get("status") or {}) != (case.obj.get("status") or {}):
         return "status"
@@ -176,8 +189,14 @@ def part(case: Unexplained) -> Part:
 _DELETION: Final = ("deletionTimestamp", "deletionGracePeriodSeconds")
 
 
-def _body(obj: Mapping[str, Any]) -> Json:
-    return {key: value for key, value in obj.items() if key not in ("metadata", "status", "kind", "apiVersion")}
+def _other_body(before: Mapping[str, Any], obj: Mapping[str, Any]) -> bool:
+    """Whether anything differs but metadata and status."""
+    return any(name not in _ASIDE and (name not in before or before[name] != value) for name, value in obj.items()) or (
+        before.keys() != obj.keys() and any(name not in _ASIDE and name not in obj for name in before)
+    )
+
+
+_ASIDE: Final = ("metadata", "status", "kind", "apiVersion")
 
 
 def _owner(case: Unexplained) -> Json | None:

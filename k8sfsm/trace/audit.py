@@ -12,16 +12,17 @@ from typing import Final
 
 from attrs import define, field
 
-from k8sfsm.objects import evolve
+from k8sfsm.objects import changer_of, evolve
 from k8sfsm.request import Key
 from k8sfsm.trace.attribution import Unexplained, World, attribute
+from k8sfsm.trace.audit_lines import read_requests
 from k8sfsm.trace.derive import at_revision, bound, deleted, evicted, scaled, without_bookkeeping
 from k8sfsm.trace.errors import Line
 from k8sfsm.trace.history import Document, RecordedWrite, Recording, WatchType, began
 from k8sfsm.trace.inference import infer
 from k8sfsm.trace.lines import Json, Progress
 from k8sfsm.trace.parts import concerns, cut, numbered
-from k8sfsm.trace.requests import Request, read_requests
+from k8sfsm.trace.requests import Request
 from k8sfsm.trace.resources import is_deleting, metadata
 from k8sfsm.trace.sequence import in_order
 from k8sfsm.trace.sharing import sharing
@@ -32,6 +33,10 @@ _SEEN: Final = 20_000
 _APART: Final = 256
 """So many requests apart it is kept what was known, to go on from there."""
 _NEVER_TYPED: Final = ("Event", "Lease")
+_again: Final = changer_of(
+    RecordedWrite, "line", "request", "time", "received", "completed", "revision", "body", "precondition", "answered",
+    "reference", "old", "new",
+)  # fmt: skip
 
 
 def read_audit(paths: Sequence[Path], namespace: str = "", progress: Progress | None = None) -> Recording:
@@ -127,6 +132,8 @@ class Derivation:
     told: set[tuple[Key, str, Line]] = field(factory=set)
     """Object and evidence of everything inferred in this and earlier rounds."""
     count: int = 0
+    renewed: dict[Key, RecordedWrite] = field(factory=dict)
+    """The last renewal of each lease."""
 
     def going_on(self, kinds: frozenset[str]) -> Derivation:
         """A derivation that goes on from here, with what is left of this one's memory."""
@@ -148,11 +155,16 @@ class Derivation:
             set(self.seen),
             set(self.told),
             self.count,
+            dict(self.renewed),
         )
 
     def apply(self, request: Request, time: int) -> Iterator[RecordedWrite]:
         """The writes of one request, committed no later than `time`."""
         self.count += 1
+        again = None if request.like is None else self._again(request, time)
+        if again is not None:
+            yield again
+            return
         if request.ok and not request.inferred:
             self._infer(request)
         any_change = False
@@ -163,6 +175,21 @@ class Derivation:
             state_now = self.world.objects.get(request.key)
             unchanged = state_now if request.ok and request.verb != "deletecollection" else None
             yield request.write(request=self.count, time=time, old=state_now, new=unchanged, answer=None)
+
+    def _again(self, request: Request, time: int) -> RecordedWrite | None:
+        """The write of a renewal that follows one like it, of which it proves no more than that did; else None."""
+        last, known = self.renewed.get(request.key), self.world.objects.get(request.key)
+        if last is None or last.like is not request.like or last.new is not known or request.revision in self.seen:
+            return None
+        assert request.revision is not None and request.answer is not None
+        self.seen.add(request.revision)
+        new = Document(without_bookkeeping(request.answer))
+        self.world.renew(request.key, new)
+        write = self.renewed[request.key] = _again(
+            last, request.line, self.count, time, request.received, request.completed, request.revision, request.body,
+            request.precondition, request.revision, request.reference, known, new,
+        )  # fmt: skip
+        return write
 
     def _document(self, key: Key, state: Json) -> Document:
         """A state that is typed with what the state before has of it."""
@@ -202,6 +229,8 @@ class Derivation:
             self.world.remove(key)
         else:
             self.world.put(new)
+        if request.like is not None:
+            self.renewed[key] = write
         return write
 
     def _changes(self, request: Request, time: int) -> Iterator[tuple[Key, WatchType, Json, int | None, bool]]:

@@ -112,6 +112,22 @@ class Past:
         else:
             self.world.put(write.new)
 
+    def renew(self, case: Written) -> None:
+        """Remember a renewal of a lease: it changed nothing of what else is kept here."""
+        write = case.write
+        assert write.new is not None
+        self.revision = max(self.revision, write.revision or 0)
+        if case.identity is not None:
+            self.told.setdefault(case.identity, write)
+        if write.revision is not None:
+            self.received = max(self.received, write.received or 0)
+            self.shown = max(self.shown, write.shown or 0)
+            self.unrevised.pop(write.key, None)
+        else:
+            self.unrevised[write.key] = write.verb
+        self.requests[write.key] = write.request
+        self.world.renew(write.key, write.new)
+
     def meet(self, document: Document) -> None:
         """An object shows for the first time that is older than the history."""
         self.world.put(document)

@@ -111,7 +111,8 @@ def observed_not_ahead(case: Written) -> str:
     if new is None or case.write.type is None or case.write.trimmed:
         return ""
     generation = metadata(new.json).get("generation")
-    for path, observed in _observed(new.json.get("status")):
+    status = new.json.get("status")
+    for path, observed in _observed(status) if status else ():
         if isinstance(generation, int) and observed > generation:
             return f"{path} is {observed}, and the generation is {generation}"
     if case.pair is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 from k8sfsm.trace.masking import shown
@@ -14,9 +14,9 @@ def difference(was: Any, now: Any, *, path: str = "") -> str:
     """The first field in which two values differ, with both values; "" where they do not. Absent is empty."""
     if was == now or _empty(was, now):
         return ""
-    if isinstance(was, Mapping | None) and isinstance(now, Mapping | None):
+    if isinstance(was, dict | None) and isinstance(now, dict | None):
         left, right = was or {}, now or {}
-        for name in sorted({*left, *right}):
+        for name in sorted(name for name in {*left, *right} if left.get(name) != right.get(name)):
             if found := difference(left.get(name), right.get(name), path=f"{path}.{name}" if path else name):
                 return found
         return ""
@@ -34,9 +34,13 @@ def missing(asked: Any, stored: Any, path: str = "") -> str:
         return ""
     if isinstance(asked, str):
         return _unlike(asked, stored, path)
-    if isinstance(asked, Mapping) and isinstance(stored, Mapping | None):
+    if isinstance(asked, dict) and isinstance(stored, dict | None):
+        known = stored or {}
         for name, value in asked.items():
-            if found := missing(value, (stored or {}).get(name), f"{path}.{name}" if path else name):
+            other = known.get(name)
+            if value == other:
+                continue
+            if found := missing(value, other, f"{path}.{name}" if path else name):
                 return found
         return ""
     if isinstance(asked, list) and isinstance(stored, list) and len(asked) <= len(stored):
@@ -51,8 +55,8 @@ def _unlike(asked: Any, stored: Any, path: str) -> str:
     return f"{path or 'it'} is {short(shown(path, stored))}, asked for {short(shown(path, asked))}"
 
 
-def _empty(*values: Any) -> bool:
-    return all(value in _EMPTY for value in values)
+def _empty(was: Any, now: Any) -> bool:
+    return was in _EMPTY and now in _EMPTY
 
 
 _EMPTY: Final[tuple[Any, ...]] = (None, "", [], {})

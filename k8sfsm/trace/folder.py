@@ -15,13 +15,14 @@ from k8sfsm.objects import evolve
 from k8sfsm.objects.yamltext import YAMLTextError, read_documents
 from k8sfsm.request import Key
 from k8sfsm.trace.assembly import assemble
+from k8sfsm.trace.audit_lines import read_requests
 from k8sfsm.trace.environment import complete_images, facts_from_statuses, read_environment
 from k8sfsm.trace.errors import Line, TraceError, describe
 from k8sfsm.trace.fields import optional, required, time_at
 from k8sfsm.trace.history import Document, Recording, began
 from k8sfsm.trace.join import Join, Seen
 from k8sfsm.trace.lines import Json, Progress, json_lines, open_bytes
-from k8sfsm.trace.requests import Request, read_requests
+from k8sfsm.trace.requests import Request
 from k8sfsm.trace.resources import KINDS, VERSIONS, json_key
 from k8sfsm.trace.skeleton import refuse_misshapen
 from k8sfsm.trace.timestamps import parse_time

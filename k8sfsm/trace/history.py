@@ -127,6 +127,8 @@ class RecordedWrite:
     """The audit line's objectRef."""
     answer: Any = field(default=None, eq=False)
     """The answer in JSON form, where it is recorded beside the change."""
+    like: object = field(default=None, eq=False, repr=False)
+    """The same for all renewals of a lease whose lines differ in moments and revisions alone; None for the rest."""
     shown: int | None = field(default=None, eq=False)
     """ns. When a watch showed the change, where that is recorded."""
     old: Document | None = None

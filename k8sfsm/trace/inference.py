@@ -49,6 +49,8 @@ def _guess(key: Key, uid: str, verb: Verb, time: int, answer: Json | None, evide
         received=None,
         completed=time,
         answer=answer,
+        revision=revision_of(answer),
+        precondition=None,
         inferred=f"{evidence.line}: {because}",
         before=evidence.revision if same else None,
     )

@@ -70,19 +70,15 @@ class Integrity:
 
     def of(self, write: RecordedWrite) -> Iterator[Finding]:
         """The findings in the next write."""
-        return self._asked(write, self.of_kind.get(write.key[0]) or self._laws_of(write.key[0]))
-
-    def _asked(self, write: RecordedWrite, laws: list[tuple[str, Callable[[Any], Any]]]) -> Iterator[Finding]:
         case = Written(write=write, past=self.past)
-        for rule, holds in laws:
-            if message := holds(case):
-                place = write.seen or write.line
-                yield Finding(rule=rule, message=message, file=place.file, line=place.number, key=write.key)
+        yield from _asked(case, self.of_kind.get(write.key[0]) or self._laws_of(write.key[0]))
         self.past.take(write)
 
     def of_repeated(self, write: RecordedWrite) -> Iterator[Finding]:
-        """The same for a write that is like an earlier one but for its revision and its moments."""
-        yield from self._asked(write, self.of_kind.get(_REPEATED) or self._laws_of(_REPEATED))
+        """The same for a renewal that is like the one before but for its revision and the moment that it renews."""
+        case = Written(write=write, past=self.past)
+        yield from _asked(case, self.of_kind.get(_REPEATED) or self._laws_of(_REPEATED))
+        self.past.renew(case)
 
     def _laws_of(self, kind: str) -> list[tuple[str, Callable[[Any], Any]]]:
         found = [
@@ -100,12 +96,20 @@ class Integrity:
                 yield Finding(rule=rule, message=message, file=recording.source, line=0, key=key)
 
 
+def _asked(case: Written, laws: list[tuple[str, Callable[[Any], Any]]]) -> Iterator[Finding]:
+    write = case.write
+    for rule, holds in laws:
+        if message := holds(case):
+            place = write.seen or write.line
+            yield Finding(rule=rule, message=message, file=place.file, line=place.number, key=write.key)
+
+
 _REPEATED: Final = "(repeated)"
 _OF_ORDER: Final = frozenset(
     f"trace/{name}"
     for name in (
         "revisions-increase", "answer-shows-revision", "precondition-met", "told-once", "answered-in-time",
-        "seen-in-time", "time-follows-revisions", "names-no-future", "names-what-was",
+        "seen-in-time", "time-follows-revisions",
     )
 )  # fmt: skip
 """The laws about when a write was made, and after which others."""

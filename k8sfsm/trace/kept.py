@@ -93,7 +93,7 @@ def deletion_alone(case: Written) -> str:
 def removal_shows_last(case: Written) -> str:
     """A removed object is shown as it was."""
     write, old = case.write, case.old
-    if write.type != "DELETED" or old is None or write.new is None or write.trimmed:
+    if write.type != "DELETED" or old is None or write.new is None or write.trimmed or old.json is write.new.json:
         return ""
     emptied = write.verb in _UPDATES
     left_out = ("spec", "status") if emptied and write.key[0] == "Namespace" else ()

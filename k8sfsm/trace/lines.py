@@ -67,26 +67,26 @@ def open_bytes(path: Path) -> IO[bytes]:
 
 def text_lines(path: Path) -> Iterator[tuple[Line, str]]:
     """Lines of a text file with their places. A line may be of any length."""
-    for place, raw in _raw_lines(path):
-        yield place, _decode(raw, place)
+    name = str(path)
+    for number, raw in _raw_lines(path):
+        place = Line(name, number)
+        yield place, _text(raw, place)
 
 
-def _raw_lines(path: Path) -> Iterator[tuple[Line, bytes]]:
-    number, name = 0, str(path)
+def _raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines of a file with their numbers."""
+    number = 0
     with open_bytes(path) as source:
-        while True:
-            try:
-                raw = source.readline()
-            except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
-                place = Line(name, number + 1)
-                raise TraceError(place, f"the compressed data is damaged ({error})", "copy the file again") from error
-            if not raw:
-                return
-            number += 1
-            yield Line(name, number), raw
+        try:
+            for raw in source:
+                number += 1
+                yield number, raw
+        except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+            place = Line(str(path), number + 1)
+            raise TraceError(place, f"the compressed data is damaged ({error})", "copy the file again") from error
 
 
-def _decode(raw: bytes, place: Line) -> str:
+def _text(raw: bytes, place: Line) -> str:
     if b"\x00" in raw:
         raise TraceError(place, "expected text, found binary data", "give a JSON file (plain, .gz or .zst)")
     try:
@@ -96,33 +96,43 @@ def _decode(raw: bytes, place: Line) -> str:
         raise TraceError(place, what, "give a JSON file (plain, .gz or .zst)") from error
 
 
-def json_lines(
-    path: Path, progress: Progress | None = None, skip: Callable[[bytes], bool] | None = None
-) -> Iterator[tuple[Line, Json]]:
-    """JSON objects of a file with one per line; those that `skip` knows by their bytes are left out unread.
+def json_lines(path: Path, progress: Progress | None = None) -> Iterator[tuple[Line, Json]]:
+    """JSON objects of a file with one per line.
 
     Raises TraceError where a line is not one, or where the file holds none.
     """
-    place = Line(str(path))
-    found = 0
-    decode = msgspec.json.Decoder(dict[str, Any]).decode
-    for place, raw in _raw_lines(path):
-        if progress and place.number % _EVERY == 0:
-            progress(place.file, place.number)
+    for place, raw in filled_lines(path, progress):
+        yield place, decoded(place, raw)
+
+
+def filled_lines(
+    path: Path, progress: Progress | None = None, skip: Callable[[bytes], bool] | None = None
+) -> Iterator[tuple[Line, bytes]]:
+    """The lines of a file that are not blank, but for those that `skip` knows; TraceError where all are blank."""
+    number, found, name = 0, 0, str(path)
+    for number, raw in _raw_lines(path):
+        if progress and number % _EVERY == 0:
+            progress(name, number)
         if raw.isspace():
             continue
         found += 1
-        if skip is not None and skip(raw):
-            continue
-        try:
-            value = decode(raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):  # Python's own reader tells what is wrong
-            value = _object(_decode(raw, place), place)
-        yield place, value
+        if skip is None or not skip(raw):
+            yield Line(name, number), raw
     if not found:
-        raise TraceError(place, "the file is empty", "check that the recording was finished")
+        raise TraceError(Line(name, number), "the file is empty", "check that the recording was finished")
     if progress:
-        progress(place.file, place.number)
+        progress(name, number)
+
+
+_decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def decoded(place: Line, raw: bytes) -> Json:
+    """The JSON object of a line. Raises TraceError where it is none."""
+    try:
+        return _decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):  # Python's own reader tells what is wrong
+        return _object(_text(raw, place), place)
 
 
 def _object(text: str, place: Line) -> Json:

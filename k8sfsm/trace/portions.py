@@ -13,10 +13,11 @@ from typing import Final
 from attrs import define, field
 
 from k8sfsm.trace.audit import Derivation, derive, notes_of
+from k8sfsm.trace.audit_lines import read_requests
 from k8sfsm.trace.history import Recording, began
 from k8sfsm.trace.lines import Progress
 from k8sfsm.trace.parts import concerns
-from k8sfsm.trace.requests import Request, read_requests
+from k8sfsm.trace.requests import Request
 from k8sfsm.trace.statuses import facts_from_statuses
 
 SIZE: Final = 1024

@@ -5,9 +5,8 @@ The same lines stand in kube-apiserver's audit log (audit.k8s.io/v1) and, trimme
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import cached_property, lru_cache
-from pathlib import Path
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final, cast
 from urllib.parse import parse_qsl
 
@@ -18,7 +17,7 @@ from k8sfsm.trace.actors import actor_of, sharing_actor
 from k8sfsm.trace.errors import Line, TraceError, describe
 from k8sfsm.trace.fields import object_in, optional, required, text_in, time_at
 from k8sfsm.trace.history import RecordedWrite, Verb
-from k8sfsm.trace.lines import Json, Progress, json_lines
+from k8sfsm.trace.lines import Json
 from k8sfsm.trace.resources import is_deleting, kind_of, metadata, revision_of
 from k8sfsm.trace.skeleton import refuse_misshapen
 from k8sfsm.value import value
@@ -55,34 +54,23 @@ class Request:
     completed: int
     answer: Json | None = field(repr=False)
     """responseObject, None where it is not recorded."""
+    revision: int | None
+    """The resourceVersion of the object in the answer (for a collection: of the list)."""
+    precondition: int | None
+    """The resourceVersion that the request demands of the stored object."""
     inferred: str = ""
     """Why the request is believed to have been made although it is not recorded."""
     before: int | None = None
     """For an inferred request: the revision of the answer that proves it."""
     reference: Mapping[str, Any] = field(factory=dict)
     """The line's objectRef."""
+    like: object = field(default=None, eq=False, repr=False)
+    """The same for all renewals of a lease whose lines differ in moments and revisions alone; None for the rest."""
 
     @property
     def ok(self) -> bool:
         """Whether the request succeeded."""
         return self.code < 300
-
-    @cached_property
-    def revision(self) -> int | None:
-        """The resourceVersion of the object in the answer (for a collection: of the list)."""
-        return revision_of(self.answer)
-
-    @cached_property
-    def precondition(self) -> int | None:
-        """The resourceVersion that the request demands of the stored object."""
-        if not isinstance(self.body, dict):
-            return None
-        wanted = (
-            revision_of({"metadata": self.body.get("preconditions")})
-            if self.verb == "delete"
-            else revision_of(self.body)
-        )
-        return wanted or None
 
     @property
     def unchanging(self) -> bool:
@@ -127,26 +115,9 @@ class Request:
             "inferred": self.inferred,
             "reference": self.reference,
             "answer": self.answer if self.verb != "deletecollection" else None,
+            "like": self.like,
         }
         return RecordedWrite(**(values | changes))
-
-
-def read_requests(path: Path, progress: Progress | None = None) -> Iterator[Request]:
-    """The write requests of an audit file in the order of its lines; reads and unfinished stages are left out."""
-    for place, line in json_lines(path, progress, _is_read):
-        request = request_of(place, line)
-        if request is not None:
-            yield request
-
-
-def _is_read(raw: bytes) -> bool:
-    """Whether an audit line is a read, told before it is parsed: most lines are. A body may look like one, too."""
-    place = raw.find(_VERB)
-    return raw.startswith(_READ_VERBS, place + len(_VERB)) and b'"requestObject":' not in raw
-
-
-_VERB: Final = b'"verb":"'
-_READ_VERBS: Final = tuple(f'{verb}"'.encode() for verb in sorted(READS))
 
 
 def request_of(place: Line, value: Json) -> Request | None:
@@ -208,8 +179,17 @@ def _request(place: Line, value: Json, verb: str, reference: Json, query: Mappin
         received=time_at(place, value, "requestReceivedTimestamp"),
         completed=completed,
         answer=answer,
+        revision=revision_of(answer),
+        precondition=precondition_of(verb, body),
         reference=reference,
     )
+
+
+def precondition_of(verb: str, body: Any) -> int | None:
+    """The resourceVersion that a request of a verb with a body demands; None where it demands none."""
+    if not isinstance(body, dict):
+        return None
+    return revision_of({"metadata": body.get("preconditions")} if verb == "delete" else body) or None
 
 
 def _key(place: Line, reference: Json, answer: Json | None, body: Any) -> Key:

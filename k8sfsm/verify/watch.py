@@ -6,15 +6,16 @@ break it (`of`), and whether it is about one object at a time (`each`).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from k8sfsm.engine.engine import Engine
 from k8sfsm.machine import Machines
 from k8sfsm.request import Key
-from k8sfsm.spec.loader import specs_dir
+from k8sfsm.spec.loader import ENVIRONMENT, specs_dir
 from k8sfsm.store import Snapshot
 from k8sfsm.verify.invariants import Invariant, Violation, invariants
 from k8sfsm.view import Change, View
@@ -28,13 +29,22 @@ class _Alone(View):
 
     def list(self, kind: str, namespace: str = "") -> tuple[Any, ...]:
         """The object, where it is of that kind."""
-        found = tuple(entry[1] for entry in self.snapshot(kind).objects.values())
-        return tuple(obj for obj in found if obj.kind == kind and namespace in ("", obj.metadata.namespace))
+        for _, obj in self.snapshot(kind).objects.values():
+            return (obj,) if obj.kind == kind and namespace in ("", obj.metadata.namespace) else ()
+        return ()
 
 
-@lru_cache(maxsize=8)
-def _of_kind(kind: str, _specs: Path) -> tuple[tuple[Invariant, ...], tuple[Invariant, ...], tuple[Invariant, ...]]:
+_Breakable: TypeAlias = tuple[tuple[Invariant, ...], tuple[Invariant, ...], tuple[Invariant, ...]]
+
+
+def _of_kind(kind: str) -> _Breakable:
     """What a write of a kind can break: transition invariants, those about one object, those about all."""
+    return _of_kind_in(kind, os.environ.get(ENVIRONMENT))
+
+
+@lru_cache(maxsize=256)
+def _of_kind_in(kind: str, _environment: str | None) -> _Breakable:
+    """The same; `_environment`: what the spec directory depends on."""
     chosen = [each for each in invariants() if not each.of or kind in each.of]
     return (
         tuple(each for each in chosen if each.type == "transition"),
@@ -96,10 +106,11 @@ def broken_by(changes: Iterable[Change], view: View, blind: bool = False) -> Ite
     general: dict[str, Invariant] = {}
     last: dict[Key, Change] = {}
     for change in changes:
-        transitions, single, others = _of_kind(change.key[0], specs_dir())
+        transitions, single, others = _of_kind(change.key[0])
         for each in transitions:
             if not (blind and each.fresh):
-                yield from (Violation(each.path, says) for says in each.holds(change, view))
+                for says in each.holds(change, view):
+                    yield Violation(each.path, says)
         general.update((each.path, each) for each in others)
         if single:
             last[change.key] = change
@@ -114,8 +125,9 @@ def _alone(change: Change, view: View) -> Iterator[Violation]:
     """The invariants about one object that it breaks."""
     snapshot = Snapshot(change.revision, _ONE.set(change.key, (change.revision, change.new)))
     alone = _Alone(view.now, snapshot)
-    for each in _of_kind(change.key[0], specs_dir())[1]:
-        yield from (Violation(each.path, says) for says in each.holds(alone))
+    for each in _of_kind(change.key[0])[1]:
+        for says in each.holds(alone):
+            yield Violation(each.path, says)
 
 
 _ONE: Final = Snapshot().objects

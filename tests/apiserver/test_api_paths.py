@@ -8,8 +8,9 @@ import pytest
 from api_world import NOW, SECOND, World, config_map, dig, pod, service, workload
 from attrs import evolve
 
+from k8sfsm.apiserver.binding import bound
 from k8sfsm.apiserver.strategy import prepared_for_update
-from k8sfsm.objects import KINDS, from_json, to_json
+from k8sfsm.objects import KINDS, Node, Pod, from_json, to_json
 from k8sfsm.request import Bind, Create, Delete, DeleteCollection, Evict, Patch, PatchStatus, Update
 
 KEY = ("Pod", "a", "p")
@@ -362,6 +363,21 @@ def test_binding_sets_node_condition_and_labels() -> None:
     )
     text = world.refused(Bind(key=KEY, uid="", node="m"), "kube-scheduler")[2]
     assert text.endswith('pods/binding "p": pod p is already assigned to node "n"')
+
+
+def test_pods_of_a_template_on_nodes_of_a_zone_have_the_very_same_labels() -> None:
+    def place(name: str, zone: str) -> Node:
+        labels = {"topology.kubernetes.io/zone": zone, "kubernetes.io/hostname": name}
+        made: Node = from_json({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}})
+        return made
+
+    template: Pod = from_json(pod())
+    some, others, far = (
+        bound(template, name, place(name, zone), 0, "1").metadata.labels
+        for name, zone in (("a", "x"), ("b", "x"), ("c", "y"))
+    )
+    assert some is others and some == {**template.metadata.labels, "topology.kubernetes.io/zone": "x"}
+    assert far == {**template.metadata.labels, "topology.kubernetes.io/zone": "y"}
 
 
 def test_what_may_not_be_bound() -> None:

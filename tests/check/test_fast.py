@@ -9,13 +9,19 @@ from typing import Any
 import pytest
 
 from benchmarks.audit_log import audit_log
+from k8sfsm.apiserver import ApiServer, Sender
+from k8sfsm.engine.choices import Seeded
+from k8sfsm.machine import Machines
 from k8sfsm.objects import changed_from_json, from_json
+from k8sfsm.request import Create
+from k8sfsm.store import Store
 from k8sfsm.trace import audit, portions
 from k8sfsm.trace.history import Document
 from k8sfsm.trace.lines import json_lines
 from k8sfsm.trace.reading import read_history, read_portions
 from k8sfsm.trace.sharing import sharing
 from k8sfsm.verify.check import check as checking
+from k8sfsm.verify.check.matching import Granting
 from k8sfsm.verify.check.renewals import Renewals
 from k8sfsm.verify.check.report import Report
 
@@ -101,3 +107,12 @@ def test_lines_are_decoded_as_python_decodes_them() -> None:
     with LOG.open("rb") as file:
         text = zstandard.ZstdDecompressor().stream_reader(file).read().decode()
     assert [value for _, value in json_lines(LOG)] == [json.loads(line) for line in text.splitlines()]
+
+
+def test_what_a_real_server_has_accepted_is_not_validated_again() -> None:
+    named = Create(object=from_json({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "UPPER"}}))
+    codes = [
+        server(Machines.load()).handle(Store.starting_at(0), named, Sender("user"), 0, Seeded(1)).outcome.code
+        for server in (ApiServer, Granting)
+    ]
+    assert codes == [422, 201]

@@ -8,13 +8,21 @@ import pytest
 from endpoint_objects import HTTP, pod, service
 
 from k8sfsm.controllers.endpoints_members import Members
+from k8sfsm.index import NO_SERIES, Series
 from k8sfsm.objects import Pod, Service, evolve
 
 NAMED = service(ports=(evolve(HTTP, target_port="http"),))
 
 
-def _cut(pods: list[Pod], size: int) -> tuple[tuple[Pod, ...], ...]:
-    return tuple(tuple(pods[start : start + size]) for start in range(0, len(pods), size))
+def _listed(*blocks: tuple[Pod, ...]) -> Series:
+    """Blocks as a view lists them; a pod's place is its number."""
+    full = [block for block in blocks if block]
+    places = [tuple(int(each.metadata.name[4:]) for each in block) for block in full]
+    return Series(tuple(each[0] for each in places), tuple(places), tuple(full))
+
+
+def _cut(pods: list[Pod], size: int) -> Series:
+    return _listed(*(tuple(pods[start : start + size]) for start in range(0, len(pods), size)))
 
 
 def _changed(pods: list[Pod], chance: random.Random, share: float) -> list[Pod]:
@@ -38,10 +46,10 @@ def test_subsets_that_are_followed_are_those_made_at_once(offered: Service, shar
     pods = [pod(number, ready=chance.random() < 0.5) for number in range(400)]
     following = Members(offered)
     for _ in range(12):
-        blocks = _cut(pods, 64)
-        assert following.subsets(blocks) == Members(offered).subsets(blocks)
+        listed = _cut(pods, 64)
+        assert following.subsets(listed) == Members(offered).subsets(listed)
         pods = _changed(pods, chance, share)
-    assert following.subsets(()) == ()
+    assert following.subsets(NO_SERIES) == ()
 
 
 def test_an_address_in_two_blocks_is_listed_once_and_stays_until_both_are_gone() -> None:
@@ -50,6 +58,6 @@ def test_an_address_in_two_blocks_is_listed_once_and_stays_until_both_are_gone()
     other = pod(2)
     following = Members(service())
     for blocks in (((one,), (two,)), ((one, other), (two,)), ((one,), ()), ((one,), (two,)), ((other,), (two,)), ()):
-        assert following.subsets(blocks) == Members(service()).subsets(blocks)
-    assert [len(subset.addresses) for subset in following.subsets(((one,), (two,)))] == [1]
-    assert following.subsets(((one,), (two,)))[0].addresses[0].node_name == "node-2"
+        assert following.subsets(_listed(*blocks)) == Members(service()).subsets(_listed(*blocks))
+    (found,) = following.subsets(_listed((one,), (two,)))
+    assert [address.node_name for address in found.addresses] == ["node-2"]

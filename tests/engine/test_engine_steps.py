@@ -6,6 +6,7 @@ import gc
 import os
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from clusters import NODES, SECOND, WEB, cluster, create, deployment, new_image,
 from k8sfsm.engine.action import Act, Crash, Deliver, Enqueue, Lag, Start, Stop, Submit
 from k8sfsm.engine.choices import Seeded
 from k8sfsm.engine.cluster import MANAGER
-from k8sfsm.engine.collecting import SELDOM, seldom_collected
+from k8sfsm.engine.collecting import SELDOM, SPARED, seldom_collected
 from k8sfsm.engine.engine import Engine
 from k8sfsm.engine.line import Line
 from k8sfsm.engine.policy import InOrder, Random, run
@@ -282,11 +283,36 @@ def test_a_seed_gives_the_same_trace_byte_by_byte_everywhere(tmp_path: Path) -> 
 
 
 def test_a_run_leaves_python_as_it_was_and_nothing_young_to_look_through() -> None:
-    before = gc.get_threshold()
+    before, told = gc.get_threshold(), list(gc.callbacks)
     with seldom_collected():
         made = [[number] for number in range(10_000)]
         assert gc.get_threshold() == SELDOM
         assert gc.get_count()[0] >= len(made)
     assert gc.get_threshold() == before
     assert gc.get_count()[0] < len(made)
-    assert gc.get_freeze_count() == 0
+    assert gc.get_freeze_count() == 0 and gc.callbacks == told
+
+
+class Loop:
+    """Refers to itself: nothing but a collection frees it."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_after_a_collection_in_vain_the_next_ones_look_at_nothing() -> None:
+    gc.collect()
+    with seldom_collected():
+        gc.collect(0)
+        made = weakref.ref(Loop())
+        for _ in range(SPARED):
+            gc.collect(0)
+            assert made() is not None
+        later = weakref.ref(Loop())
+        gc.collect(0)
+        assert later() is None and made() is not None
+        last = weakref.ref(Loop())
+        gc.collect(0)
+        assert last() is None
+    gc.collect()
+    assert made() is None

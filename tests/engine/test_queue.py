@@ -22,23 +22,21 @@ def test_a_key_is_queued_once_and_again_when_it_comes_while_worked_on() -> None:
     queue.add(A, cause=4)
     assert queue.get() == (A, 4)
     queue.add(A, cause=5)
-    assert not queue.has_work()
+    assert queue.get() is None
     queue.done(A)
-    assert queue.has_work() and queue.get() == (A, 5)
+    assert queue.get() == (A, 5)
 
 
 def test_workers_bound_what_is_under_way_until_a_key_is_detached() -> None:
     queue = WorkQueue(QueueSettings(workers=1))
     queue.add(A)
     queue.add(B)
-    queue.get()
-    assert not queue.has_work()
+    assert queue.get() == (A, 0) and queue.get() is None
     queue.detach(A)
     queue.detach(A)
-    assert queue.has_work()
-    queue.get()
+    assert queue.get() == (B, 0)
     queue.done(A)
-    assert not queue.has_work() and not queue.idle
+    assert queue.get() is None and not queue.idle
     queue.done(B)
     assert queue.idle
 
@@ -98,7 +96,7 @@ def test_copies_of_queues_and_buckets_are_independent() -> None:
     queue.add(A)
     twin = queue.copy()
     twin.get()
-    assert queue.has_work() and not twin.has_work()
+    assert twin.get() is None and queue.get() is not None
     bucket = TokenBucket(10, 1)
     bucket.reserve(0)
     assert bucket.copy().reserve(0) == bucket.reserve(0)

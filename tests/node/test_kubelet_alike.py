@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from k8sfsm.engine.engine import Engine
 from k8sfsm.engine.standard import standard_engine
 from k8sfsm.law import LawError
 from k8sfsm.mould import Mould, Shapeless
-from k8sfsm.node import alike
+from k8sfsm.node import alike, looks, newcomers
 from k8sfsm.node.runtime import Sandbox
 from k8sfsm.node.scripted import ScriptedRuntime
 from k8sfsm.objects import ContainerStatus, Pod, PodStatus, from_json, to_json
@@ -26,8 +26,12 @@ NOW = START + 5
 @pytest.fixture(autouse=True)
 def forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No look is known before a test, and none of its looks afterwards."""
-    monkeypatch.setattr(alike, "_LOOKS", {})
-    monkeypatch.setattr(alike, "_NEWCOMERS", {})
+    monkeypatch.setattr(looks, "_LOOKS", {})
+    monkeypatch.setattr(looks, "_GLANCES", {})
+    monkeypatch.setattr(looks, "_SHAPES", {})
+    monkeypatch.setattr(newcomers, "_KNOWN", {})
+    monkeypatch.setattr(alike, "_TEMPLATES", {})
+    monkeypatch.setattr(alike, "_BIRTHS", {})
     yield
 
 
@@ -45,8 +49,13 @@ def pods_of(engine: Engine) -> list[dict[str, Any]]:
     return [to_json(pod) for pod in engine.store.snapshot.series("in", "Pod", "bench")]
 
 
+def _wrong(self: Mould, value: Any, parts: Sequence[Any], moments: Sequence[int] = ()) -> None:
+    """A mould that casts something else."""
+    self.bound = lambda moments: lambda parts: None
+
+
 def casts() -> list[Any]:
-    return [look for look in alike._LOOKS.values() if look.mould is not None]
+    return [look for look in looks._LOOKS.values() if look.mould is not None]
 
 
 @pytest.mark.parametrize(
@@ -61,8 +70,8 @@ def casts() -> list[Any]:
 )
 def test_casts_are_what_the_tables_say(container: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     cast = pods_of(rolled_out(12, **container))
-    assert alike._LOOKS
-    monkeypatch.setattr(alike, "_question", lambda session: None)
+    assert looks._LOOKS
+    monkeypatch.setattr(looks, "mark", lambda *look: None)
     assert cast == pods_of(rolled_out(12, **container))
 
 
@@ -73,29 +82,29 @@ def test_most_looks_are_cast() -> None:
 
 def test_what_reads_other_objects_is_not_cast() -> None:
     rolled_out(12, env=[{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "missing", "key": "a"}}}])
-    assert any(look.hopeless for look in alike._LOOKS.values())
+    assert any(look.hopeless for look in looks._LOOKS.values())
 
 
 def test_a_trusted_cast_that_the_tables_contradict_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alike, "COMPARED", 0)
-    monkeypatch.setattr(Mould, "__init__", lambda self, value, parts: setattr(self, "cast", lambda parts: None))
+    monkeypatch.setattr(looks, "COMPARED", 0)
+    monkeypatch.setattr(Mould, "__init__", _wrong)
     with pytest.raises(LawError, match="is not alike with others"):
         rolled_out(12)
 
 
 def test_a_first_cast_that_the_tables_contradict_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Mould, "__init__", lambda self, value, parts: setattr(self, "cast", lambda parts: None))
+    monkeypatch.setattr(Mould, "__init__", _wrong)
     engine = rolled_out(12)
     assert all(pod["status"]["phase"] == "Running" for pod in pods_of(engine))
-    assert any(look.hopeless for look in alike._LOOKS.values())
-    assert not any(look.compared for look in alike._LOOKS.values())
+    assert any(look.hopeless for look in looks._LOOKS.values())
+    assert not any(look.compared for look in looks._LOOKS.values())
 
 
 def test_looks_at_two_templates_are_not_alike() -> None:
     first = rolled_out(6)
-    known = len(alike._NEWCOMERS)
+    known = len(alike._TEMPLATES)
     rolled_out(6, image="other:2")
-    assert len(alike._NEWCOMERS) == 2 * known
+    assert len(alike._TEMPLATES) == 2 * known
     assert pods_of(first)
 
 
@@ -105,7 +114,7 @@ def test_looks_at_two_templates_are_not_alike() -> None:
 def test_parts_are_found_and_replaced() -> None:
     pod = Pod()
     value = [("web-1", pod, 7), {"a": "10.0.0.1", "b": ("x",)}, Map({"k": "web-1"}), None]
-    cast = Mould(value, ("web-1", "10.0.0.1", pod)).cast
+    cast = Mould(value, ("web-1", "10.0.0.1", pod)).bound(())
     other = Pod(status=PodStatus(phase="Running"))
     made = cast(("web-2", "10.0.0.2", other))
     assert made == [("web-2", other, 7), {"a": "10.0.0.2", "b": ("x",)}, Map({"k": "web-2"}), None]
@@ -114,26 +123,27 @@ def test_parts_are_found_and_replaced() -> None:
 
 def test_structs_keep_what_has_no_part_in_it() -> None:
     status = ContainerStatus(name="app", container_id="id-1", resources=None)
-    made = Mould(PodStatus(container_statuses=(status, status)), ("id-1",)).cast(("id-2",))
+    made = Mould(PodStatus(container_statuses=(status, status)), ("id-1",)).bound(())(("id-2",))
     assert [each.container_id for each in made.container_statuses] == ["id-2", "id-2"]
     assert made.container_statuses[0] is made.container_statuses[1]
 
 
 def test_moments_are_replaced_or_moved_along() -> None:
     value = [NOW, START, NOW + 30, 17]
-    assert Mould(value, (NOW, START)).cast((NOW + 9, START + 2)) == [NOW + 9, START + 2, NOW + 39, 17]
+    assert Mould(value, (), (NOW, START)).bound((NOW + 9, START + 2))(()) == [NOW + 9, START + 2, NOW + 39, 17]
 
 
 def test_what_has_moments_alone_is_shared() -> None:
     value = ["web-1", Sandbox(0, "10.0.0.1", True, NOW)]
-    cast = Mould(value, (NOW, "web-1")).cast
-    first, second, third = cast((NOW + 1, "web-2")), cast((NOW + 1, "web-3")), cast((NOW + 2, "web-4"))
+    bound = Mould(value, ("web-1",), (NOW,)).bound
+    cast = bound((NOW + 1,))
+    first, second, third = cast(("web-2",)), cast(("web-3",)), bound((NOW + 2,))(("web-4",))
     assert first[1] is second[1]
     assert (first[1].started_at, third[1].started_at) == (NOW + 1, NOW + 2)
 
 
 def test_an_empty_string_and_a_small_number_are_no_parts() -> None:
-    assert Mould(["", 3, "a"], ("", 3, "a")).cast(("x", 4, "b")) == ["", 3, "b"]
+    assert Mould(["", 3, "a"], ("", 3, "a")).bound(())(("x", 4, "b")) == ["", 3, "b"]
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,40 @@ def test_a_right_of_a_component_is_judged_once() -> None:
     assert not cluster.api.gate.knows(kubelet, patch), "whether it may depends on the name"
 
 
+def test_what_one_kubelet_may_all_may_of_their_own() -> None:
+    cluster = Cluster([from_json({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-node-lease"}})])
+    first, second = sender_of("kubelet", "n"), sender_of("kubelet", "m")
+
+    def renewal(name: str, namespace: str = "kube-node-lease") -> Patch:
+        return Patch(key=("Lease", namespace, name), body={"spec": {"leaseDurationSeconds": 41}})
+
+    def lease(name: str) -> Create:
+        meta = {"name": name, "namespace": "kube-node-lease"}
+        return Create(object=from_json({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": meta}))
+
+    assert not cluster.api.gate.knows(second, lease("m"))
+    assert cluster.send(lease("n"), sender=first).ok and cluster.send(renewal("n"), sender=first).ok
+    assert cluster.api.gate.knows(second, lease("m")) and cluster.api.gate.knows(second, renewal("m"))
+    assert cluster.send(lease("m"), sender=second).ok
+    for other in (renewal("n"), renewal("m", "a")):
+        assert not cluster.api.gate.knows(second, other)
+        assert cluster.send(other, sender=second).code == 403
+    for stranger in (evolve(second, account="system:node:n"), evolve(second, node=""), evolve(second, groups=("g",))):
+        assert not cluster.api.gate.knows(stranger, renewal("m"))
+
+
+def test_a_role_that_one_node_has_is_not_for_all_kubelets() -> None:
+    subject = {"kind": "User", "name": "system:node:n", "apiGroup": "rbac.authorization.k8s.io"}
+    cluster = Cluster([role("scale", ALL_PODS), binding("b", ("Role", "scale"), subject)])
+    cluster.send(Create(object=pod()))
+    write = Evict(key=("Pod", "a", "p"))
+    collection = DeleteCollection(kind="Pod", namespace="a")
+    assert cluster.send(collection, sender=sender_of("kubelet", "n")).ok
+    assert not cluster.api.gate.knows(sender_of("kubelet", "m"), collection)
+    assert cluster.send(collection, sender=sender_of("kubelet", "m")).code == 403
+    assert cluster.send(write, sender=sender_of("kubelet", "m")).code != 201
+
+
 def test_what_people_may_is_looked_up_each_time() -> None:
     cluster = Cluster([binding("b", ("ClusterRole", "edit"), bob())])
     assert cluster.send(Create(object=pod()), "bob").ok

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from attrs import evolve
 from hypothesis import HealthCheck, given, settings
@@ -18,6 +19,8 @@ from k8sfsm.scheduler.fast import Cache
 from k8sfsm.scheduler.plain import START, decide
 from k8sfsm.scheduler.preemption import preempt
 from k8sfsm.scheduler.queue import WAITING, Waiting
+from k8sfsm.scheduler.ring import Ring
+from k8sfsm.scheduler.signature import same_shape, shape_of
 from k8sfsm.store import Snapshot, Store
 from k8sfsm.view import View
 
@@ -403,3 +406,42 @@ def test_dropping_the_cache_changes_nothing() -> None:
                     hosts.append(each.node)
                     world.put(evolve(wanted, spec=evolve(wanted.spec, node_name=each.node)))
     assert hosts[:12] == hosts[12:]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"labels": {"app": "db"}},
+        {"tolerations": [{"operator": "Exists"}]},
+        {"nodeSelector": {"disk": "ssd"}},
+        {"affinity": PREFERENCE},
+        {"overhead": {"cpu": "1"}},
+        {"resources": {"requests": {"cpu": "1"}}},
+        {"topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "z", "whenUnsatisfiable": "ScheduleAnyway"}]},
+        {"image": "db:1"},
+        {"requests": {"cpu": "2"}},
+        {"ports": [("", 80)]},
+        {"initContainers": [{"name": "first", "image": "db:1"}]},
+    ],
+)
+def test_pods_that_are_not_alike_have_shapes_of_their_own(other: dict[str, Any]) -> None:
+    one, two = pod("one"), pod("two", **other)
+    assert not same_shape(one, two)
+    assert shape_of(one) != shape_of(two)
+    assert same_shape(two, two)
+
+
+@pytest.mark.parametrize("members", [1, 3, 99, 100, 101, 130])
+def test_every_search_finds_a_slice_of_the_ring(members: int) -> None:
+    """From any start it finds what a search node by node would find, and ends where that would end."""
+    count, enough = 130, 100
+    chosen = np.arange(0, 130)[np.linspace(0, 129, members).astype(int)]
+    names = np.array([f"n{number}" for number in range(count)], dtype=object)
+    ring = Ring(chosen, names, enough, np.zeros(count, np.int64), (), None)
+    for start in range(count):
+        round_about = [(start + step) % count for step in range(count)]
+        found = [index for index in round_about if index in chosen.tolist()][:enough]
+        looked_at = round_about.index(found[-1]) + 1 if len(found) == enough else count
+        window = ring.window(start)
+        assert window.feasible == tuple(f"n{index}" for index in found)
+        assert window.next_start == (start + looked_at) % count

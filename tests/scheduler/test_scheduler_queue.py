@@ -50,10 +50,9 @@ class Line:
 
     def goes(self) -> list[str]:
         found = []
-        while self.queue.has_work():
-            taken, _ = self.queue.get()
-            self.queue.done(taken)
-            found.append(taken[2])
+        while (taken := self.queue.get()) is not None:
+            self.queue.done(taken[0])
+            found.append(taken[0][2])
         return found
 
 

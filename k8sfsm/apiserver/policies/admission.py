@@ -125,6 +125,11 @@ class Police:
     def __init__(self) -> None:
         self._needed: bool | None = None
 
+    @property
+    def is_needed(self) -> bool:
+        """Whether there are policies, or may be: nobody has looked yet."""
+        return self._needed is not False
+
     def ask(self, sender: Sender, write: Write, old: Any, new: Any, snapshot: Snapshot) -> tuple[str, ...]:
         """The warnings of policies about a write. Raises Refusal where one denies it."""
         if self._needed is None:

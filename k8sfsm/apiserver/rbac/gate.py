@@ -12,10 +12,10 @@ from k8sfsm.apiserver.answer import Sender
 from k8sfsm.apiserver.custom.definitions import CRD, resource_of
 from k8sfsm.apiserver.rbac.authorizer import Verdict, forbidden, judge
 from k8sfsm.apiserver.rbac.escalation import GUARDED, Granting, refuse_escalation
-from k8sfsm.apiserver.rbac.node import is_nameless
+from k8sfsm.apiserver.rbac.node import LEASES, is_general, is_nameless
 from k8sfsm.apiserver.rbac.policy import policy_of
 from k8sfsm.apiserver.rbac.restriction import Kept, refuse_restricted
-from k8sfsm.apiserver.rbac.users import Asked, User, law, user_of
+from k8sfsm.apiserver.rbac.users import NODE_PREFIX, Asked, User, law, user_of
 from k8sfsm.objects import Pod, key_of
 from k8sfsm.request import Create, Delete, DeleteCollection, Patch, PatchStatus, Update, Write
 from k8sfsm.store import Snapshot, Store
@@ -72,7 +72,7 @@ class Gate:
         verdict = judge(policy_of(store.snapshot, asked.namespace), asked, store.snapshot)
         if not verdict.allowed:
             raise forbidden(asked, verdict.reason)
-        if sender.actor != _PEOPLE and _always(verdict, asked):
+        if sender.actor != _PEOPLE and _always(verdict, asked, is_kubelet(sender)):
             self._open.add(_form_of(sender, write))
 
     def look_at(self, sender: Sender, write: Write, old: Any, new: Any, snapshot: Snapshot) -> None:
@@ -92,24 +92,43 @@ _WHOLE: Final = frozenset((Create, Update))
 _PARTS: Final = frozenset((Update, Patch))
 
 
+def is_kubelet(sender: Sender) -> bool:
+    """Whether a sender is the kubelet of its node."""
+    return sender.node != "" and sender.account == NODE_PREFIX + sender.node
+
+
+def role_of(sender: Sender) -> str | tuple[str, ...]:
+    """What senders have in common who are judged alike: the account; of all kubelets, their groups."""
+    return sender.groups if is_kubelet(sender) else sender.account
+
+
 def _form_of(sender: Sender, write: Any) -> tuple[Any, ...]:
     """What requests have in common that are judged alike, whatever the object's name and namespace."""
     form = write.__class__
     kind = write.object.kind if form in _WHOLE else _kind_of(write)
     reads = form is Patch and write.body == {}
-    return sender.account, form, kind, write.subresource if form in _PARTS else "", reads
+    names = _names_of(sender, write) if is_kubelet(sender) else None
+    return role_of(sender), names, form, kind, write.subresource if form in _PARTS else "", reads
 
 
-def _always(verdict: Verdict, asked: Asked) -> bool:
-    """Whether the answer is the same for all names and namespaces, and for ever.
+def _names_of(sender: Sender, write: Any) -> tuple[bool, ...]:
+    """All that the Node authorizer looks at of names, where it does not ask which pods are on a node."""
+    _, namespace, name = _target(write)
+    return namespace == "", namespace == LEASES, name == "", name == sender.node
 
-    So it is where a bootstrap role says it, which the server makes anew, or a row of the Node authorizer without a look
-    at names.
+
+def _always(verdict: Verdict, asked: Asked, of_kubelet: bool) -> bool:
+    """Whether the answer is the same for all requests of a form, and for ever.
+
+    So it is where a bootstrap role says it, which the server makes anew, or a row of the Node authorizer: to a kubelet,
+    all of whose forms are told by what such rows look at; to others, one without a look at names. A role is not given
+    to all kubelets.
     """
     grant, rule = verdict.grant, verdict.rule
     if grant is None or rule is None:
-        return verdict.by == "system:masters" or (verdict.by == "Node" and is_nameless(asked))
-    bootstrapped = not grant.binding.metadata.resource_version
+        by_node = verdict.by == "Node" and (is_general(asked) if of_kubelet else is_nameless(asked))
+        return by_node or (verdict.by == "system:masters" and not of_kubelet)
+    bootstrapped = not of_kubelet and not grant.binding.metadata.resource_version
     return bootstrapped and not rule.resource_names and not grant.binding.metadata.namespace
 
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Final, Literal
 
 from k8sfsm.law import Law
+from k8sfsm.table import CompiledTable
 from k8sfsm.value import value
 
 law = Law("rbac")
@@ -112,11 +113,15 @@ def account_key(name: str) -> tuple[str, str] | None:
 @lru_cache(maxsize=4096)
 def user_of(name: str, more: tuple[str, ...] = ()) -> User:
     """The user of that name, with the groups that such a name brings, and `more`. "": the server itself."""
-    named = Named(name or APISERVER)
-    key = account_key(named.name)
-    rows = law.collect("groups", named)
+    return _named_user(law.table("groups"), name or APISERVER, more)
+
+
+@lru_cache(maxsize=8192)
+def _named_user(groups: CompiledTable, name: str, more: tuple[str, ...]) -> User:
+    key = account_key(name)
+    rows = groups.collect(Named(name))
     own = [row.outputs["group"].format(namespace=key[0] if key is not None else "") for row in rows]
-    return User(named.name, tuple(dict.fromkeys((*more, *own))))
+    return User(name, tuple(dict.fromkeys((*more, *own))))
 
 
 def impersonated(name: str, groups: Iterable[str] = ()) -> User:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from attrs import evolve
@@ -218,6 +219,7 @@ def parsed_ip(text: Any) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None
 _PLAIN_IP: Final = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(?:\.(?!\Z)|\Z)){4}", re.ASCII)
 
 
+@lru_cache(maxsize=4096)
 def is_plain_ip(text: str) -> bool:
     """Whether a text is an IPv4 address as everybody writes it: the quick question."""
     return _PLAIN_IP.match(text) is not None

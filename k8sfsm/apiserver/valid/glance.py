@@ -8,12 +8,11 @@ nothing else; a row with another constraint is always asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
-from operator import attrgetter
-from typing import Any, Final, TypeAlias, get_args, get_type_hints
+from typing import Any, Final, TypeAlias, get_args, get_origin, get_type_hints
 
-from attrs import fields
+from attrs import field, fields
 
 from k8sfsm.apiserver.deletion import law
 from k8sfsm.apiserver.memo import Memo
@@ -24,17 +23,35 @@ from k8sfsm.apiserver.valid.judge import Row, judged, steps_of
 from k8sfsm.apiserver.valid.statuses import may_restart
 from k8sfsm.objects.base import json_name
 from k8sfsm.table import CompiledTable
+from k8sfsm.value import value
 
-Glance: TypeAlias = Callable[[Any, Any, Any], bool]
-"""Value, value before, object -> whether the row surely finds nothing."""
-Maker: TypeAlias = Callable[[Row], Glance]
-Looks: TypeAlias = tuple[tuple[str, tuple[tuple[str, bool, tuple[Glance, ...]], ...]], ...]
+
+@value
+class Glance:
+    """An expression over `value`, `before` and `new`: the field, the field before, and the object.
+
+    Where it is true, the row surely finds nothing. `names`: what stands in it in braces; `alone`: it is about the value
+    and nothing else.
+    """
+
+    text: str
+    names: Mapping[str, Any] = field(factory=dict)
+    alone: bool = False
+
+
+Maker: TypeAlias = Callable[[Row, Any], Glance]
+"""Row, type of the field's entries (None: it is no list) -> the glance."""
+Seen: TypeAlias = Callable[[Any, Any], bool]
+"""Object, object before -> whether a table surely finds nothing in it."""
+_Looks: TypeAlias = Mapping[str, Mapping[str, tuple[bool, tuple[Glance, ...]]]]
 """For each part of an object, for each field of it: whether it needs no look where it is empty, and the glances."""
 _MAKERS: Final[dict[str, Maker]] = {}
 _NEVER_OF_NOTHING: Final[set[str]] = set()
 """Constraints that find nothing where the field is empty."""
 _NOT_WRITTEN: Final = "metadata"
 """The part of an object that a status is written without."""
+_KNOWN: Final = 256
+"""Values of a field that are known to be sound."""
 
 
 def _glance(*names: str, empty: bool = True) -> Callable[[Maker], Maker]:
@@ -50,38 +67,38 @@ def _glance(*names: str, empty: bool = True) -> Callable[[Maker], Maker]:
 
 
 @_glance("at-least", empty=False)
-def _at_least(row: Row) -> Glance:
-    return lambda value, old, new: value is None or bool(value >= row.of)
+def _at_least(row: Row, entry: Any) -> Glance:
+    return Glance("value is None or value >= {least}", {"least": row.of})
 
 
 @_glance("not-above", empty=False)
-def _not_above(row: Row) -> Glance:
-    def sure(value: Any, old: Any, new: Any) -> bool:
-        return bool(value <= getattr(new.status, _names(new.status.__class__)[row.of]))
+def _not_above(row: Row, entry: Any) -> Glance:
+    def bound(new: Any) -> Any:
+        return getattr(new.status, _names(new.status.__class__)[row.of])
 
-    return sure
+    return Glance("value <= {bound}(new)", {"bound": bound})
 
 
 @_glance("not-lowered", empty=False)
-def _not_lowered(row: Row) -> Glance:
-    return lambda value, old, new: old is None or (value is not None and bool(value >= old))
+def _not_lowered(row: Row, entry: Any) -> Glance:
+    return Glance("before is None or (value is not None and value >= before)")
 
 
 @_glance("unchanged", empty=False)
 @_glance("format-or-old", "free-nomination")
-def _as_before(row: Row) -> Glance:
-    return lambda value, old, new: bool(value == old)
+def _as_before(row: Row, entry: Any) -> Glance:
+    return Glance("value == before")
 
 
 @_glance("kept-once-given", empty=False)
-def _kept(row: Row) -> Glance:
-    return lambda value, old, new: not old or bool(value == old)
+def _kept(row: Row, entry: Any) -> Glance:
+    return Glance("not before or value == before")
 
 
 @_glance("condition-types")
-def _condition_types(row: Row) -> Glance:
-    known = tuple(row.of)
-    return lambda value, old, new: _qualified(tuple([each.type for each in value]), known)
+def _condition_types(row: Row, entry: Any) -> Glance:
+    names = {"qualified": _qualified, "known": tuple(row.of)}
+    return Glance("{qualified}(tuple([each.type for each in value]), {known})", names, alone=True)
 
 
 @lru_cache(maxsize=256)
@@ -90,55 +107,40 @@ def _qualified(names: tuple[str, ...], known: tuple[str, ...]) -> bool:
 
 
 @_glance("end-for-good")
-def _end_for_good(row: Row) -> Glance:
-    def sure(value: Any, old: Any, new: Any) -> bool:
-        ended = [each for each in old if each.state.terminated is not None] if old else None
-        if not ended:
-            return True
+def _end_for_good(row: Row, entry: Any) -> Glance:
+    def stay(value: Any, before: Any, new: Any) -> bool:
+        ended = [each for each in before if each.state.terminated is not None]
         still = {each.name for each in value if each.state.terminated is not None}
         return row.of != "ephemeralContainers" and all(
             each.name in still or may_restart(new.spec, each.name, each.state.terminated.exit_code) for each in ended
         )
 
-    return sure
+    ended = "[each for each in before or () if each.state.terminated is not None]"
+    return Glance(f"not {ended} or {{stay}}(value, before, new)", {"stay": stay})
 
 
 @_glance("ip-entries")
-def _ip_entries(row: Row) -> Glance:
-    def sure(value: Any, old: Any, new: Any) -> bool:
-        if value is old:
-            return True
-        return all(is_plain_ip(each.ip) for each in value)
-
-    return sure
+def _ip_entries(row: Row, entry: Any) -> Glance:
+    return Glance("value is before or all([{plain}(each.ip) for each in value])", {"plain": is_plain_ip})
 
 
 @_glance("family-each", "unique")
-def _alone(row: Row) -> Glance:
-    return lambda value, old, new: len(value) < 2
+def _alone(row: Row, entry: Any) -> Glance:
+    return Glance("len(value) < 2")
 
 
 @_glance("first-like")
-def _first_like(row: Row) -> Glance:
-    return lambda value, old, new: row.of == "hostIP" and bool(value[0].ip == new.status.host_ip)
+def _first_like(row: Row, entry: Any) -> Glance:
+    return Glance("value[0].ip == new.status.host_ip" if row.of == "hostIP" else "False")
 
 
 @_glance("each", "each-as")
-def _each(row: Row) -> Glance:
+def _each(row: Row, entry: Any) -> Glance:
     """Parts that have none of the fields that their table looks at."""
-    table = law.table(row.of)
-
-    def sure(value: Any, old: Any, new: Any) -> bool:
-        getters = _looked_at(table, value[0].__class__)
-        if getters is None:
-            return False
-        for getter in getters:
-            for each in value:
-                if getter(each):
-                    return False
-        return True
-
-    return sure
+    looked_at = _looked_at(law.table(row.of), entry)
+    if looked_at is None:
+        return Glance("False")
+    return Glance(f"not [each for each in value if {' or '.join(f'each.{name}' for name in looked_at)}]", alone=True)
 
 
 _SOUND: Final = Memo()
@@ -146,8 +148,8 @@ _SOUND: Final = Memo()
 
 
 @_glance("named-amounts")
-def _named_amounts(row: Row) -> Glance:
-    def sure(value: Any, old: Any, new: Any) -> bool:
+def _named_amounts(row: Row, entry: Any) -> Glance:
+    def sound(value: Any) -> bool:
         parts = (value, law.table(row.of))
         if _SOUND.get(parts) is None:
             entries = ({"name": name, "amount": str(amount)} for name, amount in value.items())
@@ -156,59 +158,85 @@ def _named_amounts(row: Row) -> Glance:
             _SOUND.put(parts, True)
         return True
 
-    return sure
+    return Glance("{sound}(value)", {"sound": sound})
 
 
 @_glance("unique-part")
-def _unique_part(row: Row) -> Glance:
-    return lambda value, old, new: value is old or all(each not in value[:index] for index, each in enumerate(value))
+def _unique_part(row: Row, entry: Any) -> Glance:
+    return Glance("value is before or all([each not in value[:index] for index, each in enumerate(value)])")
 
 
 def surely_sound(table: str, new: Any, old: Any) -> bool:
     """Whether a table surely finds nothing in an object, of which an update has left the metadata as they were."""
-    return seen_sound(looks_of(table, new.__class__), new, old)
+    return seen_by(table, new.__class__)(new, old)
 
 
-def looks_of(table: str, cls: Any) -> Looks | None:
-    """What there is to look at in an object of a class, for the glance; None where none tells."""
-    return _looks(law.table(table), cls)
-
-
-def seen_sound(looks: Looks | None, new: Any, old: Any) -> bool:
-    """The same as `surely_sound`, where it is known what to look at."""
-    if looks is None:
-        return False
-    for part, entries in looks:
-        now, was = getattr(new, part), getattr(old, part)
-        for name, empty, glances in entries:
-            value = getattr(now, name)
-            if empty and not value:
-                continue
-            before = getattr(was, name)
-            for glance in glances:
-                if not glance(value, before, new):
-                    return False
-    return True
+def seen_by(table: str, cls: Any) -> Seen:
+    """The same for the objects of a class."""
+    return _seen(law.table(table), cls)
 
 
 @lru_cache(maxsize=64)
-def _looks(table: CompiledTable, cls: Any) -> Looks | None:
+def _seen(table: CompiledTable, cls: Any) -> Seen:
+    looks = _looks(table, cls)
+    return _written(looks) if looks is not None else lambda new, old: False
+
+
+def _written(looks: _Looks) -> Seen:
+    """The glances as one function; what is about a value alone is not asked again about the very same one."""
+    scope: dict[str, Any] = {"note": _note}
+    lines = ["def seen(new, old):"]
+    for part, fields_of in looks.items():
+        lines += [f"    now, was = new.{part}, old.{part}"]
+        for name, (empty, glances) in fields_of.items():
+            lines += [f"    value, before = now.{name}, was.{name}", "    if value:" if empty else "    if True:"]
+            lines += _asked([each for each in glances if not each.alone], scope, "        ")
+            alone = [each for each in glances if each.alone]
+            if alone:
+                known = f"known{len(scope)}"
+                scope[known] = {}
+                lines += [f"        if {known}.get(id(value)) is not value:", *_asked(alone, scope, "            ")]
+                lines += [f"            note({known}, value)"]
+            lines += ["        pass"]
+    exec("\n".join([*lines, "    return True"]), scope)
+    return scope["seen"]  # type: ignore[no-any-return]
+
+
+def _asked(glances: Iterable[Glance], scope: dict[str, Any], indent: str) -> list[str]:
+    """Lines that end the look where one of the glances is not sure; what they name is put into the scope."""
+    lines = []
+    for each in glances:
+        names = {name: f"{name}{len(scope)}" for name in each.names}
+        scope.update({names[name]: meant for name, meant in each.names.items()})
+        lines.append(f"{indent}if not ({each.text.format(**names)}): return False")
+    return lines
+
+
+def _note(known: dict[int, Any], value: Any) -> None:
+    if len(known) >= _KNOWN:
+        known.clear()
+    known[id(value)] = value
+
+
+def _looks(table: CompiledTable, cls: Any) -> _Looks | None:
     """What there is to look at in an object of a class; None where no glance tells."""
     found: dict[str, dict[str, list[tuple[bool, Glance]]]] = {}
     for path, row in _rows(table, ()):
         if path[:1] == (_NOT_WRITTEN,):
             continue
-        made = _made(path, row)
         part = _names(cls).get(path[0]) if path else None
-        names = {} if part is None else _names(get_type_hints(cls)[part])
-        if made is None or path[1] not in names:
+        within = None if part is None else get_type_hints(cls)[part]
+        names = _names(within)
+        if part is None or path[1] not in names:
             return None
-        assert part is not None
+        made = _made(path, row, _entry(get_type_hints(within)[names[path[1]]]))
+        if made is None:
+            return None
         found.setdefault(part, {}).setdefault(names[path[1]], []).append(made)
-    return tuple(
-        (part, tuple((name, all(e for e, _ in made), tuple(g for _, g in made)) for name, made in entries.items()))
+    return {
+        part: {name: (all(e for e, _ in made), tuple(g for _, g in made)) for name, made in entries.items()}
         for part, entries in found.items()
-    )
+    }
 
 
 def _rows(table: CompiledTable, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Row]]:
@@ -222,49 +250,35 @@ def _rows(table: CompiledTable, path: tuple[str, ...]) -> Iterator[tuple[tuple[s
             yield way, row
 
 
-def _made(path: tuple[str, ...], row: Row) -> tuple[bool, Glance] | None:
-    """Whether a row finds nothing in an empty field, and its glance; None where it has none."""
+def _made(path: tuple[str, ...], row: Row, entry: Any) -> tuple[bool, Glance] | None:
+    """Whether a row finds nothing in an empty field, and its glance; None where it has none.
+
+    `entry`: the type of the field's entries, where it is a list.
+    """
     maker = _MAKERS.get(row.must)
     empty = row.must in _NEVER_OF_NOTHING or (row.must == "at-least" and row.of <= 0)
     if len(path) == 2 and maker is not None:
-        return empty, maker(row)
-    if len(path) == 4 and path[2] == "[]" and row.must in _OF_ENTRIES:
-        return True, _OF_ENTRIES[row.must](row, path[3])
+        return empty, maker(row, entry)
+    if len(path) == 4 and path[2] == "[]" and path[3] in _names(entry) and row.must in _OF_ENTRIES:
+        return True, _OF_ENTRIES[row.must](row, _names(entry)[path[3]])
     return None
 
 
-def _none_there(row: Row, field: str) -> Glance:
+def _none_there(row: Row, name: str) -> Glance:
     """Entries that have nothing in a field."""
-
-    def sure(value: Any, old: Any, new: Any) -> bool:
-        getter = _getter(value[0].__class__, field)
-        return getter is not None and not any(map(getter, value))
-
-    return sure
+    return Glance(f"not [each for each in value if each.{name}]", alone=True)
 
 
-def _none_below(row: Row, field: str) -> Glance:
+def _none_below(row: Row, name: str) -> Glance:
     """Entries whose number is not below a bound."""
-
-    def sure(value: Any, old: Any, new: Any) -> bool:
-        getter = _getter(value[0].__class__, field)
-        return getter is not None and bool(min(map(getter, value)) >= row.of)
-
-    return sure
+    return Glance(f"min([each.{name} for each in value]) >= {{least}}", {"least": row.of}, alone=True)
 
 
 _OF_ENTRIES: Final[dict[str, Callable[[Row, str], Glance]]] = {"absent": _none_there, "at-least": _none_below}
 """Makers of glances at a field of each entry of a list."""
 
 
-@lru_cache(maxsize=64)
-def _getter(cls: Any, field: str) -> Callable[[Any], Any] | None:
-    name = _names(cls).get(field)
-    return None if name is None else attrgetter(name)
-
-
-@lru_cache(maxsize=64)
-def _looked_at(table: CompiledTable, cls: Any) -> tuple[Callable[[Any], Any], ...] | None:
+def _looked_at(table: CompiledTable, cls: Any) -> tuple[str, ...] | None:
     """The fields of a part that a table looks at; None where it does not only look at what is there."""
     names = _names(cls)
     found: dict[str, None] = {}
@@ -273,7 +287,12 @@ def _looked_at(table: CompiledTable, cls: Any) -> tuple[Callable[[Any], Any], ..
         if not known or not path or path[0] not in names:
             return None
         found[names[path[0]]] = None
-    return tuple(map(attrgetter, found))
+    return tuple(found)
+
+
+def _entry(hint: Any) -> Any:
+    """The type of the entries of a list; None for what is none."""
+    return get_args(hint)[0] if get_origin(hint) is tuple else None
 
 
 @lru_cache(maxsize=64)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from attrs import frozen
 
 from k8sfsm.controllers.claim import Claimant, Claimed, claim
@@ -155,5 +153,5 @@ class DeploymentController:
     def _claimed(self, view: View, deployment: Deployment, claimed: Claimed, decision: Decision) -> Plan:
         if claimed.error:
             return Plan(error=claimed.error)
-        objects: tuple[Any, ...] = claimed.objects
+        objects = tuple(claimed.objects)
         return plan_of(lambda: _script(Working(view, deployment, objects), decision))

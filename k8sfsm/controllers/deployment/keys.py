@@ -7,6 +7,7 @@ from typing import Literal
 
 from attrs import frozen
 
+from k8sfsm.controllers.pod_changes import asked_by_sort, sorts_of
 from k8sfsm.controllers.selector import SelectorError, matcher
 from k8sfsm.kinds.deployment_bounds import law
 from k8sfsm.law import LawError
@@ -123,6 +124,7 @@ def pods_left(case: Noticed) -> int:
 
 
 @law.key
+@asked_by_sort(sorts_of)
 def recreated_deployment(change: Change, view: View) -> Iterable[Key]:
     """The Deployment of the last pod to go, where it waits for that."""
     case = Noticed(change, view)

@@ -33,6 +33,7 @@ from k8sfsm.controllers.nodelifecycle.rounds import (
 )
 from k8sfsm.controllers.nodelifecycle.taints import condition_swap, goes_on, label_writes, swap_plan, tainted
 from k8sfsm.controllers.nodelifecycle.zones import EXCLUDED, Census, Zone, state_of, zone_of
+from k8sfsm.controllers.pod_changes import asked_by_sort, sorts_of
 from k8sfsm.law import constant
 from k8sfsm.node.registration import LEASES
 from k8sfsm.objects import Lease, Node, ObjectMeta, Pod, evolve, key_of
@@ -62,6 +63,7 @@ def changed_node(change: Change, view: View) -> tuple[Key, ...]:
 
 
 @law.key
+@asked_by_sort(sorts_of)
 def placed_pod(change: Change, view: View) -> tuple[Key, ...]:
     """The Pod, when it is bound to a node or first seen on one."""
     node = change.new.spec.node_name

@@ -28,7 +28,7 @@ from k8sfsm.verify.check.kubelets import Kubelets
 from k8sfsm.verify.check.matching import Granting
 from k8sfsm.verify.check.near import Near
 from k8sfsm.verify.check.past import SECOND, Actor, Past
-from k8sfsm.verify.check.renewals import Renewals
+from k8sfsm.verify.check.renewals import Renewals, without_renewals
 from k8sfsm.verify.check.report import Found, Judged, Kind, Report, grouped, unexplained
 from k8sfsm.verify.check.runs import Runs
 from k8sfsm.verify.check.timed import Timed
@@ -173,7 +173,7 @@ class _Check:
         """What shows for the first time was there before; what is long past is forgotten."""
         forget_pods()
         self.doubts.forget(recording)
-        self.choices = RecordedChoices(recording)
+        self.choices = RecordedChoices(without_renewals(recording))
         bundles = extra_bundles(recording)
         if bundles and bundles != self.bundles:
             self.bundles = bundles
@@ -255,7 +255,7 @@ class _Check:
         if stored is None:
             self._commit(write)
         else:
-            self.past.store, _ = store.put(self.renewals.renewed(write, stored), write.time)
+            self.past.store, _ = store.put(self.renewals.renewed(write, stored, store.next_version), write.time)
         self._put_down(write, verdict, None, (self.past.store.revision,))
 
     def _follow(self, write: RecordedWrite) -> None:
@@ -433,8 +433,8 @@ class _Check:
 
     def _keeps(self, change: Change, write: RecordedWrite) -> None:
         around = tuple(each for each in (change.new, change.old) if each is not None)
-        view = self.past.whole_view(write.time)
-        near = Near(view.now, view.snapshots, store=view.store, around=around)
+        store = self.past.store
+        near = Near(write.time, store.snapshot, store=store, around=around)
         for each in broken_by((change,), near, blind=bool(self.known.older)):
             if str(each) not in self.told:
                 self.told.add(str(each))

@@ -390,8 +390,9 @@ class Explaining:
         watch = next((each for each in actor.wiring.watches if each.kind == key[0]), None)
         if watch is None or obj is None:
             return
-        change = Change(self.past.store.revision, "ADDED", key, None, obj, self.past.moments[-1].at)
-        view = self.past.view(actor, self.past.moments[-1], change.at)
+        newest = self.past.moments[-1]
+        change = Change(self.past.store.revision, "ADDED", key, None, obj, newest.at)
+        view = self.past.seen_by(actor.memories[-1][1], newest)
         for found in watch.keys(change, view):
             yield found[0] if len(found) == 2 else found
 

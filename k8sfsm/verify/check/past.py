@@ -12,6 +12,7 @@ from immutables import Map
 from k8sfsm.engine.cluster import Component, Watch, Wiring
 from k8sfsm.engine.standard import control_plane
 from k8sfsm.engine.wiring import wire
+from k8sfsm.index import NO_SERIES, Series
 from k8sfsm.law import constant
 from k8sfsm.objects import KINDS, key_of
 from k8sfsm.request import Key, Remember
@@ -159,13 +160,10 @@ class Shuffled(View):
         """As `View.list`, in another order."""
         return self._by_chance(super().list(kind, namespace))
 
-    def owned(self, kind: str, uid: str) -> tuple[Any, ...]:
-        """As `View.owned`, in another order."""
-        return self._by_chance(super().owned(kind, uid))
-
-    def orphans(self, kind: str, namespace: str) -> tuple[Any, ...]:
-        """As `View.orphans`, in another order."""
-        return self._by_chance(super().orphans(kind, namespace))
+    def series(self, index: str, kind: str, value: str) -> Series:
+        """As `View.series`, in another order."""
+        found = self._by_chance(tuple(super().series(index, kind, value)))
+        return Series((0,), (tuple(range(len(found))),), (found,)) if found else NO_SERIES
 
 
 @define
@@ -193,7 +191,7 @@ class Past:
     def __attrs_post_init__(self) -> None:
         self.places.update((key[:2], None) for key in self.store.snapshot.objects)
         self.moments.append(Moment(self.store.revision, 0, None, self.store.snapshot))
-        for component in control_plane(scheduler=Scheduler(fast=False)):
+        for component in control_plane(scheduler=Scheduler()):
             self._join(component)
 
     def _join(self, component: Component) -> None:
@@ -216,9 +214,9 @@ class Past:
 
         `first`: the object that its caches happen to list first.
         """
-        snapshots = Map(dict.fromkeys(actor.kinds, moment.snapshot))
+        snapshots = dict.fromkeys(actor.kinds, moment.snapshot)
         for kind, earlier in (behind or {}).items():
-            snapshots = snapshots.set(kind, earlier.snapshot)
+            snapshots[kind] = earlier.snapshot
         memory = actor.memory_at(moment.revision)
         chances = (self.store, self.choose_node, self.tie_break)
         if first is None:
@@ -324,16 +322,18 @@ class Past:
         return View(moment.at, moment.snapshot, memory, Map(), self.store, self.choose_node, self.tie_break)
 
     def _notify(self, actor: Actor, watch: Watch, change: Change, moment: Moment) -> list[Key]:
-        memory = actor.memories[-1][1]
-        view = self.seen_by(memory, moment)
-        if actor.wiring.observe is not None:
-            memory = _noted(memory, tuple(actor.wiring.observe(change, view)))
         memories, oldest = actor.memories, self.moments[0].revision
+        memory = memories[-1][1]
+        subject, place = actor.subject, change.key[1]
+        concerned = not subject or not place or change.key[0] == subject or (subject, place) in self.places
+        observe = actor.wiring.observe
+        view = self.seen_by(memory, moment) if concerned or observe is not None else None
+        if observe is not None:
+            memory = _noted(memory, tuple(observe(change, view)))
         memories.append((change.revision, memory))
         while len(memories) > 1 and memories[1][0] <= oldest:
             memories.popleft()
-        subject, place = actor.subject, change.key[1]
-        if subject and place and change.key[0] != subject and (subject, place) not in self.places:
+        if view is None or not concerned:
             return []
         keys = []
         for found in watch.keys(change, view):

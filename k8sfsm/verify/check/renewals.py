@@ -10,12 +10,15 @@ from typing import Any, Final
 
 from attrs import define, field
 
-from k8sfsm.objects import evolve, parse_time
+from k8sfsm.objects import Lease, LeaseSpec, ObjectMeta, changer_of, evolve, parse_time
 from k8sfsm.request import Key
-from k8sfsm.trace.history import RecordedWrite
+from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.trace.lines import Json
 
 _LEASE: Final = "Lease"
+_renewed: Final = changer_of(Lease, "metadata", "spec")
+_versioned: Final = changer_of(ObjectMeta, "resource_version")
+_at: Final = changer_of(LeaseSpec, "renew_time")
 _MOVES: Final = ("renewTime",)
 _VERSION: Final = ("resourceVersion",)
 _MOST: Final = 100_000
@@ -27,6 +30,8 @@ class Renewals:
     """The latest write of each lease that was judged whole, with its verdict."""
 
     known: dict[Key, tuple[RecordedWrite, str]] = field(factory=dict)
+    moment: int | None = None
+    """The moment (ns) that the write names on which there was a verdict last."""
 
     def judged(self, write: RecordedWrite, verdict: str) -> None:
         """A write was judged whole, and nothing was found."""
@@ -45,18 +50,25 @@ class Renewals:
         if found is None or write.type != "MODIFIED" or write.new is None or write.old is None or write.derived:
             return ""
         last, verdict = found
-        if last.new is None or write.old.json is not last.new.json or not _same_request(write, last):
+        if last.new is None or write.old.json is not last.new.json:
             return ""
-        alike = _alike(last.new.json, write.new.json) and _alike(last.body, write.body)
-        return (
-            verdict if alike and _alike(last.answer, write.answer) and _renewed_at(write.new.json) is not None else ""
-        )
+        self.moment = _renewed_at(write.new.json)
+        if self.moment is None:
+            return ""
+        if write.like is not None and write.like is last.like:
+            return verdict
+        alike = _same_request(write, last) and _alike(last.new.json, write.new.json) and _alike(last.body, write.body)
+        return verdict if alike and _alike(last.answer, write.answer) else ""
 
-    def renewed(self, write: RecordedWrite, stored: Any) -> Any:
-        """The lease after a renewal, typed; `stored`: as it was."""
-        assert write.new is not None
+    def renewed(self, write: RecordedWrite, stored: Lease, version: str) -> Lease:
+        """The lease after the renewal on which there was a verdict, typed, at a version; `stored`: as it was."""
         self.known[write.key] = (write, self.known[write.key][1])
-        return evolve(stored, spec=evolve(stored.spec, renew_time=_renewed_at(write.new.json)))
+        return _renewed(stored, _versioned(stored.metadata, version), _at(stored.spec, self.moment))
+
+
+def without_renewals(recording: Recording) -> Recording:
+    """A portion without the renewals that are cast from others: nothing is by chance in them."""
+    return evolve(recording, writes=tuple([write for write in recording.writes if write.like is None]))
 
 
 def _renewed_at(lease: Json) -> int | None:

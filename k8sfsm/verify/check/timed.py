@@ -134,8 +134,8 @@ class Timed:
 
     def _put(self, store: Store, change: Change) -> None:
         self.engine.store = store
-        for component, kind in self.engine.informers.publish(change):
-            self.engine.schedule(Deliver(component, kind), self.engine.now)
+        for component in self.engine.informers.publish(change):
+            self.engine.schedule(Deliver(component, change.key[0]), self.engine.now)
 
     def _join(self, node: str) -> None:
         if node in self.nodes or self.leases or _MONITOR not in self.played:

@@ -1,0 +1,207 @@
+"""Looks at pods that are alike (`k8sfsm.node.alike`): the plan that came of one is cast anew for the next.
+
+Of the second of two looks that are alike a mould is made (`k8sfsm.mould`). The first casts of every look are compared
+with what the tables say, and given up where they differ; where K8SFSM_FROZEN is set, as it is in the tests, all are,
+and one that differs is an error. A look that asks for more than `mark` and `question` tell is not cast.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Final, TypeAlias
+
+from attrs import frozen
+
+from k8sfsm.law import LawError
+from k8sfsm.mould import Mould, Shapeless
+from k8sfsm.node.alike import Course, Likeness, Mark, Question, Template, mark, question
+from k8sfsm.node.memory import PodMemory
+from k8sfsm.node.session import Session, Settings
+from k8sfsm.objects import Pod, evolve
+from k8sfsm.request import Key, Plan, Step
+from k8sfsm.view import View
+
+COMPARED: Final = 1
+"""How many casts of a look are compared with what the tables say."""
+_SIZE: Final = 8192
+_CHECKED: Final = "K8SFSM_FROZEN" in os.environ
+_PLACE: Final = object()
+"""Stands for what the memory that a look leaves has in common with others."""
+_SENT: Final = object()
+"""Stands for the revision at which the pod's status was sent."""
+
+Cast: TypeAlias = Callable[[Sequence[Any]], Plan]
+
+
+class Look:
+    """A look, as it came out for one pod. `left`: the likeness of the memories that it leaves."""
+
+    __slots__ = ("compared", "hopeless", "left", "met", "mould")
+
+    def __init__(self, template: Template) -> None:
+        self.left = Likeness(template)
+        self.met = 0
+        self.compared = 0
+        self.hopeless = False
+        self.mould: Mould | None = None
+
+    def give_up(self) -> None:
+        """It is not cast any more."""
+        self.hopeless, self.mould = True, None
+
+
+@frozen
+class Glance:
+    """A look at one moment: its mould, bound to the moments, and the course of the memories that it leaves."""
+
+    look: Look
+    cast: Cast
+    left: Course
+
+    def plan(self, parts: Sequence[Any], memory: PodMemory) -> Plan:
+        """The plan about a pod."""
+        return self.cast((*parts, memory.sent_at, (self.left, memory.alike[1])))
+
+
+@frozen
+class Plain:
+    """The plain way: `act` asks the tables about a session, and `planned` makes a plan of its steps."""
+
+    act: Callable[[Session], list[Step]]
+    planned: Callable[[Session, list[Step]], Plan]
+
+    def plan(self, session: Session) -> Plan:
+        """What the tables say."""
+        return self.planned(session, self.act(session))
+
+
+_LOOKS: dict[Hashable, Look] = {}
+_GLANCES: dict[Hashable, Glance] = {}
+_SHAPES: dict[Hashable, Mould] = {}
+
+
+def glanced(settings: Settings, view: View, key: Key, pod: Pod, memory: PodMemory) -> Plan | None:
+    """The plan about a pod that is in the API, where looks like this one are known well."""
+    known = None if _CHECKED else mark(settings, view, key, pod, memory)
+    if known is None:
+        return None
+    what, parts = known
+    glance = _GLANCES.get(what)
+    return glance.plan(parts, memory) if glance is not None and glance.look.compared >= COMPARED else None
+
+
+def looked(session: Session, plain: Plain) -> Plan:
+    """The plan that `plain` comes to about the pod."""
+    known = _mark(session)
+    asked = None if known is None else question(session, known)
+    if known is None or asked is None:
+        return plain.plan(session)
+    look = _LOOKS.get(asked.key)
+    if look is None:
+        if len(_LOOKS) >= _SIZE:
+            _LOOKS.clear()
+        look = _LOOKS[asked.key] = Look(session.memory.alike[0].likeness.template)
+    if look.mould is None:
+        return _learnt(look, session, plain, known, asked)
+    glance = _GLANCES.get(known[0])
+    if glance is None or glance.look is not look:
+        if len(_GLANCES) >= _SIZE:
+            _GLANCES.clear()
+        glance = _GLANCES[known[0]] = Glance(look, look.mould.bound(asked.moments), _left(look, session, asked))
+    made = glance.plan(known[1], session.memory)
+    return _compared(glance, made, session, plain) if look.compared < COMPARED or _CHECKED else made
+
+
+def _mark(session: Session) -> Mark | None:
+    if session.object_gone or session.eviction is not None:
+        return None
+    return mark(session.settings, session.view, session.key, session.pod, session.memory)
+
+
+def _left(look: Look, session: Session, asked: Question) -> Course:
+    return Course(look.left, asked.times, session.memory.alike[0].stamps)
+
+
+class Watched:
+    """A view that notes whether more is asked of it than the kubelet's Node and what is `told` anyway."""
+
+    def __init__(self, view: View, node: str, told: tuple[str, ...]) -> None:
+        self.view = view
+        self.node = node
+        self.told = told
+        self.strange = False
+
+    def get(self, kind: str, namespace: str, name: str) -> Any:
+        """The object of that name, or None."""
+        self.strange = self.strange or (kind, name) != ("Node", self.node)
+        return self.view.get(kind, namespace, name)
+
+    def __getattr__(self, name: str) -> Any:
+        self.strange = self.strange or name not in self.told
+        return getattr(self.view, name)
+
+
+def _learnt(look: Look, session: Session, plain: Plain, known: Mark, asked: Question) -> Plan:
+    """Look at the pod. At the second one that is alike a mould is made of what comes out; at the first one it is seen
+    whether that of a look of the same shape, at other times, gives the same.
+    """
+    if look.hopeless:
+        return plain.plan(session)
+    look.met += 1
+    sent_at, alike = session.memory.sent_at, (_left(look, session, asked), session.memory.alike[1])
+    watched: Any = Watched(session.view, session.settings.node, ("now", "runtime"))
+    session.view = watched
+    steps = plain.act(session)
+    session.view = watched.view
+    if watched.strange or session.deadline is not None or session.memory.sent_at != sent_at or not _goes_on(session):
+        look.give_up()
+        return plain.planned(session, steps)
+    if look.met > 1:
+        _make(look, session, plain, steps, known, asked)
+        return _followed(session, plain, steps, alike)
+    plan, guess = _followed(session, plain, steps, alike), _SHAPES.get(asked.shape)
+    if guess is not None and guess.bound(asked.moments)((*known[1], sent_at, alike)) == plan:
+        look.mould, look.compared = guess, 1
+    return plan
+
+
+def _make(look: Look, session: Session, plain: Plain, steps: list[Step], known: Mark, asked: Question) -> None:
+    """Make the look's mould."""
+    memory = session.memory
+    session.memory = evolve(memory, alike=_PLACE, sent_at=_SENT)
+    made = plain.planned(session, steps)
+    session.memory = memory
+    try:
+        look.mould = Mould(made, (*known[1], _SENT, _PLACE), asked.moments)
+    except Shapeless:
+        look.give_up()
+        return
+    if len(_SHAPES) >= _SIZE:
+        _SHAPES.clear()
+    _SHAPES[asked.shape] = look.mould
+
+
+def _goes_on(session: Session) -> bool:
+    """The pod is worked on as before, and all that is written is its status."""
+    return not (session.writes or session.forgotten or session.memory.stage != "syncing" or session.asked_for_relist)
+
+
+def _followed(session: Session, plain: Plain, steps: list[Step], alike: Any) -> Plan:
+    """The plan; the memory after a look is alike with those after a look that is alike."""
+    session.memory = evolve(session.memory, alike=alike)
+    return plain.planned(session, steps)
+
+
+def _compared(glance: Glance, made: Plan, session: Session, plain: Plain) -> Plan:
+    """The plan that `plain` gives; a look whose cast is something else is not cast any more."""
+    look, alike = glance.look, (glance.left, session.memory.alike[1])
+    steps = plain.act(session)
+    plan = _followed(session, plain, steps, alike)
+    if _goes_on(session) and made == plan:
+        look.compared += 1
+        return plan
+    if look.compared >= COMPARED:
+        raise LawError(f"kubelet: {session.key} is not alike with others: {made} is not what the tables say")
+    look.give_up()
+    return _followed(session, plain, steps, None)

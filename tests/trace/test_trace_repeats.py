@@ -1,0 +1,102 @@
+"""Requests that are cast from an earlier line are those that the decoded line gives."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.audit_log import audit_log
+from k8sfsm.trace.audit_lines import read_requests
+from k8sfsm.trace.portions import audit_portions
+from k8sfsm.trace.repeats import Mould, Moulds
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Writes and renewals, as a kubelet sends them: with the revision that it saw, and with managed fields."""
+    path = tmp_path_factory.mktemp("log") / "audit.log"
+    versions: dict[str, str] = {}
+    lines = []
+    for text in audit_log(900, 0.0, 0.6):
+        line = json.loads(text)
+        if line["objectRef"]["resource"] == "leases":
+            name, at = line["objectRef"]["name"], line["stageTimestamp"]
+            line["responseObject"]["metadata"]["managedFields"] = [{"manager": "kubelet", "time": at[:19] + "Z"}]
+            if name in versions:
+                line["requestObject"]["metadata"]["resourceVersion"] = versions[name]
+                line["objectRef"]["resourceVersion"] = versions[name]
+            versions[name] = line["responseObject"]["metadata"]["resourceVersion"]
+        lines.append(json.dumps(line, separators=(",", ":"), ensure_ascii=False))
+    path.write_text("".join(line + "\n" for line in lines))
+    return path
+
+
+def count_casts(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    found = []
+    plain = Mould.cast
+
+    def noted(self: Mould, place: Any, moved: Any) -> Any:
+        found.append(plain(self, place, moved))
+        return found[-1]
+
+    monkeypatch.setattr(Mould, "cast", noted)
+    return found
+
+
+def test_a_cast_request_is_the_one_that_is_read(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = count_casts(monkeypatch)
+    quick = list(read_requests(log))
+    assert len(found) > 300 and None not in found
+    monkeypatch.setattr(Moulds, "cast", lambda self, place, raw: None)
+    assert quick == list(read_requests(log))
+
+
+def test_what_follows_a_cast_request_is_what_is_derived(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = [write for part in audit_portions([log], size=64) for write in part.writes]
+    assert sum(write.like is not None for write in quick) > 300
+    monkeypatch.setattr(Moulds, "learn", lambda self, raw, line, request: request)
+    assert quick == [write for part in audit_portions([log], size=64) for write in part.writes]
+
+
+@pytest.mark.parametrize(
+    ("known", "other"),
+    [
+        ('"leaseDurationSeconds":40', '"leaseDurationSeconds":41'),
+        ('"holderIdentity":"', '"holderIdentity":"another-'),
+        ('"code":200', '"code":409'),
+        ('"renewTime":"', '"renewTime":"\\u0032'),
+        ('"stageTimestamp":"', '"stageTimestamp":"never'),
+        ('"verb":"update"', '"verb":"patch"'),
+    ],
+)
+def test_a_line_that_differs_in_more_is_decoded(log: Path, known: str, other: str) -> None:
+    lines = [line for line in log.read_bytes().splitlines(keepends=True) if b'"leases"' in line and b'node-7"' in line]
+    moulds = Moulds()
+    from k8sfsm.trace.errors import Line
+    from k8sfsm.trace.requests import request_of
+
+    place, second = Line("log", 2), lines[1]
+    request = request_of(place, json.loads(second))
+    assert request is not None
+    assert moulds.learn(second, json.loads(second), request).like is not None
+    assert moulds.cast(place, lines[2]) is not None
+    assert moulds.cast(place, lines[2].replace(known.encode(), other.encode())) is None
+
+
+def test_a_text_that_looks_like_a_moment_does_not_move(log: Path) -> None:
+    from k8sfsm.trace.errors import Line
+    from k8sfsm.trace.requests import request_of
+
+    place = Line("log", 1)
+    text = next(line for line in log.read_text().splitlines() if '"leases"' in line)
+    forged = text.replace('"userAgent":"', '"userAgent":"\\"time\\":\\"2026\\" ')
+    request = request_of(place, json.loads(forged))
+    assert request is not None
+    moulds = Moulds()
+    moulds.learn(forged.encode(), json.loads(forged), request)
+    again = moulds.cast(place, forged.encode())
+    assert again is not None and again.user_agent == request.user_agent
+    assert moulds.cast(place, forged.replace("2026\\", "2027\\").encode()) is None
