@@ -23,6 +23,7 @@ from k8sfsm.trace.integrity import Integrity
 from k8sfsm.verify.check.doubts import Doubts, illegal, is_bare, never_comes
 from k8sfsm.verify.check.events import Announced
 from k8sfsm.verify.check.explaining import Explaining
+from k8sfsm.verify.check.heard import Heard
 from k8sfsm.verify.check.judging import BY_THE_CLOCK, KUBELET, Known, Request, law, method_of
 from k8sfsm.verify.check.kubelets import Kubelets
 from k8sfsm.verify.check.matching import Granting
@@ -119,6 +120,7 @@ class _Check:
     waiting: deque[tuple[RecordedWrite, tuple[int, ...]]] = field(factory=deque)
     """Requests of controllers that act by the clock, and Events, until what was ordered by then is known."""
     renewals: Renewals = field(factory=Renewals)
+    heard: Heard = field(factory=Heard)
     doubts: Doubts = field(factory=Doubts)
     refused: dict[tuple[str, Any], int] = field(factory=dict)
     guessed: set[Key] = field(factory=set)
@@ -160,6 +162,7 @@ class _Check:
         self.begun = True
         self.known.take(recording)
         self.scripted |= hollow_nodes(recording)
+        self.heard.learn(recording.environment)
         self.kubelets.runs.learn(recording.environment, self.known.outset.uids)
         if self.keep:
             self.report.environment += recording.environment
@@ -202,6 +205,7 @@ class _Check:
             sound = self._sound(write, bool(verdict))
             if verdict and sound:
                 self._renew(write, verdict)
+                self.heard.take(write)
                 continue
             if write.request not in judged:
                 self.past.coming = recording.writes[number + 1 : number + _AHEAD]
@@ -212,6 +216,7 @@ class _Check:
             if write is groups[write.request][-1]:
                 self._put_down(groups[write.request][0], *judged[write.request], tuple(made[write.request]))
             if write.key[0] == _LEASE:
+                self.heard.take(write)
                 self.renewals.judged(write, judged[write.request][0]) if sound else self.renewals.doubted(write.key)
 
     def _sound(self, write: RecordedWrite, repeated: bool) -> bool:
@@ -276,11 +281,21 @@ class _Check:
         self._whole_state(end)
         for found in self.undone.rest(end, self.choices, self.known.shows):
             self.report.add("undone", found)
+        for found in self._silent(end):
+            self.report.add("undone", found)
         late = end - int(constant("check_clock_lag") + constant("check_undone_after")) * SECOND
         for found in self.timed.left(late, self.past.store.snapshot) if self.known.follows_nodes else ():
             self.report.add("undone", found)
         for finding in self.integrity.at_end(self.recording):
             self._broken(finding, None)
+
+    def _silent(self, end: int) -> Iterator[Found]:
+        """What kubelets owe, where the history would show that they did it."""
+        if self.known.gaps or self.known.bare or self.known.slim or not self.recording.writes:
+            return
+        for found in self.heard.left(self.past.store.snapshot, end, self.scripted):
+            if found.key[:2] not in self.known.trimmed:
+                yield found
 
     # -- one request --------------------------------------------------------------------------------------------------
 
