@@ -224,7 +224,7 @@ def mark(settings: Settings, view: View, key: Any, pod: Pod, memory: PodMemory) 
         return None
     (course, own), (host, cidr), box = memory.alike, node, runtime.sandbox
     template, ip = course.likeness.template, "" if box is None else box.ip
-    flags = (law.table("pod_sync"), stored is sent, pod is known, host == "", cidr == "", host == ip)
+    flags = (law.edition, stored is sent, pod is known, host == "", cidr == "", host == ip)
     images = node_of(state).images
     what = (course, runtime.past, view.now, *flags, *map(images.get, template.images))
     parts = (pod, known, key, uid, meta.name, settings.node, host, cidr, ip, memory.generated, sent, *own)
