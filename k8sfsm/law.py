@@ -78,6 +78,8 @@ class Law:
     _rooms: ClassVar[dict[str, Law]] = {}
     room: str
     functions: dict[Role, dict[str, Callable[..., Any]]]
+    edition: object
+    """Stands for the room's tables as they are: as long as it is the same, they are."""
 
     def __new__(cls, room: str) -> Law:
         """The law of a room; the same object for the same room."""
@@ -90,11 +92,14 @@ class Law:
         law._tables = {}
         law._comparisons = {}
         law._table_names = frozenset()
+        law._read = ()
+        law.edition = object()
         cls._rooms[room] = law
         return law
 
     _tables: dict[str, CompiledTable]
     _table_names: frozenset[str]
+    _read: tuple[Controller, ...]
     _comparisons: dict[str, CompiledComparison]
 
     def __repr__(self) -> str:
@@ -183,8 +188,14 @@ class Law:
             compiled = self._tables[name] = self._compile(name)
         return compiled
 
+    def _files(self) -> tuple[Controller, ...]:
+        """The same as `controllers`, looked for once."""
+        if not self._read:
+            self._read = self.controllers()
+        return self._read
+
     def _compile(self, name: str) -> CompiledTable:
-        controllers = self.controllers()
+        controllers = self._files()
         for controller in controllers:
             table = controller.tables.get(name)
             if table is not None:
@@ -195,7 +206,7 @@ class Law:
     def has_table(self, name: str) -> bool:
         """Whether the room has a table of that name. Raises SpecError."""
         if not self._table_names:
-            self._table_names = frozenset(table for file in self.controllers() for table in file.tables)
+            self._table_names = frozenset(table for file in self._files() for table in file.tables)
         return name in self._table_names
 
     def decide(self, name: str, case: Any) -> Decision:
@@ -235,7 +246,7 @@ class Law:
         return compiled
 
     def _bind_comparison(self, name: str) -> CompiledComparison:
-        controllers = self.controllers()
+        controllers = self._files()
         for controller in controllers:
             comparison = controller.comparisons.get(name)
             if comparison is not None:
@@ -263,6 +274,8 @@ class Law:
         self._tables.clear()
         self._comparisons.clear()
         self._table_names = frozenset()
+        self._read = ()
+        self.edition = object()
 
 
 def compile_table(law: Law, path: str, table: Table) -> CompiledTable:

@@ -63,8 +63,8 @@ class _Reads:
         for key, found in self.objects.items():
             if snapshot.get(key) is not found:
                 return False
-        lists = self.series.items()
-        return all(snapshot.series(*name) is series for name, series in lists)
+        changed = [name for name, series in self.series.items() if snapshot.series(*name) is not series]
+        return not changed
 
 
 class _WatchedSnapshot:
@@ -193,7 +193,7 @@ class Creations:
         return change.new
 
     def _likeness(self, request: Request, obj: Pod) -> _Likeness:
-        parts = (obj, request.sender, law.table("create"))
+        parts = (obj, request.sender, law.edition)
         found: _Likeness | None = self._by_object.get(parts)
         if found is None:
             inner = (*_of_metadata(obj.metadata), obj.spec, obj.status, obj.extra)

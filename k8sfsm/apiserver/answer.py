@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from attrs import field
+
 from k8sfsm.machine import Move
 from k8sfsm.objects import KINDS
 from k8sfsm.request import Outcome
 from k8sfsm.store import Change, Store
 from k8sfsm.value import value
 
+NODE_PREFIX: Final = "system:node:"
+"""How the user names of kubelets begin."""
 NO_ASIDES: Final[Mapping[int, str]] = MappingProxyType({})
 
 
@@ -29,6 +33,12 @@ class Sender:
     groups: tuple[str, ...] = ()
     trusted: bool = False
     manager: str = ""
+    role: str | tuple[str, ...] = field(init=False, eq=False, repr=False)
+    """What senders have in common who are judged alike: the account; of kubelets on their nodes, the groups."""
+
+    @role.default
+    def _role(self) -> str | tuple[str, ...]:
+        return self.groups if self.node and self.account == NODE_PREFIX + self.node else self.account
 
 
 @value

@@ -15,13 +15,12 @@ from k8sfsm.apiserver.answer import Sender
 from k8sfsm.apiserver.deletion import law
 from k8sfsm.apiserver.names import Chance
 from k8sfsm.apiserver.options import Options
-from k8sfsm.apiserver.rbac.gate import Gate, role_of
+from k8sfsm.apiserver.rbac.gate import Gate
 from k8sfsm.apiserver.strategy import generation_of
 from k8sfsm.apiserver.validation import invalid, sound_name_of
 from k8sfsm.objects import Event, ObjectMeta, changer_of
 from k8sfsm.request import Create
 from k8sfsm.store import Store
-from k8sfsm.table import CompiledTable
 from k8sfsm.value import value
 
 SECOND: Final = 1_000_000_000
@@ -34,7 +33,7 @@ class _Way:
     """That Events may go the short way, as long as these are the same. `sound`: says whether a name is."""
 
     namespace: Any
-    tables: tuple[CompiledTable, ...]
+    edition: object
     sound: Callable[[str], bool]
     generation: int
 
@@ -60,8 +59,12 @@ class RecordedEvents:
         key = ("Event", meta.namespace, meta.name)
         if key in objects or meta.labels or meta.annotations or meta.owner_references or meta.finalizers:
             return None
-        way = self._ways.get((meta.namespace, role_of(sender)))
-        if way is None or way.namespace is not objects.get(("Namespace", "", meta.namespace)) or way.tables != _asked():
+        way = self._ways.get((meta.namespace, sender.role))
+        if (
+            way is None
+            or way.namespace is not objects.get(("Namespace", "", meta.namespace))
+            or way.edition is not law.edition
+        ):
             way = self._found(store, write, sender, chance)
         if way is None or not way.sound(meta.name):
             return None
@@ -79,14 +82,9 @@ class RecordedEvents:
         namespace = event.metadata.namespace
         way = _Way(
             namespace=store.snapshot.objects.get(("Namespace", "", namespace)),
-            tables=_asked(),
+            edition=law.edition,
             sound=sound_name_of(event),
             generation=generation_of(event.kind),
         )
-        self._ways[namespace, role_of(sender)] = way
+        self._ways[namespace, sender.role] = way
         return way
-
-
-def _asked() -> tuple[CompiledTable, ...]:
-    """The tables that say what a way is."""
-    return law.table("create"), law.table("judge"), law.table("strategy")

@@ -169,7 +169,7 @@ def _same_metadata(old: Any, new: Any) -> bool:
 
 def invalid_report(old: Any, new: Any) -> str:
     """The errors of an object of which nothing but the status is written, as one text; "" for a valid one."""
-    seen_sound = _seen_sound(law.table("judge"), new.__class__, new.kind)
+    seen_sound = _seen_sound(law.edition, new.__class__, new.kind)
     if seen_sound is None or seen_sound(new, old):
         return ""
     found = faults(old, new, subresource="status")
@@ -177,9 +177,9 @@ def invalid_report(old: Any, new: Any) -> str:
 
 
 @lru_cache(maxsize=64)
-def _seen_sound(judge: CompiledTable, cls: Any, kind: str) -> Seen | None:
+def _seen_sound(edition: object, cls: Any, kind: str) -> Seen | None:
     """The glance at reports on objects of a kind; None where no table looks at their status."""
-    table, reports = _judgement(judge, kind, "status")
+    table, reports = _judgement(law.table("judge"), kind, "status")
     return seen_by(table, cls) if reports else None
 
 

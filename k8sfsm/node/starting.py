@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from k8sfsm.law import Decision, Law
@@ -336,6 +337,7 @@ def pulled_text(image: str, pull: Pull, found: Image) -> str:
     )
 
 
+@lru_cache(maxsize=4096)
 def _short(duration: int) -> str:
     """A duration in whole milliseconds: `503ms`, `1.5s`, `1m2s`."""
     milliseconds = (duration + 500_000) // 1_000_000

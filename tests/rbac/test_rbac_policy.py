@@ -11,7 +11,7 @@ import pytest
 
 from k8sfsm.apiserver.rbac.authorizer import forbidden, impersonations, judge
 from k8sfsm.apiserver.rbac.bootstrap import bootstrap_objects
-from k8sfsm.apiserver.rbac.policy import Policy, aggregated, covers, policy_from, policy_of, selects
+from k8sfsm.apiserver.rbac.policy import Policy, aggregated, covers, matcher_of, policy_from, policy_of
 from k8sfsm.apiserver.rbac.users import Asked, account_of, impersonated, is_component, user_of
 from k8sfsm.objects import ClusterRole, LabelSelector, ObjectMeta, PolicyRule, from_json, key_of, to_json
 from k8sfsm.store import Snapshot, Store
@@ -87,7 +87,7 @@ def test_a_label_makes_a_role_part_of_view() -> None:
 
 
 def test_what_a_selector_that_makes_no_sense_selects() -> None:
-    assert not selects(LabelSelector(match_labels={"-": "x"}), {"-": "x"})
+    assert not matcher_of(LabelSelector(match_labels={"-": "x"}))({"-": "x"})
     assert aggregated(ClusterRole(metadata=ObjectMeta(name="x")), ()) == ()
 
 

@@ -15,7 +15,7 @@ from k8sfsm.apiserver.rbac.escalation import GUARDED, Granting, refuse_escalatio
 from k8sfsm.apiserver.rbac.node import LEASES, is_general, is_nameless
 from k8sfsm.apiserver.rbac.policy import policy_of
 from k8sfsm.apiserver.rbac.restriction import Kept, refuse_restricted
-from k8sfsm.apiserver.rbac.users import NODE_PREFIX, Asked, User, law, user_of
+from k8sfsm.apiserver.rbac.users import Asked, User, law, user_of
 from k8sfsm.objects import Pod, key_of
 from k8sfsm.request import Create, Delete, DeleteCollection, Patch, PatchStatus, Update, Write
 from k8sfsm.store import Snapshot, Store
@@ -72,7 +72,7 @@ class Gate:
         verdict = judge(policy_of(store.snapshot, asked.namespace), asked, store.snapshot)
         if not verdict.allowed:
             raise forbidden(asked, verdict.reason)
-        if sender.actor != _PEOPLE and _always(verdict, asked, is_kubelet(sender)):
+        if sender.actor != _PEOPLE and _always(verdict, asked, isinstance(sender.role, tuple)):
             self._open.add(_form_of(sender, write))
 
     def look_at(self, sender: Sender, write: Write, old: Any, new: Any, snapshot: Snapshot) -> None:
@@ -92,29 +92,19 @@ _WHOLE: Final = frozenset((Create, Update))
 _PARTS: Final = frozenset((Update, Patch))
 
 
-def is_kubelet(sender: Sender) -> bool:
-    """Whether a sender is the kubelet of its node."""
-    return sender.node != "" and sender.account == NODE_PREFIX + sender.node
-
-
-def role_of(sender: Sender) -> str | tuple[str, ...]:
-    """What senders have in common who are judged alike: the account; of all kubelets, their groups."""
-    return sender.groups if is_kubelet(sender) else sender.account
-
-
 def _form_of(sender: Sender, write: Any) -> tuple[Any, ...]:
-    """What requests have in common that are judged alike, whatever the object's name and namespace."""
-    form = write.__class__
-    kind = write.object.kind if form in _WHOLE else _kind_of(write)
+    """What requests have in common that are judged alike, whatever the object's name and namespace.
+
+    To kubelets all that the Node authorizer looks at of names belongs to it, where it does not ask which pods are on a
+    node: so their requests are judged alike for all nodes.
+    """
+    form, role = write.__class__, sender.role
+    kind, namespace, name = _target(write)
+    part = write.subresource if form in _PARTS else ""
     reads = form is Patch and write.body == {}
-    names = _names_of(sender, write) if is_kubelet(sender) else None
-    return role_of(sender), names, form, kind, write.subresource if form in _PARTS else "", reads
-
-
-def _names_of(sender: Sender, write: Any) -> tuple[bool, ...]:
-    """All that the Node authorizer looks at of names, where it does not ask which pods are on a node."""
-    _, namespace, name = _target(write)
-    return namespace == "", namespace == LEASES, name == "", name == sender.node
+    if role.__class__ is str:
+        return role, form, kind, part, reads
+    return role, form, kind, part, reads, namespace == "", namespace == LEASES, name == "", name == sender.node
 
 
 def _always(verdict: Verdict, asked: Asked, of_kubelet: bool) -> bool:
@@ -140,11 +130,6 @@ def _on_own_node(sender: Sender, write: Write, old: Any) -> bool:
     return write.__class__ in _REPORTS and old.__class__ is Pod and bool(old.spec.node_name == sender.node)
 
 
-def _kind_of(write: Any) -> str:
-    kind: str = write.kind if write.__class__ is DeleteCollection else write.key[0]
-    return kind
-
-
 def asked_by(user: User, write: Write, snapshot: Snapshot) -> Asked:
     """What a request asks for, as authorizers see it. A new object's name is not looked at."""
     row = law.decide("verbs", Sent(write)).outputs
@@ -157,12 +142,11 @@ def asked_by(user: User, write: Write, snapshot: Snapshot) -> Asked:
 
 
 def _target(write: Any) -> tuple[str, str, str]:
-    if isinstance(write, Create):
-        kind, namespace, _ = key_of(write.object)
-        return kind, namespace, ""
-    if isinstance(write, Update):
-        return key_of(write.object)
-    if isinstance(write, DeleteCollection):
+    form = write.__class__
+    if form in _WHOLE:
+        kind, namespace, name = key_of(write.object)
+        return kind, namespace, "" if form is Create else name
+    if form is DeleteCollection:
         return write.kind, write.namespace, ""
     key: tuple[str, str, str] = write.key
     return key

@@ -5,7 +5,7 @@ Source: plugin/pkg/auth/authorizer/rbac/rbac.go; pkg/registry/rbac/validation/ru
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from sys import intern
 from typing import Any, Final
 
@@ -191,8 +191,9 @@ def aggregated(role: ClusterRole, others: Iterable[ClusterRole]) -> tuple[Policy
     found: dict[str, ClusterRole] = {}
     pool = sorted(others, key=lambda each: each.metadata.name)
     for selector in rule.cluster_role_selectors:
+        selected = matcher_of(selector)
         for other in pool:
-            if other.metadata.name != role.metadata.name and selects(selector, other.metadata.labels):
+            if other.metadata.name != role.metadata.name and selected(other.metadata.labels):
                 found.setdefault(other.metadata.name, other)
     rules: list[PolicyRule] = []
     for name in sorted(found):
@@ -200,12 +201,12 @@ def aggregated(role: ClusterRole, others: Iterable[ClusterRole]) -> tuple[Policy
     return tuple(rules)
 
 
-def selects(selector: LabelSelector, labels: Mapping[str, str]) -> bool:
-    """Whether a selector selects what has these labels; one that makes no sense selects nothing."""
+def matcher_of(selector: LabelSelector) -> Callable[[Mapping[str, str]], bool]:
+    """Whether a selector selects what has some labels; one that makes no sense selects nothing."""
     try:
-        return Selector.of(selector).matches(labels)
+        return Selector.of(selector).matches
     except SelectorError:
-        return False
+        return lambda labels: False
 
 
 _POLICIES: Final = Memo()

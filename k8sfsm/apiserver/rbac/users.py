@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final, Literal
 
+from k8sfsm.apiserver.answer import NODE_PREFIX
 from k8sfsm.law import Law
 from k8sfsm.table import CompiledTable
 from k8sfsm.value import value
@@ -21,7 +22,6 @@ ADMINISTRATOR: Final = "user"
 APISERVER: Final = "system:apiserver"
 ANONYMOUS: Final = "system:anonymous"
 ACCOUNT_PREFIX: Final = "system:serviceaccount:"
-NODE_PREFIX: Final = "system:node:"
 
 Form = Literal["apiserver", "administrator", "anonymous", "node", "service-account", "person"]
 

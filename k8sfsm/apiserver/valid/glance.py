@@ -225,11 +225,11 @@ def _looks(table: CompiledTable, cls: Any) -> _Looks | None:
         if path[:1] == (_NOT_WRITTEN,):
             continue
         part = _names(cls).get(path[0]) if path else None
-        within = None if part is None else get_type_hints(cls)[part]
+        within = None if part is None else _hints(cls)[part]
         names = _names(within)
         if part is None or path[1] not in names:
             return None
-        made = _made(path, row, _entry(get_type_hints(within)[names[path[1]]]))
+        made = _made(path, row, _entry(_hints(within)[names[path[1]]]))
         if made is None:
             return None
         found.setdefault(part, {}).setdefault(names[path[1]], []).append(made)
@@ -293,6 +293,11 @@ def _looked_at(table: CompiledTable, cls: Any) -> tuple[str, ...] | None:
 def _entry(hint: Any) -> Any:
     """The type of the entries of a list; None for what is none."""
     return get_args(hint)[0] if get_origin(hint) is tuple else None
+
+
+@lru_cache(maxsize=64)
+def _hints(cls: Any) -> dict[str, Any]:
+    return get_type_hints(cls)
 
 
 @lru_cache(maxsize=64)
