@@ -120,12 +120,17 @@ def subsets_equal(writing: Writing) -> bool:
     if writing.stored is None:
         return False
     stored = writing.stored.subsets
-    if stored == writing.subsets or _without_versions(stored) == writing.subsets:
+    alike = _sizes(stored) == _sizes(writing.subsets)  # subsets of other sizes cannot be equal
+    if alike and (stored == writing.subsets or _without_versions(stored) == writing.subsets):
         return True
     load = Load.of(stored)
     most = max((len(s.addresses) + len(s.not_ready_addresses) for s in writing.subsets), default=0)
     # Repacking spreads addresses but makes none: a wanted subset with more of them than are stored cannot come of it.
     return most <= load.ready + load.unready and _without_versions(repack(stored)) == writing.subsets
+
+
+def _sizes(subsets: tuple[EndpointSubset, ...]) -> list[tuple[int, int]]:
+    return [(len(subset.addresses), len(subset.not_ready_addresses)) for subset in subsets]
 
 
 def _without_versions(subsets: tuple[EndpointSubset, ...]) -> tuple[EndpointSubset, ...]:

@@ -49,8 +49,8 @@ class Ordered(Addresses):
             for key in come:
                 self._put(key)
             return
-        self.keys_in_order = [key for key in self.keys_in_order if key in self] + new
-        self.keys_in_order.sort()
+        kept = [key for key in self.keys_in_order if key in self] if lost else self.keys_in_order
+        self.keys_in_order = sorted(kept + new)
         self.in_order = list(map(self.__getitem__, self.keys_in_order))
 
     def _put(self, key: str) -> None:

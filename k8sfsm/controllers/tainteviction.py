@@ -49,13 +49,7 @@ def node_with_other_taints(change: Change, view: View) -> tuple[Key, ...]:
 @law.key
 @asked_by_sort(sorts_of)
 def pod_with_other_tolerations(change: Change, view: View) -> tuple[Key, ...]:
-    """The Pod, when it came or went, was placed, or its tolerations are others.
-
-    While no taints are kept of any node and no timer runs, nothing comes of a Pod, whatever it is: a node that is found
-    tainted later is looked at with all its Pods. So it is not even queued.
-    """
-    if not view.memory:
-        return ()
+    """The Pod, when it came or went, was placed, or its tolerations are others."""
     if change.type != "MODIFIED" or change.old is None:
         return (change.key,)
     old, new = change.old.spec, change.new.spec
@@ -106,7 +100,7 @@ class NodeCase:
     view: View
 
 
-@frozen
+@value
 class PodCase:
     """A Pod (None: gone) by its key, and the taints that are kept of its node."""
 
@@ -366,7 +360,8 @@ class TaintEvictionController:
             node = NodeCase(key[2], view.get(*key), view)
             return Plan(steps=law.perform(law.decide("node", node), node))
         pod = PodCase(key, view.get(*key), view)
-        return Plan(steps=law.perform(law.decide("pod", pod), pod))
+        decision = law.decide("pod", pod)
+        return Plan(steps=law.perform(decision, pod)) if decision.actions else DONE
 
     def _timer(self, view: View, key: Key) -> Plan:
         timer: Timer | None = view.memory.get(key)

@@ -212,7 +212,10 @@ class NodeLifecycleController:
         health = view.memory.get(HEALTH, NOTHING).get(pod.spec.node_name)
         round = Round(view, self.settings, {})
         case = Placed(pod, health, round)
-        law.perform(law.decide("placed-pod", case), case)
+        decision = law.decide("placed-pod", case)
+        if not decision.actions:
+            return DONE
+        law.perform(decision, case)
         return _mark(round.marks, by_round=False)
 
 

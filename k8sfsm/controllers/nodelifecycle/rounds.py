@@ -107,7 +107,7 @@ class Queued:
     round: Round
 
 
-@frozen
+@value
 class Placed:
     """A Pod on a node, and what is kept of the node."""
 
