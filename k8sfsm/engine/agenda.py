@@ -37,9 +37,13 @@ class Agenda:
         """When the next action is due; None where nothing is pending."""
         return self._instants[0] if self._instants else None
 
-    def pop(self) -> tuple[int, Action]:
-        """Take the first action and its due time. Raises IndexError where nothing is pending."""
+    def pop(self, until: int | None = None) -> tuple[int, Action] | None:
+        """Take the first action and its due time; None where nothing is pending, or nothing until then (ns)."""
+        if not self._instants:
+            return None
         due = self._instants[0]
+        if until is not None and due > until:
+            return None
         queue = self._queues[due]
         action = queue.popleft()
         self._length -= 1
@@ -51,12 +55,12 @@ class Agenda:
         """Take one of the actions due at the earliest time, and its due time: `pick` gives its number of so many."""
         due = self._instants[0]
         queue = self._queues[due]
-        if len(queue) == 1:
-            return self.pop()
-        number = pick(len(queue))
+        number = pick(len(queue)) if len(queue) > 1 else 0
         action = queue[number]
         del queue[number]
         self._length -= 1
+        if not queue:
+            del self._queues[heappop(self._instants)]
         return due, action
 
     def due_first(self) -> tuple[Action, ...]:

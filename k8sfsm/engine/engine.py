@@ -35,7 +35,7 @@ Tracer: TypeAlias = Callable[[Line], None]
 class Engine:
     """A cluster in virtual time. `now`: nanoseconds since the epoch; `store`: the objects; `steps`: how many so far.
 
-    `keeps_events`: recorders write Events. `pace`: how `run` makes one step; in order, where nobody else sets a pace.
+    `keeps_events`: recorders write Events. `pace`: how `run` makes one step; None: it performs the first action due.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Engine:
         self.trouble: Trouble = NO_TROUBLE
         self.allowance: Mapping[str, int] = {}
         self.keeps_events = True
-        self.pace: Callable[[Engine], None] = Engine.step
+        self.pace: Callable[[Engine], None] | None = None
         self._agenda = Agenda()
         self._token = self._agenda_token = object()
         for component in cluster.components:
@@ -103,13 +103,27 @@ class Engine:
 
         Raises ValueError where `action` is not pending, IndexError where nothing is.
         """
-        agenda = self._agenda if self._agenda_token is self._token else self._own_agenda()
         if action is None:
-            due, action = agenda.pop()
-        else:
-            due = self.now if isinstance(action, Fault) else agenda.take(action)
+            if not self._step_in_order(None):
+                raise IndexError("nothing is pending")
+            return
+        self._perform(self.now if isinstance(action, Fault) else self._own_agenda().take(action), action)
+
+    def _step_in_order(self, until: int | None) -> bool:
+        """Perform the first action, if one is due until then (ns). Says whether there was one."""
+        agenda = self._agenda if self._agenda_token is self._token else self._own_agenda()
+        first = agenda.pop(until)
+        if first is None:
+            return False
+        due, action = first
         if due > self.now:
             self.now = due
+        self.steps += 1
+        HOW[action.__class__](self, action)
+        return True
+
+    def _perform(self, due: int, action: Action) -> None:
+        self.now = max(self.now, due)
         self.steps += 1
         HOW[action.__class__](self, action)
 
@@ -118,11 +132,7 @@ class Engine:
 
         Raises IndexError where nothing is pending.
         """
-        due, action = self._own_agenda().draw(pick)
-        if due > self.now:
-            self.now = due
-        self.steps += 1
-        HOW[action.__class__](self, action)
+        self._perform(*self._own_agenda().draw(pick))
 
     def schedule(self, action: Action, at: int) -> None:
         """Let an action happen at `at` (ns; not before now). Requests, faults and facts come in this way."""
@@ -167,15 +177,21 @@ class Engine:
 
     def _run(self, until: int | None, stop: Callable[[Engine], bool] | None) -> bool:
         """Says whether `stop` ended it."""
-        while (due := self._agenda.next_due()) is not None:
-            if until is not None and due > until:
-                return False
-            if until is None and self.at_rest:
-                return False
-            self.pace(self)
+        while until is not None or not self.at_rest:
+            if self.pace is None:
+                if not self._step_in_order(until):
+                    break
+            elif self._is_due(until):
+                self.pace(self)
+            else:
+                break
             if stop is not None and stop(self):
                 return True
         return False
+
+    def _is_due(self, until: int | None) -> bool:
+        due = self._agenda.next_due()
+        return due is not None and (until is None or due <= until)
 
     @property
     def at_rest(self) -> bool:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from attrs import field
 from immutables import Map
 
 from k8sfsm.engine.cluster import Component, Watch, Wiring
 from k8sfsm.store import Change, Snapshot, Store
-from k8sfsm.value import value
 
 _OF_A_NODE = ("Pod", "Node")
 """Kinds that a component of a node watches, its own only; it reads others from the API when it needs them."""
@@ -19,32 +17,14 @@ Informer = tuple[str, str]
 """(component, kind)."""
 
 
-@value
 class Inbox:
-    """Changes on their way to an informer: the first `length` of a list that forks share until they part."""
+    """Changes on their way to an informer. Whoever is not its `owner` copies it before he adds one."""
 
-    changes: list[Change] = field(factory=list)
-    length: int = 0
+    __slots__ = ("changes", "owner")
 
-    def add(self, change: Change) -> Inbox:
-        """The inbox with one change more."""
-        changes, length = self.changes, self.length
-        if len(changes) != length or not length:
-            changes = changes[:length]
-        changes.append(change)
-        return Inbox(changes, length + 1)
-
-    @classmethod
-    def holding(cls, changes: Sequence[Change]) -> Inbox:
-        """An inbox with these changes."""
-        return cls(list(changes), len(changes))
-
-    def taken(self) -> tuple[Change, ...]:
-        """All changes, oldest first: one value, which whoever is told of them may know again."""
-        return tuple(self.changes if len(self.changes) == self.length else self.changes[: self.length])
-
-
-NO_CHANGES: Final = Inbox()
+    def __init__(self, owner: object, changes: Sequence[Change] = ()) -> None:
+        self.owner = owner
+        self.changes = list(changes)
 
 
 class Informers:
@@ -57,6 +37,7 @@ class Informers:
         "_kinds",
         "_nodes",
         "_nodes_by_component",
+        "_owner",
         "_snapshots",
         "_subscribers",
         "_watchers",
@@ -74,6 +55,7 @@ class Informers:
         self._inbox: Map[Informer, Inbox] = Map()
         self._blocked: Map[Informer, int] = Map()
         self._expired: frozenset[Informer] = frozenset()
+        self._owner = object()
 
     def subscribe(self, component: Component, wirings: Sequence[Wiring]) -> None:
         """Make the informers of a component. A component of a node sees only that node's pods, and its own Node."""
@@ -123,11 +105,13 @@ class Informers:
         woken = []
         for component in told:
             informer = (component, kind)
-            waiting = self._inbox.get(informer)
-            if waiting is None or not waiting.length:
+            inbox = self._inbox.get(informer)
+            if inbox is None or not inbox.changes:
                 woken.append(component)
-                waiting = NO_CHANGES
-            self._inbox = self._inbox.set(informer, waiting.add(change))
+            if inbox is None or inbox.owner is not self._owner:
+                inbox = Inbox(self._owner, inbox.changes if inbox is not None else ())
+                self._inbox = self._inbox.set(informer, inbox)
+            inbox.changes.append(change)
         return woken
 
     def _nodes_of(self, change: Change) -> tuple[str, ...]:
@@ -145,17 +129,20 @@ class Informers:
         return () if component is None else (component,)
 
     def catch_up(self, component: str, kind: str, store: Store) -> tuple[Change, ...]:
-        """The informer now sees the store as it is. Returns the changes that it had not seen."""
+        """The informer now sees the store as it is. Returns the changes that it had not seen, oldest first: one value,
+        which whoever is told of them may know again.
+        """
         informer = (component, kind)
-        waiting = self._inbox.get(informer)
-        if waiting is not None:
+        inbox = self._inbox.get(informer)
+        found = () if inbox is None else tuple(inbox.changes)
+        if inbox is not None:
             self._inbox = self._inbox.delete(informer)
             if informer in self._expired:
-                waiting = Inbox.holding(self._replaced(component, kind, store.snapshot))
+                found = self._replaced(component, kind, store.snapshot)
                 self._expired -= {informer}
         seen = self.snapshots(component).set(kind, store.snapshot)
         self._snapshots = self._snapshots.set(component, seen)
-        return () if waiting is None else waiting.taken()
+        return found
 
     def relist(self, component: str, kind: str, store: Store) -> bool:
         """Put everything there is on its way, as a list does. Says whether there is anything.
@@ -164,7 +151,7 @@ class Informers:
         """
         self._snapshots = self._snapshots.set(component, self.snapshots(component).set(kind, store.snapshot))
         changes = self._as_added(component, kind, store.snapshot)
-        self._inbox = self._inbox.set((component, kind), Inbox(list(changes), len(changes)))
+        self._inbox = self._inbox.set((component, kind), Inbox(self._owner, changes))
         return bool(changes)
 
     def forget(self, component: str) -> None:
@@ -185,7 +172,7 @@ class Informers:
 
     def waiting(self) -> tuple[Informer, ...]:
         """The informers to whom something is on its way, sorted."""
-        return tuple(sorted(informer for informer, inbox in self._inbox.items() if inbox.length))
+        return tuple(sorted(informer for informer, inbox in self._inbox.items() if inbox.changes))
 
     def told_again(self, component: str, kind: str) -> tuple[Change, ...]:
         """What the informer has, as updates that change nothing: what a resync tells.
@@ -197,7 +184,7 @@ class Informers:
 
     def expire(self) -> None:
         """Changes that are on their way are lost: their informers list anew, and see the difference."""
-        self._expired = frozenset(informer for informer, inbox in self._inbox.items() if inbox.length)
+        self._expired = frozenset(informer for informer, inbox in self._inbox.items() if inbox.changes)
 
     def _replaced(self, component: str, kind: str, snapshot: Snapshot) -> tuple[Change, ...]:
         """What a list tells that comes instead of a watch: what is there, then what is no longer.
@@ -228,6 +215,7 @@ class Informers:
         twin = Informers.__new__(Informers)
         for name in Informers.__slots__:
             setattr(twin, name, getattr(self, name))
+        self._owner, twin._owner = object(), object()
         return twin
 
 

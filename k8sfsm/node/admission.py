@@ -85,11 +85,11 @@ def lacking(session: Session) -> Need | None:
 
 def _short(capacity: Taken, pod: Pod, others: list[Pod], requests: Requests) -> Need | None:
     """What is too little for the pod beside others."""
-    used = [requests.get(each.metadata.uid) or requests_of(requests, each) for each in others]
-    for place, wanted in enumerate(requests_of(requests, pod)):
-        taken = sum([each[place] for each in used])
-        if wanted and wanted + taken > capacity[place]:
-            return Need(_RESOURCES[place], wanted, taken, capacity[place])
+    taken = [requests.get(each.metadata.uid) or requests_of(requests, each) for each in others]
+    used = map(sum, zip(*taken, strict=True)) if taken else (0, 0, 0)
+    for resource, wanted, beside, whole in zip(_RESOURCES, requests_of(requests, pod), used, capacity, strict=True):
+        if wanted and wanted + beside > whole:
+            return Need(resource, wanted, beside, whole)
     return None
 
 

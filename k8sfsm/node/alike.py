@@ -25,7 +25,7 @@ from attrs import define
 from k8sfsm.law import Law
 from k8sfsm.node.memory import PodMemory, eviction_key
 from k8sfsm.node.references import token_volume
-from k8sfsm.node.runtime import Instance, PodRuntime, State, node_of, pod_of
+from k8sfsm.node.runtime import Image, Instance, PodRuntime, node_of, pod_of
 from k8sfsm.node.session import SECOND, Session, Settings, addresses_of
 from k8sfsm.node.starting import pulled_text
 from k8sfsm.objects import Container, ObjectMeta, Pod, PodCondition, PodSpec, PodStatus
@@ -113,46 +113,51 @@ _TEMPLATES: dict[Hashable, list[Likeness]] = {}
 _BIRTHS: dict[Hashable, Course] = {}
 
 
-def born(settings: Settings, pod: Pod, now: int) -> tuple[Course, tuple[Any, ...]] | None:
+Habits: TypeAlias = tuple[Hashable, ...]
+
+
+def habits_of(settings: Settings) -> Habits:
+    """The flags of a kubelet on which it depends what it comes to about a pod."""
+    return settings.relist_offset, settings.probing, settings.jitter, settings.reads_cgroups
+
+
+def born(habits: Habits, pod: Pod, now: int) -> tuple[Course, tuple[Any, ...]] | None:
     """What the memory of a pod that is taken at `now` (ns) has in common with others of its template, and its own."""
     spec = pod.spec
     if not pod.metadata.generate_name:
         return None
     volume = token_volume(spec)
     name = "" if volume is None else str(volume["name"])
+    containers = (*spec.init_containers, *spec.containers, *spec.ephemeral_containers)
     stamps: list[int] = []
-    likeness = _newcomer(pod, name, settings, stamps)
+    likeness = _newcomer(habits, pod, containers, name, stamps)
     birth = (likeness, now, *stamps)
     course = _BIRTHS.get(birth)
     if course is None:
         if len(_BIRTHS) >= _SIZE:
             _BIRTHS.clear()
         course = _BIRTHS[birth] = Course(likeness, (now,), tuple(dict.fromkeys(stamps)))
-    return course, (name, *spec.init_containers, *spec.containers, *spec.ephemeral_containers)
+    return course, (name, *containers)
 
 
-def _newcomer(pod: Pod, token: str, settings: Settings, stamps: list[int]) -> Likeness:
+def _newcomer(habits: Habits, pod: Pod, containers: tuple[Container, ...], token: str, stamps: list[int]) -> Likeness:
     """What the pod has in common with others that were admitted; its whole seconds are added to `stamps`."""
     meta, spec, status = pod.metadata, pod.spec, pod.status
     conditions = [
         (_noted(each.last_transition_time, stamps), each.last_probe_time, _of_condition(each))
         for each in status.conditions
     ]
-    created = _noted(meta.creation_timestamp, stamps)
-    lists = [
-        [(_of_container(each), _unnamed(each.volume_mounts, token)) for each in containers]
-        for containers in (spec.init_containers, spec.containers, spec.ephemeral_containers)
-    ]
-    outline = (_of_spec(spec), _of_metadata(meta), _of_status(status), _unnamed(spec.volumes, token), conditions, lists)
-    flags = (settings.relist_offset, settings.probing, settings.jitter, settings.reads_cgroups)
-    known = _known_of((meta.namespace, meta.generate_name, meta.generation, created, *flags))
+    parts = [(_of_container(each), _unnamed(each.volume_mounts, token)) for each in containers]
+    outline = (_of_spec(spec), _of_metadata(meta), _of_status(status), _unnamed(spec.volumes, token), conditions, parts)
+    counts = (len(spec.init_containers), len(spec.containers), _noted(meta.creation_timestamp, stamps))
+    known = _known_of((meta.namespace, meta.generate_name, meta.generation, *counts, *habits))
     for each in known:
         if each.template.outline == outline:
             each.template.outline = outline  # the next pods share parts with this one: comparing them takes no time
             return each
     if len(known) >= _VARIANTS:
         known.clear()
-    known.append(Likeness(Template(outline, (*spec.init_containers, *spec.containers, *spec.ephemeral_containers))))
+    known.append(Likeness(Template(outline, containers)))
     return known[-1]
 
 
@@ -220,10 +225,11 @@ def mark(settings: Settings, view: View, key: Any, pod: Pod, memory: PodMemory) 
     (course, own), (host, cidr), box = memory.alike, node, runtime.sandbox
     template, ip = course.likeness.template, "" if box is None else box.ip
     flags = (law.edition, stored is sent, pod is known, host == "", cidr == "", host == ip)
-    what = (course, runtime.past, view.now, *flags, *map(node_of(state).images.get, template.images))
+    images = node_of(state).images
+    what = (course, runtime.past, view.now, *flags, *map(images.get, template.images))
     parts = (pod, known, key, uid, meta.name, settings.node, host, cidr, ip, memory.generated, sent, *own)
     if memory.work.doing == "pull":
-        parts = (*parts, _said_of_pull(state, runtime, template, memory.work.name))
+        parts = (*parts, _said_of_pull(images, runtime, template, memory.work.name))
     return what, (*parts, *_ids(runtime, template)) if runtime.containers else parts
 
 
@@ -231,10 +237,10 @@ def _ids(runtime: PodRuntime, template: Template) -> Iterable[str]:
     return (run.id for name in template.containers for run in runtime.containers.get(name, ()))
 
 
-def _said_of_pull(state: State, runtime: PodRuntime, template: Template, container: str) -> str | None:
+def _said_of_pull(images: Mapping[str, Image], runtime: PodRuntime, template: Template, container: str) -> str | None:
     """What is said of the pull that the pod waits for, once it is done: how long it took differs with its node."""
     image = template.images[template.containers.index(container)]
-    pull, found = runtime.pulls.get(image), node_of(state).images.get(image)
+    pull, found = runtime.pulls.get(image), images.get(image)
     return None if pull is None or pull.state != "done" or found is None else pulled_text(image, pull, found)
 
 

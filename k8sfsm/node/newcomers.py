@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from k8sfsm.law import Law
 from k8sfsm.node.admission import Requests, Taken, capacity_of, has_room, requests_of
-from k8sfsm.node.alike import born
+from k8sfsm.node.alike import born, habits_of
 from k8sfsm.node.looks import Watched
 from k8sfsm.node.memory import PodMemory, eviction_key
 from k8sfsm.node.past import NOTHING_YET
@@ -76,11 +76,12 @@ def _standing(node: Node) -> Hashable:
 class Newcomers:
     """What one kubelet knows about pods that are new to it. `requests`: what pods take, by uid."""
 
-    __slots__ = ("_capacity", "_node", "_standing", "requests", "settings")
+    __slots__ = ("_capacity", "_habits", "_node", "_standing", "requests", "settings")
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.requests: Requests = {}
+        self._habits = habits_of(settings)
         self._node: Node | None = None
         self._capacity: Taken | None = None
         self._standing: Hashable = None
@@ -92,7 +93,7 @@ class Newcomers:
             return None
         if pod_of(view.runtime, meta.uid).past is not NOTHING_YET:
             return None
-        alike = born(self.settings, pod, view.now)
+        alike = born(self._habits, pod, view.now)
         wanted = None if alike is None else _KNOWN.get((law.table("admission"), self._standing, alike[0].likeness))
         if alike is None or wanted is None:
             return None
@@ -105,7 +106,7 @@ class Newcomers:
         `strange`: it depends on more than is the same for them.
         """
         memory, pod, view = session.memory, session.pod, session.view
-        alike = born(self.settings, pod, memory.added_at)
+        alike = born(self._habits, pod, memory.added_at)
         if alike is None or memory != _taken(_TAKEN, pod, memory.added_at, None):
             return
         session.memory = _taken(memory, memory.pod, memory.added_at, alike)

@@ -7,6 +7,7 @@ The state of a node is an immutable map: pod uid -> `PodRuntime`, and `NODE` -> 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
@@ -16,7 +17,7 @@ from immutables import Map
 
 from k8sfsm.node.addresses import free_address, take_address
 from k8sfsm.node.past import NOTHING_YET, Past, after
-from k8sfsm.objects import evolve
+from k8sfsm.objects import changer_of, evolve
 from k8sfsm.request import Call, Key
 from k8sfsm.value import value
 
@@ -259,7 +260,12 @@ _told: Final = attrgetter(*(each.name for each in attrs.fields(RuntimeEvent) if 
 
 def _changed(state: State, event: RuntimeEvent, pod: PodRuntime, **changes: Any) -> State:
     """The state once `event` has changed what is known of its pod."""
-    return state.set(event.uid, evolve(pod, past=after(pod.past, _told(event)), **changes))
+    return state.set(event.uid, _changer(*changes)(pod, after(pod.past, _told(event)), *changes.values()))
+
+
+@lru_cache
+def _changer(*names: str) -> Callable[..., PodRuntime]:
+    return changer_of(PodRuntime, "past", *names)
 
 
 def _sandbox_run(state: State, event: RuntimeEvent) -> State:

@@ -302,7 +302,7 @@ def merged(case: ReportCase, now: int) -> PodStatus:
         status = evolve(status, phase=source.phase, reason=source.reason, message=source.message)
     if status.phase in TERMINAL:
         conditions = _unready(case.pod, status.phase, conditions, now)
-    return evolve(status, conditions=conditions)
+    return status if conditions == status.conditions else evolve(status, conditions=conditions)
 
 
 def _unready(pod: Pod, phase: str, conditions: tuple[PodCondition, ...], now: int) -> tuple[PodCondition, ...]:

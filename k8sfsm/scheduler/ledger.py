@@ -10,22 +10,29 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
-from attrs import define
 from numpy.typing import NDArray
 
 from k8sfsm.apiserver.memo import Memo
 from k8sfsm.index import Series
 from k8sfsm.kinds.pod_resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS, PodRequest, scheduler_request
 from k8sfsm.objects import Node, Pod
-from k8sfsm.scheduler.cluster import ASSUMED, allocatable, assumed_in, has_pod_affinity, in_zone_order, is_terminal
+from k8sfsm.scheduler.cluster import (
+    ASSUMED,
+    allocatable,
+    assumed_in,
+    has_pod_affinity,
+    in_zone_order,
+    is_terminal,
+    zone_of,
+)
+from k8sfsm.scheduler.image_states import ImageStates
 from k8sfsm.scheduler.inter_pod import Terms
+from k8sfsm.scheduler.placed import IntArray, Ints, Placed, same_room, weight_of
 from k8sfsm.scheduler.selectors import Selector
 from k8sfsm.store import Change, Snapshot
 from k8sfsm.value import value
 from k8sfsm.view import View
 
-Ints: Final = np.int64
-IntArray = NDArray[np.int64]
 NOWHERE: Final = -1
 _CAPACITY: Final = 1 << 16
 """So many moves are noted; who was away for longer reads everything."""
@@ -43,25 +50,6 @@ class Group:
     selector: Selector
 
 
-@define(eq=False)
-class Placed:
-    """A pod that takes room: on the node at `index` (NOWHERE: that node is not known), named `node`.
-
-    `weight`: what it adds to the row of its node (see `Ledger.loads`).
-    """
-
-    pod: Pod
-    node: str
-    index: int
-    request: PodRequest
-    weight: IntArray
-
-    @property
-    def counted(self) -> bool:
-        """Does it count for topology spread (it is not being deleted)?"""
-        return self.pod.metadata.deletion_timestamp is None
-
-
 def _relevant(node: Node) -> tuple[Any, ...]:
     return (node.metadata.labels, node.spec.taints, node.spec.unschedulable, node.status.allocatable)
 
@@ -69,32 +57,6 @@ def _relevant(node: Node) -> tuple[Any, ...]:
 def _line_of(view: View) -> object:
     """What belongs to one line of events alone: the chance by which its engine chooses; None where it is not known."""
     return getattr(view.choose_node, "__self__", None)
-
-
-def _same_room(old: Pod, new: Pod) -> bool:
-    """Is all the same that a pod's requests are made of?"""
-    return (old.spec is new.spec or old.spec.containers == new.spec.containers) and _given(old) == _given(new)
-
-
-def _given(pod: Pod) -> list[Any]:
-    """What the kubelet reports to have given to the containers: it counts too, while a pod is resized."""
-    status = pod.status
-    given: list[Any] = []
-    for each in status.init_container_statuses:
-        if each.resources is not None:
-            given += (each.resources, each.allocated_resources)
-    for each in status.container_statuses:
-        if each.resources is not None:
-            given += (each.resources, each.allocated_resources)
-    if given:
-        given += [condition.reason for condition in status.conditions if condition.type == "PodResizePending"]
-    return given
-
-
-def _weight(request: PodRequest) -> IntArray:
-    """What a pod adds to the row of its node."""
-    amounts = (1, request.cpu, request.memory, request.ephemeral_storage)
-    return np.array((*amounts, request.scoring_cpu, request.scoring_memory), Ints)
 
 
 class Ledger:
@@ -118,7 +80,6 @@ class Ledger:
         self._moved: list[int] = []
         self._moves_forgotten = 0
         self.altered: list[int] = []
-        self.images = 0
         self.placed: dict[str, Placed] = {}
         self.expected: dict[str, Pod] = {}
         self.touched: dict[str, Pod] = {}
@@ -203,6 +164,7 @@ class Ledger:
         self.scoring = {CPU: self.loads[:, 4], MEMORY: self.loads[:, 5]}
         for index in range(count):
             self._read_capacity(index)
+        self.images = ImageStates(self.nodes, self._series)
         assumed = assumed_in(view.memory)
         for pod in view.list("Pod"):
             node = "" if is_terminal(pod) else pod.spec.node_name or assumed.get(pod.metadata.uid, "")
@@ -224,18 +186,19 @@ class Ledger:
         series = view.snapshot("Node").series("in", "Node", "")
         if series is self._series:
             return True
-        nodes = in_zone_order(series)
-        if len(nodes) != len(self.nodes):
+        if self._series is None or series.ordinals != self._series.ordinals:
             return False
-        changed = [(index, node) for index, node in enumerate(nodes) if node is not self.nodes[index]]
-        for index, node in changed:
-            old = self.nodes[index]
-            if node.metadata.name != old.metadata.name:
-                return False
-        for index, node in changed:
-            old, self.nodes[index] = self.nodes[index], node
-            self.images += node.status.images != old.status.images
-            if _relevant(old) != _relevant(node):
+        changed: list[tuple[Node, Node]] = []
+        for before, after in zip(self._series.blocks, series.blocks, strict=True):
+            if before is not after:
+                changed += [(old, new) for old, new in zip(before, after, strict=True) if old is not new]
+        if any(old.metadata.name != new.metadata.name or zone_of(old) != zone_of(new) for old, new in changed):
+            return False
+        for old, new in changed:
+            index = self.index[new.metadata.name]
+            self.nodes[index] = new
+            self.images.change(index, old, new)
+            if _relevant(old) != _relevant(new):
                 self._read_capacity(index)
                 self.altered.append(index)
         self._series = series
@@ -309,12 +272,12 @@ class Ledger:
         old, labels = placed.pod, pod.metadata.labels
         if (old.metadata.deletion_timestamp is None) != (pod.metadata.deletion_timestamp is None):
             return False
-        before, same_room = old.metadata.labels, _same_room(old, pod)
-        if same_room and (before is labels or before == labels):
+        before, as_large = old.metadata.labels, same_room(old, pod)
+        if as_large and (before is labels or before == labels):
             return True
         if old.spec.affinity is not pod.spec.affinity:
             return False
-        if not same_room and self._request(pod)[0] != placed.request:
+        if not as_large and self._request(pod)[0] != placed.request:
             return False
         return all(
             group.selector.matches(before) == group.selector.matches(labels)
@@ -341,11 +304,11 @@ class Ledger:
         for condition in status.conditions:
             if condition.type == "PodResizePending":
                 request = scheduler_request(pod)
-                return request, _weight(request)
+                return request, weight_of(request)
         known: tuple[PodRequest, IntArray] | None = self._requests.get(tuple(parts))
         if known is None:
             request = scheduler_request(pod)
-            known = (request, _weight(request))
+            known = (request, weight_of(request))
             self._requests.put(tuple(parts), known)
         return known
 

@@ -14,7 +14,7 @@ import numpy as np
 from attrs import define
 from numpy.typing import NDArray
 
-from k8sfsm.scheduler.ledger import IntArray, Ints
+from k8sfsm.scheduler.placed import IntArray, Ints
 from k8sfsm.scheduler.scores import MAX
 
 Indices: TypeAlias = NDArray[np.intp]

@@ -166,12 +166,17 @@ def with_tag(image: str) -> str:
 def image_score(node: Node, names: Sequence[str], images: Mapping[str, Image], nodes: int) -> int:
     """How much of the pod's images the node has, each weighed by the share of the `nodes` nodes that have it too.
 
-    Source: image_locality.go: sumImageScores, scaledImageScore, calculatePriority.
+    Source: image_locality.go: sumImageScores, scaledImageScore.
     """
     here = image_sizes(node)
     total = sum(int(images[name].size * (images[name].nodes / nodes)) for name in names if name in here)
+    return image_points(total, len(names))
+
+
+def image_points(total: int, containers: int) -> int:
+    """Points for so many bytes that are there already for so many containers (image_locality.go: calculatePriority)."""
     low: int = law.constant("image_locality_min_bytes")
-    high: int = law.constant("image_locality_max_container_bytes") * len(names)
+    high: int = law.constant("image_locality_max_container_bytes") * containers
     return MAX * (min(max(total, low), high) - low) // (high - low)
 
 

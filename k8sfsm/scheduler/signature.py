@@ -11,12 +11,13 @@ from k8sfsm.kinds.pod_resources import PodRequest, scheduler_request
 from k8sfsm.objects import Container, Pod, controller_of
 from k8sfsm.scheduler.cluster import Cluster, NodeInfo, has_pod_affinity, host_ports
 from k8sfsm.scheduler.filters import Refusal, Wanted, judge
-from k8sfsm.scheduler.ledger import COLUMNS, Group, Ints, Ledger
+from k8sfsm.scheduler.ledger import COLUMNS, Group, Ledger
 from k8sfsm.scheduler.node_selector import names_asked_for, preferred_error
+from k8sfsm.scheduler.placed import IntArray, Ints
 from k8sfsm.scheduler.plain import num_feasible_to_find
-from k8sfsm.scheduler.ring import Indices, Ring, Spreading
+from k8sfsm.scheduler.ring import Indices, Relative, Ring, Spreading
 from k8sfsm.scheduler.rules import law
-from k8sfsm.scheduler.scores import MAX, RAW, Rating, balanced_score, least_requested
+from k8sfsm.scheduler.scores import MAX, RAW, Rating, balanced_score, image_points, images_of, least_requested
 from k8sfsm.scheduler.selectors import NOTHING
 from k8sfsm.scheduler.spread import HOSTNAME, ZONE, Constraint, counts, default_constraints
 from k8sfsm.scheduler.verdicts import Kinds, lacking
@@ -25,6 +26,7 @@ from k8sfsm.view import View
 _ANY_ZONE: Final = Constraint(topology_key=ZONE, max_skew=1, selector=NOTHING)
 """A constraint with the policies of the system's own ones."""
 _DYNAMIC: Final = ("least_allocated", "balanced_allocation", "soft_spread", "attraction")
+_IMAGES: Final = "image_locality"
 _LOADS: Final = 4096
 """So many different loads of nodes are known before they are forgotten."""
 
@@ -104,6 +106,7 @@ class Signature:
         self._origin: tuple[Any, Any] = (None, None)
         self._origin_seen: tuple[Any, Any] = (None, None)
         self.constraints: tuple[Constraint, ...] = ()
+        self._images = -1
         self.refused: dict[int, Refusal] = {}
         self.kinds: Kinds = {}
         if not self.usable:
@@ -118,7 +121,7 @@ class Signature:
         self._read_labels(ledger)
         self._read_nodes(ledger, view, range(count))
         self._rate_all(ledger)
-        self._altered, self._images = len(ledger.altered), ledger.images
+        self._altered = len(ledger.altered)
 
     # -- what changes seldom --------------------------------------------------------------------------------------
 
@@ -165,18 +168,29 @@ class Signature:
         if self.constraints and not any(plugin["raw"] == "soft_spread" for plugin in plugins):
             self.constraints = ()
         self.weights = {plugin["raw"]: plugin["weight"] for plugin in plugins}
-        self.fixed = np.zeros(len(infos), Ints)
-        self.relative = []
-        for plugin in plugins:
-            if plugin["raw"] in _DYNAMIC:
-                continue
-            normalize, weight, raw = plugin["normalize"], plugin["weight"], np.array(RAW[plugin["raw"]](rating), Ints)
-            if normalize == "as_is":
-                self.fixed += raw * weight
-            elif raw.any():
-                self.relative.append((normalize, weight, raw))
-            elif normalize == "reversed_share_of_highest":
-                self.fixed += weight * MAX
+        self._static: dict[str, Relative] = {
+            plugin["raw"]: (plugin["normalize"], plugin["weight"], self._image_points(ledger))
+            if plugin["raw"] == _IMAGES
+            else (plugin["normalize"], plugin["weight"], np.array(RAW[plugin["raw"]](rating), Ints))
+            for plugin in plugins
+            if plugin["raw"] not in _DYNAMIC
+        }
+
+    def _image_points(self, ledger: Ledger) -> IntArray:
+        """Points for the images that the nodes have already; few nodes differ in that."""
+        self._images = ledger.images.version
+        names = images_of(self.pod)
+        totals, places = np.unique(ledger.images.bytes_of(names), return_inverse=True)
+        return np.array([image_points(total, len(names)) for total in totals.tolist()], Ints)[places]
+
+    def _read_images(self, ledger: Ledger) -> bool:
+        """Take over which nodes have the pod's images; True where that makes a difference."""
+        if _IMAGES not in self._static:
+            return False
+        normalize, weight, before = self._static[_IMAGES]
+        points = self._image_points(ledger)
+        self._static[_IMAGES] = (normalize, weight, points)
+        return not np.array_equal(before, points)
 
     # -- what changes with every placement ------------------------------------------------------------------------
 
@@ -192,7 +206,16 @@ class Signature:
         self._sum()
 
     def _sum(self) -> None:
-        """What totals do not owe to the other nodes found."""
+        """What totals do not owe to the other nodes found, and what they do."""
+        self.fixed = np.zeros(len(self.own), Ints)
+        self.relative = []
+        for normalize, weight, raw in self._static.values():
+            if normalize == "as_is":
+                self.fixed += raw * weight
+            elif raw.any():
+                self.relative.append((normalize, weight, raw))
+            elif normalize == "reversed_share_of_highest":
+                self.fixed += weight * MAX
         self.base = self.fixed + self.own
         self._ring = None
 
@@ -249,16 +272,13 @@ class Signature:
         if len(ledger.altered) > self._altered:
             self._read_labels(ledger)
             self._read_nodes(ledger, view, ledger.altered[self._altered :])
-            self._altered, self._images = len(ledger.altered), ledger.images
+            self._altered = len(ledger.altered)
             self._rate_all(ledger)
             return
         if renewed:
             self._read_nodes(ledger, view, [])
-            self._images = ledger.images
             self._rate_all(ledger)
-        elif self._images != ledger.images:
-            self._images = ledger.images
-            self._read_nodes(ledger, view, [])
+        elif self._images != ledger.images.version and self._read_images(ledger):
             self._sum()
         moves = ledger.moves
         if moves == self._moves:

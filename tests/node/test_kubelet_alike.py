@@ -14,7 +14,8 @@ from k8sfsm.engine.standard import standard_engine
 from k8sfsm.law import LawError
 from k8sfsm.mould import Mould, Shapeless
 from k8sfsm.node import alike, looks, newcomers
-from k8sfsm.node.runtime import Sandbox
+from k8sfsm.node.past import Past
+from k8sfsm.node.runtime import RuntimeEvent, Sandbox, State, apply, pod_of, powered_off
 from k8sfsm.node.scripted import ScriptedRuntime
 from k8sfsm.objects import ContainerStatus, Pod, PodStatus, from_json, to_json
 from k8sfsm.request import Create
@@ -106,6 +107,58 @@ def test_looks_at_two_templates_are_not_alike() -> None:
     rolled_out(6, image="other:2")
     assert len(alike._TEMPLATES) == 2 * known
     assert pods_of(first)
+
+
+def test_looks_at_other_times_are_cast_from_moulds_of_their_shape() -> None:
+    rolled_out(60)
+    assert len(looks._SHAPES) < len(casts()) / 2
+    assert {look.mould for look in casts()} == set(looks._SHAPES.values())
+
+
+def test_looks_that_find_nothing_new_are_cast_too() -> None:
+    engine = rolled_out(20, until=6, livenessProbe={"exec": {"command": ["true"]}, "periodSeconds": 1})
+    assert not any(look.hopeless for look in looks._LOOKS.values())
+    assert sum(look.compared for look in casts()) > 60
+    assert all(pod["status"]["phase"] == "Running" for pod in pods_of(engine))
+
+
+# -- the past of what a runtime knows ---------------------------------------------------------------------------------
+
+
+def event(kind: str, uid: str = "uid-1", at: int = NOW, **fields: Any) -> RuntimeEvent:
+    return RuntimeEvent(at=at, node="node-1", uid=uid, kind=kind, **fields)
+
+
+def past_after(*events: RuntimeEvent) -> Past | None:
+    state: State = Map()
+    for each in events:
+        state = apply(state, each)
+    return pod_of(state, events[-1].uid).past
+
+
+START_APP = {"container": "app", "image": "web:1", "image_id": "id"}
+
+
+def test_pods_with_the_same_events_have_the_same_past() -> None:
+    first = past_after(event("volumes-mounted"), event("container-start", id="a", **START_APP))
+    second = past_after(event("volumes-mounted", "uid-2"), event("container-start", "uid-2", id="b", **START_APP))
+    assert first is not None and first is second
+
+
+@pytest.mark.parametrize("other", [{"at": NOW + 1}, {"attempt": 1}, {"image_id": "other"}, {"kind": "container-exit"}])
+def test_pods_with_other_events_have_another_past(other: dict[str, Any]) -> None:
+    begun = event("container-start", id="a", **START_APP)
+    kind = other.get("kind", "container-start")
+    changed = event(kind, **{"id": "a", **START_APP, **{k: v for k, v in other.items() if k != "kind"}})
+    assert past_after(begun) is not past_after(begun, changed)
+    assert past_after(changed) is not past_after(begun)
+
+
+def test_of_a_machine_that_went_off_the_past_is_not_known() -> None:
+    state = powered_off(apply(Map(), event("volumes-mounted")), NOW + 1)
+    assert pod_of(state, "uid-1").past is None
+    assert pod_of(apply(state, event("volumes-mounted")), "uid-1").past is None
+    assert pod_of(apply(Map(), event("volumes-mounted")), "uid-1").past is not None
 
 
 # -- moulds -----------------------------------------------------------------------------------------------------------

@@ -14,12 +14,14 @@ from scheduler_clusters import APART, PREFERENCE, TAINTS, budget, node, nodes, p
 
 from k8sfsm.request import Bind, Remember
 from k8sfsm.scheduler import Scheduler, ledger
-from k8sfsm.scheduler.cluster import NOMINATED, Cluster
+from k8sfsm.scheduler.cluster import NOMINATED, Cluster, image_sizes
 from k8sfsm.scheduler.fast import Cache
+from k8sfsm.scheduler.image_states import ImageStates
 from k8sfsm.scheduler.plain import START, decide
 from k8sfsm.scheduler.preemption import preempt
 from k8sfsm.scheduler.queue import WAITING, Waiting
 from k8sfsm.scheduler.ring import Ring
+from k8sfsm.scheduler.scores import image_points, image_score
 from k8sfsm.scheduler.signature import same_shape, shape_of
 from k8sfsm.store import Snapshot, Store
 from k8sfsm.view import View
@@ -445,3 +447,25 @@ def test_every_search_finds_a_slice_of_the_ring(members: int) -> None:
         window = ring.window(start)
         assert window.feasible == tuple(f"n{index}" for index in found)
         assert window.next_start == (start + looked_at) % count
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_images_are_credited_as_the_rules_say(data: st.DataObject) -> None:
+    """However nodes come to report images: the same points as from the rules, and changes that matter are told."""
+    sizes = st.dictionaries(st.sampled_from(["web:1", "db:1", "log:1"]), st.sampled_from([90 << 20, 900 << 20]))
+    there = [node(f"n{number}", images=data.draw(sizes)) for number in range(4)]
+    order = data.draw(st.permutations(there))
+    names = ("web:1", "db:1", "web:1")
+    states = ImageStates(order, there)
+    for _ in range(data.draw(st.integers(1, 6))):
+        images = Cluster(View.of(there), ()).images
+        expected = [image_score(each, names, images, len(order)) for each in order]
+        assert [image_points(total, len(names)) for total in states.bytes_of(names).tolist()] == expected
+        index = data.draw(st.integers(0, 3))
+        changed, version = node(order[index].metadata.name, images=data.draw(sizes)), states.version
+        asked = {name: image_sizes(order[index]).get(name) for name in names}
+        states.change(index, order[index], changed)
+        assert (states.version != version) == (asked != {name: image_sizes(changed).get(name) for name in names})
+        there[there.index(order[index])] = changed
+        order[index] = changed

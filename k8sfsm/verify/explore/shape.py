@@ -30,10 +30,12 @@ _ADDRESS: Final = re.compile(r"(10\.24\d|192\.168)\.\d+\.\d+(/\d+)?\Z")
 _OPAQUE: Final = ("containerd://",)
 _UNTOLD: Final = frozenset(
     {
+        "alike",
         "cause",
         "checked",
         "last_address",
         "law",
+        "past",
         "requests",
         "resource_version",
         "revision",
