@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from k8sfsm.apiserver.answer import Refusal
-from k8sfsm.objects import KINDS, ObjectError, from_json, to_json
+from k8sfsm.objects import KINDS, ObjectError, changed_from_json, from_json, to_json
 from k8sfsm.request import PatchType
 
 MERGE_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -38,6 +38,8 @@ MERGE_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
 """Lists that are merged item by item, and the member that tells the items apart (the first one that they have)."""
 PRIMITIVE_SETS: Final = ("finalizers", "podCIDRs")
 """Lists of plain values that are merged as sets."""
+_KEEPING: Final = ("merge", "strategic")
+"""Types of patches that make a new document, in which what they do not change is the same value."""
 _DIRECTIVE: Final = "$patch"
 _ORDER: Final = "$setElementOrder/"
 _DELETE: Final = "$deleteFromPrimitiveList/"
@@ -51,11 +53,13 @@ def patched(obj: Any, how: PatchType, body: Any) -> Any:
         types = "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
         raise Refusal(415, "UnsupportedMediaType", text + types)
     document = to_json(obj)
+    head = {name: document[name] for name in ("apiVersion", "kind")}
     try:
-        result = _APPLY[how](copy.deepcopy(document), body)
+        result = _APPLY[how](document, body)
         if isinstance(result, dict):
-            result |= {name: document[name] for name in ("apiVersion", "kind")}
-        return from_json(result)
+            result |= head
+        made = changed_from_json(obj, document, result) if how in _KEEPING and isinstance(result, dict) else None
+        return from_json(result) if made is None else made
     except ObjectError as error:
         raise Refusal(400, "BadRequest", f"the patch does not give a valid {obj.kind}: {error}") from error
 

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from k8sfsm.kinds.pod_readiness import ready_condition
 from k8sfsm.law import LawError
-from k8sfsm.objects import Pod, controller_of
+from k8sfsm.objects import Pod, PodStatus, controller_of
 from k8sfsm.request import Key, Noticed
 from k8sfsm.view import Change, View
 
@@ -40,21 +40,22 @@ def _ready_status(pod: Pod) -> str | None:
     return None if condition is None else condition.status
 
 
-def _is_alone(old: Pod | None, new: Pod) -> bool:
-    """Is a change of the pod like no other one?"""
-    if new.metadata.deletion_timestamp is not None:
-        return True
-    if old is not None and old.metadata.deletion_timestamp is not None:
-        return True
-    return any(each.type == TARGET and each.status == "True" for each in new.status.conditions)
+def _is_targeted(status: PodStatus) -> bool:
+    """Is the pod about to be disrupted, or was it?"""
+    return TARGET in [each.type for each in status.conditions]
 
 
 def _sort_of(change: Change) -> object:
-    """What tells changes of pods apart, labels aside: each the very object, or a comparison of old and new."""
+    """What tells changes of pods apart, labels aside: each the very object, or a comparison of old and new.
+
+    A change that is like no other one is told by its own identity.
+    """
     old, new = change.old, change.new
-    if change.type == "DELETED" or _is_alone(old, new):
-        return id(change)
     meta, spec, status = new.metadata, new.spec, new.status
+    if change.type == "DELETED" or meta.deletion_timestamp is not None or _is_targeted(status):
+        return id(change)
+    if old is not None and old.metadata.deletion_timestamp is not None:
+        return id(change)
     facts: tuple[object, ...] = (
         change.type,
         meta.namespace,

@@ -49,7 +49,13 @@ def node_with_other_taints(change: Change, view: View) -> tuple[Key, ...]:
 @law.key
 @asked_by_sort(sorts_of)
 def pod_with_other_tolerations(change: Change, view: View) -> tuple[Key, ...]:
-    """The Pod, when it came or went, was placed, or its tolerations are others."""
+    """The Pod, when it came or went, was placed, or its tolerations are others.
+
+    While no taints are kept of any node and no timer runs, nothing comes of a Pod, whatever it is: a node that is found
+    tainted later is looked at with all its Pods. So it is not even queued.
+    """
+    if not view.memory:
+        return ()
     if change.type != "MODIFIED" or change.old is None:
         return (change.key,)
     old, new = change.old.spec, change.new.spec

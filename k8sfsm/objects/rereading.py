@@ -74,11 +74,20 @@ def _rereader(type_: Any) -> Rereader:
         there = _rereader(inner)
         return lambda known, before, after: None if after is None else there(known, before, after)
     if shape == "struct":
-        return lambda known, before, after: _rereader_of(inner)(known, before, after)
+        return _later(inner)
     if shape == "list":
         return _list_rereader(inner, reader_of(type_))
     read: Reader = reader_of(type_)
     return lambda known, before, after: read(after, None)
+
+
+def _later(cls: type[Struct]) -> Rereader:
+    """The rereader of a type that is made when it is first asked for: types may hold themselves."""
+
+    def struct(known: Any, before: Any, after: Any) -> Any:
+        return _rereader_of(cls)(known, before, after)
+
+    return struct
 
 
 def _list_rereader(inner: Any, read: Reader) -> Rereader:

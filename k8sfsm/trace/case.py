@@ -178,10 +178,11 @@ class Written:
 
     write: RecordedWrite
     past: Past
+    old: Document | None = field(init=False)
+    """The object's state before, as the writes before have shown it."""
 
-    @cached_property
-    def old(self) -> Document | None:
-        """The object's state before, as the writes before have shown it."""
+    @old.default
+    def _known(self) -> Document | None:
         return self.past.objects.get(self.write.key)
 
     @cached_property

@@ -149,8 +149,11 @@ def fixed_fields(case: Written) -> str:
     old, new = case.pair
     kind = case.write.key[0]
     spec = old.get("spec")
-    for name in ("name", "namespace", *(("generateName",) if kind == "Pod" else ())):
-        if wrong := difference(metadata(old).get(name), metadata(new).get(name), path=f"metadata.{name}"):
+    before, after = metadata(old), metadata(new)
+    for name in ("name", "namespace", "generateName") if kind == "Pod" else ("name", "namespace"):
+        if before.get(name) == after.get(name):
+            continue
+        if wrong := difference(before.get(name), after.get(name), path=f"metadata.{name}"):
             return wrong
     if wrong := difference(old.get("apiVersion"), new.get("apiVersion"), path="apiVersion"):
         return wrong
@@ -184,8 +187,9 @@ def owners_exist(case: Written) -> str:
     new = case.write.new
     if new is None or case.write.type == "DELETED" or case.write.trimmed:
         return ""
-    before = metadata(case.old.json).get("ownerReferences") or () if case.old is not None else ()
-    for reference in metadata(new.json).get("ownerReferences") or ():
+    owners = metadata(new.json).get("ownerReferences") or ()
+    before = metadata(case.old.json).get("ownerReferences") or () if owners and case.old is not None else ()
+    for reference in owners:
         if reference in before:
             continue
         known = case.past.identities.get(str(reference.get("uid")))

@@ -70,7 +70,7 @@ def writer_fits(case: Written) -> str:
     if people or write.actor == "apiserver" or write.verb in ("deletecollection", "evict"):
         return ""
     old, past = case.old, case.past
-    if write.seen is None and old is not None and difference(*(_deletion(obj) for obj in (old.json, new.json))):
+    if write.seen is None and old is not None and _deletion_moved(metadata(old.json), metadata(new.json)):
         return ""  # a log may lack the request that moved the deletion
     found = attribute(Unexplained(type=write.type, old=old, new=new, world=past.world, kinds=past.kinds))
     shared = {found.actor, write.actor} in _SHARED
@@ -87,8 +87,8 @@ _SHARED: Final = (
 )
 
 
-def _deletion(obj: Json) -> Json:
-    return {name: metadata(obj).get(name) for name in _MOVED[:2]}
+def _deletion_moved(before: Json, after: Json) -> bool:
+    return any(difference(before.get(name), after.get(name)) for name in _MOVED[:2])
 
 
 @law.invariant
@@ -100,9 +100,9 @@ def reference_fits(case: Written) -> str:
         return ""
     if KINDS.get(str(reference.get("resource")), write.key[0]) != write.key[0] or write.trimmed:
         return ""
-    group = str(new.json.get("apiVersion") or "v1").rpartition("/")[0]
-    stored = {"namespace": metadata(new.json).get("namespace"), "apiGroup": group, "uid": new.uid}
-    stored |= {"name": metadata(new.json).get("name"), "apiVersion": str(new.json.get("apiVersion")).rpartition("/")[2]}
+    meta, served = metadata(new.json), new.json.get("apiVersion")
+    stored = {"namespace": meta.get("namespace"), "apiGroup": str(served or "v1").rpartition("/")[0], "uid": new.uid}
+    stored |= {"name": meta.get("name"), "apiVersion": str(served).rpartition("/")[2]}
     for name, value in stored.items():
         spoken = reference.get(name)
         if spoken and spoken != (value or "") and not _is_alias(write.key, name, spoken):

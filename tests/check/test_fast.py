@@ -10,9 +10,10 @@ import pytest
 
 from benchmarks.audit_log import audit_log
 from k8sfsm.apiserver import ApiServer, Sender
+from k8sfsm.apiserver.patch import patched, strategic_merge
 from k8sfsm.engine.choices import Seeded
 from k8sfsm.machine import Machines
-from k8sfsm.objects import changed_from_json, from_json
+from k8sfsm.objects import changed_from_json, from_json, to_json
 from k8sfsm.request import Create
 from k8sfsm.store import Store
 from k8sfsm.trace import audit, portions
@@ -99,6 +100,17 @@ def test_states_that_share_parts_are_typed_alike() -> None:
         assert known is None or known == from_json(write.new.json)
         assert Document(write.new.json, before=write.old).typed == from_json(write.new.json)
     assert quick > 100
+
+
+def test_what_a_patch_makes_is_typed_alike() -> None:
+    made = 0
+    for write in read_history(LOG).changes():
+        if write.verb != "patch" or write.old is None or write.key[0] == "Event" or not isinstance(write.body, dict):
+            continue
+        plain = from_json(strategic_merge(to_json(write.old.typed), write.body))
+        assert patched(write.old.typed, "strategic", write.body) == plain
+        made += 1
+    assert made > 20
 
 
 def test_lines_are_decoded_as_python_decodes_them() -> None:

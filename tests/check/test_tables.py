@@ -26,6 +26,7 @@ from k8sfsm.verify.check.events import Announcement
 from k8sfsm.verify.check.events import Told as ToldEvent
 from k8sfsm.verify.check.judging import Known, Request, law, method_of
 from k8sfsm.verify.check.kubelets import Dated, Situation
+from k8sfsm.verify.check.outset import Outset
 from k8sfsm.verify.check.past import SECOND
 from k8sfsm.verify.check.runs import Run, Told
 from k8sfsm.verify.check.undone import OpenOrder
@@ -226,6 +227,36 @@ def test_what_a_history_does_not_show() -> None:
     assert known.missing(evolve(bound, old=None), past) == "its object is older than the history"
     known.new.add(("Pod", "a", "p"))
     assert known.missing(bound, past) == "its object is older than the history"
+
+
+@pytest.mark.parametrize(
+    ("outset", "actor", "says"),
+    [
+        (
+            Outset(start=5, last={"a": 4}),
+            "kube-scheduler",
+            "what its component had seen and ordered before the history",
+        ),
+        (Outset(start=5, last={"b": 4}), "kube-scheduler", ""),
+        (Outset(unwell=("n",)), "taint-eviction-controller", "times that it counts began before the history"),
+        (Outset(unwell=("n",)), "kube-scheduler", ""),
+    ],
+)
+def test_what_was_before_a_history(outset: Outset, actor: str, says: str) -> None:
+    known = Known(kinds={"Pod", "Node"}, outset=outset)
+    past: Any = _Past()
+    assert known.missing(write(actor=actor, verb="patch", old=Document(POD)), past).startswith(says)
+    assert bool(known.missing(write(actor=actor, verb="patch", old=Document(POD)), past)) is bool(says)
+
+
+def test_an_event_that_tells_of_what_was_before() -> None:
+    known = Known(kinds={"Pod", "Node"}, outset=Outset(start=9 * SECOND))
+    past: Any = _Past()
+    event = Document(
+        {"kind": "Event", "metadata": {"name": "e", "namespace": "a"}, "lastTimestamp": "1970-01-01T00:00:02Z"}
+    )
+    told = write(actor="kube-scheduler", verb="create", key=("Event", "a", "e"), old=event, new=event)
+    assert known.missing(told, past) == "it tells of what was before the history"
 
 
 WATCHES = frozenset({"ReplicaSet", "Pod"})

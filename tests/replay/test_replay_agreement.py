@@ -130,6 +130,13 @@ def test_our_own_trace_agrees(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stdout.decode()
 
 
+def test_a_deletion_is_prepared_when_its_request_comes() -> None:
+    """A pod on no node is deleted at once, although it is bound before the deletion is done."""
+    log = ROOT / "tests/data/recordings/audit-10.jsonl.zst"
+    found = replay(read_history(log, namespace="10-delete-release-adopt"))
+    assert found.agrees, [str(each) for each in found.divergences]
+
+
 def test_two_replays_print_the_same_bytes() -> None:
     printed = [k8sfsm("replay", RECORDINGS[2], "--events", seed=seed).stdout for seed in ("0", "1", "4711")]
     assert printed[0] == printed[1] == printed[2] and len(printed[0]) > 10_000

@@ -23,6 +23,7 @@ from k8sfsm.trace.integrity import Integrity
 from k8sfsm.verify.check.doubts import Doubts, illegal, is_bare, never_comes
 from k8sfsm.verify.check.events import Announced
 from k8sfsm.verify.check.explaining import Explaining
+from k8sfsm.verify.check.heard import Heard
 from k8sfsm.verify.check.judging import BY_THE_CLOCK, KUBELET, Known, Request, law, method_of
 from k8sfsm.verify.check.kubelets import Kubelets
 from k8sfsm.verify.check.matching import Granting
@@ -58,10 +59,12 @@ _TORN: Final = frozenset(
     )
 )  # fmt: skip
 """Laws that a log breaks which lacks writes: the state before is not known then."""
-_TORN_IN_LOGS: Final = _TORN | {"trace/patch-applied"}
+_TORN_IN_LOGS: Final = _TORN | {"trace/patch-applied", "trace/begins-added"}
 """The same of an audit log, which shows no change beside the requests."""
 _SUMS: Final = ("trace/counts-pods", "trace/counts-sets")
 """Laws that need all parts of a whole to be known."""
+_ORDER: Final = "trace/time-follows-revisions"
+"""The law that needs to know what came before what; a log that began late does not show all revisions."""
 
 
 def check(recording: Recording, actors: Collection[str] = (), progress: Progress | None = None) -> Report:
@@ -117,6 +120,7 @@ class _Check:
     waiting: deque[tuple[RecordedWrite, tuple[int, ...]]] = field(factory=deque)
     """Requests of controllers that act by the clock, and Events, until what was ordered by then is known."""
     renewals: Renewals = field(factory=Renewals)
+    heard: Heard = field(factory=Heard)
     doubts: Doubts = field(factory=Doubts)
     refused: dict[tuple[str, Any], int] = field(factory=dict)
     guessed: set[Key] = field(factory=set)
@@ -158,6 +162,7 @@ class _Check:
         self.begun = True
         self.known.take(recording)
         self.scripted |= hollow_nodes(recording)
+        self.heard.learn(recording.environment)
         self.kubelets.runs.learn(recording.environment, self.known.outset.uids)
         if self.keep:
             self.report.environment += recording.environment
@@ -200,6 +205,7 @@ class _Check:
             sound = self._sound(write, bool(verdict))
             if verdict and sound:
                 self._renew(write, verdict)
+                self.heard.take(write)
                 continue
             if write.request not in judged:
                 self.past.coming = recording.writes[number + 1 : number + _AHEAD]
@@ -210,6 +216,7 @@ class _Check:
             if write is groups[write.request][-1]:
                 self._put_down(groups[write.request][0], *judged[write.request], tuple(made[write.request]))
             if write.key[0] == _LEASE:
+                self.heard.take(write)
                 self.renewals.judged(write, judged[write.request][0]) if sound else self.renewals.doubted(write.key)
 
     def _sound(self, write: RecordedWrite, repeated: bool) -> bool:
@@ -229,6 +236,7 @@ class _Check:
             if gap:
                 self._torn(write)
             uncounted = finding.rule in _SUMS and (self.known.older or self.known.outset.astir(write))
+            uncounted = uncounted or (finding.rule == _ORDER and bool(self.known.older))
             if not uncounted and not (gap and (self.known.bare or not self.known.whole)):
                 self._broken(finding, write)
         return sound
@@ -273,11 +281,21 @@ class _Check:
         self._whole_state(end)
         for found in self.undone.rest(end, self.choices, self.known.shows):
             self.report.add("undone", found)
+        for found in self._silent(end):
+            self.report.add("undone", found)
         late = end - int(constant("check_clock_lag") + constant("check_undone_after")) * SECOND
-        for found in self.timed.left(late, self.past.store.snapshot) if not self.known.gaps else ():
+        for found in self.timed.left(late, self.past.store.snapshot) if self.known.follows_nodes else ():
             self.report.add("undone", found)
         for finding in self.integrity.at_end(self.recording):
             self._broken(finding, None)
+
+    def _silent(self, end: int) -> Iterator[Found]:
+        """What kubelets owe, where the history would show that they did it."""
+        if self.known.gaps or self.known.bare or self.known.slim or not self.recording.writes:
+            return
+        for found in self.heard.left(self.past.store.snapshot, end, self.scripted):
+            if found.key[:2] not in self.known.trimmed:
+                yield found
 
     # -- one request --------------------------------------------------------------------------------------------------
 
@@ -382,7 +400,7 @@ class _Check:
     def _commit(self, write: RecordedWrite) -> bool:
         """Take a recorded change over; says whether it could be."""
         assert write.new is not None
-        unsure = self.known.unsure(write)
+        unsure, gapped = self.known.unsure(write), write.key in self.known.gapped
         self.known.changed(write)
         if write.derived and write.type != "DELETED" and (self.known.older or self._bound_unseen(write)):
             self.guessed.add(write.key)
@@ -398,7 +416,7 @@ class _Check:
         gone = write.type == "DELETED"
         if gone and old is None:
             return False
-        if not write.trimmed:
+        if not write.trimmed and (gapped or not unsure):
             self._legal(write, old, None if gone else obj, sure=not unsure)
         if write.actor == KUBELET and write.key[0] == "Pod":
             self.kubelets.follow(write)

@@ -143,6 +143,8 @@ class Known:
     """(kind, namespace) of objects that are older than the history: there may be more of them."""
     new: set[Key] = field(factory=set)
     """Objects that have just shown for the first time, although they are older."""
+    gapped: set[Key] = field(factory=set)
+    """Those among them of which an earlier state is known."""
     followed: set[str] = field(factory=set)
     """Kinds of which the history shows objects."""
     written: dict[Key, int] = field(factory=dict)
@@ -175,6 +177,7 @@ class Known:
             self.trimmed.add(write.key[:2])
         if not write.derived or write.type == "DELETED":
             self.new.discard(write.key)
+            self.gapped.discard(write.key)
         self.followed.add(write.key[0])
         if write.type == "DELETED":
             self.written.pop(write.key, None)
@@ -185,6 +188,8 @@ class Known:
         """Before a write there were others, which the history lacks."""
         self.gaps = True
         self.older.add(write.key[:2])
+        if write.key not in self.new and write.old is not None:
+            self.gapped.add(write.key)
         self.new.add(write.key)
 
     def hidden(self, write: RecordedWrite) -> None:
@@ -202,6 +207,11 @@ class Known:
             return False
         seen = not any((each, namespace) in self.trimmed for each in watched)
         return seen and kind in self.kinds and (self.whole or set(watched) <= self.kinds) and not self.older
+
+    @property
+    def follows_nodes(self) -> bool:
+        """Whether the history shows what controllers by the clock look at: nodes, and all that is written."""
+        return not self.gaps and (self.whole or ("Node" in self.kinds and not self.older))
 
     def trimmed_for(self, write: RecordedWrite, kinds: Collection[str]) -> bool:
         """Whether an actor that watches these kinds saw objects that are shown in part."""

@@ -19,6 +19,7 @@ from k8sfsm.request import Key
 from k8sfsm.store import Store
 from k8sfsm.trace.history import Recording
 from k8sfsm.verify.replay.choices import RecordedChoices
+from k8sfsm.verify.replay.deleting import RecordedServer
 from k8sfsm.verify.replay.environment import recorded_runtime
 from k8sfsm.verify.replay.heartbeats import Heartbeats
 from k8sfsm.verify.replay.inputs import inputs_of
@@ -113,6 +114,7 @@ def predict(recording: Recording, progress: Progress | None = None) -> Predictio
         others=_kubelets(recording, heartbeats),
         options=Options(extra_root_bundles=extra_bundles(recording)),
     )
+    engine.api = RecordedServer(engine.api, recording)
     for step in heartbeats.remembered(engine.store, start):
         engine.own(NodeLifecycleController.name).remember(step)
     engine.run(until=start)
