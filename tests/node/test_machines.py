@@ -7,7 +7,7 @@ from attrs import evolve
 
 from k8sfsm.kinds import node as node_kind
 from k8sfsm.kinds import pod as pod_kind
-from k8sfsm.machine import Machines
+from k8sfsm.machine import Illegal, Machines, Move, Transition
 from k8sfsm.objects import PodCondition, Taint, from_json
 from k8sfsm.objects.times import parse_time
 from k8sfsm.view import View
@@ -49,6 +49,35 @@ def _check_containers(machines, old, new, actor, now):
 
 def _statuses(pod):
     return (*pod.status.init_container_statuses, *pod.status.container_statuses)
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_a_write_is_judged_as_each_region_judges_it(name):
+    machines, last = Machines.load(), {}
+    found = set()
+    for line in lines(name):
+        if line["kind"] != "write":
+            continue
+        new = from_json(line["object"])
+        old = last.get(new.metadata.uid)
+        last[new.metadata.uid] = new
+        machine = machines.of(new.kind)
+        if machine is None:
+            continue
+        states = {region: each.classify(new) for region, each in machine.regions.items()}
+        assert machines.classify(new) == states
+        for actor in ("kubelet", "user", "replicaset-controller", "kube-scheduler", "nobody"):
+            verdict = machines.check(old, new, actor, 7)
+            judged = [_judged(each, old, new, actor) for each in machine.regions.values()]
+            assert verdict.moves == tuple(each for each in judged if isinstance(each, Move))
+            assert verdict.illegal == tuple(each for each in judged if isinstance(each, Illegal))
+            found |= {type(each) for each in judged}
+    assert found >= {Move, Illegal}
+
+
+def _judged(region, old, new, actor):
+    was, becomes = region.classify(old), region.classify(new)
+    return None if was == becomes else region.judge(was, becomes, Transition(old, new, actor, 7))
 
 
 def test_only_its_actor_takes_a_transition():
