@@ -101,10 +101,13 @@ def difference(old: Series, new: Series) -> Difference:
     for before, after, found in _LATEST:
         if before is old and after is new:
             return found
-    known, left = set(map(id, old.blocks)), set(map(id, new.blocks))
+    left, known = set(map(id, new.stretches)), set(map(id, old.stretches))
+    before = [block for stretch in old.stretches if id(stretch) not in left for block in stretch.blocks]
+    others = [stretch for stretch in new.stretches if id(stretch) not in known]
+    after = [pair for stretch in others for pair in zip(stretch.blocks, stretch.ordinals, strict=True)]
+    left, known = {id(block) for block, _ in after}, set(map(id, before))
     found = _between(
-        [block for block in old.blocks if id(block) not in left],
-        [pair for pair in zip(new.blocks, new.ordinals, strict=True) if id(pair[0]) not in known],
+        [block for block in before if id(block) not in left], [pair for pair in after if id(pair[0]) not in known]
     )
     _LATEST.insert(0, (old, new, found))
     del _LATEST[_KEPT:]
