@@ -126,7 +126,8 @@ class EndpointSliceController:
         """What to do about the slices of one Service."""
         service: Service | None = view.get("Service", key[1], key[2])
         slices = _slices_of(view, key)
-        sync = Sync(key, service, lambda: cache_is_stale(view, key, slices), tracked_uids(view.memory, key))
+        uids = tracked_uids(view.memory, key)
+        sync = Sync(key, service, lambda: cache_is_stale(view, uids, slices), uids)
         decision = law.decide("sync", sync)
         if decision.outputs["publish"] and service is not None:
             return self._publish(view, sync, service, slices)

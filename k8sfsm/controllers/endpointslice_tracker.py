@@ -74,12 +74,25 @@ def tracked_uids(memory: Mapping[Any, Any], key: Key) -> tuple[str, ...]:
     return tuple(uid for uid in memory.get(slices_key(key), ()) if slice_key(uid) in memory)
 
 
-def cache_is_stale(view: View, key: Key, slices: Iterable[EndpointSlice]) -> bool:
-    """Does the cache show any of the Service's slices older than the controller made it?"""
-    seen = {stored.metadata.uid: stored for stored in slices}
-    uids = (*seen, *(uid for uid in tracked_uids(view.memory, key) if uid not in seen))
-    cases = (CachedSlice(view.memory.get(slice_key(uid)), seen.get(uid)) for uid in uids)
-    return any(law.decide("slice-cache", case).outputs["stale"] for case in cases)
+def cache_is_stale(view: View, uids: Iterable[str], slices: Iterable[EndpointSlice]) -> bool:
+    """Does the cache show any of the Service's slices older than the controller made it? `uids`: `tracked_uids`.
+
+    What was made and what is shown of a slice are two numbers: of many slices with the same ones one is asked about.
+    """
+    memory = view.memory
+    cases: dict[tuple[int | None, int | None], CachedSlice] = {}
+    seen = set()
+    for stored in slices:
+        meta = stored.metadata
+        seen.add(meta.uid)
+        made = memory.get(slice_key(meta.uid))
+        if (made, meta.generation) not in cases:
+            cases[made, meta.generation] = CachedSlice(made, stored)
+    for uid in uids:
+        if uid not in seen:
+            made = memory.get(slice_key(uid))
+            cases[made, None] = CachedSlice(made, None)
+    return any(law.decide("slice-cache", case).outputs["stale"] for case in cases.values())
 
 
 # -- facts: the cache ------------------------------------------------------------------------------------------------

@@ -177,13 +177,13 @@ class EndpointSliceMirroringController:
     def reconcile(self, view: View, key: Key) -> Plan:
         """What to do about the copies of one Endpoints object."""
         _, namespace, name = key
-        slices = _copies(view, key)
+        slices, uids = _copies(view, key), tracked_uids(view.memory, key)
         sync = Sync(
             key=key,
             endpoints=view.get("Endpoints", namespace, name),
             service=view.get("Service", namespace, name),
-            is_stale=lambda: cache_is_stale(view, key, slices),
-            uids=tracked_uids(view.memory, key),
+            is_stale=lambda: cache_is_stale(view, uids, slices),
+            uids=uids,
         )
         decision = law.decide("sync", sync)
         if decision.outputs["error"]:
