@@ -68,7 +68,7 @@ class Breaches:
                 self.report.add("violated", Found(what=each.says, cause=each.invariant, key=("", "", ""), line=""))
 
     def in_state(self, at: int, *, finished: bool) -> None:
-        """What is wrong in the whole state at a time (ns), if it is new. `finished`: nothing may be left to do either."""
+        """What is newly wrong in the whole state at a time (ns). `finished`: nothing may be left to do either."""
         for each in self._now(at, finished=finished):
             if str(each) not in self.told:
                 self.told.add(str(each))
