@@ -73,6 +73,8 @@ def event_write(
     stored = store.get("Event", *known) if known is not None else None
     write: Create | Update
     if stored is not None and stored.count:
+        if not allowed:
+            return memory.set(about, told), None
         again = evolve(stored, count=stored.count + 1, last_timestamp=now - now % SECOND, message=message)
         write = Update(object=again, why=record.why)
     else:
@@ -124,16 +126,15 @@ def _event(record: Record, message: str, source: EventSource, now: int, store: S
         meta.resource_version,
         record.field_path,
     )
-    named, of_source = _named(_NO_META, name, namespace), _of_source(source)
+    named, of_source = _named(_NO_META, name, namespace), _of_source(source.component, source.host)
     if source.component in _NEW_API:
         return _noted(of_source, named, about, record.type, record.reason, message, now, record.action)
     return _counted(of_source, named, about, record.type, record.reason, message, second, second)
 
 
 @lru_cache(maxsize=16384)
-def _of_source(source: EventSource) -> Event:
+def _of_source(component: str, host: str) -> Event:
     """What all Events of a source have in common."""
-    component, host = source.component, source.host
     if component in _NEW_API:
         return Event(reporting_component=component, reporting_instance=f"{component}-{host}".rstrip("-"))
     told_by = Source(component=component, host=host)

@@ -76,5 +76,7 @@ class Run:
     @property
     def failure(self) -> str:
         """The text of the first error that no `then` looks at; "" where there is none."""
-        failed = next((outcome for outcome in self.outcomes if not outcome.ok), None)
-        return "" if failed is None else failed.message or failed.reason
+        for outcome in self.outcomes:
+            if not outcome.ok:
+                return outcome.message or outcome.reason
+        return ""

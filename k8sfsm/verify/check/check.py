@@ -16,30 +16,27 @@ from k8sfsm.law import constant
 from k8sfsm.machine import Machines
 from k8sfsm.objects import ObjectError
 from k8sfsm.request import Key
-from k8sfsm.store import Change, Store
-from k8sfsm.trace.case import Finding
+from k8sfsm.store import Store
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.trace.integrity import Integrity
-from k8sfsm.verify.check.doubts import Doubts, illegal, is_bare, never_comes
+from k8sfsm.verify.check.breaches import Breaches
+from k8sfsm.verify.check.doubts import Doubts, is_bare
 from k8sfsm.verify.check.events import Announced
 from k8sfsm.verify.check.explaining import Explaining
 from k8sfsm.verify.check.heard import Heard
 from k8sfsm.verify.check.judging import BY_THE_CLOCK, KUBELET, Known, Request, law, method_of
 from k8sfsm.verify.check.kubelets import Kubelets
 from k8sfsm.verify.check.matching import Granting
-from k8sfsm.verify.check.near import Near
 from k8sfsm.verify.check.past import SECOND, Actor, Past
 from k8sfsm.verify.check.renewals import Renewals, without_renewals
-from k8sfsm.verify.check.report import Found, Judged, Kind, Report, grouped, unexplained
+from k8sfsm.verify.check.report import Found, Judged, Report, grouped, unexplained
 from k8sfsm.verify.check.runs import Runs
 from k8sfsm.verify.check.timed import Timed
 from k8sfsm.verify.check.undone import Undone
 from k8sfsm.verify.check.verdicts import Explanation, Nearest
-from k8sfsm.verify.invariants import check_convergence, check_safety
 from k8sfsm.verify.replay.choices import RecordedChoices
 from k8sfsm.verify.replay.kubelets import hollow_nodes
 from k8sfsm.verify.replay.predict import extra_bundles
-from k8sfsm.verify.watch import broken_by
 
 __all__ = ["Found", "Judged", "Report", "check", "check_portions", "grouped"]
 
@@ -114,7 +111,7 @@ class _Check:
     undone: Undone = field(init=False)
     integrity: Integrity = field(init=False)
     choices: RecordedChoices = field(init=False)
-    told: set[str] = field(factory=set)
+    breaches: Breaches = field(init=False)
     scripted: frozenset[str] = frozenset()
     known: Known = field(factory=Known)
     waiting: deque[tuple[RecordedWrite, tuple[int, ...]]] = field(factory=deque)
@@ -145,12 +142,13 @@ class _Check:
         self.timed = Timed.beside(recording, api, whole=self.whole)
         self.undone = Undone(self.past, api)
         self.integrity = Integrity.before(recording)
+        self.breaches = Breaches(self.report, self.machines, self.past, dump=not recording.writes)
         start = recording.start or 0
         dumped = int(constant("check_undone_after")) * SECOND if not recording.writes else 0
         for actor in self.past.actors.values():
             self.past.list_all(actor, start - dumped)
         self._open(start)
-        self._state_at_start(start)
+        self.breaches.at_start(start)
 
     # -- portions -----------------------------------------------------------------------------------------------------
 
@@ -190,7 +188,7 @@ class _Check:
         for document in recording.initial:
             if document.key[0] != _EVENT and self.past.store.snapshot.get(document.key) is None:
                 self.past.appear(document.typed, recording.writes[0].time if recording.writes else 0)
-        self._whole_state(recording.writes[0].time if recording.writes else 0)
+        self.breaches.in_state(recording.writes[0].time if recording.writes else 0, finished=False)
 
     def _writes(self, recording: Recording, progress: Progress | None, done: int) -> None:
         groups: dict[int, list[RecordedWrite]] = defaultdict(list)
@@ -238,7 +236,7 @@ class _Check:
             uncounted = finding.rule in _SUMS and (self.known.older or self.known.outset.astir(write))
             uncounted = uncounted or (finding.rule == _ORDER and bool(self.known.older))
             if not uncounted and not (gap and (self.known.bare or not self.known.whole)):
-                self._broken(finding, write)
+                self.breaches.broken(finding, write)
         return sound
 
     def _torn(self, write: RecordedWrite) -> None:
@@ -278,7 +276,7 @@ class _Check:
         end = self.recording.end or 0
         self.timed.until(end)
         self._by_the_clock(_FOR_EVER)
-        self._whole_state(end)
+        self.breaches.in_state(end, finished=not self.recording.writes and not self.begun)
         for found in self.undone.rest(end, self.choices, self.known.shows):
             self.report.add("undone", found)
         for found in self._silent(end):
@@ -287,7 +285,7 @@ class _Check:
         for found in self.timed.left(late, self.past.store.snapshot) if self.known.follows_nodes else ():
             self.report.add("undone", found)
         for finding in self.integrity.at_end(self.recording):
-            self._broken(finding, None)
+            self.breaches.broken(finding, None)
 
     def _silent(self, end: int) -> Iterator[Found]:
         """What kubelets owe, where the history would show that they did it."""
@@ -417,7 +415,7 @@ class _Check:
         if gone and old is None:
             return False
         if not write.trimmed and (gapped or not unsure):
-            self._legal(write, old, None if gone else obj, sure=not unsure)
+            self.breaches.legal(write, old, None if gone else obj, sure=not unsure)
         if write.actor == KUBELET and write.key[0] == "Pod":
             self.kubelets.follow(write)
         store = self.past.store
@@ -427,7 +425,7 @@ class _Check:
         if gone and write.key[0] == "Pod":
             self.kubelets.runs.forget(obj)
         if not write.trimmed and write.key[0] != "Lease":
-            self._keeps(change, write)
+            self.breaches.keeps(change, write, blind=bool(self.known.older))
         return True
 
     def _bound_unseen(self, write: RecordedWrite) -> bool:
@@ -437,67 +435,10 @@ class _Check:
         node = str((write.new.json.get("spec") or {}).get("nodeName", ""))
         return self.past.store.snapshot.get(("Node", "", node)) is None
 
-    def _legal(self, write: RecordedWrite, old: Any, new: Any, *, sure: bool) -> None:
-        """Judge a change of state. `sure`: the state before is known; else it is that of some writes before."""
-        if not sure and (old is None or new is None or old.metadata.uid != new.metadata.uid):
-            return
-        verdict = self.machines.check(old, new, write.actor, write.time)
-        for each in illegal(write, verdict, self.machines, self.past, sure=sure):
-            cause = f"{each.kind}/{each.region}: {each.old} -> {each.new}"
-            self._found("illegal", write, str(each), cause, each.nearest, certain=never_comes(each, self.machines))
-
-    def _keeps(self, change: Change, write: RecordedWrite) -> None:
-        around = tuple(each for each in (change.new, change.old) if each is not None)
-        store = self.past.store
-        near = Near(write.time, store.snapshot, store=store, around=around)
-        for each in broken_by((change,), near, blind=bool(self.known.older)):
-            if str(each) not in self.told:
-                self.told.add(str(each))
-                self._found("violated", write, each.says, each.invariant)
-
-    def _found(
-        self, kind: Kind, write: RecordedWrite, what: str, cause: str, nearest: str = "", *, certain: bool = False
-    ) -> None:
-        self.report.add(
-            kind,
-            Found(what=what, cause=cause, key=write.key, line=str(write.line), actor=write.actor, at=write.time,
-                  nearest=nearest, certain=certain),
-        )  # fmt: skip
-
-    def _broken(self, finding: Finding, write: RecordedWrite | None) -> None:
-        place = f"{finding.file}:{finding.line}" if finding.file and finding.line else finding.file
-        actor, at = ("", 0) if write is None else (write.actor, write.time)
-        self.report.add(
-            "violated",
-            Found(what=finding.message, cause=finding.rule, key=finding.key, line=place, actor=actor, at=at),
-        )
-
-    # -- states -------------------------------------------------------------------------------------------------------
-
     def _open(self, start: int) -> None:
         for name, actor in self.past.actors.items():
             for key in actor.stirred:
                 self.undone.woken(name, key, start)
-
-    def _state_at_start(self, start: int) -> None:
-        """What is wrong at the start is nobody's doing here; in a dump it is all there is to say."""
-        for each in self._broken_now(start):
-            self.told.add(str(each))
-            if not self.recording.writes:
-                self.report.add("violated", Found(what=each.says, cause=each.invariant, key=("", "", ""), line=""))
-
-    def _whole_state(self, at: int) -> None:
-        for each in self._broken_now(at):
-            if str(each) not in self.told:
-                self.told.add(str(each))
-                self.report.add(
-                    "violated", Found(what=each.says, cause=each.invariant, key=("", "", ""), line="", at=at)
-                )
-
-    def _broken_now(self, at: int) -> Iterator[Any]:
-        yield from check_safety(self.past.whole_view(at))
-        if not self.recording.writes and not self.begun:
-            yield from check_convergence(self.past.whole_view(at))
 
 
 def _continues(write: RecordedWrite) -> bool:
