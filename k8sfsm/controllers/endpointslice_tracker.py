@@ -13,6 +13,7 @@ from k8sfsm.controllers.endpointslice_hints import Hinted
 from k8sfsm.controllers.endpointslice_members import ZONE, law
 from k8sfsm.controllers.endpointslice_packing import MANAGER
 from k8sfsm.controllers.endpointslice_zones import Ratios, node_ready, overloaded
+from k8sfsm.controllers.following import Block, Blocks
 from k8sfsm.kinds.endpointslice import MANAGED_BY, SERVICE_NAME
 from k8sfsm.objects import EndpointSlice, Node
 from k8sfsm.objects.times import SECOND
@@ -194,6 +195,26 @@ def readiness_changed(case: NodeEvent) -> bool:
 def zone_changed(case: NodeEvent) -> bool:
     """The node's zone changed."""
     return case.old is not None and case.old.metadata.labels.get(ZONE) != case.new.metadata.labels.get(ZONE)
+
+
+class Managed:
+    """The slices that one manager keeps, by Service: sorted again only in the blocks of a list that changed."""
+
+    def __init__(self, manager: str) -> None:
+        self._manager = manager
+        self._blocks: Blocks[dict[str, list[EndpointSlice]]] = Blocks()
+
+    def of(self, view: View, key: Key) -> tuple[EndpointSlice, ...]:
+        """Those of the Service of that key, in the order of the view's list."""
+        sorted_ones = self._blocks.of(view.series("in", "EndpointSlice", key[1]).blocks, self._by_service)
+        return tuple([stored for services in sorted_ones for stored in services.get(key[2], ())])
+
+    def _by_service(self, block: Block) -> dict[str, list[EndpointSlice]]:
+        found: dict[str, list[EndpointSlice]] = {}
+        for stored in block:
+            if is_managed(stored, self._manager):
+                found.setdefault(_service_of(stored), []).append(stored)
+        return found
 
 
 # -- keys ------------------------------------------------------------------------------------------------------------
