@@ -23,7 +23,7 @@ from k8sfsm.controllers.endpointslice_tracker import (
     observe,
     slice_key,
     slices_key,
-    tracked_uids,
+    tracked_slices,
 )
 from k8sfsm.controllers.endpointslice_writes import Pass, Progress, SliceWrite, next_plan
 from k8sfsm.controllers.endpointslice_zones import Ratios
@@ -126,8 +126,8 @@ class EndpointSliceController:
         """What to do about the slices of one Service."""
         service: Service | None = view.get("Service", key[1], key[2])
         slices = tuple([stored for stored in self._managed.of(view, key) if stored.metadata.deletion_timestamp is None])
-        uids = tracked_uids(view.memory, key)
-        sync = Sync(key, service, lambda: cache_is_stale(view, uids, slices), uids)
+        tracked = tracked_slices(view.memory, key)
+        sync = Sync(key, service, lambda: cache_is_stale(view, tracked, slices), tuple(tracked))
         decision = law.decide("sync", sync)
         if decision.outputs["publish"] and service is not None:
             return self._publish(view, sync, service, slices)

@@ -70,29 +70,28 @@ def hints_key(key: Key) -> tuple[str, str, str]:
     return ("hints", key[1], key[2])
 
 
-def tracked_uids(memory: Mapping[Any, Any], key: Key) -> tuple[str, ...]:
-    """The slices of a Service of which the memory knows something."""
-    return tuple(uid for uid in memory.get(slices_key(key), ()) if slice_key(uid) in memory)
+def tracked_slices(memory: Mapping[Any, Any], key: Key) -> dict[str, int]:
+    """The slices of a Service of which the memory knows something, and what: by uid the generation, or `DELETED`."""
+    made = ((uid, memory.get(slice_key(uid))) for uid in memory.get(slices_key(key), ()))
+    return {uid: generation for uid, generation in made if generation is not None}
 
 
-def cache_is_stale(view: View, uids: Iterable[str], slices: Iterable[EndpointSlice]) -> bool:
-    """Does the cache show any of the Service's slices older than the controller made it? `uids`: `tracked_uids`.
+def cache_is_stale(view: View, tracked: Mapping[str, int], slices: Iterable[EndpointSlice]) -> bool:
+    """Does the cache show any of the Service's slices older than the controller made it?
 
     What was made and what is shown of a slice are two numbers: of many slices with the same ones one is asked about.
     """
-    memory = view.memory
     cases: dict[tuple[int | None, int | None], CachedSlice] = {}
     seen = set()
     for stored in slices:
         meta = stored.metadata
         seen.add(meta.uid)
-        made = memory.get(slice_key(meta.uid))
+        made = tracked[meta.uid] if meta.uid in tracked else view.memory.get(slice_key(meta.uid))
         if (made, meta.generation) not in cases:
             cases[made, meta.generation] = CachedSlice(made, stored)
-    for uid in uids:
+    for uid, generation in tracked.items():
         if uid not in seen:
-            made = memory.get(slice_key(uid))
-            cases[made, None] = CachedSlice(made, None)
+            cases[generation, None] = CachedSlice(generation, None)
     return any(law.decide("slice-cache", case).outputs["stale"] for case in cases.values())
 
 

@@ -16,7 +16,7 @@ from k8sfsm.controllers.endpointslice_tracker import (
     observe,
     slice_key,
     slices_key,
-    tracked_uids,
+    tracked_slices,
 )
 from k8sfsm.controllers.endpointslicemirroring_copies import MANAGER, Copying
 from k8sfsm.controllers.endpointslicemirroring_writes import Progress, SliceWrite, law, next_plan
@@ -177,13 +177,13 @@ class EndpointSliceMirroringController:
     def reconcile(self, view: View, key: Key) -> Plan:
         """What to do about the copies of one Endpoints object."""
         _, namespace, name = key
-        slices, uids = self._managed.of(view, key), tracked_uids(view.memory, key)
+        slices, tracked = self._managed.of(view, key), tracked_slices(view.memory, key)
         sync = Sync(
             key=key,
             endpoints=view.get("Endpoints", namespace, name),
             service=view.get("Service", namespace, name),
-            is_stale=lambda: cache_is_stale(view, uids, slices),
-            uids=uids,
+            is_stale=lambda: cache_is_stale(view, tracked, slices),
+            uids=tuple(tracked),
         )
         decision = law.decide("sync", sync)
         if decision.outputs["error"]:
