@@ -30,7 +30,7 @@ from k8sfsm.trace.statuses import facts_from_statuses
 
 _SEEN: Final = 20_000
 """So many revisions back an answer may show a change again."""
-_APART: Final = 256
+_APART: Final = 512
 """So many requests apart it is kept what was known, to go on from there."""
 _NEVER_TYPED: Final = ("Event", "Lease")
 _again: Final = changer_of(

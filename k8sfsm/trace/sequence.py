@@ -10,7 +10,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any
+from operator import attrgetter
+from typing import Any, Final
 
 from k8sfsm.request import Key
 from k8sfsm.trace.lines import Json
@@ -20,23 +21,27 @@ from k8sfsm.trace.resources import is_deleting
 
 def in_order(requests: Iterable[Request]) -> list[tuple[Request, int]]:
     """Requests in order of effect, each with the upper bound of its commit (ns)."""
-    all_of_them = sorted(requests, key=lambda r: (r.completed, r.line.file, r.line.number))
-    revised = sorted((r for r in all_of_them if is_revised(r)), key=_by_revision)
+    revised, others = list[Request](), list[Request]()
+    for request in sorted(requests, key=_by_completion):
+        (revised if is_revised(request) else others).append(request)
+    revised.sort(key=_by_revision)
     bounds = _bounds(revised)
     placed: dict[int, list[Request]] = defaultdict(list)
     of_key: dict[Key, list[int]] = defaultdict(list)
     for index, request in enumerate(revised):
         of_key[request.key].append(index)
-    for request in all_of_them:
-        if not is_revised(request):
-            low, high = _limits(request, [(i, revised[i]) for i in of_key.get(request.key, ())], len(revised))
-            placed[min(max(bisect_right(bounds, request.completed), low), high)].append(request)
+    for request in others:
+        low, high = _limits(request, [(i, revised[i]) for i in of_key.get(request.key, ())], len(revised))
+        placed[min(max(bisect_right(bounds, request.completed), low), high)].append(request)
     result: list[tuple[Request, int]] = []
     for index in range(len(revised) + 1):
         result += [(request, request.completed) for request in placed.get(index, ())]
         if index < len(revised):
             result.append((revised[index], bounds[index]))
     return result
+
+
+_by_completion: Final = attrgetter("completed", "line.file", "line.number")
 
 
 def is_revised(request: Request) -> bool:
