@@ -23,6 +23,8 @@ IndexKey: TypeAlias = tuple[str, str, str]
 Entries: TypeAlias = Callable[[Key, Any], tuple[IndexKey, ...]]
 """The lists of a chain in which an object is."""
 _BLOCK: Final = 128
+_STRETCH: Final = 32
+"""Blocks in a stretch."""
 _LONGEST: Final = 1024
 """Links that a chain may have before it is worked in anyhow."""
 _make: Final = object.__new__
@@ -31,27 +33,15 @@ GONE: Final = object()
 
 
 @value
-class Series:
-    """Objects in order of creation: a persistent sorted map from ordinal to object, in blocks.
-
-    A block that did not change is the same tuple as before; iterating is a chain over tuples.
-    """
+class Stretch:
+    """Neighbouring blocks of a series: objects, their ordinals, and the first ordinal of each block."""
 
     firsts: tuple[int, ...] = ()
     ordinals: tuple[tuple[int, ...], ...] = ()
     blocks: tuple[tuple[Any, ...], ...] = ()
 
-    def __iter__(self) -> Iterator[Any]:
-        return chain.from_iterable(self.blocks)
-
-    def __len__(self) -> int:
-        return sum(map(len, self.blocks))
-
-    def __bool__(self) -> bool:
-        return bool(self.blocks)
-
-    def updated(self, changes: Mapping[int, Any]) -> Series:
-        """The series with objects set (or, where the value is GONE, removed) at their ordinals."""
+    def updated(self, changes: Mapping[int, Any]) -> Stretch:
+        """The stretch with objects set or removed."""
         ordinals, blocks = list(self.ordinals), list(self.blocks)
         touched: dict[int, dict[int, Any]] = {}
         last = ordinals[-1][-1] if ordinals else -1
@@ -67,7 +57,71 @@ class Series:
         _append(ordinals, blocks, {ordinal: obj for ordinal, obj in new.items() if obj is not GONE})
         if any(not block for block in blocks):
             ordinals, blocks = [each for each in ordinals if each], [each for each in blocks if each]
-        return Series(tuple([each[0] for each in ordinals]), tuple(ordinals), tuple(blocks))
+        return Stretch(tuple([each[0] for each in ordinals]), tuple(ordinals), tuple(blocks))
+
+    def cut(self) -> tuple[Stretch, ...]:
+        """The same blocks in stretches of the usual length, none of them empty."""
+        if 0 < len(self.blocks) <= _STRETCH:
+            return (self,)
+        parts = [slice(start, start + _STRETCH) for start in range(0, len(self.blocks), _STRETCH)]
+        return tuple([Stretch(self.firsts[part], self.ordinals[part], self.blocks[part]) for part in parts])
+
+
+_EMPTY: Final = Stretch()
+
+
+@value
+class Series:
+    """Objects in order of creation: a persistent sorted map from ordinal to object, in blocks, and these in stretches.
+
+    A block or a stretch that did not change is the same as before, so that who follows a series from one version to
+    the next can leave it aside; iterating is a chain over tuples.
+    """
+
+    stretches: tuple[Stretch, ...] = ()
+
+    @classmethod
+    def of(cls, ordinals: tuple[tuple[int, ...], ...], blocks: tuple[tuple[Any, ...], ...]) -> Series:
+        """A series of given blocks."""
+        return cls(Stretch(tuple([each[0] for each in ordinals]), ordinals, blocks).cut())
+
+    @property
+    def blocks(self) -> tuple[tuple[Any, ...], ...]:
+        """The objects, block by block."""
+        return tuple([block for stretch in self.stretches for block in stretch.blocks])
+
+    @property
+    def ordinals(self) -> tuple[tuple[int, ...], ...]:
+        """Their ordinals, block by block."""
+        return tuple([block for stretch in self.stretches for block in stretch.ordinals])
+
+    def __iter__(self) -> Iterator[Any]:
+        if len(self.stretches) == 1:
+            return chain.from_iterable(self.stretches[0].blocks)
+        return chain.from_iterable(self.blocks)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.blocks))
+
+    def __bool__(self) -> bool:
+        return bool(self.stretches)
+
+    def updated(self, changes: Mapping[int, Any]) -> Series:
+        """The series with objects set (or, where the value is GONE, removed) at their ordinals."""
+        stretches = self.stretches
+        if len(stretches) < 2:
+            return Series((stretches[0] if stretches else _EMPTY).updated(changes).cut())
+        firsts = [stretch.firsts[0] for stretch in stretches]
+        touched: dict[int, dict[int, Any]] = {}
+        for ordinal, obj in changes.items():
+            touched.setdefault(max(bisect_right(firsts, ordinal) - 1, 0), {})[ordinal] = obj
+        found: list[Stretch] = []
+        for at, stretch in enumerate(stretches):
+            if at in touched:
+                found += stretch.updated(touched[at]).cut()
+            else:
+                found.append(stretch)
+        return Series(tuple(found))
 
 
 NO_SERIES: Final = Series()

@@ -14,7 +14,7 @@ from attrs import frozen
 from k8sfsm.controllers.endpoints_members import Members
 from k8sfsm.controllers.endpoints_pods import is_headless, services_of_pod
 from k8sfsm.controllers.endpoints_service import ask_about_services
-from k8sfsm.controllers.endpoints_subsets import Load, law, repack, truncate
+from k8sfsm.controllers.endpoints_subsets import Load, Offer, capacity, law, repack, truncate, within_capacity
 from k8sfsm.controllers.endpoints_trigger import ReadinessTimes, Seen, annotated, trigger_time
 from k8sfsm.controllers.following import Memo, pods_of
 from k8sfsm.law import Decision
@@ -47,7 +47,7 @@ class Writing:
 
     service: Service
     stored: Endpoints | None
-    subsets: tuple[EndpointSubset, ...]
+    offers: tuple[Offer, ...]
     time: int | None
     replaced: str
 
@@ -55,7 +55,7 @@ class Writing:
     def wanted(self) -> Endpoints:
         """The object to write."""
         meta = self.service.metadata
-        subsets, truncated = truncate(self.subsets)
+        subsets, truncated = truncate(self.offers)
         stored = self.stored or Endpoints(metadata=ObjectMeta(name=meta.name, namespace=meta.namespace))
         annotations = annotated(stored.metadata.annotations, self.time)
         annotations.pop(OVER_CAPACITY, None)
@@ -119,18 +119,16 @@ def subsets_equal(writing: Writing) -> bool:
     """The stored subsets are the wanted ones, as they are or repacked; pods' resourceVersions do not count."""
     if writing.stored is None:
         return False
-    stored = writing.stored.subsets
-    alike = _sizes(stored) == _sizes(writing.subsets)  # subsets of other sizes cannot be equal
-    if alike and (stored == writing.subsets or _without_versions(stored) == writing.subsets):
+    stored, wanted = writing.stored.subsets, tuple([offer.subset for offer in writing.offers])
+    alike = [(offer.ready, offer.unready) for offer in map(Offer.of, stored)] == [
+        (offer.ready, offer.unready) for offer in writing.offers
+    ]  # subsets of other sizes cannot be equal
+    if alike and (stored == wanted or _without_versions(stored) == wanted):
         return True
     load = Load.of(stored)
-    most = max((len(s.addresses) + len(s.not_ready_addresses) for s in writing.subsets), default=0)
+    most = max((offer.ready + offer.unready for offer in writing.offers), default=0)
     # Repacking spreads addresses but makes none: a wanted subset with more of them than are stored cannot come of it.
-    return most <= load.ready + load.unready and _without_versions(repack(stored)) == writing.subsets
-
-
-def _sizes(subsets: tuple[EndpointSubset, ...]) -> list[tuple[int, int]]:
-    return [(len(subset.addresses), len(subset.not_ready_addresses)) for subset in subsets]
+    return most <= load.ready + load.unready and _without_versions(repack(stored)) == wanted
 
 
 def _without_versions(subsets: tuple[EndpointSubset, ...]) -> tuple[EndpointSubset, ...]:
@@ -170,9 +168,7 @@ def annotation_right(writing: Writing) -> bool:
     """What is stored is within the capacity and not marked as truncated."""
     if writing.stored is None:
         return False
-    load = Load.of(writing.stored.subsets)
-    room = int(law.constant("endpoints_capacity"))
-    return load.ready + load.unready <= room and OVER_CAPACITY not in writing.stored.metadata.annotations
+    return _fits(writing.stored) and OVER_CAPACITY not in writing.stored.metadata.annotations
 
 
 # -- facts: answers --------------------------------------------------------------------------------------------------
@@ -338,10 +334,13 @@ class EndpointController:
         listed = pods_of(view, key[1])
         before: Seen | None = view.memory.get(_seen_key(key))
         time, remember = trigger_time(followed.times.look(listed, before), _seen_key(key))
+        stored = view.get("Endpoints", key[1], key[2])
+        # Nobody looks at more addresses than there is room for, unless somebody else has stored more to compare with.
+        most = capacity() if stored is None or _fits(stored) else None
         writing = Writing(
             service=service,
-            stored=view.get("Endpoints", key[1], key[2]),
-            subsets=followed.members.subsets(listed),
+            stored=stored,
+            offers=followed.members.subsets(listed, most),
             time=time,
             replaced=view.memory.get(_replaced_key(key), ""),
         )
@@ -352,6 +351,10 @@ class EndpointController:
         if not writes:
             return Plan(steps=remember)
         return Plan(steps=(*remember, *writes), then=lambda outcomes: _after_write(writing, outcomes))
+
+
+def _fits(endpoints: Endpoints) -> bool:
+    return within_capacity(Load.of(endpoints.subsets))
 
 
 def _stale_text(writing: Writing) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from k8sfsm.controllers.endpoints import MANAGED_BY, NAME
 from k8sfsm.controllers.endpoints_members import member_of
-from k8sfsm.controllers.endpoints_subsets import Load, law
+from k8sfsm.controllers.endpoints_subsets import Load, capacity, law
 from k8sfsm.objects import EndpointAddress, Endpoints, Service
 from k8sfsm.view import View
 
@@ -41,7 +41,7 @@ def published(view: View) -> Iterator[tuple[Service, Endpoints]]:
 @law.invariant
 def within_capacity(view: View) -> Iterator[str]:
     """What the controller writes has no more addresses than it may."""
-    room = int(law.constant("endpoints_capacity"))
+    room = capacity()
     for endpoints in filter(is_controlled, view.list("Endpoints")):
         load = Load.of(endpoints.subsets)
         if load.ready + load.unready > room:
@@ -62,7 +62,7 @@ def addresses_of_pods(view: View) -> Iterator[str]:
 @law.invariant
 def pods_have_addresses(view: View) -> Iterator[str]:
     """Each pod that a Service selects and may publish stands in its Endpoints, as far as they have room."""
-    room = int(law.constant("endpoints_capacity"))
+    room = capacity()
     for service in view.list("Service"):
         meta = service.metadata
         namespace = view.get("Namespace", "", meta.namespace)

@@ -21,11 +21,11 @@ from k8sfsm.controllers.endpoints_pods import (
     publishes_hostname,
     selects,
 )
-from k8sfsm.controllers.endpoints_subsets import NO_PORT, Addresses, Group, OrderedGroup, law, subsets_of
+from k8sfsm.controllers.endpoints_subsets import NO_PORT, Addresses, Group, Offer, OrderedGroup, law, offers_of
 from k8sfsm.controllers.following import Difference, difference
 from k8sfsm.index import NO_SERIES, Series
 from k8sfsm.kinds.pod_readiness import is_pod_ready
-from k8sfsm.objects import EndpointAddress, EndpointPort, EndpointSubset, ObjectReference, Pod, Service, changer_of
+from k8sfsm.objects import EndpointAddress, EndpointPort, ObjectReference, Pod, Service, changer_of
 from k8sfsm.value import value
 
 Ports = dict[str, EndpointPort]
@@ -165,8 +165,11 @@ class Members:
         self._members: dict[int, Member] = {}
         self._groups: dict[str, OrderedGroup] = {}
 
-    def subsets(self, listed: Series) -> tuple[EndpointSubset, ...]:
-        """The subsets wanted, before the capacity is looked at. `listed`: the pods of the Service's namespace."""
+    def subsets(self, listed: Series, most: int | None = None) -> tuple[Offer, ...]:
+        """The subsets wanted, before the capacity is looked at. `listed`: the pods of the Service's namespace.
+
+        No more than the first `most` addresses need be told of each sort.
+        """
         before, self._listed = self._listed, NO_SERIES  # nothing is known where this ends in an error
         if before is NO_SERIES:
             self._members.clear()
@@ -175,7 +178,7 @@ class Members:
         if sum(len(group.ready) + len(group.unready) for group in self._groups.values()) != len(self._members):
             return self._at_once(listed)
         self._listed = listed
-        return subsets_of(group for group in self._groups.values() if group.ready or group.unready)
+        return offers_of((group for group in self._groups.values() if group.ready or group.unready), most)
 
     def _follow(self, pods: Difference) -> None:
         """Take out what the pods gave that went, and put in what those give that came."""
@@ -196,7 +199,7 @@ class Members:
             group = self._groups[name]
             (group.ready if ready else group.unready).change(gone.get((name, ready), {}), come.get((name, ready), {}))
 
-    def _at_once(self, listed: Series) -> tuple[EndpointSubset, ...]:
+    def _at_once(self, listed: Series) -> tuple[Offer, ...]:
         """The subsets where several pods have one address: the last of them counts."""
         groups: dict[str, Group] = {}
         for pod in listed:
@@ -204,4 +207,4 @@ class Members:
             if member is not None:
                 group = groups.setdefault(member.group, Group(member.ports))
                 (group.ready if member.ready else group.unready)[member.key] = member.address
-        return subsets_of(groups.values())
+        return offers_of(groups.values())

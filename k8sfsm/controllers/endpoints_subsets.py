@@ -6,7 +6,8 @@ Source: pkg/api/v1/endpoints/util.go: RepackSubsets; pkg/controller/endpoint/end
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from heapq import nsmallest
 from math import ceil
 from typing import Final
 
@@ -23,49 +24,58 @@ Addresses = dict[str, EndpointAddress]
 
 
 class Ordered(Addresses):
-    """Addresses whose order is kept from one change to the next: of many addresses few change at a time.
+    """Addresses of which the first ones, in the order of their keys, are kept in order from one change to the next.
 
-    `keys_in_order` and `in_order` have the keys and the addresses in the order of the keys.
+    An Endpoints object has room for few of many addresses, so the others need no order until their turn comes.
     """
 
-    __slots__ = ("in_order", "keys_in_order")
+    __slots__ = ("_front", "_keys")
 
     def __init__(self) -> None:
         super().__init__()
-        self.keys_in_order: list[str] = []
-        self.in_order: list[EndpointAddress] = []
+        self._keys: list[str] = []  # the smallest ones: those that are not in here are all greater
+        self._front: list[EndpointAddress] = []
 
     def change(self, gone: Addresses, come: Addresses) -> None:
         """Take addresses away and put others there; `come` may have what is gone, and what is there already."""
-        lost = [key for key in gone if key not in come]
-        for key in lost:
-            del self[key]
-        new = [key for key in come if key not in self]
-        self.update(come)
-        if len(lost) + len(come) < _FEW + len(self) // _SHARE:
-            for key in lost:
-                place = bisect_left(self.keys_in_order, key)
-                del self.keys_in_order[place], self.in_order[place]
-            for key in come:
-                self._put(key)
-            return
-        kept = [key for key in self.keys_in_order if key in self] if lost else self.keys_in_order
-        self.keys_in_order = sorted(kept + new)
-        self.in_order = list(map(self.__getitem__, self.keys_in_order))
+        for key in gone:
+            if key not in come:
+                self._take(key)
+        for key, address in come.items():
+            self._put(key, address)
 
-    def _put(self, key: str) -> None:
-        keys = self.keys_in_order
+    def first(self, most: int) -> tuple[EndpointAddress, ...]:
+        """The first addresses in the order of their keys: `most`, or all where there are no more."""
+        if len(self._keys) < min(most, len(self)):
+            self._keys = nsmallest(most + _SPARE, self)
+            self._front = list(map(self.__getitem__, self._keys))
+        return tuple(self._front[:most])
+
+    def _take(self, key: str) -> None:
+        del self[key]
+        place = bisect_left(self._keys, key)
+        if place < len(self._keys) and self._keys[place] == key:
+            del self._keys[place], self._front[place]
+
+    def _put(self, key: str, address: EndpointAddress) -> None:
+        keys, front = self._keys, self._front
+        whole = len(keys) == len(self) < _FRONT
+        self[key] = address
         place = bisect_left(keys, key)
         if place < len(keys) and keys[place] == key:
-            self.in_order[place] = self[key]
-            return
-        keys.insert(place, key)
-        self.in_order.insert(place, self[key])
+            front[place] = address
+        elif place < len(keys) or whole:
+            keys.insert(place, key)
+            front.insert(place, address)
+            if len(keys) > _FRONT:
+                keys.pop()
+                front.pop()
 
 
-_FEW: Final = 16
-_SHARE: Final = 64
-"""To sort them all takes less time than to find places for more than a 64th of them."""
+_SPARE: Final = 1024
+"""How many more than asked for are put in order, for those that go."""
+_FRONT: Final = 2048
+"""How many are kept in order, unless more are asked for."""
 
 
 @value
@@ -83,6 +93,32 @@ class OrderedGroup(Group):
 
     ready: Ordered = field(factory=Ordered)
     unready: Ordered = field(factory=Ordered)
+
+
+@value
+class Offer:
+    """A subset, and how many addresses it has: some of the last may be left out of `subset`."""
+
+    subset: EndpointSubset
+    ready: int
+    unready: int
+
+    @classmethod
+    def of(cls, subset: EndpointSubset) -> Offer:
+        """A subset with all its addresses."""
+        return cls(subset, len(subset.addresses), len(subset.not_ready_addresses))
+
+
+def offers_of(groups: Iterable[Group], most: int | None = None) -> tuple[Offer, ...]:
+    """The subsets of `subsets_of`; where there is but one, only the first addresses of it, `most` of each sort.
+
+    Of several subsets all is asked for: their order depends on every address.
+    """
+    found = tuple(groups)
+    if most is not None and len(found) == 1 and isinstance(found[0], OrderedGroup):
+        [group] = found
+        return (Offer(_subset(found, group.ports.values(), most), len(group.ready), len(group.unready)),)
+    return tuple(map(Offer.of, subsets_of(found)))
 
 
 def subsets_of(groups: Iterable[Group]) -> tuple[EndpointSubset, ...]:
@@ -103,20 +139,20 @@ def subsets_of(groups: Iterable[Group]) -> tuple[EndpointSubset, ...]:
     return in_subset_order(_subset([found[n] for n in numbers], same) for numbers, same in classes.items())
 
 
-def _subset(groups: list[Group], ports: list[EndpointPort]) -> EndpointSubset:
+def _subset(groups: Sequence[Group], ports: Iterable[EndpointPort], most: int | None = None) -> EndpointSubset:
     numbered = in_port_order(port for port in ports if port.port > 0)
     return EndpointSubset(
-        addresses=_sorted([group.ready for group in groups]),
-        not_ready_addresses=_sorted([group.unready for group in groups]),
+        addresses=_sorted([group.ready for group in groups], most),
+        not_ready_addresses=_sorted([group.unready for group in groups], most),
         ports=numbered,
     )
 
 
-def _sorted(parts: list[Addresses]) -> tuple[EndpointAddress, ...]:
+def _sorted(parts: list[Addresses], most: int | None) -> tuple[EndpointAddress, ...]:
     if len(parts) == 1 and isinstance(parts[0], Ordered):
-        return tuple(parts[0].in_order)
+        return parts[0].first(len(parts[0]) if most is None else most)
     joined = {key: address for part in parts for key, address in part.items()}
-    return tuple([joined[key] for key in sorted(joined)])
+    return tuple([joined[key] for key in sorted(joined)][:most])
 
 
 NO_PORT = EndpointPort(port=-1)
@@ -171,51 +207,59 @@ class Load:
     @classmethod
     def of(cls, subsets: Iterable[EndpointSubset]) -> Load:
         """The totals of some subsets."""
-        found = tuple(subsets)
-        ready = sum(len(subset.addresses) for subset in found)
-        return cls(ready, sum(len(subset.not_ready_addresses) for subset in found))
+        return cls.offered([Offer.of(subset) for subset in subsets])
+
+    @classmethod
+    def offered(cls, offers: Iterable[Offer]) -> Load:
+        """The totals of subsets of which some addresses may be left out."""
+        found = tuple(offers)
+        return cls(sum(offer.ready for offer in found), sum(offer.unready for offer in found))
+
+
+def capacity() -> int:
+    """How many addresses one Endpoints object may have."""
+    return int(law.constant("endpoints_capacity"))
+
+
+def within_capacity(load: Load) -> bool:
+    """Has one Endpoints object room for so many addresses?"""
+    return load.ready + load.unready <= capacity()
 
 
 @law.fact
 def over_capacity(load: Load) -> bool:
     """There are more addresses than one Endpoints object may have."""
-    return load.ready + load.unready > int(law.constant("endpoints_capacity"))
+    return not within_capacity(load)
 
 
 @law.fact
 def ready_over_capacity(load: Load) -> bool:
     """The ready addresses alone are too many."""
-    return load.ready > int(law.constant("endpoints_capacity"))
+    return load.ready > capacity()
 
 
-def truncate(subsets: tuple[EndpointSubset, ...]) -> tuple[tuple[EndpointSubset, ...], bool]:
+def truncate(offers: Sequence[Offer]) -> tuple[tuple[EndpointSubset, ...], bool]:
     """The subsets within the capacity, and whether anything was left out."""
-    load = Load.of(subsets)
+    subsets, load = tuple([offer.subset for offer in offers]), Load.offered(offers)
     decided = law.decide("capacity", load).outputs
-    room = int(law.constant("endpoints_capacity"))
-    ready = _cut([subset.addresses for subset in subsets], decided["ready"], load.ready, room)
-    left = room - load.ready
-    unready = _cut([subset.not_ready_addresses for subset in subsets], decided["unready"], load.unready, left)
     if not decided["truncated"]:
         return subsets, False
+    room = capacity()
+    ready = _shares([offer.ready for offer in offers], decided["ready"], load.ready, room)
+    unready = _shares([offer.unready for offer in offers], decided["unready"], load.unready, room - load.ready)
     cut = tuple(
-        evolve(subset, addresses=kept, not_ready_addresses=rest)
+        evolve(subset, addresses=subset.addresses[:kept], not_ready_addresses=subset.not_ready_addresses[:rest])
         for subset, kept, rest in zip(subsets, ready, unready, strict=True)
     )
     return cut, True
 
 
-def _cut(
-    lists: list[tuple[EndpointAddress, ...]], how: str, total: int, room: int
-) -> list[tuple[EndpointAddress, ...]]:
-    """The first of each list: all, none, or its share of the room, rounded up, as long as there is room."""
-    if how == "all":
-        return lists
-    if how == "none":
-        return [() for _ in lists]
+def _shares(numbers: list[int], how: str, total: int, room: int) -> list[int]:
+    """How many of each list: all, none, or its share of the room, rounded up, as long as there is room."""
+    if how != "share":
+        return numbers if how == "all" else [0] * len(numbers)
     left, kept = room, []
-    for addresses in lists:
-        share = min(ceil((len(addresses) / total) * float(room)), left)
-        kept.append(addresses[:share])
-        left -= len(kept[-1])
+    for number in numbers:
+        kept.append(min(ceil((number / total) * float(room)), left))
+        left -= kept[-1]
     return kept

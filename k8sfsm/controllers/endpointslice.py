@@ -15,20 +15,19 @@ from k8sfsm.controllers.endpoints_service import ask_about_services
 from k8sfsm.controllers.endpoints_trigger import ReadinessTimes, annotated, trigger_time
 from k8sfsm.controllers.endpointslice_hints import Hinted, Hinting, give_hints
 from k8sfsm.controllers.endpointslice_members import AddressType, Members, Wanted, Zones, address_types, law
-from k8sfsm.controllers.endpointslice_packing import Draft, Drafts, Known, Packing, reuse
+from k8sfsm.controllers.endpointslice_packing import MANAGER, Draft, Drafts, Known, Packing, reuse
 from k8sfsm.controllers.endpointslice_tracker import (
+    Managed,
     cache_is_stale,
     hints_key,
-    is_managed,
     observe,
     slice_key,
     slices_key,
-    tracked_uids,
+    tracked_slices,
 )
 from k8sfsm.controllers.endpointslice_writes import Pass, Progress, SliceWrite, next_plan
 from k8sfsm.controllers.endpointslice_zones import Ratios
 from k8sfsm.controllers.following import Memo, pods_of
-from k8sfsm.kinds.endpointslice import SERVICE_NAME
 from k8sfsm.law import Decision
 from k8sfsm.objects import EndpointSlice, Service, evolve
 from k8sfsm.request import DONE, Key, Plan, Remember, Step
@@ -115,6 +114,7 @@ class EndpointSliceController:
         self._limit = int(law.constant("endpoints_per_slice")) if limit is None else limit
         self._followed: Memo[_Followed] = Memo(1024)
         self._known: Memo[Known] = Memo(4096)
+        self._managed = Managed(MANAGER)
         self._zones = Zones()
         self._ratios = Ratios()
 
@@ -125,8 +125,9 @@ class EndpointSliceController:
     def reconcile(self, view: View, key: Key) -> Plan:
         """What to do about the slices of one Service."""
         service: Service | None = view.get("Service", key[1], key[2])
-        slices = _slices_of(view, key)
-        sync = Sync(key, service, lambda: cache_is_stale(view, key, slices), tracked_uids(view.memory, key))
+        slices = tuple([stored for stored in self._managed.of(view, key) if stored.metadata.deletion_timestamp is None])
+        tracked = tracked_slices(view.memory, key)
+        sync = Sync(key, service, lambda: cache_is_stale(view, tracked, slices), tuple(tracked))
         decision = law.decide("sync", sync)
         if decision.outputs["publish"] and service is not None:
             return self._publish(view, sync, service, slices)
@@ -171,17 +172,6 @@ class EndpointSliceController:
         computing.hinted = hinting.memory
         computing.errors.extend(wanted.errors)
         computing.passes.append(Pass(tuple(_writes(drafts, service, computing.time)), tuple(hinting.events)))
-
-
-def _slices_of(view: View, key: Key) -> tuple[EndpointSlice, ...]:
-    """The slices that this controller manages for a Service, without those that are being deleted."""
-    return tuple(
-        stored
-        for stored in view.list("EndpointSlice", key[1])
-        if stored.metadata.labels.get(SERVICE_NAME) == key[2]
-        and is_managed(stored)
-        and stored.metadata.deletion_timestamp is None
-    )
 
 
 def _by_family(

@@ -13,6 +13,7 @@ from k8sfsm.controllers.endpointslice_hints import Hinted
 from k8sfsm.controllers.endpointslice_members import ZONE, law
 from k8sfsm.controllers.endpointslice_packing import MANAGER
 from k8sfsm.controllers.endpointslice_zones import Ratios, node_ready, overloaded
+from k8sfsm.controllers.following import Block, Blocks
 from k8sfsm.kinds.endpointslice import MANAGED_BY, SERVICE_NAME
 from k8sfsm.objects import EndpointSlice, Node
 from k8sfsm.objects.times import SECOND
@@ -69,17 +70,29 @@ def hints_key(key: Key) -> tuple[str, str, str]:
     return ("hints", key[1], key[2])
 
 
-def tracked_uids(memory: Mapping[Any, Any], key: Key) -> tuple[str, ...]:
-    """The slices of a Service of which the memory knows something."""
-    return tuple(uid for uid in memory.get(slices_key(key), ()) if slice_key(uid) in memory)
+def tracked_slices(memory: Mapping[Any, Any], key: Key) -> dict[str, int]:
+    """The slices of a Service of which the memory knows something, and what: by uid the generation, or `DELETED`."""
+    made = ((uid, memory.get(slice_key(uid))) for uid in memory.get(slices_key(key), ()))
+    return {uid: generation for uid, generation in made if generation is not None}
 
 
-def cache_is_stale(view: View, key: Key, slices: Iterable[EndpointSlice]) -> bool:
-    """Does the cache show any of the Service's slices older than the controller made it?"""
-    seen = {stored.metadata.uid: stored for stored in slices}
-    uids = (*seen, *(uid for uid in tracked_uids(view.memory, key) if uid not in seen))
-    cases = (CachedSlice(view.memory.get(slice_key(uid)), seen.get(uid)) for uid in uids)
-    return any(law.decide("slice-cache", case).outputs["stale"] for case in cases)
+def cache_is_stale(view: View, tracked: Mapping[str, int], slices: Iterable[EndpointSlice]) -> bool:
+    """Does the cache show any of the Service's slices older than the controller made it?
+
+    What was made and what is shown of a slice are two numbers: of many slices with the same ones one is asked about.
+    """
+    cases: dict[tuple[int | None, int | None], CachedSlice] = {}
+    seen = set()
+    for stored in slices:
+        meta = stored.metadata
+        seen.add(meta.uid)
+        made = tracked[meta.uid] if meta.uid in tracked else view.memory.get(slice_key(meta.uid))
+        if (made, meta.generation) not in cases:
+            cases[made, meta.generation] = CachedSlice(made, stored)
+    for uid, generation in tracked.items():
+        if uid not in seen:
+            cases[generation, None] = CachedSlice(generation, None)
+    return any(law.decide("slice-cache", case).outputs["stale"] for case in cases.values())
 
 
 # -- facts: the cache ------------------------------------------------------------------------------------------------
@@ -181,6 +194,26 @@ def readiness_changed(case: NodeEvent) -> bool:
 def zone_changed(case: NodeEvent) -> bool:
     """The node's zone changed."""
     return case.old is not None and case.old.metadata.labels.get(ZONE) != case.new.metadata.labels.get(ZONE)
+
+
+class Managed:
+    """The slices that one manager keeps, by Service: sorted again only in the blocks of a list that changed."""
+
+    def __init__(self, manager: str) -> None:
+        self._manager = manager
+        self._blocks: Blocks[dict[str, list[EndpointSlice]]] = Blocks()
+
+    def of(self, view: View, key: Key) -> tuple[EndpointSlice, ...]:
+        """Those of the Service of that key, in the order of the view's list."""
+        sorted_ones = self._blocks.of(view.series("in", "EndpointSlice", key[1]).blocks, self._by_service)
+        return tuple([stored for services in sorted_ones for stored in services.get(key[2], ())])
+
+    def _by_service(self, block: Block) -> dict[str, list[EndpointSlice]]:
+        found: dict[str, list[EndpointSlice]] = {}
+        for stored in block:
+            if is_managed(stored, self._manager):
+                found.setdefault(_service_of(stored), []).append(stored)
+        return found
 
 
 # -- keys ------------------------------------------------------------------------------------------------------------

@@ -10,19 +10,18 @@ from typing import Final
 
 from k8sfsm.controllers.endpoints_service import selecting, service_exists
 from k8sfsm.controllers.endpointslice_tracker import (
+    Managed,
     cache_is_stale,
     changed_services,
-    is_managed,
     observe,
     slice_key,
     slices_key,
-    tracked_uids,
+    tracked_slices,
 )
 from k8sfsm.controllers.endpointslicemirroring_copies import MANAGER, Copying
 from k8sfsm.controllers.endpointslicemirroring_writes import Progress, SliceWrite, law, next_plan
-from k8sfsm.kinds.endpointslice import SERVICE_NAME
 from k8sfsm.law import Decision
-from k8sfsm.objects import Endpoints, EndpointSlice, Service
+from k8sfsm.objects import Endpoints, Service
 from k8sfsm.request import Key, Plan, Remember, Step
 from k8sfsm.value import value
 from k8sfsm.view import Change, View
@@ -169,6 +168,7 @@ class EndpointSliceMirroringController:
 
     def __init__(self, limit: int | None = None) -> None:
         self._limit = int(law.constant("mirrored_addresses_per_subset")) if limit is None else limit
+        self._managed = Managed(MANAGER)
 
     def observe(self, change: Change, view: View) -> tuple[Remember, ...]:
         """What a change that the informer shows does to the controller's memory."""
@@ -177,13 +177,13 @@ class EndpointSliceMirroringController:
     def reconcile(self, view: View, key: Key) -> Plan:
         """What to do about the copies of one Endpoints object."""
         _, namespace, name = key
-        slices = _copies(view, key)
+        slices, tracked = self._managed.of(view, key), tracked_slices(view.memory, key)
         sync = Sync(
             key=key,
             endpoints=view.get("Endpoints", namespace, name),
             service=view.get("Service", namespace, name),
-            is_stale=lambda: cache_is_stale(view, key, slices),
-            uids=tracked_uids(view.memory, key),
+            is_stale=lambda: cache_is_stale(view, tracked, slices),
+            uids=tuple(tracked),
         )
         decision = law.decide("sync", sync)
         if decision.outputs["error"]:
@@ -194,12 +194,3 @@ class EndpointSliceMirroringController:
             return next_plan(Progress(key, (), writes, steps=steps, cleaning=True))
         copying = Copying(sync.endpoints, slices, self._limit)
         return next_plan(Progress(key, sync.uids, copying.writes(), steps=copying.events()))
-
-
-def _copies(view: View, key: Key) -> tuple[EndpointSlice, ...]:
-    """The slices that this controller keeps for Endpoints."""
-    return tuple(
-        stored
-        for stored in view.list("EndpointSlice", key[1])
-        if stored.metadata.labels.get(SERVICE_NAME) == key[2] and is_managed(stored, MANAGER)
-    )

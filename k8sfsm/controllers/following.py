@@ -101,10 +101,13 @@ def difference(old: Series, new: Series) -> Difference:
     for before, after, found in _LATEST:
         if before is old and after is new:
             return found
-    known, left = set(map(id, old.blocks)), set(map(id, new.blocks))
+    now, then = set(map(id, new.stretches)), set(map(id, old.stretches))
+    others = [stretch for stretch in new.stretches if id(stretch) not in then]
+    gone = [block for stretch in old.stretches if id(stretch) not in now for block in stretch.blocks]
+    come = [pair for stretch in others for pair in zip(stretch.blocks, stretch.ordinals, strict=True)]
+    left, known = {id(block) for block, _ in come}, set(map(id, gone))
     found = _between(
-        [block for block in old.blocks if id(block) not in left],
-        [pair for pair in zip(new.blocks, new.ordinals, strict=True) if id(pair[0]) not in known],
+        [block for block in gone if id(block) not in left], [pair for pair in come if id(pair[0]) not in known]
     )
     _LATEST.insert(0, (old, new, found))
     del _LATEST[_KEPT:]

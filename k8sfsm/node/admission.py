@@ -12,7 +12,6 @@ from k8sfsm.kinds.pod_qos import qos_class
 from k8sfsm.kinds.pod_resources import pod_requests
 from k8sfsm.law import Decision, Law
 from k8sfsm.node.ending import begin_ending
-from k8sfsm.node.memory import remembered
 from k8sfsm.node.phase import TERMINAL
 from k8sfsm.node.session import SECOND, Session
 from k8sfsm.objects import Node, Pod, Quantity, Taint, evolve
@@ -70,8 +69,14 @@ def has_room(view: View, capacity: Taken | None, pod: Pod, requests: Requests) -
     if capacity is None:
         return True
     own = pod.metadata.uid
-    held = [each.pod for each in remembered(view.memory) if each.pod.metadata.uid != own]
-    return _short(capacity, pod, held, requests) is None
+    taken = [
+        requests.get(uid) or requests_of(requests, each.pod)
+        for entries in view.memory.values()
+        if isinstance(entries, tuple)
+        for each in entries
+        if (uid := each.pod.metadata.uid) != own
+    ]
+    return _short(capacity, pod, taken, requests) is None
 
 
 def lacking(session: Session) -> Need | None:
@@ -80,12 +85,12 @@ def lacking(session: Session) -> Need | None:
     if capacity is None or has_room(view, capacity, pod, session.requests):
         return None
     others = [each for each in view.on_node(session.settings.node) if each.metadata.uid != pod.metadata.uid]
-    return _short(capacity, pod, [each for each in others if _holds(session, each)], session.requests)
+    taken = [requests_of(session.requests, each) for each in others if _holds(session, each)]
+    return _short(capacity, pod, taken, session.requests)
 
 
-def _short(capacity: Taken, pod: Pod, others: list[Pod], requests: Requests) -> Need | None:
-    """What is too little for the pod beside others."""
-    taken = [requests.get(each.metadata.uid) or requests_of(requests, each) for each in others]
+def _short(capacity: Taken, pod: Pod, taken: list[Taken], requests: Requests) -> Need | None:
+    """What is too little for the pod beside what others take."""
     used = map(sum, zip(*taken, strict=True)) if taken else (0, 0, 0)
     for resource, wanted, beside, whole in zip(_RESOURCES, requests_of(requests, pod), used, capacity, strict=True):
         if wanted and wanted + beside > whole:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import pytest
 from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
+from k8sfsm.controllers.following import difference
 from k8sfsm.index import GONE, Series
 from k8sfsm.objects import ObjectMeta, OwnerReference, Pod, PodSpec
 from k8sfsm.store import Store
@@ -30,7 +33,10 @@ def test_series_is_a_sorted_map(batches: list[dict[int, bool]]) -> None:
                 model.pop(ordinal, None)
         assert len(series) == len(model) and bool(series) == bool(model)
         assert list(series) == [model[ordinal] for ordinal in sorted(model)]
-        assert all(series.blocks) and [each[0] for each in series.ordinals] == list(series.firsts)
+        assert all(series.blocks) and all(
+            [each[0] for each in stretch.ordinals] == list(stretch.firsts) for stretch in series.stretches
+        )
+        assert list(zip(chain(*series.ordinals), series, strict=True)) == sorted(model.items())
 
 
 def test_a_block_that_did_not_change_is_the_same() -> None:
@@ -38,6 +44,27 @@ def test_a_block_that_did_not_change_is_the_same() -> None:
     changed = series.updated({5: "five", 1000: 1000})
     same = [one is two for one, two in zip(series.blocks, changed.blocks, strict=True)]
     assert same == [False, *[True] * (len(same) - 2), False]
+
+
+def test_a_long_series_is_a_sorted_map_whose_stretches_stay() -> None:
+    model: dict[int, object] = {ordinal: ordinal for ordinal in range(20_000)}
+    series = Series().updated(model)
+    assert len(series.stretches) > 3 and all(0 < len(stretch.blocks) <= 32 for stretch in series.stretches)
+    for changes in (
+        {7: "seven"},
+        {9_000: GONE, 20_000: "new"},
+        dict.fromkeys(range(5_000, 13_000), GONE),
+        {6_000: "again", 19_999: "last"},
+        dict.fromkeys(range(20_001, 30_000), "more"),
+    ):
+        before, series = series, series.updated(changes)
+        model = {ordinal: obj for ordinal, obj in {**model, **changes}.items() if obj is not GONE}
+        assert list(zip(chain(*series.ordinals), series, strict=True)) == sorted(model.items())
+        same = {id(stretch) for stretch in before.stretches} & {id(stretch) for stretch in series.stretches}
+        assert len(same) >= min(len(before.stretches) - len(changes), 2)
+        found = difference(before, series)
+        assert sorted(map(str, found.come)) == sorted(str(obj) for obj in changes.values() if obj is not GONE)
+    assert list(series.updated(dict.fromkeys(model, GONE))) == []
 
 
 def test_each_write_gets_the_next_revision_and_its_watch_event() -> None:

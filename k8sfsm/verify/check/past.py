@@ -163,7 +163,7 @@ class Shuffled(View):
     def series(self, index: str, kind: str, value: str) -> Series:
         """As `View.series`, in another order."""
         found = self._by_chance(tuple(super().series(index, kind, value)))
-        return Series((0,), (tuple(range(len(found))),), (found,)) if found else NO_SERIES
+        return Series.of((tuple(range(len(found))),), (found,)) if found else NO_SERIES
 
 
 @define
