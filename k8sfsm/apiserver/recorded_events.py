@@ -57,7 +57,14 @@ class RecordedEvents:
         meta = event.metadata
         objects = store.snapshot.objects
         key = ("Event", meta.namespace, meta.name)
-        if key in objects or meta.labels or meta.annotations or meta.owner_references or meta.finalizers:
+        if (
+            key in objects
+            or meta.generate_name
+            or meta.labels
+            or meta.annotations
+            or meta.owner_references
+            or meta.finalizers
+        ):
             return None
         way = self._ways.get((meta.namespace, sender.role))
         if (

@@ -111,19 +111,14 @@ class Engine:
 
     def _step_in_order(self, until: int | None) -> bool:
         """Perform the first action, if one is due until then (ns). Says whether there was one."""
-        agenda = self._agenda if self._agenda_token is self._token else self._own_agenda()
-        first = agenda.pop(until)
-        if first is None:
-            return False
-        due, action = first
-        if due > self.now:
-            self.now = due
-        self.steps += 1
-        HOW[action.__class__](self, action)
-        return True
+        first = self._own_agenda().pop(until)
+        if first is not None:
+            self._perform(*first)
+        return first is not None
 
     def _perform(self, due: int, action: Action) -> None:
-        self.now = max(self.now, due)
+        if due > self.now:
+            self.now = due
         self.steps += 1
         HOW[action.__class__](self, action)
 
@@ -136,8 +131,7 @@ class Engine:
 
     def schedule(self, action: Action, at: int) -> None:
         """Let an action happen at `at` (ns; not before now). Requests, faults and facts come in this way."""
-        agenda = self._agenda if self._agenda_token is self._token else self._own_agenda()
-        agenda.add(at if at > self.now else self.now, action)
+        self._own_agenda().add(max(at, self.now), action)
 
     def cancel(self, actor: str) -> None:
         """Take out what an actor itself was going to do: its process has ended."""

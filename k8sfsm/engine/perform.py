@@ -87,7 +87,7 @@ def dispatch(engine: Engine, actor: Actor) -> None:
         _rank(engine, actor)
     while (found := queue.get()) is not None:
         key, cause = found
-        actor.runs[key] = Run(key, cause, DONE, ())
+        actor.runs[key] = Run.of(key, cause, DONE)
         engine.schedule(Act(wiring.actor, key), engine.choices.start(wiring.sender, key, engine.now))
 
 
@@ -121,7 +121,7 @@ def _act(engine: Engine, action: Act) -> None:
     plan = actor.wiring.controller.reconcile(engine.view_for(actor), key)
     if plan.detached:
         actor.queue.detach(key)
-    _proceed(engine, actor, Run(key, waiting.cause, plan, plan.steps))
+    _proceed(engine, actor, Run.of(key, waiting.cause, plan))
     if key in actor.runs:
         dispatch(engine, actor)
 
@@ -141,8 +141,7 @@ def _proceed(engine: Engine, actor: Actor, run: Run) -> None:
             if run.plan.then is None:
                 _finish(engine, actor, run)
                 return
-            plan = run.plan.then(run.outcomes)
-            run = Run(run.key, run.cause, plan, plan.steps)
+            run = Run.of(run.key, run.cause, run.plan.then(run.outcomes))
             continue
         first = left[0]
         if not isinstance(first, Parallel):

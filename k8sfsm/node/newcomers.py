@@ -94,7 +94,7 @@ class Newcomers:
         if pod_of(view.runtime, meta.uid).past is not NOTHING_YET:
             return None
         alike = born(self._habits, pod, view.now)
-        wanted = None if alike is None else _KNOWN.get((law.table("admission"), self._standing, alike[0].likeness))
+        wanted = None if alike is None else _KNOWN.get((law.edition, self._standing, alike[0].likeness))
         if alike is None or wanted is None:
             return None
         self.requests[meta.uid] = wanted
@@ -115,7 +115,7 @@ class Newcomers:
         if len(_KNOWN) >= _SIZE:
             _KNOWN.clear()
         wanted = requests_of(self.requests, pod)
-        _KNOWN[law.table("admission"), self._standing, alike[0].likeness] = wanted
+        _KNOWN[law.edition, self._standing, alike[0].likeness] = wanted
 
     def _sees_node(self, view: View) -> bool:
         """Whether there is a Node; what it says is looked up again where it is another object."""

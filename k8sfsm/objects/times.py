@@ -19,11 +19,19 @@ _RFC3339: Final = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(?:\.(\d{1,9
 
 def parse_time(text: str) -> int:
     """RFC 3339 text to nanoseconds since the Unix epoch. Raises ValueError when it is not such a text."""
+    second, rest = second_of(text)
+    return _parsed(second) + rest
+
+
+def second_of(text: str) -> tuple[str, int]:
+    """The text of the second of a moment that is written with microseconds, as most are, and the nanoseconds since; any
+    other text as it is. Many moments are of one second, which then is read once.
+    """
     if len(text) == _MICRO_LENGTH and text[19] == "." and text[26] == "Z":
         fraction = text[20:26]
-        if fraction.isascii() and fraction.isdigit():  # many moments are of one second
-            return _parsed(text[:19] + "Z") + int(fraction) * _MICROSECOND
-    return _parsed(text)
+        if fraction.isascii() and fraction.isdigit():
+            return text[:19] + "Z", int(fraction) * _MICROSECOND
+    return text, 0
 
 
 @lru_cache(maxsize=8192)

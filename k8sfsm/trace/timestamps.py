@@ -7,24 +7,22 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
+from k8sfsm.objects.times import second_of
+
 _FORM: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?(?:[Zz]|([+-])(\d\d):(\d\d))"
 )
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND: Final = 1_000_000_000
-_MICRO: Final = len("2026-01-15T12:00:00.123456Z")
+
+
+def parse_time(text: str) -> int:
+    """Nanoseconds since the epoch of an RFC 3339 text; ValueError where it is not one."""
+    second, rest = second_of(text)
+    return _parsed(second) + rest
 
 
 @lru_cache(maxsize=4096)
-def parse_time(text: str) -> int:
-    """Nanoseconds since the epoch of an RFC 3339 text; ValueError where it is not one."""
-    if len(text) == _MICRO and text[19] == "." and text[26] == "Z":  # what audit lines have
-        fraction = text[20:26]
-        if fraction.isascii() and fraction.isdigit():
-            return parse_time(text[:19] + "Z") + int(fraction) * 1000
-    return _parsed(text)
-
-
 def _parsed(text: str) -> int:
     match = _FORM.fullmatch(text)
     if match is None:
