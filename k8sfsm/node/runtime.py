@@ -200,14 +200,14 @@ class Runtime(Protocol):
 
 def pod_of(state: State, uid: str) -> PodRuntime:
     """What the runtime knows about a pod; an empty record for one it does not know."""
-    found: PodRuntime | None = state.get(uid)
-    return found if found is not None else EMPTY
+    found: PodRuntime = state.get(uid, EMPTY)
+    return found
 
 
 def node_of(state: State) -> NodeRuntime:
     """What belongs to the node."""
-    found: NodeRuntime | None = state.get(NODE)
-    return found if found is not None else NodeRuntime()
+    found: NodeRuntime = state.get(NODE, BARE)
+    return found
 
 
 def newest(pod: PodRuntime, container: str) -> Instance | None:
@@ -252,6 +252,7 @@ def _unknown_end(run: Instance, now: int) -> Instance:
 OWN_ORDERS: Final = frozenset({"pull-start", "pull-queued", "load"})
 """Events that tell a kubelet nothing: it waits for what follows from them."""
 EMPTY: Final = PodRuntime(past=NOTHING_YET)
+BARE: Final = NodeRuntime()
 _KEPT: Final = 2
 _UNTOLD: Final = ("node", "uid", "pod", "ip", "id", "ends", "actor")
 """What of an event makes no difference to its pod but whose it is. When a pull ends is for the node to know."""
