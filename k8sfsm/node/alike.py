@@ -234,7 +234,11 @@ def mark(home: Home, view: View, key: Any, pod: Pod, memory: PodMemory) -> Mark 
 
 
 def _ids(runtime: PodRuntime, template: Template) -> list[str]:
-    return [run.id for name in template.containers for run in runtime.containers.get(name, ())]
+    found: list[str] = []
+    for name in template.containers:
+        for run in runtime.containers.get(name, ()):
+            found.append(run.id)
+    return found
 
 
 def _said_of_pull(images: Mapping[str, Image], runtime: PodRuntime, template: Template, container: str) -> str | None:
@@ -281,7 +285,8 @@ class Home:
 
     def addresses(self, view: View) -> tuple[str, str] | None:
         """The Node's address and the network of its pods; None where it has several addresses."""
-        self.seen(view)
+        if view.snapshot("Node") is not self._nodes:
+            self.seen(view)
         return self._addresses
 
     def _found(self, node: Node | None) -> tuple[str, str] | None:

@@ -88,13 +88,22 @@ class Instance:
         return self.stopping_since is not None
 
 
-@value(kw_only=True)
+@value(kw_only=True, unsafe_hash=False)
 class Image:
     """An image on the node: the name and id that the runtime reports, and its size in bytes."""
 
     name: str
     id: str = ""
     size: int = 0
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+
+@lru_cache(maxsize=4096)
+def image_of(name: str, id: str, size: int) -> Image:
+    """The image; on all nodes that have it, the same one."""
+    return Image(name=name, id=id, size=size)
 
 
 @value(kw_only=True)
@@ -321,7 +330,7 @@ def _image_present(state: State, event: RuntimeEvent) -> State:
     known = node.images.get(event.image)
     if known is not None and (known.name, known.id, known.size) == (name, event.image_id, event.size):
         return state
-    image = Image(name=name, id=event.image_id, size=event.size)
+    image = image_of(name, event.image_id, event.size)
     return state.set(NODE, evolve(node, images=node.images.set(event.image, image)))
 
 
