@@ -208,8 +208,8 @@ class _Chain:
 
 
 class Index:
-    """The lists of a snapshot, in chains: Events and Leases, which are written often and seldom asked for; Pods; Pods by
-    their node, which kubelets ask for one by one; and all the rest, which the API server asks for at every creation.
+    """The lists of a snapshot, in chains: Events and Leases, which are written often and seldom asked for; Pods; Pods
+    by their node, which kubelets ask for one by one; and all the rest, which the API server asks for at every creation.
     """
 
     __slots__ = ("_nodes", "_often", "_pods", "_rest")

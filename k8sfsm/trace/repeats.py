@@ -1,7 +1,8 @@
 """Renewals of leases: most of what a cluster writes, and each line of them is like the one before.
 
-Of a line that was decoded it is kept what stands between the values that move, its moments and revisions. Where all of
-that stands in a later line about the same object, the request is cast from the earlier one, and the line is not decoded.
+Of a line that was decoded it is kept what stands between the values that move, its moments and revisions. Where all
+of that stands in a later line about the same object, the request is cast from the earlier one, and the line is not
+decoded.
 """
 
 from __future__ import annotations

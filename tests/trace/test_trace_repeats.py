@@ -16,8 +16,8 @@ from k8sfsm.trace.repeats import Mould, Moulds
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Writes and renewals, as a kubelet sends them: with the revision that it saw, and with managed fields; and some that
-    were logged without objects.
+    """Writes and renewals, as a kubelet sends them: with the revision that it saw, and with managed fields; and some
+    that were logged without objects.
     """
     path = tmp_path_factory.mktemp("log") / "audit.log"
     versions: dict[str, str] = {}
