@@ -6,7 +6,7 @@ writes that nobody looks for one by one are taken in together.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import Any, Final, TypeAlias
@@ -22,6 +22,8 @@ IndexKey: TypeAlias = tuple[str, str, str]
 """(index, kind, value)."""
 Entries: TypeAlias = Callable[[Key, Any], tuple[IndexKey, ...]]
 """The lists of a chain in which an object is."""
+_IN: Final = "in"
+_OFTEN: Final = ("Event", "Lease")
 _BLOCK: Final = 128
 _STRETCH: Final = 32
 """Blocks in a stretch."""
@@ -159,7 +161,9 @@ def _append(ordinals: list[tuple[int, ...]], blocks: list[tuple[Any, ...]], new:
 
 @value
 class Lists:
-    """All lists at one revision. `namespaces`: those in which there is, or was, an object of a kind, sorted."""
+    """All lists at one revision. `namespaces`: those in which there is an object of a kind, sorted; none of a kind of
+    which there only was something.
+    """
 
     series: Map[IndexKey, Series] = field(factory=Map)
     namespaces: Map[str, tuple[str, ...]] = field(factory=Map)
@@ -204,25 +208,25 @@ class _Chain:
 
 
 class Index:
-    """The lists of a snapshot, in chains: Events, which are many and seldom asked for; Pods; Pods by their node, which
-    kubelets ask for one by one; and all the rest, which the API server asks for at every creation.
+    """The lists of a snapshot, in chains: Events and Leases, which are written often and seldom asked for; Pods; Pods
+    by their node, which kubelets ask for one by one; and all the rest, which the API server asks for at every creation.
     """
 
-    __slots__ = ("_events", "_nodes", "_pods", "_rest")
+    __slots__ = ("_nodes", "_often", "_pods", "_rest")
 
     def __init__(self) -> None:
-        self._events, self._nodes = _Chain(_in_entries), _Chain(_node_entries)
+        self._often, self._nodes = _Chain(_often_entries), _Chain(_node_entries)
         self._pods, self._rest = _Chain(_entries), _Chain(_entries)
 
     def after(self, key: Key, ordinal: int, old: Any, new: Any) -> Index:
         """The index after a write; `old` None: the object is new, `new` None: it is gone."""
         following = _make(Index)
         kind = key[0]
-        if kind == "Event":
-            following._events = self._events.after(key, ordinal, old, new)
+        if kind in _OFTEN:
+            following._often = self._often.after(key, ordinal, old, new)
             following._nodes, following._pods, following._rest = self._nodes, self._pods, self._rest
             return following
-        following._events = self._events
+        following._often = self._often
         if kind != "Pod":
             following._rest = self._rest.after(key, ordinal, old, new)
             following._nodes, following._pods = self._nodes, self._pods
@@ -236,7 +240,7 @@ class Index:
     def _chain(self, kind: str) -> _Chain:
         if kind == "Pod":
             return self._pods
-        return self._events if kind == "Event" else self._rest
+        return self._often if kind in _OFTEN else self._rest
 
     def series(self, index: str, kind: str, value: str) -> Series:
         """One list, by the name of the index, a kind and a value."""
@@ -244,14 +248,14 @@ class Index:
         return chain.lists().series.get((index, kind, value), NO_SERIES)
 
     def namespaces_of(self, kind: str) -> tuple[str, ...]:
-        """The namespaces in which there is, or was, an object of a kind, sorted ("" where it has none)."""
+        """The namespaces in which there is an object of a kind, sorted ("" where it has none)."""
         return self._chain(kind).lists().namespaces.get(kind, ())
 
     @property
     def namespaces(self) -> Mapping[str, tuple[str, ...]]:
-        """The same for all kinds."""
+        """The same for all kinds of which there is, or was, something."""
         found = self._rest.lists().namespaces
-        for other in (self._pods, self._events):
+        for other in (self._pods, self._often):
             found = found.update(other.lists().namespaces)
         return found
 
@@ -262,25 +266,43 @@ def _changes_node_list(old: Any, new: Any) -> bool:
 
 def _advanced(lists: Lists, writes: Iterator[tuple[Key, int, Any, Any]], entries_of: Entries) -> Lists:
     changes: dict[IndexKey, dict[int, Any]] = {}
-    namespaces = lists.namespaces
-    for key, ordinal, old, new in writes:
+    for ordinal, (key, old, new) in _ends(writes).items():
         if old is not None and (new is None or not _listed_alike(old, new)):
             for entry in entries_of(key, old):
                 changes.setdefault(entry, {})[ordinal] = GONE
         if new is not None:
             for entry in entries_of(key, new):
                 changes.setdefault(entry, {})[ordinal] = new
-        known = namespaces.get(key[0], ())
-        if key[1] not in known:
-            namespaces = namespaces.set(key[0], tuple(sorted((*known, key[1]))))
-    found = lists.series.mutate()
+        elif old is None:  # it came and went
+            changes.setdefault((_IN, key[0], key[1]), {})[ordinal] = GONE
+    found, namespaces = lists.series.mutate(), lists.namespaces
     for entry, each in changes.items():
-        series = found.get(entry, NO_SERIES).updated(each)
+        before = found.get(entry, NO_SERIES)
+        series = before.updated(each)
         if series:
             found[entry] = series
-        else:
-            found.pop(entry, None)
+        elif before:
+            del found[entry]
+        if entry[0] == _IN and (bool(before) is not bool(series) or entry[1] not in namespaces):
+            namespaces = _inhabited(namespaces, entry, bool(series))
     return Lists(found.finish(), namespaces)
+
+
+def _ends(writes: Iterator[tuple[Key, int, Any, Any]]) -> dict[int, tuple[Key, Any, Any]]:
+    """By ordinal what all writes of an object together made of it: its key, its first state and its last one."""
+    ends: dict[int, tuple[Key, Any, Any]] = {}
+    for key, ordinal, old, new in writes:
+        known = ends.get(ordinal)
+        ends[ordinal] = (key, old if known is None else known[1], new)
+    return ends
+
+
+def _inhabited(namespaces: Map[str, tuple[str, ...]], entry: IndexKey, there: bool) -> Map[str, tuple[str, ...]]:
+    """The namespaces of each kind, after the first object of a kind has come into one, or the last one has gone."""
+    _, kind, name = entry
+    known = namespaces.get(kind, ())
+    at = bisect_left(known, name)
+    return namespaces.set(kind, (*known[:at], name, *known[at:]) if there else known[:at] + known[at + 1 :])
 
 
 def _listed_alike(old: Any, new: Any) -> bool:
@@ -290,8 +312,8 @@ def _listed_alike(old: Any, new: Any) -> bool:
     return new.kind != "Pod" or old.spec is new.spec
 
 
-def _in_entries(key: Key, obj: Any) -> tuple[IndexKey, ...]:
-    return (("in", key[0], key[1]),)
+def _often_entries(key: Key, obj: Any) -> tuple[IndexKey, ...]:
+    return ((_IN, key[0], key[1]),) if key[0] == "Event" else _entries(key, obj)
 
 
 def _node_entries(key: Key, obj: Any) -> tuple[IndexKey, ...]:
@@ -303,7 +325,7 @@ def _entries(key: Key, obj: Any) -> tuple[IndexKey, ...]:
     kind, namespace, _ = key
     owner = controller_of(obj)
     by_owner = ("owned", kind, owner.uid) if owner is not None else ("orphans", kind, namespace)
-    entries: tuple[IndexKey, ...] = (("in", kind, namespace), by_owner)
+    entries: tuple[IndexKey, ...] = ((_IN, kind, namespace), by_owner)
     references = obj.metadata.owner_references
     if len(references) > (owner is not None):
         others = dict.fromkeys(each.uid for each in references if owner is None or each.uid != owner.uid)
