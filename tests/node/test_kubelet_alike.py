@@ -143,10 +143,13 @@ def test_looks_between_others_are_cast_at_once() -> None:
 
 
 def test_a_form_that_is_trusted_wrongly_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    rolled_out(12)
+    looks._LOOKS.clear()
+    for form in looks._SHAPES.values():
+        monkeypatch.setattr(form.mould, "bound", lambda moments: lambda parts: None)
     monkeypatch.setattr(looks.Form, "covers", lambda self, asked: True)
-    monkeypatch.setattr(Mould, "__init__", _wrong)
     with pytest.raises(LawError, match="is not alike with others"):
-        rolled_out(100, nodes=12)
+        rolled_out(12)
 
 
 def test_looks_that_find_nothing_new_are_cast_too() -> None:
