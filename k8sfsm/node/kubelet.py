@@ -79,13 +79,15 @@ class Kubelet:
         if pod is not None and pod.spec.node_name != self.node:
             pod = None
         known: tuple[PodMemory, ...] = view.memory.get(key, ())
-        expected = None if pod is None or known else self._newcomers.expected(view, pod)
-        memory = known[0] if len(known) == 1 else expected
-        marked = None if pod is None or memory is None else mark(self._newcomers.home, view, key, pod, memory)
-        if marked is not None and memory is not None:
-            plan = glanced(marked, memory)
-            if plan is not None:
-                return plan
+        expected = marked = None
+        if pod is not None and len(known) < 2:
+            memory = known[0] if known else self._newcomers.expected(view, pod)
+            if memory is not None:
+                marked = mark(self._newcomers.home, view, key, pod, memory)
+                plan = None if marked is None else glanced(marked, memory)
+                if plan is not None:
+                    return plan
+            expected = None if known else memory
         entries = list(known)
         if pod is not None and not any(entry.pod.metadata.uid == pod.metadata.uid for entry in entries):
             entries.append(PodMemory(pod=pod, added_at=view.now))
@@ -190,15 +192,16 @@ class Answered:
     def __call__(self, outcomes: tuple[Outcome, ...]) -> Plan:
         """The plan that follows; the first write is that of a status, where one is sent."""
         first = outcomes[0]
-        if not first.ok and first.code not in GONE:
+        ok = first.ok
+        if not ok and first.code not in GONE:
             steps = (Remember(key=self.key, value=self._unanswered() or None),)
             return Plan(steps=steps, error=first.message or str(first.code), requeue_after=self.later)
         place = self._sender()
-        if place is None or not first.ok:
+        if place is None or not ok:
             return Plan(requeue_after=self.later)
         sent = _remember_sent(self.entries[place], self.statuses[place], first)
-        values = (*self.entries[:place], sent, *self.entries[place + 1 :])
-        return Plan(steps=(Remember(key=self.key, value=values),), requeue_after=self.later)
+        values = (*self.entries[:place], sent, *self.entries[place + 1 :]) if len(self.entries) > 1 else (sent,)
+        return _remembered(DONE, (Remember(key=self.key, value=values),), self.later)
 
     def _sender(self) -> int | None:
         """Whose status the first write is."""
@@ -226,6 +229,7 @@ def _remember_sent(memory: PodMemory, status: PodStatus | None, outcome: Outcome
 
 
 _sent: Final = changer_of(PodMemory, "sent", "sent_at", "alike")
+_remembered: Final = changer_of(Plan, "steps", "requeue_after")
 
 
 def _writes(session: Session) -> list[Any]:
