@@ -1,13 +1,13 @@
 """Indexes over the objects of a snapshot: lists by namespace, owner and node, in order of creation.
 
-A write costs one link in a chain; what the chain says is worked into the lists when somebody asks for one. So the many
+A write costs one link in a chain; what the links say is worked into the lists when somebody asks for one. So the many
 writes that nobody looks for one by one are taken in together.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final, TypeAlias
 
@@ -20,15 +20,12 @@ from k8sfsm.value import value
 
 IndexKey: TypeAlias = tuple[str, str, str]
 """(index, kind, value)."""
-Entries: TypeAlias = Callable[[Key, Any], tuple[IndexKey, ...]]
-"""The lists of a chain in which an object is."""
 _IN: Final = "in"
-_OFTEN: Final = ("Event", "Lease")
 _BLOCK: Final = 128
 _STRETCH: Final = 32
 """Blocks in a stretch."""
 _LONGEST: Final = 1024
-"""Links that a chain may have before it is worked in anyhow."""
+"""So many links are worked in anyhow."""
 _make: Final = object.__new__
 GONE: Final = object()
 """In place of an object that is in a list no longer."""
@@ -169,112 +166,126 @@ class Lists:
     namespaces: Map[str, tuple[str, ...]] = field(factory=Map)
 
 
-class _Chain:
-    """Lists of an earlier snapshot, and what was written since."""
-
-    __slots__ = ("_before", "_depth", "_entries", "_lists", "_write")
-
-    def __init__(self, entries: Entries) -> None:
-        self._entries = entries
-        self._lists: Lists | None = Lists()
-        self._before: _Chain | None = None
-        self._write: tuple[Key, int, Any, Any] | None = None
-        self._depth = 0
-
-    def after(self, key: Key, ordinal: int, old: Any, new: Any) -> _Chain:
-        """The chain with one link more."""
-        following = _make(_Chain)
-        following._entries = self._entries
-        following._lists = None
-        following._before = self
-        following._write = (key, ordinal, old, new)
-        following._depth = depth = self._depth + 1 if self._lists is None else 1
-        if depth >= _LONGEST:
-            following.lists()
-        return following
-
-    def lists(self) -> Lists:
-        """The lists, with everything worked in."""
-        if self._lists is None:
-            writes = []
-            link = self
-            while link._lists is None:
-                assert link._write is not None and link._before is not None
-                writes.append(link._write)
-                link = link._before
-            self._lists = _advanced(link._lists, reversed(writes), self._entries)
-            self._before = self._write = None
-        return self._lists
-
-
 class Index:
-    """The lists of a snapshot, in chains: Events and Leases, which are written often and seldom asked for; Pods; Pods
-    by their node, which kubelets ask for one by one; and all the rest, which the API server asks for at every creation.
+    """The lists of a snapshot: those of an earlier one, and the writes since, one link for each.
+
+    They fall into groups, each worked in when one of its lists is asked for: Events and Leases, which are written often
+    and seldom asked for; Pods; Pods by their node, which kubelets ask for one by one; and all the rest, which the API
+    server asks for at every creation.
     """
 
-    __slots__ = ("_nodes", "_often", "_pods", "_rest")
+    __slots__ = ("_before", "_depth", "_known", "_write")
 
     def __init__(self) -> None:
-        self._often, self._nodes = _Chain(_often_entries), _Chain(_node_entries)
-        self._pods, self._rest = _Chain(_entries), _Chain(_entries)
+        self._known: dict[str, Lists] = dict.fromkeys(_GROUPS, Lists())
+        self._before: Index | None = None
+        self._write: _Write | None = None
+        self._depth = 0
 
     def after(self, key: Key, ordinal: int, old: Any, new: Any) -> Index:
         """The index after a write; `old` None: the object is new, `new` None: it is gone."""
         following = _make(Index)
-        kind = key[0]
-        if kind in _OFTEN:
-            following._often = self._often.after(key, ordinal, old, new)
-            following._nodes, following._pods, following._rest = self._nodes, self._pods, self._rest
-            return following
-        following._often = self._often
-        if kind != "Pod":
-            following._rest = self._rest.after(key, ordinal, old, new)
-            following._nodes, following._pods = self._nodes, self._pods
-            return following
-        following._rest = self._rest
-        following._pods = self._pods.after(key, ordinal, old, new)
-        bound = _changes_node_list(old, new)
-        following._nodes = self._nodes.after(key, ordinal, old, new) if bound else self._nodes
+        following._known = _UNKNOWN
+        following._before = self
+        following._write = (key, ordinal, old, new)
+        following._depth = depth = self._depth + 1
+        if depth >= _LONGEST:
+            following._settle()
         return following
-
-    def _chain(self, kind: str) -> _Chain:
-        if kind == "Pod":
-            return self._pods
-        return self._often if kind in _OFTEN else self._rest
 
     def series(self, index: str, kind: str, value: str) -> Series:
         """One list, by the name of the index, a kind and a value."""
-        chain = self._nodes if index == "node" else self._chain(kind)
-        return chain.lists().series.get((index, kind, value), NO_SERIES)
+        group = index if index == "node" else _GROUP_OF.get(kind, "rest")
+        return (self._known.get(group) or self._lists(group)).series.get((index, kind, value), NO_SERIES)
 
     def namespaces_of(self, kind: str) -> tuple[str, ...]:
         """The namespaces in which there is an object of a kind, sorted ("" where it has none)."""
-        return self._chain(kind).lists().namespaces.get(kind, ())
+        return self._lists(_GROUP_OF.get(kind, "rest")).namespaces.get(kind, ())
 
     @property
     def namespaces(self) -> Mapping[str, tuple[str, ...]]:
         """The same for all kinds of which there is, or was, something."""
-        found = self._rest.lists().namespaces
-        for other in (self._pods, self._often):
-            found = found.update(other.lists().namespaces)
+        found = self._lists("rest").namespaces
+        for group in dict.fromkeys(_GROUP_OF.values()):
+            found = found.update(self._lists(group).namespaces)
         return found
 
+    def _lists(self, group: str) -> Lists:
+        """The lists of a group, with every write worked in."""
+        found = self._known.get(group)
+        if found is None:
+            concerns = _GROUPS[group].concerns
+            writes, link = [], self
+            while (found := link._known.get(group)) is None:
+                assert link._write is not None and link._before is not None
+                if concerns(link._write):
+                    writes.append(link._write)
+                link = link._before
+            found = _advanced(found, writes, _GROUPS[group]) if writes else found
+            self._known = {**self._known, group: found}
+        return found
 
-def _changes_node_list(old: Any, new: Any) -> bool:
-    return bool(old is not None and old.spec.node_name) or bool(new is not None and new.spec.node_name)
+    def _settle(self) -> None:
+        """Work everything in: no earlier link is needed any more."""
+        for group in _GROUPS:
+            self._lists(group)
+        self._before = self._write = None
+        self._depth = 0
 
 
-def _advanced(lists: Lists, writes: Iterator[tuple[Key, int, Any, Any]], entries_of: Entries) -> Lists:
+_Write: TypeAlias = tuple[Key, int, Any, Any]
+"""Key, ordinal, object before and after."""
+_UNKNOWN: Final[dict[str, Lists]] = {}
+
+
+@value
+class _Group:
+    """Lists that are worked in together.
+
+    `concerns`: whether a write has to do with them; `entries`: those in which an object is; `mark`: objects of the same
+    one are in the same ones.
+    """
+
+    concerns: Callable[[_Write], bool]
+    entries: Callable[[Key, Any], tuple[IndexKey, ...]]
+    mark: Callable[[Key, Any], Hashable]
+
+
+def _of_rest(write: _Write) -> bool:
+    return write[0][0] not in _GROUP_OF
+
+
+def _of_often(write: _Write) -> bool:
+    return write[0][0] in _OFTEN
+
+
+def _of_pods(write: _Write) -> bool:
+    return write[0][0] == "Pod"
+
+
+def _of_nodes(write: _Write) -> bool:
+    """Whether a pod is on a node, or was."""
+    (kind, _, _), _, old, new = write
+    return kind == "Pod" and bool((old is not None and old.spec.node_name) or (new is not None and new.spec.node_name))
+
+
+def _advanced(lists: Lists, writes: Sequence[_Write], group: _Group) -> Lists:
+    """The lists with writes, the last of them first, worked in."""
     changes: dict[IndexKey, dict[int, Any]] = {}
-    for ordinal, (key, old, new) in _ends(writes).items():
-        if old is not None and (new is None or not _listed_alike(old, new)):
-            for entry in entries_of(key, old):
-                changes.setdefault(entry, {})[ordinal] = GONE
+    known: dict[Hashable, tuple[dict[int, Any], ...]] = {}
+    for key, ordinal, old, new in reversed(writes):
+        mark = None
         if new is not None:
-            for entry in entries_of(key, new):
-                changes.setdefault(entry, {})[ordinal] = new
-        elif old is None:  # it came and went
-            changes.setdefault((_IN, key[0], key[1]), {})[ordinal] = GONE
+            mark = group.mark(key, new)
+            if mark not in known:
+                known[mark] = tuple([changes.setdefault(entry, {}) for entry in group.entries(key, new)])
+            for each in known[mark]:
+                each[ordinal] = new
+        if old is not None and (new is None or group.mark(key, old) != mark):
+            kept = group.entries(key, new) if new is not None else ()
+            for entry in group.entries(key, old):
+                if entry not in kept:
+                    changes.setdefault(entry, {})[ordinal] = GONE
     found, namespaces = lists.series.mutate(), lists.namespaces
     for entry, each in changes.items():
         before = found.get(entry, NO_SERIES)
@@ -288,15 +299,6 @@ def _advanced(lists: Lists, writes: Iterator[tuple[Key, int, Any, Any]], entries
     return Lists(found.finish(), namespaces)
 
 
-def _ends(writes: Iterator[tuple[Key, int, Any, Any]]) -> dict[int, tuple[Key, Any, Any]]:
-    """By ordinal what all writes of an object together made of it: its key, its first state and its last one."""
-    ends: dict[int, tuple[Key, Any, Any]] = {}
-    for key, ordinal, old, new in writes:
-        known = ends.get(ordinal)
-        ends[ordinal] = (key, old if known is None else known[1], new)
-    return ends
-
-
 def _inhabited(namespaces: Map[str, tuple[str, ...]], entry: IndexKey, there: bool) -> Map[str, tuple[str, ...]]:
     """The namespaces of each kind, after the first object of a kind has come into one, or the last one has gone."""
     _, kind, name = entry
@@ -305,19 +307,20 @@ def _inhabited(namespaces: Map[str, tuple[str, ...]], entry: IndexKey, there: bo
     return namespaces.set(kind, (*known[:at], name, *known[at:]) if there else known[:at] + known[at + 1 :])
 
 
-def _listed_alike(old: Any, new: Any) -> bool:
-    """Two versions of an object share what their entries are made of, and so these."""
-    if old.metadata.owner_references is not new.metadata.owner_references:
-        return False
-    return new.kind != "Pod" or old.spec is new.spec
-
-
 def _often_entries(key: Key, obj: Any) -> tuple[IndexKey, ...]:
     return ((_IN, key[0], key[1]),) if key[0] == "Event" else _entries(key, obj)
 
 
+def _often_mark(key: Key, obj: Any) -> Hashable:
+    return key[:2] if key[0] == "Event" else _mark(key, obj)
+
+
 def _node_entries(key: Key, obj: Any) -> tuple[IndexKey, ...]:
     return (("node", "Pod", obj.spec.node_name),) if obj.spec.node_name else ()
+
+
+def _node_mark(key: Key, obj: Any) -> Hashable:
+    return obj.spec.node_name  # type: ignore[no-any-return]
 
 
 def _entries(key: Key, obj: Any) -> tuple[IndexKey, ...]:
@@ -331,3 +334,18 @@ def _entries(key: Key, obj: Any) -> tuple[IndexKey, ...]:
         others = dict.fromkeys(each.uid for each in references if owner is None or each.uid != owner.uid)
         entries = (*entries, *(("co-owned", kind, uid) for uid in others))
     return entries
+
+
+def _mark(key: Key, obj: Any) -> Hashable:
+    return key[0], key[1], id(obj.metadata.owner_references)
+
+
+_OFTEN: Final = ("Event", "Lease")
+_GROUP_OF: Final = {**dict.fromkeys(_OFTEN, "often"), "Pod": "pods"}
+"""Kinds that are not among the rest."""
+_GROUPS: Final[Mapping[str, _Group]] = {
+    "often": _Group(_of_often, _often_entries, _often_mark),
+    "pods": _Group(_of_pods, _entries, _mark),
+    "node": _Group(_of_nodes, _node_entries, _node_mark),
+    "rest": _Group(_of_rest, _entries, _mark),
+}

@@ -24,8 +24,8 @@ from k8sfsm.engine.offer import offered
 from k8sfsm.engine.perform import HOW, NO_STATE, notify
 from k8sfsm.engine.trouble import NO_TROUBLE, Trouble
 from k8sfsm.engine.wiring import wire
-from k8sfsm.objects import evolve
-from k8sfsm.request import Create, Outcome, Patch, Update, Write
+from k8sfsm.objects import Event, evolve
+from k8sfsm.request import Create, Outcome, Patch, Update, Why, Write
 from k8sfsm.store import Change, Store
 from k8sfsm.view import View
 
@@ -278,10 +278,20 @@ class Engine:
         return self._take(self.api.handle(self.store, write, sender, self.now, self.choices), write, sender, cause)
 
     def record(self, write: Create | Update | Patch, sender: Sender, cause: int = 0) -> Outcome:
-        """The write of a recorder goes through the API server: a new Event on the way that is made for it."""
+        """The write of a recorder goes through the API server."""
         if not isinstance(write, Create):
             return self.send(write, sender, cause)
         return self._take(self.api.record(self.store, write, sender, self.now, self.choices), write, sender, cause)
+
+    def keep(self, event: Event, sender: Sender, cause: int, why: Why | None) -> None:
+        """An Event that the API server lets through is stored as it is (`k8sfsm.apiserver.recorded_events`)."""
+        self.store, change = self.store.add(event, self.now)
+        for component in self.informers.publish(change):
+            self.deliver_later(component, event.kind)
+        if self.tracer is not None:
+            write = Create(object=event, why=why)
+            answer = Answer(self.store, Outcome(request=write, code=201, object=event), (change,))
+            self._trace(write, sender, answer, cause)
 
     def _take(self, answer: Answer, write: Write, sender: Sender, cause: int) -> Outcome:
         self.store = answer.store
