@@ -6,8 +6,8 @@ writes that nobody looks for one by one are taken in together.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from itertools import chain
 from typing import Any, Final, TypeAlias
 
@@ -20,13 +20,9 @@ from k8sfsm.value import value
 
 IndexKey: TypeAlias = tuple[str, str, str]
 """(index, kind, value)."""
-Entries: TypeAlias = Callable[[Key, Any], tuple[IndexKey, ...]]
-"""The lists of a chain in which an object is."""
 _BLOCK: Final = 128
 _STRETCH: Final = 32
 """Blocks in a stretch."""
-_LONGEST: Final = 1024
-"""Links that a chain may have before it is worked in anyhow."""
 _make: Final = object.__new__
 GONE: Final = object()
 """In place of an object that is in a list no longer."""
@@ -42,22 +38,30 @@ class Stretch:
 
     def updated(self, changes: Mapping[int, Any]) -> Stretch:
         """The stretch with objects set or removed."""
-        ordinals, blocks = list(self.ordinals), list(self.blocks)
-        touched: dict[int, dict[int, Any]] = {}
+        firsts, ordinals, blocks = self.firsts, self.ordinals, list(self.blocks)
         last = ordinals[-1][-1] if ordinals else -1
+        replaced: dict[int, list[Any]] = {}
+        others: dict[int, dict[int, Any]] = {}
         new: dict[int, Any] = {}
-        for ordinal in sorted(changes):
+        for ordinal, obj in changes.items():
             if ordinal > last:
-                new[ordinal] = changes[ordinal]
-            else:
-                at = max(bisect_right(self.firsts, ordinal) - 1, 0)
-                touched.setdefault(at, {})[ordinal] = changes[ordinal]
-        for at, found in touched.items():
-            ordinals[at], blocks[at] = _merged(ordinals[at], blocks[at], found)
-        _append(ordinals, blocks, {ordinal: obj for ordinal, obj in new.items() if obj is not GONE})
-        if any(not block for block in blocks):
-            ordinals, blocks = [each for each in ordinals if each], [each for each in blocks if each]
-        return Stretch(tuple([each[0] for each in ordinals]), tuple(ordinals), tuple(blocks))
+                new[ordinal] = obj
+                continue
+            at = max(bisect_right(firsts, ordinal) - 1, 0)
+            there = ordinals[at]
+            place = bisect_left(there, ordinal)
+            if obj is GONE or place == len(there) or there[place] != ordinal:
+                others.setdefault(at, {})[ordinal] = obj
+                continue
+            block = replaced.get(at)
+            if block is None:
+                block = replaced[at] = list(blocks[at])
+            block[place] = obj
+        for at, block in replaced.items():
+            blocks[at] = tuple(block)
+        if not others and not new:
+            return Stretch(firsts, ordinals, tuple(blocks))
+        return _stretched(list(ordinals), blocks, others, new)
 
     def cut(self) -> tuple[Stretch, ...]:
         """The same blocks in stretches of the usual length, none of them empty."""
@@ -68,6 +72,21 @@ class Stretch:
 
 
 _EMPTY: Final = Stretch()
+
+
+def _stretched(
+    ordinals: list[tuple[int, ...]],
+    blocks: list[tuple[Any, ...]],
+    inner: Mapping[int, Mapping[int, Any]],
+    new: Mapping[int, Any],
+) -> Stretch:
+    """A stretch of these blocks in which objects come and go: `inner` by block, `new` behind the last one."""
+    for at, found in inner.items():
+        ordinals[at], blocks[at] = _merged(ordinals[at], blocks[at], found)
+    _append(ordinals, blocks, {ordinal: new[ordinal] for ordinal in sorted(new) if new[ordinal] is not GONE})
+    if not all(blocks):
+        ordinals, blocks = [each for each in ordinals if each], [each for each in blocks if each]
+    return Stretch(tuple([each[0] for each in ordinals]), tuple(ordinals), tuple(blocks))
 
 
 @value
@@ -131,11 +150,6 @@ def _merged(
     ordinals: tuple[int, ...], block: tuple[Any, ...], changes: Mapping[int, Any]
 ) -> tuple[tuple[int, ...], tuple[Any, ...]]:
     """A block with objects set or removed."""
-    if len(changes) == 1:
-        [(ordinal, obj)] = changes.items()
-        at = bisect_right(ordinals, ordinal) - 1
-        if obj is not GONE and at >= 0 and ordinals[at] == ordinal:
-            return ordinals, (*block[:at], obj, *block[at + 1 :])
     found = dict(zip(ordinals, block, strict=True))
     known = len(found)
     found.update(changes)
@@ -165,13 +179,25 @@ class Lists:
     namespaces: Map[str, tuple[str, ...]] = field(factory=Map)
 
 
+@value(eq=False)
+class Filing:
+    """In which lists of a chain an object is (`entries`); in the same ones as another of the same `sort`.
+
+    `longest`: the links that the chain may have before it is worked in, whether anybody asks or not.
+    """
+
+    sort: Callable[[Key, Any], Hashable]
+    entries: Callable[[Key, Any], tuple[IndexKey, ...]]
+    longest: int = 1024
+
+
 class _Chain:
     """Lists of an earlier snapshot, and what was written since."""
 
-    __slots__ = ("_before", "_depth", "_entries", "_lists", "_write")
+    __slots__ = ("_before", "_depth", "_filing", "_lists", "_write")
 
-    def __init__(self, entries: Entries) -> None:
-        self._entries = entries
+    def __init__(self, filing: Filing) -> None:
+        self._filing = filing
         self._lists: Lists | None = Lists()
         self._before: _Chain | None = None
         self._write: tuple[Key, int, Any, Any] | None = None
@@ -180,25 +206,29 @@ class _Chain:
     def after(self, key: Key, ordinal: int, old: Any, new: Any) -> _Chain:
         """The chain with one link more."""
         following = _make(_Chain)
-        following._entries = self._entries
+        following._filing = self._filing
         following._lists = None
         following._before = self
         following._write = (key, ordinal, old, new)
         following._depth = depth = self._depth + 1 if self._lists is None else 1
-        if depth >= _LONGEST:
+        if depth >= self._filing.longest:
             following.lists()
         return following
 
     def lists(self) -> Lists:
         """The lists, with everything worked in."""
         if self._lists is None:
-            writes = []
+            olds: dict[int, Any] = {}
+            news: dict[int, tuple[Key, Any]] = {}
             link = self
             while link._lists is None:
                 assert link._write is not None and link._before is not None
-                writes.append(link._write)
+                key, ordinal, old, new = link._write
+                olds[ordinal] = old
+                if ordinal not in news:
+                    news[ordinal] = key, new
                 link = link._before
-            self._lists = _advanced(link._lists, reversed(writes), self._entries)
+            self._lists = _advanced(link._lists, olds, news, self._filing)
             self._before = self._write = None
         return self._lists
 
@@ -211,8 +241,8 @@ class Index:
     __slots__ = ("_events", "_nodes", "_pods", "_rest")
 
     def __init__(self) -> None:
-        self._events, self._nodes = _Chain(_in_entries), _Chain(_node_entries)
-        self._pods, self._rest = _Chain(_entries), _Chain(_entries)
+        self._events, self._nodes = _Chain(_BY_NAMESPACE), _Chain(_BY_NODE)
+        self._pods, self._rest = _Chain(_BY_OWNER), _Chain(_BY_OWNER)
 
     def after(self, key: Key, ordinal: int, old: Any, new: Any) -> Index:
         """The index after a write; `old` None: the object is new, `new` None: it is gone."""
@@ -260,27 +290,62 @@ def _changes_node_list(old: Any, new: Any) -> bool:
     return bool(old is not None and old.spec.node_name) or bool(new is not None and new.spec.node_name)
 
 
-def _advanced(lists: Lists, writes: Iterator[tuple[Key, int, Any, Any]], entries_of: Entries) -> Lists:
-    changes: dict[IndexKey, dict[int, Any]] = {}
+def _advanced(lists: Lists, olds: Mapping[int, Any], news: Mapping[int, tuple[Key, Any]], filing: Filing) -> Lists:
+    """Lists with objects changed: by ordinal what was there, and what is there now with its key (None: nothing)."""
+    parts: dict[Hashable, dict[int, Any]] = {}
+    by_entries: dict[tuple[IndexKey, ...], dict[int, Any]] = {}
     namespaces = lists.namespaces
-    for key, ordinal, old, new in writes:
-        if old is not None and (new is None or not _listed_alike(old, new)):
-            for entry in entries_of(key, old):
-                changes.setdefault(entry, {})[ordinal] = GONE
-        if new is not None:
-            for entry in entries_of(key, new):
-                changes.setdefault(entry, {})[ordinal] = new
-        known = namespaces.get(key[0], ())
-        if key[1] not in known:
-            namespaces = namespaces.set(key[0], tuple(sorted((*known, key[1]))))
-    found = lists.series.mutate()
-    for entry, each in changes.items():
-        series = found.get(entry, NO_SERIES).updated(each)
+    sort_of = filing.sort
+    for ordinal, (key, new) in news.items():
+        old = olds[ordinal]
+        left = old is not None and (new is None or not _listed_alike(old, new))
+        for obj, now in ((old, GONE), (new, new)) if left else ((new, new),):
+            if obj is None:
+                continue
+            sort = sort_of(key, obj)
+            part = parts.get(sort)
+            if part is None:
+                part = parts[sort] = by_entries.setdefault(filing.entries(key, obj), {})
+                namespaces = _with_namespace(namespaces, key)
+            part[ordinal] = now
+    return Lists(_with(lists.series, by_entries), namespaces)
+
+
+def _with_namespace(namespaces: Map[str, tuple[str, ...]], key: Key) -> Map[str, tuple[str, ...]]:
+    kind, namespace, _ = key
+    known = namespaces.get(kind, ())
+    return namespaces if namespace in known else namespaces.set(kind, tuple(sorted((*known, namespace))))
+
+
+def _with(lists: Map[IndexKey, Series], parts: Mapping[tuple[IndexKey, ...], dict[int, Any]]) -> Map[IndexKey, Series]:
+    """Series with changes, given in parts by the lists that they are made to. What is the same in two lists, as are all
+    pods of a namespace and those of its only owner, becomes one series that is changed once.
+    """
+    changes: dict[IndexKey, list[dict[int, Any]]] = {}
+    for entries, part in parts.items():
+        for entry in entries:
+            changes.setdefault(entry, []).append(part)
+    found = lists.mutate()
+    same: dict[tuple[int, int], Series] = {}
+    joined: list[dict[int, Any]] = []  # alive, so that no other has its identity
+    for entry, made in changes.items():
+        before = found.get(entry, NO_SERIES)
+        whole = made[0] if len(made) == 1 else _joined(made)
+        series = same.get((id(before), id(whole)))
+        if series is None:
+            series = same[id(before), id(whole)] = before.updated(whole)
+            joined.append(whole)
         if series:
             found[entry] = series
         else:
             found.pop(entry, None)
-    return Lists(found.finish(), namespaces)
+    return found.finish()
+
+
+def _joined(parts: list[dict[int, Any]]) -> dict[int, Any]:
+    """The changes of several sorts of objects; what goes as one sort and comes as another is there."""
+    joined = {ordinal: obj for part in parts for ordinal, obj in part.items() if obj is GONE}
+    return joined | {ordinal: obj for part in parts for ordinal, obj in part.items() if obj is not GONE}
 
 
 def _listed_alike(old: Any, new: Any) -> bool:
@@ -288,6 +353,18 @@ def _listed_alike(old: Any, new: Any) -> bool:
     if old.metadata.owner_references is not new.metadata.owner_references:
         return False
     return new.kind != "Pod" or old.spec is new.spec
+
+
+def _key_sort(key: Key, obj: Any) -> Hashable:
+    return key[:2]
+
+
+def _node_sort(key: Key, obj: Any) -> Hashable:
+    return key[1], obj.spec.node_name
+
+
+def _owner_sort(key: Key, obj: Any) -> Hashable:
+    return key[0], key[1], id(obj.metadata.owner_references)
 
 
 def _in_entries(key: Key, obj: Any) -> tuple[IndexKey, ...]:
@@ -309,3 +386,9 @@ def _entries(key: Key, obj: Any) -> tuple[IndexKey, ...]:
         others = dict.fromkeys(each.uid for each in references if owner is None or each.uid != owner.uid)
         entries = (*entries, *(("co-owned", kind, uid) for uid in others))
     return entries
+
+
+_BY_NAMESPACE: Final = Filing(_key_sort, _in_entries)
+_BY_NODE: Final = Filing(_node_sort, _node_entries, longest=1 << 14)
+"""Nobody asks for the pods of a node in most runs, and the writes to one pod are many."""
+_BY_OWNER: Final = Filing(_owner_sort, _entries)
