@@ -115,6 +115,17 @@ class WorkQueue:
         if key not in self._processing:
             self._ready.append(key)
 
+    def begin(self, key: Key) -> bool:
+        """Let a free worker take up a key that comes while no other waits; False: it has to be added.
+
+        It comes to the same as `add` and `get`, in a queue that nobody ranks.
+        """
+        if self._ready or self._busy >= self._workers or key in self._processing:
+            return False
+        self._processing.add(key)
+        self._busy += 1
+        return True
+
     @property
     def unranked(self) -> bool:
         """Is there something for `rank` to do: keys that came, or that are held back?"""
@@ -168,7 +179,7 @@ class WorkQueue:
     def done(self, key: Key) -> None:
         """All that was ordered for a key is done."""
         self._processing.discard(key)
-        if key in self._detached:
+        if self._detached and key in self._detached:
             self._detached.discard(key)
         else:
             self._busy -= 1
@@ -207,7 +218,8 @@ class WorkQueue:
 
     def succeeded(self, key: Key) -> None:
         """Forget that a key ever failed."""
-        self._failures.pop(key, None)
+        if self._failures:
+            self._failures.pop(key, None)
 
     @property
     def idle(self) -> bool:

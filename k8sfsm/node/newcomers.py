@@ -12,8 +12,8 @@ from collections.abc import Hashable, Mapping
 from typing import Any, Final, TypeAlias
 
 from k8sfsm.law import Law
-from k8sfsm.node.admission import Requests, Taken, capacity_of, has_room, requests_of
-from k8sfsm.node.alike import born, habits_of
+from k8sfsm.node.admission import Bound, Requests, Taken, capacity_of, has_room, requests_of
+from k8sfsm.node.alike import Home, born, habits_of
 from k8sfsm.node.looks import Watched
 from k8sfsm.node.memory import PodMemory, eviction_key
 from k8sfsm.node.past import NOTHING_YET
@@ -74,13 +74,14 @@ def _standing(node: Node) -> Hashable:
 
 
 class Newcomers:
-    """What one kubelet knows about pods that are new to it. `requests`: what pods take, by uid."""
+    """What one kubelet knows about pods that are new to it. `requests`: what pods take, by uid; `home`: its Node."""
 
-    __slots__ = ("_capacity", "_habits", "_node", "_standing", "requests", "settings")
+    __slots__ = ("_bound", "_capacity", "_habits", "_node", "_standing", "home", "requests")
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+        self.home = Home(settings)
         self.requests: Requests = {}
+        self._bound = Bound()
         self._habits = habits_of(settings)
         self._node: Node | None = None
         self._capacity: Taken | None = None
@@ -98,7 +99,15 @@ class Newcomers:
         if alike is None or wanted is None:
             return None
         self.requests[meta.uid] = wanted
-        return _taken(_TAKEN, pod, view.now, alike) if has_room(view, self._capacity, pod, self.requests) else None
+        fits = self._bound.leaves_room(view, self._capacity, wanted, self.requests)
+        if not fits and not has_room(view, self._capacity, pod, self.requests):
+            return None
+        self._bound.met(wanted)
+        return _taken(_TAKEN, pod, view.now, alike)
+
+    def met(self, pod: Pod, entries: int) -> None:
+        """A pod is new to the kubelet, one of so many of its name that it remembers."""
+        self._bound.met(requests_of(self.requests, pod), entries)
 
     def took(self, session: Session, strange: bool) -> None:
         """A pod was taken, and nothing was ordered: it is alike with others of its template.
@@ -119,7 +128,7 @@ class Newcomers:
 
     def _sees_node(self, view: View) -> bool:
         """Whether there is a Node; what it says is looked up again where it is another object."""
-        node: Node | None = view.get("Node", "", self.settings.node)
+        node = self.home.seen(view)
         if node is not None and node is not self._node:
             self._node, self._capacity, self._standing = node, capacity_of(node), _standing(node)
         return node is not None

@@ -88,13 +88,22 @@ class Instance:
         return self.stopping_since is not None
 
 
-@value(kw_only=True)
+@value(kw_only=True, unsafe_hash=False)
 class Image:
     """An image on the node: the name and id that the runtime reports, and its size in bytes."""
 
     name: str
     id: str = ""
     size: int = 0
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+
+@lru_cache(maxsize=4096)
+def image_of(name: str, id: str, size: int) -> Image:
+    """The image; on all nodes that have it, the same one."""
+    return Image(name=name, id=id, size=size)
 
 
 @value(kw_only=True)
@@ -200,14 +209,14 @@ class Runtime(Protocol):
 
 def pod_of(state: State, uid: str) -> PodRuntime:
     """What the runtime knows about a pod; an empty record for one it does not know."""
-    found: PodRuntime | None = state.get(uid)
-    return found if found is not None else EMPTY
+    found: PodRuntime = state.get(uid, EMPTY)
+    return found
 
 
 def node_of(state: State) -> NodeRuntime:
     """What belongs to the node."""
-    found: NodeRuntime | None = state.get(NODE)
-    return found if found is not None else NodeRuntime()
+    found: NodeRuntime = state.get(NODE, BARE)
+    return found
 
 
 def newest(pod: PodRuntime, container: str) -> Instance | None:
@@ -252,6 +261,7 @@ def _unknown_end(run: Instance, now: int) -> Instance:
 OWN_ORDERS: Final = frozenset({"pull-start", "pull-queued", "load"})
 """Events that tell a kubelet nothing: it waits for what follows from them."""
 EMPTY: Final = PodRuntime(past=NOTHING_YET)
+BARE: Final = NodeRuntime()
 _KEPT: Final = 2
 _UNTOLD: Final = ("node", "uid", "pod", "ip", "id", "ends", "actor")
 """What of an event makes no difference to its pod but whose it is. When a pull ends is for the node to know."""
@@ -320,7 +330,7 @@ def _image_present(state: State, event: RuntimeEvent) -> State:
     known = node.images.get(event.image)
     if known is not None and (known.name, known.id, known.size) == (name, event.image_id, event.size):
         return state
-    image = Image(name=name, id=event.image_id, size=event.size)
+    image = image_of(name, event.image_id, event.size)
     return state.set(NODE, evolve(node, images=node.images.set(event.image, image)))
 
 

@@ -19,7 +19,7 @@ from attrs import frozen
 from k8sfsm.law import constant
 from k8sfsm.node.addresses import pod_network
 from k8sfsm.node.probing import asks, complaint, ip_of, is_healthy, probes_of
-from k8sfsm.node.runtime import NODE, Answer, NodeRuntime, RuntimeEvent, State, node_of, pod_of
+from k8sfsm.node.runtime import NODE, Answer, NodeRuntime, RuntimeEvent, State, image_of, node_of, pod_of
 from k8sfsm.objects import Container, Quantity, changer_of, evolve
 from k8sfsm.objects.times import SECOND
 from k8sfsm.request import Call
@@ -412,9 +412,7 @@ def hook_seconds(hook: Any) -> float:
 def with_images(state: State, images: Mapping[str, int]) -> State:
     """The state of a node that has these images already: name -> size in bytes."""
     node: NodeRuntime = node_of(state)
-    from k8sfsm.node.runtime import Image
-
     known = node.images
     for name in sorted(images):
-        known = known.set(name, Image(name=reported_name(name), id=image_id(name), size=images[name]))
+        known = known.set(name, image_of(reported_name(name), image_id(name), images[name]))
     return state.set(NODE, evolve(node, images=known))

@@ -74,18 +74,8 @@ class Integrity:
         yield from _asked(case, self.of_kind.get(write.key[0]) or self._laws_of(write.key[0]))
         self.past.take(write)
 
-    def of_repeated(self, write: RecordedWrite) -> Iterator[Finding]:
-        """The same for a renewal that is like the one before but for its revision and the moment that it renews."""
-        case = Written(write=write, past=self.past)
-        yield from _asked(case, self.of_kind.get(_REPEATED) or self._laws_of(_REPEATED))
-        self.past.renew(case)
-
     def _laws_of(self, kind: str) -> list[tuple[str, Callable[[Any], Any]]]:
-        found = [
-            (rule, holds)
-            for rule, holds, kinds in self.rows["transition"]
-            if (rule in _OF_ORDER if kind == _REPEATED else not kinds or kind in kinds)
-        ]
+        found = [(rule, holds) for rule, holds, kinds in self.rows["transition"] if not kinds or kind in kinds]
         self.of_kind[kind] = found
         return found
 
@@ -102,17 +92,6 @@ def _asked(case: Written, laws: list[tuple[str, Callable[[Any], Any]]]) -> Itera
         if message := holds(case):
             place = write.seen or write.line
             yield Finding(rule=rule, message=message, file=place.file, line=place.number, key=write.key)
-
-
-_REPEATED: Final = "(repeated)"
-_OF_ORDER: Final = frozenset(
-    f"trace/{name}"
-    for name in (
-        "revisions-increase", "answer-shows-revision", "precondition-met", "told-once", "answered-in-time",
-        "seen-in-time", "time-follows-revisions",
-    )
-)  # fmt: skip
-"""The laws about when a write was made, and after which others."""
 
 
 def _covered(recording: Recording, requests: list[RecordedWrite]) -> frozenset[tuple[str, str, str]] | None:

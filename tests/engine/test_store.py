@@ -183,6 +183,29 @@ def test_pods_of_a_namespace_with_one_owner_are_one_series() -> None:
     )
 
 
+def test_namespaces_are_those_with_objects() -> None:
+    store = Store()
+    for space in ("b", "a", "c"):
+        store, _ = store.put(Pod(metadata=ObjectMeta(name="x", namespace=space)))
+    early = store.snapshot
+    assert early.namespaces_of("Pod") == ("a", "b", "c")
+    store, _ = store.remove(("Pod", "b", "x"))
+    assert store.snapshot.namespaces_of("Pod") == ("a", "c") and early.namespaces_of("Pod") == ("a", "b", "c")
+    for space in ("a", "c"):
+        store, _ = store.remove(("Pod", space, "x"))
+    assert store.snapshot.namespaces_of("Pod") == () and "Pod" in store.snapshot.namespaces
+    assert "Event" not in store.snapshot.namespaces
+
+
+def test_what_came_and_went_is_known_however_writes_are_worked_in() -> None:
+    for looked in (False, True):
+        store, _ = Store().put(pod("x"))
+        if looked:
+            assert store.snapshot.namespaces_of("Pod") == ("a",)
+        store, _ = store.remove(("Pod", "a", "x"))
+        assert dict(store.snapshot.namespaces) == {"Pod": ()}
+
+
 def test_lists_are_in_order_of_creation() -> None:
     store = Store()
     for name in ("c", "a", "b"):
