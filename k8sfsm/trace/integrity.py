@@ -58,10 +58,10 @@ class Integrity:
         past = self.past
         for document in recording.initial:
             past.meet(document)
-        requests = [write for write in recording.writes if not write.inferred]
+        writes = recording.unlike()
         if past.covered is not None:
-            past.covered |= _covered(recording, requests) or frozenset()
-        past.kinds |= {write.key[0] for write in recording.changes()}
+            past.covered |= _covered(recording, [write for write in writes if not write.inferred]) or frozenset()
+        past.kinds |= {write.key[0] for write in writes if write.type is not None}
 
     def of_writes(self, recording: Recording) -> Iterator[Finding]:
         """The findings in a portion's writes."""
