@@ -15,6 +15,7 @@ from k8sfsm.objects import ObjectError, Unmodelled
 from k8sfsm.request import Key
 from k8sfsm.trace.case import Finding, Past, Written, law
 from k8sfsm.trace.history import RecordedWrite, Recording
+from k8sfsm.trace.lacking import asked_within, ends_before, watched_within, within
 from k8sfsm.trace.lines import Json
 from k8sfsm.trace.masking import shown
 from k8sfsm.trace.resources import KINDS, VERSIONS, is_deleting, metadata
@@ -50,6 +51,7 @@ class Integrity:
             audited=recording.format in ("recording", "audit") and bool(requests),
             start=recording.start or 0,
         )
+        past.asked, past.watched = asked_within(recording.writes), watched_within(recording.writes)
         past.kinds = frozenset([key[0] for key in past.objects] + [write.key[0] for write in recording.changes()])
         return cls(past, _rows())
 
@@ -169,7 +171,7 @@ def _began_before(case: Written) -> bool:
     """Whether an Event was first recorded before the history begins."""
     event = case.write.new.json if case.write.new is not None else {}
     text = event.get("firstTimestamp") or event.get("eventTime")
-    return (event.get("count") or 0) > 1 and (not text or parse_time(str(text)) < case.past.start)
+    return parse_time(str(text)) < case.past.start if text else (event.get("count") or 0) > 1
 
 
 @law.invariant
@@ -289,6 +291,8 @@ def request_has_change(case: Written) -> str:
         return ""
     if write.answered is None and write.new is None and not case.past.audited:
         return ""
+    if case.past.watched is not None and not within(case.past.watched, write.completed):
+        return ""  # the watch did not show yet, or any more, what was asked for
     return f"the {write.verb} succeeded (answer at revision {write.answered}), but no change of it is recorded"
 
 
@@ -300,6 +304,8 @@ def change_has_request(case: Written) -> str:
         return ""
     if write.derived and write.actor == "user":  # an audit policy may leave people out
         return ""
+    if case.past.asked is not None and not within(case.past.asked, write.shown):
+        return ""  # made before the first request that is recorded, or after the last
     if case.past.covered is not None and (write.key[0], write.verb, write.subresource) not in case.past.covered:
         return ""
     return "no request is recorded for this change, though those of other changes are"
@@ -333,7 +339,7 @@ def precondition_met(case: Written) -> str:
 @law.invariant
 def ends_as_told(recording: Recording) -> Iterator[tuple[Key, str]]:
     """The objects at the end are those of the last changes."""
-    if recording.final is None:
+    if recording.final is None or ends_before(recording, recording.final):
         return
     last = recording.last()
     trimmed = {write.key: write.trimmed for write in recording.changes()}

@@ -10,6 +10,7 @@ from attrs import define, field, frozen
 
 from k8sfsm.law import Law
 from k8sfsm.request import Key
+from k8sfsm.trace.errors import Line
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.verify.check.outset import Outset
 from k8sfsm.verify.replay.choices import reconciled
@@ -155,6 +156,8 @@ class Known:
     """Some writes are not shown at all."""
     slim: bool = False
     whole: bool = True
+    torn_at: set[Line] = field(factory=set)
+    """Where changes are seen of which only part is known, because the line that theirs refers to is missing."""
     outset: Outset = field(factory=Outset)
     """How it began."""
     begun: bool = False
@@ -164,18 +167,20 @@ class Known:
         if not self.begun:
             self.outset, self.begun = Outset.of(recording), True
         self.slim |= bool(recording.about.get("slim"))
-        self.whole &= recording.format in ("recording", "k8sfsm")
+        self.torn_at |= recording.torn
+        self.whole &= recording.format in ("recording", "k8sfsm") and not (recording.appeared or recording.torn)
         self.kinds |= {document.key[0] for document in recording.initial}
         self.kinds |= {write.key[0] for write in recording.writes}
-        if recording.format == "audit":
-            self.older |= {document.key[:2] for document in recording.initial if document.key[0] not in _LISTED}
-            self.new |= {document.key for document in recording.initial}
+        late = {each.key for each in recording.initial} if recording.format == "audit" else recording.appeared
+        self.older |= {key[:2] for key in late if key[0] not in _LISTED}
+        self.new |= late
 
     def changed(self, write: RecordedWrite) -> None:
         """A change is shown."""
-        if write.trimmed:
+        in_part = self.is_torn(write)
+        if write.trimmed and not in_part:
             self.trimmed.add(write.key[:2])
-        if not write.derived or write.type == "DELETED":
+        if (not write.derived and not in_part) or write.type == "DELETED":
             self.new.discard(write.key)
             self.gapped.discard(write.key)
         self.followed.add(write.key[0])
@@ -191,6 +196,10 @@ class Known:
         if write.key not in self.new and write.old is not None:
             self.gapped.add(write.key)
         self.new.add(write.key)
+
+    def is_torn(self, write: RecordedWrite) -> bool:
+        """Whether only part of what a change left is known, because the line that its line refers to is missing."""
+        return write.trimmed and write.seen in self.torn_at
 
     def hidden(self, write: RecordedWrite) -> None:
         """A granted request is shown without what it left."""
