@@ -87,6 +87,8 @@ class Past:
     """When requests were answered that are recorded beside a watch."""
     watched: Span | None = None
     """When a watch showed changes."""
+    holes: tuple[Span, ...] = ()
+    """When writes were made that are not recorded."""
     late: frozenset[str] = frozenset()
     """uids of objects that were gone at the last look back."""
 

@@ -21,7 +21,7 @@ from k8sfsm.trace.errors import Line, TraceError, describe
 from k8sfsm.trace.fields import optional, required, time_at
 from k8sfsm.trace.history import Document, Recording, began
 from k8sfsm.trace.join import Join, Seen
-from k8sfsm.trace.lacking import notes_of_lacks, older_than
+from k8sfsm.trace.lacking import holes_in, notes_of_lacks, older_than
 from k8sfsm.trace.lines import Json, Progress, json_lines, open_bytes
 from k8sfsm.trace.requests import Request
 from k8sfsm.trace.resources import KINDS, VERSIONS, is_deleting, json_key, metadata
@@ -60,11 +60,12 @@ def read_recording(folder: Path, progress: Progress | None = None) -> Recording:
     torn = frozenset(change.line for change in changes if change.torn)
     older = older_than(initial, writes, torn)
     initial += older
+    holes = holes_in(writes, damaged=bool(torn or older))
     env = member(folder, "env.jsonl")
     environment = tuple(read_environment(env, progress)) if env else tuple(facts_from_statuses(writes, initial))
     notes = [] if env else ["environment facts are read off the kubelets' status writes (there is no env.jsonl)"]
     notes += [] if audit else ["who wrote is inferred (there is no audit.jsonl)"]
-    notes += notes_of_lacks(torn, older)
+    notes += notes_of_lacks(torn, older, holes)
     guessed = sum(1 for write in writes if write.inferred)
     notes += (
         [f"{guessed} of {len(writes)} writes have no recorded request; their actor is inferred"]
@@ -84,6 +85,7 @@ def read_recording(folder: Path, progress: Progress | None = None) -> Recording:
         namespaces=spaces,
         appeared=frozenset(document.key for document in older),
         torn=torn,
+        holes=holes,
         problems=tuple(problems),
         notes=tuple(notes),
     )

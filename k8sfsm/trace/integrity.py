@@ -15,11 +15,11 @@ from k8sfsm.objects import ObjectError, Unmodelled
 from k8sfsm.request import Key
 from k8sfsm.trace.case import Finding, Past, Written, law
 from k8sfsm.trace.history import RecordedWrite, Recording
-from k8sfsm.trace.lacking import asked_within, ends_before, watched_within, within
+from k8sfsm.trace.lacking import asked_within, ends_before, in_hole, watched_within, within
 from k8sfsm.trace.lines import Json
 from k8sfsm.trace.masking import shown
 from k8sfsm.trace.resources import KINDS, VERSIONS, is_deleting, metadata
-from k8sfsm.trace.timestamps import parse_time
+from k8sfsm.trace.timestamps import SECOND, parse_time
 
 for _laws in ("kept", "moments", "reports", "told", "counts"):
     import_module(f"k8sfsm.trace.{_laws}")
@@ -51,6 +51,7 @@ class Integrity:
             audited=recording.format in ("recording", "audit") and bool(requests),
             start=recording.start or 0,
         )
+        past.holes = recording.holes
         past.asked, past.watched = asked_within(recording.writes), watched_within(recording.writes)
         past.kinds = frozenset([key[0] for key in past.objects] + [write.key[0] for write in recording.changes()])
         return cls(past, _rows())
@@ -171,7 +172,10 @@ def _began_before(case: Written) -> bool:
     """Whether an Event was first recorded before the history begins."""
     event = case.write.new.json if case.write.new is not None else {}
     text = event.get("firstTimestamp") or event.get("eventTime")
-    return parse_time(str(text)) < case.past.start if text else (event.get("count") or 0) > 1
+    if not text:
+        return (event.get("count") or 0) > 1
+    told = parse_time(str(text))
+    return told < case.past.start or any(since <= told + SECOND and told <= until for since, until in case.past.holes)
 
 
 @law.invariant
@@ -293,6 +297,8 @@ def request_has_change(case: Written) -> str:
         return ""
     if case.past.watched is not None and not within(case.past.watched, write.completed):
         return ""  # the watch did not show yet, or any more, what was asked for
+    if case.past.holes and in_hole(case.past.holes, write.completed):
+        return ""
     return f"the {write.verb} succeeded (answer at revision {write.answered}), but no change of it is recorded"
 
 
@@ -306,6 +312,8 @@ def change_has_request(case: Written) -> str:
         return ""
     if case.past.asked is not None and not within(case.past.asked, write.shown):
         return ""  # made before the first request that is recorded, or after the last
+    if case.past.holes and in_hole(case.past.holes, write.shown):
+        return ""
     if case.past.covered is not None and (write.key[0], write.verb, write.subresource) not in case.past.covered:
         return ""
     return "no request is recorded for this change, though those of other changes are"

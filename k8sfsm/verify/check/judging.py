@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -12,6 +12,7 @@ from k8sfsm.law import Law
 from k8sfsm.request import Key
 from k8sfsm.trace.errors import Line
 from k8sfsm.trace.history import RecordedWrite, Recording
+from k8sfsm.trace.lacking import in_hole
 from k8sfsm.verify.check.outset import Outset
 from k8sfsm.verify.replay.choices import reconciled
 from k8sfsm.verify.replay.compare import FieldPair, time_of
@@ -156,6 +157,8 @@ class Known:
     """Some writes are not shown at all."""
     slim: bool = False
     whole: bool = True
+    holes: tuple[tuple[int, int], ...] = ()
+    """When writes are lacking (ns)."""
     torn_at: set[Line] = field(factory=set)
     """Where changes are seen of which only part is known, because the line that theirs refers to is missing."""
     outset: Outset = field(factory=Outset)
@@ -168,7 +171,10 @@ class Known:
             self.outset, self.begun = Outset.of(recording), True
         self.slim |= bool(recording.about.get("slim"))
         self.torn_at |= recording.torn
-        self.whole &= recording.format in ("recording", "k8sfsm") and not (recording.appeared or recording.torn)
+        self.holes = recording.holes
+        self.whole &= recording.format in ("recording", "k8sfsm") and not (
+            recording.appeared or recording.torn or recording.holes
+        )
         self.kinds |= {document.key[0] for document in recording.initial}
         self.kinds |= {write.key[0] for write in recording.writes}
         late = {each.key for each in recording.initial} if recording.format == "audit" else recording.appeared
@@ -186,7 +192,7 @@ class Known:
         self.followed.add(write.key[0])
         if write.type == "DELETED":
             self.written.pop(write.key, None)
-        elif not self.whole:
+        else:
             self.written[write.key] = write.time
 
     def torn(self, write: RecordedWrite) -> None:
@@ -196,6 +202,14 @@ class Known:
         if write.key not in self.new and write.old is not None:
             self.gapped.add(write.key)
         self.new.add(write.key)
+
+    def cross(self, keys: Iterable[Key]) -> None:
+        """Writes are lacking: what became of the objects that were known, and which others there are, is not known."""
+        self.gaps = True
+        known = set(keys)
+        self.new |= known
+        self.gapped |= known
+        self.older |= {key[:2] for key in known}
 
     def is_torn(self, write: RecordedWrite) -> bool:
         """Whether only part of what a change left is known, because the line that its line refers to is missing."""
@@ -227,8 +241,10 @@ class Known:
         return bool(self.trimmed) and any((kind, write.key[1]) in self.trimmed for kind in kinds)
 
     def unsure(self, write: RecordedWrite) -> bool:
-        """Whether the state before a write is not known."""
-        return write.key in self.new or (write.old is None and write.type == "MODIFIED")
+        """Whether the state before a write is not known, or whether it changed anything."""
+        if write.key in self.new or (write.old is None and write.type == "MODIFIED"):
+            return True
+        return bool(self.holes) and write.type is None and in_hole(self.holes, write.completed)
 
     def missing(self, write: RecordedWrite, past: Past) -> str:
         """Why it cannot be told whether a rule orders a write; "" where it can."""
