@@ -14,8 +14,10 @@ from k8sfsm.trace.errors import Line
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.trace.lacking import in_hole
 from k8sfsm.verify.check.outset import Outset
+from k8sfsm.verify.check.silence import tells_stops
 from k8sfsm.verify.replay.choices import reconciled
 from k8sfsm.verify.replay.compare import FieldPair, time_of
+from k8sfsm.verify.replay.predict import shows_leases
 
 if TYPE_CHECKING:
     from k8sfsm.verify.check.past import Past
@@ -29,6 +31,7 @@ BY_THE_CLOCK: Final = "clock"
 _LISTED: Final = ("Namespace", "PriorityClass", "Event", "Lease")
 """Kinds of which it does not matter to others how many there are."""
 _EVENT: Final = "Event"
+_MONITOR: Final = "node-controller"
 _EMPTIES: Final = "namespace-controller"
 """It looks at everything in a namespace, whatever it watches."""
 _SLIM: Final = ("Endpoints", "EndpointSlice", "Event")
@@ -155,6 +158,10 @@ class Known:
     """Some requests that changed known objects are shown without them."""
     gaps: bool = False
     """Some writes are not shown at all."""
+    silences: bool = False
+    """Whether the history tells when nodes fell silent."""
+    lost: bool = False
+    """Whether a node was found lost."""
     slim: bool = False
     whole: bool = True
     holes: tuple[tuple[int, int], ...] = ()
@@ -169,6 +176,7 @@ class Known:
         """A portion of a history."""
         if not self.begun:
             self.outset, self.begun = Outset.of(recording), True
+        self.silences = self.silences or tells_stops(recording) or shows_leases(recording)
         self.slim |= bool(recording.about.get("slim"))
         self.torn_at |= recording.torn
         self.holes = recording.holes
@@ -190,6 +198,8 @@ class Known:
             self.new.discard(write.key)
             self.gapped.discard(write.key)
         self.followed.add(write.key[0])
+        if write.key[0] == "Node" and write.actor == _MONITOR and write.subresource == "status":
+            self.lost = True
         if write.type == "DELETED":
             self.written.pop(write.key, None)
         else:
@@ -234,6 +244,8 @@ class Known:
     @property
     def follows_nodes(self) -> bool:
         """Whether the history shows what controllers by the clock look at: nodes, and all that is written."""
+        if self.lost and not self.silences:
+            return False
         return not self.gaps and (self.whole or ("Node" in self.kinds and not self.older))
 
     def trimmed_for(self, write: RecordedWrite, kinds: Collection[str]) -> bool:
@@ -278,6 +290,14 @@ def outset(case: Basis) -> Literal["astir", "told-before", "timed", "quiet"]:
     if began.astir(write):
         return "astir"
     return "timed" if began.unwell and method_of(write.actor) == BY_THE_CLOCK else "quiet"
+
+
+@law.fact
+def silence_told(case: Basis) -> bool:
+    """Whether the history tells when the nodes fell silent that were found lost, where the component counts from that:
+    by leases, or by a record of what happened to machines.
+    """
+    return case.known.silences or not case.known.lost or method_of(case.write.actor) != BY_THE_CLOCK
 
 
 @law.fact
