@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from immutables import Map
@@ -14,12 +15,12 @@ from k8sfsm.engine.action import Act, Deliver, Enqueue, Happen, Send, Submit
 from k8sfsm.engine.actor import Actor
 from k8sfsm.engine.faults import FAULTS, perform_fault
 from k8sfsm.engine.line import environment_line
-from k8sfsm.engine.recorder import event_write
+from k8sfsm.engine.recorder import DEFAULT, event_write
 from k8sfsm.engine.run import Batch, Run, failure_of
 from k8sfsm.engine.series import finished
 from k8sfsm.engine.trouble import NO_TROUBLE
 from k8sfsm.node.runtime import OWN_ORDERS
-from k8sfsm.objects import evolve
+from k8sfsm.objects import Event, evolve
 from k8sfsm.request import Call, CountEvents, Key, Look, Outcome, Parallel, Plan, Record, Remember, Step
 from k8sfsm.store import Change
 from k8sfsm.view import remembered
@@ -195,11 +196,16 @@ def _look(engine: Engine, actor: Actor, step: Look, cause: int) -> None:
 def _record(engine: Engine, actor: Actor, step: Record, cause: int) -> None:
     if not engine.keeps_events:
         return
-    wiring, now = actor.wiring, engine.now
-    if engine.trouble is not NO_TROUBLE:
+    wiring, now, store, admit = actor.wiring, engine.now, engine.store, None
+    if engine.trouble is NO_TROUBLE:
+        way = engine.api.events.way(store, step.regarding.metadata.namespace or DEFAULT, wiring.sender)
+        admit = None if way is None else partial(way.metadata, store, now, engine.choices)
+    else:
         now += trouble.skew_of(engine, wiring.component.name)
-    actor.recorder, write = event_write(actor.recorder, step, wiring.source, engine.store, now)
-    if write is not None and wiring.component.name not in engine.trouble.parted:
+    actor.recorder, write = event_write(actor.recorder, step, wiring.source, store, now, admit)
+    if isinstance(write, Event):
+        engine.keep(write, wiring.sender, cause, step.why)
+    elif write is not None and wiring.component.name not in engine.trouble.parted:
         engine.record(write, wiring.sender, cause)
 
 
@@ -259,7 +265,7 @@ def _send(engine: Engine, action: Send) -> None:
 def _finish(engine: Engine, actor: Actor, key: Key, plan: Plan, outcomes: tuple[Outcome, ...]) -> None:
     name, queue = actor.wiring.actor, actor.queue
     actor.runs.pop(key, None)
-    queue.done(key)
+    waiting = queue.done(key)
     if (outcomes and failure_of(outcomes)) or (plan.error and not plan.unsettled):
         again = queue.failed(key, engine.now)
         if again is not None:
@@ -273,7 +279,8 @@ def _finish(engine: Engine, actor: Actor, key: Key, plan: Plan, outcomes: tuple[
         if plan.limited:
             due = max(due, queue.reserve(engine.now))
         engine.schedule(Enqueue(name, key, plan.periodic), due)
-    dispatch(engine, actor)
+    if waiting:
+        dispatch(engine, actor)
 
 
 # -- the outside world ----------------------------------------------------------------------------------------------
