@@ -26,7 +26,8 @@ from k8sfsm.view import View
 COMPARED: Final = 1
 """How many casts of a look are compared with what the tables say."""
 _SIZE: Final = 8192
-_CHECKED: Final = "K8SFSM_FROZEN" in os.environ
+CHECKED: Final = "K8SFSM_FROZEN" in os.environ
+"""Everything that is cast is compared with what the tables say."""
 _PLACE: Final = object()
 """Stands for what the memory that a look leaves has in common with others."""
 _SENT: Final = object()
@@ -144,7 +145,7 @@ _SHAPES: dict[Hashable, Form] = {}
 def glanced(known: Mark, memory: PodMemory) -> Plan | None:
     """The plan about a pod that is in the API, where looks like this one are known well."""
     glance = _GLANCES.get(known[0])
-    if glance is None or glance.look.compared < COMPARED or _CHECKED:
+    if glance is None or glance.look.compared < COMPARED or CHECKED:
         return None
     return glance.plan(known[1], memory)
 
@@ -172,7 +173,7 @@ def looked(session: Session, plain: Plain, known: Mark | None) -> Plan:
         cast = look.form.mould.bound(asked.moments)
         glance = _GLANCES[known[0]] = Glance(look, cast, _left(look, session, asked))
     made = glance.plan(known[1], session.memory)
-    return _compared(glance, made, session, plain, asked) if look.compared < COMPARED or _CHECKED else made
+    return _compared(glance, made, session, plain, asked) if look.compared < COMPARED or CHECKED else made
 
 
 def _left(look: Look, session: Session, asked: Question) -> Course:
