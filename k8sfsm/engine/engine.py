@@ -169,7 +169,8 @@ class Engine:
         """Says whether `stop` ended it."""
         while until is not None or not self.at_rest:
             if self.pace is None:
-                first = self._own_agenda().pop(until)
+                agenda = self._agenda if self._agenda_token is self._token else self._own_agenda()
+                first = agenda.pop(until)
                 if first is None:
                     break
                 self._perform(*first)
@@ -220,6 +221,8 @@ class Engine:
         for wiring in wirings:
             self.actors = self.actors.set(wiring.actor, Actor(wiring, self._token))
         self.informers.subscribe(component, wirings)
+        for kind in self.informers.kinds_of(component.name):
+            self.api.machines.of(kind)  # read before the clock starts, not at the first write
         self.list_anew(component.name)
 
     def list_anew(self, component: str) -> None:
@@ -245,13 +248,14 @@ class Engine:
     def view_for(self, actor: Actor) -> View:
         """What this actor of the engine sees now."""
         wiring = actor.wiring
-        name, place = wiring.component.name, wiring.place
+        name, place, choices = wiring.component.name, wiring.place, self.choices
         state = self.node_states.get(place, NO_STATE) if place else NO_STATE
-        now, store, choices = self.now, self.store, self.choices
+        now, store = self.now, self.store
         if self.trouble is not NO_TROUBLE:
             now += self.trouble.skews.get(name, 0)
             store = self.trouble.parted.get(name, store)
-        return View(now, self.informers.snapshots(name), actor.memory, state, store, choices.node, choices.tie)
+        seen = self.informers.readers[name].snapshots
+        return View(now, seen, actor.memory, state, store, choices.node, choices.tie)
 
     def own(self, name: str) -> Actor:
         """The actor, to be changed: a copy of it where a fork still shares it."""
@@ -282,8 +286,7 @@ class Engine:
     def keep(self, event: Event, sender: Sender, cause: int, why: Why | None) -> None:
         """An Event that the API server lets through is stored as it is (`k8sfsm.apiserver.recorded_events`)."""
         self.store, change = self.store.add(event, self.now)
-        for delivery in self.informers.publish(change):
-            self.schedule(delivery, self.now + self.choices.delay(self.latencies.watch))
+        self._announce(change)
         if self.tracer is not None:
             write = Create(object=event, why=why)
             answer = Answer(self.store, Outcome(request=write, code=201, object=event), (change,))
@@ -292,11 +295,15 @@ class Engine:
     def _take(self, answer: Answer, write: Write, sender: Sender, cause: int) -> Outcome:
         self.store = answer.store
         for change in answer.changes:
-            for delivery in self.informers.publish(change):
-                self.schedule(delivery, self.now + self.choices.delay(self.latencies.watch))
+            self._announce(change)
         if self.tracer is not None and not write.dry_run:
             self._trace(write, sender, answer, cause)
         return answer.outcome
+
+    def _announce(self, change: Change) -> None:
+        """A change was committed: it is on its way to all who watch."""
+        for delivery in self.informers.publish(change):
+            self.schedule(delivery, self.now + self.choices.delay(self.latencies.watch))
 
     def _trace(self, write: Write, sender: Sender, answer: Answer, cause: int) -> None:
         own = self.requests + len(answer.asides) + 1

@@ -64,16 +64,6 @@ class Reader:
         twin.blocked = self.blocked.copy()
         return twin
 
-    def is_told(self, change: Change) -> bool:
-        """Send a change on its way. Says whether nothing of its kind was on its way before."""
-        kind = change.key[0]
-        inbox = self.inboxes.get(kind)
-        if inbox:
-            inbox.append(change)
-            return False
-        self.inboxes[kind] = [change]
-        return True
-
     def catch_up(self, kind: str, store: Store) -> tuple[Change, ...]:
         """The informer of a kind now sees the store as it is. Returns the changes that it had not seen, oldest first:
         one value, which whoever is told of them may know again.
@@ -128,12 +118,15 @@ class Reader:
 
 
 class Informers:
-    """All informers of a cluster. `fork` is cheap: what either side changes later is copied then."""
+    """All informers of a cluster. `fork` is cheap: what either side changes later is copied then.
 
-    __slots__ = ("_nodes", "_owner", "_readers", "_subscribers")
+    `readers`: those of each component, to be read only (`own` gives one that may be changed).
+    """
+
+    __slots__ = ("_nodes", "_owner", "_subscribers", "readers")
 
     def __init__(self) -> None:
-        self._readers: Map[str, Reader] = Map()
+        self.readers: Map[str, Reader] = Map()
         self._subscribers: Map[str, tuple[str, ...]] = Map()
         self._nodes: Map[str, str] = Map()
         self._owner = object()
@@ -141,7 +134,7 @@ class Informers:
     def subscribe(self, component: Component, wirings: Sequence[Wiring]) -> None:
         """Make the informers of a component. A component of a node sees only that node's pods, and its own Node."""
         reader = Reader(component, wirings, self._owner)
-        self._readers = self._readers.set(component.name, reader)
+        self.readers = self.readers.set(component.name, reader)
         if component.node:
             self._nodes = self._nodes.set(component.node, component.name)
             return
@@ -150,30 +143,26 @@ class Informers:
             if component.name not in known:
                 self._subscribers = self._subscribers.set(kind, (*known, component.name))
 
-    def reader(self, component: str) -> Reader:
-        """The informers of a component, to be read only."""
-        return self._readers[component]
-
     def own(self, component: str) -> Reader:
         """The informers of a component, to be changed: a copy of them where a fork still shares them."""
-        reader = self._readers[component]
+        reader = self.readers[component]
         if reader.owner is not self._owner:
             reader = reader.copy(self._owner)
-            self._readers = self._readers.set(component, reader)
+            self.readers = self.readers.set(component, reader)
         return reader
 
     def at_node(self, node: str) -> Reader | None:
         """The informers of the component that belongs to a node (its kubelet), to be read only; or None."""
         name = self._nodes.get(node)
-        return None if name is None else self._readers[name]
+        return None if name is None else self.readers[name]
 
     def kinds_of(self, component: str) -> tuple[str, ...]:
         """The kinds that a component watches."""
-        return tuple(self._readers[component].watchers)
+        return tuple(self.readers[component].watchers)
 
     def wirings(self, component: str) -> tuple[Wiring, ...]:
         """The controllers of a component."""
-        return self._readers[component].wirings
+        return self.readers[component].wirings
 
     def component_of(self, node: str) -> str | None:
         """The component that belongs to a node (its kubelet), or None."""
@@ -181,11 +170,11 @@ class Informers:
 
     def watchers(self, component: str, kind: str) -> tuple[tuple[Wiring, Watch], ...]:
         """The controllers of a component that watch a kind, and how."""
-        return self._readers[component].watchers[kind]
+        return self.readers[component].watchers[kind]
 
     def snapshots(self, component: str) -> Mapping[str, Snapshot]:
         """What a component has seen, per kind."""
-        return self._readers[component].snapshots
+        return self.readers[component].snapshots
 
     def publish(self, change: Change) -> Sequence[Deliver]:
         """Send a change on its way. Returns the deliveries to those to whom nothing of its kind was on its way yet."""
@@ -195,10 +184,14 @@ class Informers:
             told = (*told, *self._nodes_of(change))
         woken = []
         for component in told:
-            reader = self._readers[component]
+            reader = self.readers[component]
             if reader.owner is not self._owner:
                 reader = self.own(component)
-            if reader.is_told(change):
+            inbox = reader.inboxes.get(kind)
+            if inbox:
+                inbox.append(change)
+            else:
+                reader.inboxes[kind] = [change]
                 woken.append(reader.deliveries[kind])
         return woken
 
@@ -230,11 +223,11 @@ class Informers:
 
     def seen(self, component: str, kind: str) -> tuple[Change, ...]:
         """What the informer has (`Reader.seen`)."""
-        return self._readers[component].seen(kind)
+        return self.readers[component].seen(kind)
 
     def waiting(self) -> tuple[Informer, ...]:
         """The informers to whom something is on its way, sorted."""
-        return tuple(sorted((name, kind) for name, reader in self._readers.items() for kind in reader.waiting()))
+        return tuple(sorted((name, kind) for name, reader in self.readers.items() for kind in reader.waiting()))
 
     def told_again(self, component: str, kind: str) -> tuple[Change, ...]:
         """What the informer has, as updates that change nothing: what a resync tells.
@@ -246,7 +239,7 @@ class Informers:
 
     def expire(self) -> None:
         """Changes that are on their way are lost: their informers list anew, and see the difference."""
-        for name, reader in self._readers.items():
+        for name, reader in self.readers.items():
             expired = frozenset(reader.waiting())
             if expired != reader.expired:
                 self.own(name).expired = expired
@@ -257,7 +250,7 @@ class Informers:
 
     def blocked_until(self, component: str, kind: str) -> int:
         """Until when (ns) the informer sees nothing new; 0 where it is not held back."""
-        return self._readers[component].blocked.get(kind, 0)
+        return self.readers[component].blocked.get(kind, 0)
 
     def fork(self) -> Informers:
         """Independent informers that have seen as much."""

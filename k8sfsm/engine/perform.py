@@ -265,7 +265,7 @@ def _send(engine: Engine, action: Send) -> None:
 def _finish(engine: Engine, actor: Actor, key: Key, plan: Plan, outcomes: tuple[Outcome, ...]) -> None:
     name, queue = actor.wiring.actor, actor.queue
     actor.runs.pop(key, None)
-    queue.done(key)
+    waiting = queue.done(key)
     if (outcomes and failure_of(outcomes)) or (plan.error and not plan.unsettled):
         again = queue.failed(key, engine.now)
         if again is not None:
@@ -279,7 +279,8 @@ def _finish(engine: Engine, actor: Actor, key: Key, plan: Plan, outcomes: tuple[
         if plan.limited:
             due = max(due, queue.reserve(engine.now))
         engine.schedule(Enqueue(name, key, plan.periodic), due)
-    dispatch(engine, actor)
+    if waiting:
+        dispatch(engine, actor)
 
 
 # -- the outside world ----------------------------------------------------------------------------------------------
