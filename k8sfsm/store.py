@@ -155,6 +155,15 @@ class Store:
         after = Snapshot(revision, objects.set(key, (ordinal, obj)), index)
         return Store(after, self.history.append(change)), change
 
+    def add(self, obj: Any, at: int = 0) -> tuple[Store, Change]:
+        """Commit a new object that has the `next_version`. The name must be free."""
+        snapshot, meta = self.snapshot, obj.metadata
+        revision, key = snapshot.revision + 1, (obj.kind, meta.namespace, meta.name)
+        change = Change(revision, "ADDED", key, None, obj, at)
+        index = snapshot.index.after(key, revision, None, obj)
+        after = Snapshot(revision, snapshot.objects.set(key, (revision, obj)), index)
+        return Store(after, self.history.append(change)), change
+
     def remove(self, key: Key, at: int = 0) -> tuple[Store, Change]:
         """Take an object away. The change shows its last state with the revision of the deletion.
 

@@ -106,7 +106,8 @@ def _stale(engine: Engine, *lengths: int) -> Iterator[Parts]:
 
 def _requests(engine: Engine, how: Any) -> Iterator[Parts]:
     waiting = engine.trouble.requests
-    busy = (name for name in _actors(engine) if engine.actors[name].runs and name not in waiting)
+    actors = ((name, engine.actors[name]) for name in _actors(engine))
+    busy = (name for name, actor in actors if (actor.runs or actor.waiting) and name not in waiting)
     return (((0, Disturb(name, how)),) for name in busy)
 
 

@@ -242,6 +242,12 @@ class Recording:
     """What the recording says about itself: scenario.yaml, or the header of a k8sfsm trace."""
     namespaces: tuple[str, ...] = ()
     """Namespaces that the recording is about; empty: all of them."""
+    appeared: frozenset[Key] = frozenset()
+    """Objects of `initial` that are there as they first show, because what was before that is not recorded."""
+    torn: frozenset[Line] = frozenset()
+    """Where changes are seen whose lines refer to lines that are not there: only part of `new` is known."""
+    holes: tuple[tuple[int, int], ...] = ()
+    """From when to when (ns) writes were made that are not recorded, in order of time."""
     problems: tuple[str, ...] = ()
     """What could not be understood or joined, one line each, beginning with the place."""
     notes: tuple[str, ...] = ()

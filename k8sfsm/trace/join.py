@@ -12,11 +12,13 @@ from typing import Any, Final
 
 from attrs import frozen
 
+from k8sfsm.law import constant
 from k8sfsm.request import Key
 from k8sfsm.trace.errors import Line
 from k8sfsm.trace.history import Document, WatchType
 from k8sfsm.trace.requests import Request
 from k8sfsm.trace.resources import is_deleting, metadata
+from k8sfsm.trace.timestamps import SECOND
 
 
 @frozen(kw_only=True)
@@ -32,6 +34,8 @@ class Seen:
     old: Document | None
     trimmed: bool = False
     """Whether the line carries only part of the object."""
+    torn: bool = False
+    """Whether it does because it refers to a line that is not there."""
     shown: int | None = None
     """ns; `time`, where the line says it."""
 
@@ -109,12 +113,18 @@ class Join:
             self._claim(number, self._further(number, request))
 
     def _free(self, key: Key, start: int = 0) -> list[int]:
+        """The changes of an object from one on that have no request yet."""
         return [index for index in self._of_key.get(key, ()) if index >= start and self.author[index] is None]
+
+    def _free_for(self, request: Request) -> list[int]:
+        """The changes of its object that a request can have made: a watch showed them not before, and soon after."""
+        since, until = request.received or 0, request.completed + int(constant("trace_watch_lag")) * SECOND
+        return [index for index in self._free(request.key) if since <= self.changes[index].time <= until]
 
     def _further(self, number: int, request: Request) -> list[int]:
         """Changes that the request made beside (or instead of) the one with its answer's revision."""
         if request.verb == "bind":
-            return [index for index in self._free(request.key) if self.changes[index].binds][:1]
+            return [i for i in self._free_for(request) if self.changes[i].binds][:1]
         if request.verb == "evict":
             return self._eviction(request)
         if request.verb == "delete":
@@ -125,11 +135,12 @@ class Join:
 
     def _event(self, request: Request) -> list[int]:
         wanted = "ADDED" if request.verb == "create" else "MODIFIED"
-        return [index for index in self._free(request.key) if self.changes[index].type == wanted][:1]
+        free = self._free_for(request)
+        return [index for index in free if self.changes[index].type == wanted][:1]
 
     def _eviction(self, request: Request) -> list[int]:
         """The DisruptionTarget condition, where it is a write of its own, and the deletion."""
-        free = self._free(request.key)
+        free = self._free_for(request)
         ending = next((index for index in free if self.changes[index].touches_deletion), None)
         if ending is None:
             return []
@@ -143,15 +154,16 @@ class Join:
         own = list(self.made[number])
         found: list[int] = []
         if not own and request.revision is None:
-            ends = [i for i in self._free(request.key) if self.changes[i].type == "DELETED" and self._same(request, i)]
+            free = self._free_for(request)
+            ends = [i for i in free if self.changes[i].type == "DELETED" and self._same(request, i)]
             own = found = ends[:1]
         if not own or self.changes[own[0]].type != "DELETED":
             return found
         if request.key[0] == "Service":
             return found + self._with_service(own[0])
-        before = [i for i in self._of_key[self.changes[own[0]].key] if i < own[0]]
-        if before and self.author[before[-1]] is None and self.changes[before[-1]].ends_grace:
-            found = [before[-1], *found]
+        before = [i for i in self._of_key[self.changes[own[0]].key] if i < own[0]][-1:]
+        if before and before[0] in self._free_for(request) and self.changes[before[0]].ends_grace:
+            found = [before[0], *found]
         return found
 
     def _with_service(self, removed: int) -> list[int]:
@@ -231,7 +243,7 @@ def fits(request: Request, change: Seen) -> bool:
     if request.verb == "create":
         return change.type == "ADDED"
     if request.verb in ("delete", "evict"):
-        return change.type != "ADDED" and change.touches_deletion
+        return change.type != "ADDED" and change.touches_deletion and change.time >= (request.received or 0)
     if request.subresource == "status":
         return change.type == "MODIFIED" and not _starts_deletion(change)
     return change.type != "DELETED" or not request.unchanging
