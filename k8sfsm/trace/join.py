@@ -131,12 +131,24 @@ class Join:
             return self._removal(number, request)
         if request.key[0] == "Event" and not self.made[number]:
             return self._event(request)
-        return [] if self.made[number] else self._emptied(request)
+        if self.made[number]:
+            return []
+        return self._unanswered(request) if request.answer is None else self._emptied(request)
 
     def _event(self, request: Request) -> list[int]:
         wanted = "ADDED" if request.verb == "create" else "MODIFIED"
         free = self._free_for(request)
         return [index for index in free if self.changes[index].type == wanted][:1]
+
+    def _unanswered(self, request: Request) -> list[int]:
+        """The first change that a request can have made whose line has no answer (audit level Metadata or Request)."""
+        key = request.key
+        since, until = request.received or 0, request.completed + LATE
+        if key[2]:
+            free = self._free(key)
+        else:
+            free = [i for i, change in enumerate(self.changes) if change.key[:2] == key[:2] and self.author[i] is None]
+        return [i for i in free if since <= self.changes[i].time <= until and fits(request, self.changes[i])][:1]
 
     def _eviction(self, request: Request) -> list[int]:
         """The DisruptionTarget condition, where it is a write of its own, and the deletion."""
@@ -240,10 +252,12 @@ def fits(request: Request, change: Seen) -> bool:
     """Whether a request can have made the change that has the revision of its answer, or only met it."""
     if request.key[0] != change.key[0] or (request.key[2] and request.key[2] != change.key[2]):
         return False
+    if is_deleting(change.document.json) and change.time < (request.received or 0):
+        return False  # a removal is answered with the state before, which somebody else may have made
     if request.verb == "create":
         return change.type == "ADDED"
     if request.verb in ("delete", "evict"):
-        return change.type != "ADDED" and change.touches_deletion and change.time >= (request.received or 0)
+        return change.type != "ADDED" and change.touches_deletion
     if request.subresource == "status":
         return change.type == "MODIFIED" and not _starts_deletion(change)
     return change.type != "DELETED" or not request.unchanging
