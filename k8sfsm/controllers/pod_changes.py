@@ -248,3 +248,32 @@ def asked_by_sort(sorts: Callable[[Changes], tuple[Group, ...]]) -> Callable[[F]
         return asked_in_bulk(bulk)(keys)
 
     return mark
+
+
+def asked_of_sorts(concerns: Callable[[Change, View], bool]) -> Callable[[F], F]:
+    """Mark a function of keys that gives none for a change that `concerns` says nothing about, which reads nothing of
+    it but what tells sorts apart. It is asked about each change of the other sorts.
+
+    Its controller must observe nothing about pods.
+    """
+
+    def mark(keys: F) -> F:
+        def bulk(changes: Changes, view: View) -> Noticed:
+            groups = [group for group in sorts_of(changes) if concerns(changes[group[0]], view)]
+            if _CHECKED:
+                _compare_concerned(concerns, changes, view)
+            places = groups[0] if len(groups) == 1 else sorted(place for group in groups for place in group)
+            return Noticed(
+                keys=[(key, changes[place].revision) for place in places for key in keys(changes[place], view)]
+            )
+
+        return asked_in_bulk(bulk)(keys)
+
+    return mark
+
+
+def _compare_concerned(concerns: Callable[[Change, View], bool], changes: Changes, view: View) -> None:
+    for group in sorts_of(changes):
+        for place in group:
+            if concerns(changes[place], view) != concerns(changes[group[0]], view):
+                raise LawError(f"the change of {changes[place].key[2]} is not like that of {changes[group[0]].key[2]}")

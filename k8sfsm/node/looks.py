@@ -15,11 +15,11 @@ from attrs import frozen
 
 from k8sfsm.law import LawError
 from k8sfsm.mould import Mould, Shapeless
-from k8sfsm.node.alike import Course, Likeness, Mark, Question, Template, mark, question
+from k8sfsm.node.alike import Course, Likeness, Mark, Question, Template, question
 from k8sfsm.node.memory import PodMemory
-from k8sfsm.node.session import Session, Settings
-from k8sfsm.objects import Pod, evolve
-from k8sfsm.request import Key, Plan, Step
+from k8sfsm.node.session import Session
+from k8sfsm.objects import evolve
+from k8sfsm.request import Plan, Step
 from k8sfsm.view import View
 
 COMPARED: Final = 1
@@ -81,20 +81,17 @@ _GLANCES: dict[Hashable, Glance] = {}
 _SHAPES: dict[Hashable, Mould] = {}
 
 
-def glanced(settings: Settings, view: View, key: Key, pod: Pod, memory: PodMemory) -> Plan | None:
+def glanced(known: Mark, memory: PodMemory) -> Plan | None:
     """The plan about a pod that is in the API, where looks like this one are known well."""
-    known = None if _CHECKED else mark(settings, view, key, pod, memory)
-    if known is None:
+    glance = _GLANCES.get(known[0])
+    if glance is None or glance.look.compared < COMPARED or _CHECKED:
         return None
-    what, parts = known
-    glance = _GLANCES.get(what)
-    return glance.plan(parts, memory) if glance is not None and glance.look.compared >= COMPARED else None
+    return glance.plan(known[1], memory)
 
 
-def looked(session: Session, plain: Plain) -> Plan:
-    """The plan that `plain` comes to about the pod."""
-    known = _mark(session)
-    asked = None if known is None else question(session, known)
+def looked(session: Session, plain: Plain, known: Mark | None) -> Plan:
+    """The plan that `plain` comes to about the pod. `known`: what the look reads."""
+    asked = None if known is None or session.eviction is not None else question(session, known)
     if known is None or asked is None:
         return plain.plan(session)
     look = _LOOKS.get(asked.key)
@@ -111,12 +108,6 @@ def looked(session: Session, plain: Plain) -> Plan:
         glance = _GLANCES[known[0]] = Glance(look, look.mould.bound(asked.moments), _left(look, session, asked))
     made = glance.plan(known[1], session.memory)
     return _compared(glance, made, session, plain) if look.compared < COMPARED or _CHECKED else made
-
-
-def _mark(session: Session) -> Mark | None:
-    if session.object_gone or session.eviction is not None:
-        return None
-    return mark(session.settings, session.view, session.key, session.pod, session.memory)
 
 
 def _left(look: Look, session: Session, asked: Question) -> Course:

@@ -257,6 +257,11 @@ class Recording:
         """The writes that changed an object, in order of revision."""
         return (write for write in self.writes if write.type is not None)
 
+    def unlike(self) -> tuple[RecordedWrite, ...]:
+        """The writes but for renewals that were cast from others; the last of those that are alike stands for them."""
+        alike = {write.like: write for write in self.writes if write.like is not None}
+        return (*(write for write in self.writes if write.like is None), *alike.values())
+
     def last(self) -> dict[Key, Document]:
         """Objects that exist after all writes, by key in order of creation."""
         objects = {document.key: document for document in self.initial}

@@ -61,10 +61,10 @@ class Integrity:
         past = self.past
         for document in recording.initial:
             past.meet(document)
-        requests = [write for write in recording.writes if not write.inferred]
+        writes = recording.unlike()
         if past.covered is not None:
-            past.covered |= _covered(recording, requests) or frozenset()
-        past.kinds |= {write.key[0] for write in recording.changes()}
+            past.covered |= _covered(recording, [write for write in writes if not write.inferred]) or frozenset()
+        past.kinds |= {write.key[0] for write in writes if write.type is not None}
 
     def of_writes(self, recording: Recording) -> Iterator[Finding]:
         """The findings in a portion's writes."""
@@ -77,18 +77,8 @@ class Integrity:
         yield from _asked(case, self.of_kind.get(write.key[0]) or self._laws_of(write.key[0]))
         self.past.take(write)
 
-    def of_repeated(self, write: RecordedWrite) -> Iterator[Finding]:
-        """The same for a renewal that is like the one before but for its revision and the moment that it renews."""
-        case = Written(write=write, past=self.past)
-        yield from _asked(case, self.of_kind.get(_REPEATED) or self._laws_of(_REPEATED))
-        self.past.renew(case)
-
     def _laws_of(self, kind: str) -> list[tuple[str, Callable[[Any], Any]]]:
-        found = [
-            (rule, holds)
-            for rule, holds, kinds in self.rows["transition"]
-            if (rule in _OF_ORDER if kind == _REPEATED else not kinds or kind in kinds)
-        ]
+        found = [(rule, holds) for rule, holds, kinds in self.rows["transition"] if not kinds or kind in kinds]
         self.of_kind[kind] = found
         return found
 
@@ -105,17 +95,6 @@ def _asked(case: Written, laws: list[tuple[str, Callable[[Any], Any]]]) -> Itera
         if message := holds(case):
             place = write.seen or write.line
             yield Finding(rule=rule, message=message, file=place.file, line=place.number, key=write.key)
-
-
-_REPEATED: Final = "(repeated)"
-_OF_ORDER: Final = frozenset(
-    f"trace/{name}"
-    for name in (
-        "revisions-increase", "answer-shows-revision", "precondition-met", "told-once", "answered-in-time",
-        "seen-in-time", "time-follows-revisions",
-    )
-)  # fmt: skip
-"""The laws about when a write was made, and after which others."""
 
 
 def _covered(recording: Recording, requests: list[RecordedWrite]) -> frozenset[tuple[str, str, str]] | None:

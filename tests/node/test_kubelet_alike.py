@@ -13,7 +13,7 @@ from k8sfsm.engine.engine import Engine
 from k8sfsm.engine.standard import standard_engine
 from k8sfsm.law import LawError
 from k8sfsm.mould import Mould, Shapeless
-from k8sfsm.node import alike, looks, newcomers
+from k8sfsm.node import alike, kubelet, looks, newcomers
 from k8sfsm.node.past import Past
 from k8sfsm.node.runtime import RuntimeEvent, Sandbox, State, apply, pod_of, powered_off
 from k8sfsm.node.scripted import ScriptedRuntime
@@ -72,7 +72,7 @@ def casts() -> list[Any]:
 def test_casts_are_what_the_tables_say(container: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     cast = pods_of(rolled_out(12, **container))
     assert looks._LOOKS
-    monkeypatch.setattr(looks, "mark", lambda *look: None)
+    monkeypatch.setattr(kubelet, "mark", lambda *look: None)
     assert cast == pods_of(rolled_out(12, **container))
 
 

@@ -208,7 +208,8 @@ class _Check:
     def _writes(self, recording: Recording, progress: Progress | None, done: int) -> None:
         groups: dict[int, list[RecordedWrite]] = defaultdict(list)
         for write in recording.writes:
-            groups[write.request].append(write)
+            if write.like is None:
+                groups[write.request].append(write)
         judged: dict[int, tuple[str, Explanation | None]] = {}
         made: dict[int, list[int]] = defaultdict(list)
         holes = deque(recording.holes)
@@ -218,25 +219,35 @@ class _Check:
                 self._cross()
             if progress is not None and number % 64 == 0:
                 progress(done + number, done + len(recording.writes))
-            verdict = self.renewals.verdict(write) if write.key[0] == _LEASE else ""
-            sound = self._sound(write, bool(verdict))
-            if verdict and sound:
-                self._renew(write, verdict)
-                self.heard.take(write)
+            lease = write.key[0] == _LEASE
+            if lease and self._renews(write):
                 continue
+            sound = self._sound(write)
+            group = groups.get(write.request) or [write]
             if write.request not in judged:
                 self.past.coming = recording.writes[number + 1 : number + _AHEAD]
-                judged[write.request] = self._judge(groups[write.request])
+                judged[write.request] = self._judge(group)
             self._follow(write)
             if write.type is not None and write.new is not None and self._commit(write):
                 made[write.request].append(self.past.store.revision)
-            if write is groups[write.request][-1]:
-                self._put_down(groups[write.request][0], *judged[write.request], tuple(made[write.request]))
-            if write.key[0] == _LEASE:
+            if write is group[-1]:
+                self._put_down(group[0], *judged[write.request], tuple(made[write.request]))
+            if lease:
                 self.heard.take(write)
                 self.renewals.judged(write, judged[write.request][0]) if sound else self.renewals.doubted(write.key)
 
-    def _sound(self, write: RecordedWrite, repeated: bool) -> bool:
+    def _renews(self, write: RecordedWrite) -> bool:
+        """Whether a write renewed a lease as it had been renewed before, in its order: then it is judged with that."""
+        verdict = self.renewals.verdict(write)
+        if not verdict or write.key in self.guessed or self.known.unsure(write):
+            return False
+        if not self.integrity.past.takes_renewal(write, self.renewals.revision(write.key)):
+            return False
+        self._renew(write, verdict)
+        self.heard.take(write)
+        return True
+
+    def _sound(self, write: RecordedWrite) -> bool:
         """Whether a write keeps the laws of histories, where all is known that they look at; else it is told."""
         bare = is_bare(write)
         if bare:
@@ -249,7 +260,7 @@ class _Check:
             self.integrity.past.take(write)
             return False
         sound = True
-        for finding in self.integrity.of_repeated(write) if repeated else self.integrity.of(write):
+        for finding in self.integrity.of(write):
             sound = False
             if finding.rule in _SUSPECT and self.recording.format == "recording":
                 since = self.known.written.get(write.key, self.known.outset.start)
@@ -300,12 +311,12 @@ class _Check:
     def _follow(self, write: RecordedWrite) -> None:
         """Time passes: what was due before a write has come."""
         self.timed.take(write)
-        late = write.time - int(constant("check_clock_lag")) * SECOND
         if self.waiting:
             self.timed.until(write.time)
-            self._by_the_clock(late)
-        for found in self.undone.looked(write.time, self.choices, self.known.shows):
-            self.report.add("undone", found)
+            self._by_the_clock(write.time - int(constant("check_clock_lag")) * SECOND)
+        if self.undone.is_due(write.time):
+            for found in self.undone.looked(write.time, self.choices, self.known.shows):
+                self.report.add("undone", found)
 
     def end(self) -> None:
         """The history is over."""
@@ -401,6 +412,8 @@ class _Check:
 
     def _answered(self, write: RecordedWrite, why: Explanation | None) -> None:
         """Keep count of refusals, and of what was tried again."""
+        if write.ok and why is None and not self.refused:
+            return
         route = (write.actor, (write.verb, write.subresource, write.key))
         if write.ok:
             self.report.retried += self.refused.pop(route, 0)

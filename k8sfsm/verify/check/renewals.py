@@ -50,7 +50,7 @@ class Renewals:
         if found is None or write.type != "MODIFIED" or write.new is None or write.old is None or write.derived:
             return ""
         last, verdict = found
-        if last.new is None or write.old.json is not last.new.json:
+        if last.new is None or (write.old is not last.new and write.old.json is not last.new.json):
             return ""
         self.moment = _renewed_at(write.new.json)
         if self.moment is None:
@@ -59,6 +59,10 @@ class Renewals:
             return verdict
         alike = _same_request(write, last) and _alike(last.new.json, write.new.json) and _alike(last.body, write.body)
         return verdict if alike and _alike(last.answer, write.answer) else ""
+
+    def revision(self, key: Key) -> int | None:
+        """The revision of the lease after the write on which there was a verdict last."""
+        return self.known[key][0].revision
 
     def renewed(self, write: RecordedWrite, stored: Lease, version: str) -> Lease:
         """The lease after the renewal on which there was a verdict, typed, at a version; `stored`: as it was."""
