@@ -128,7 +128,8 @@ class Join:
         if request.verb == "evict":
             return self._eviction(request)
         if request.verb == "delete":
-            return self._removal(number, request)
+            bare = request.answer is None and request.body is None and not self.made[number]
+            return (self._unanswered(request) if bare else []) or self._removal(number, request)
         if request.key[0] == "Event" and not self.made[number]:
             return self._event(request)
         if self.made[number]:
@@ -148,7 +149,11 @@ class Join:
             free = self._free(key)
         else:
             free = [i for i, change in enumerate(self.changes) if change.key[:2] == key[:2] and self.author[i] is None]
-        return [i for i in free if since <= self.changes[i].time <= until and fits(request, self.changes[i])][:1]
+        free = [i for i in free if since <= self.changes[i].time <= until]
+        found = [i for i in free if fits(request, self.changes[i])][:1]
+        if found and self.changes[found[0]].ends_grace:
+            found += [i for i in free if i > found[0] and self.changes[i].type == "DELETED"][:1]
+        return found
 
     def _eviction(self, request: Request) -> list[int]:
         """The DisruptionTarget condition, where it is a write of its own, and the deletion."""
@@ -198,12 +203,13 @@ class Join:
         if request.revision is None or not (is_deleting(request.answer) or request.unchanging):
             return []
         began = request.completed if request.received is None else request.received
+        until = request.completed + int(constant("trace_watch_lag")) * SECOND
         for index in self._of_key.get(request.key, ()):
             change = self.changes[index]
             if change.revision is None or change.revision <= request.revision:
                 continue
             if change.type == "DELETED":
-                return [index] if self.author[index] is None else []
+                return [index] if self.author[index] is None and change.time <= until else []
             if change.time < began:
                 return []
         return []
