@@ -150,7 +150,7 @@ class Join:
         else:
             free = [i for i, change in enumerate(self.changes) if change.key[:2] == key[:2] and self.author[i] is None]
         free = [i for i in free if since <= self.changes[i].time <= until]
-        found = [i for i in free if fits(request, self.changes[i])][:1]
+        found = [i for i in free if fits(request, self.changes[i]) and _may_be_of(request, self.changes[i])][:1]
         if found and self.changes[found[0]].ends_grace:
             found += [i for i in free if i > found[0] and self.changes[i].type == "DELETED"][:1]
         return found
@@ -267,6 +267,17 @@ def fits(request: Request, change: Seen) -> bool:
     if request.subresource == "status":
         return change.type == "MODIFIED" and not _starts_deletion(change)
     return change.type != "DELETED" or not request.unchanging
+
+
+def _may_be_of(request: Request, change: Seen) -> bool:
+    """Whether a change is of the state that the request's reference names, and of the part that it writes."""
+    if change.type != "MODIFIED" or change.old is None or request.verb not in ("update", "patch"):
+        return True
+    named = str(request.reference.get("resourceVersion") or "")
+    if named and named != str(change.old.revision):
+        return False
+    told = change.old.json.get("status") != change.document.json.get("status")
+    return told if request.subresource == "status" else not (told and request.subresource == "")
 
 
 def _starts_deletion(change: Seen) -> bool:
