@@ -6,8 +6,8 @@ writes that nobody looks for one by one are taken in together.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any, Final, TypeAlias
 
@@ -20,10 +20,11 @@ from k8sfsm.value import value
 
 IndexKey: TypeAlias = tuple[str, str, str]
 """(index, kind, value)."""
+_IN: Final = "in"
 _BLOCK: Final = 128
 _STRETCH: Final = 32
 """Blocks in a stretch."""
-_LONGEST: Final = 1024
+_LONGEST: Final = 1 << 14
 """So many links are worked in anyhow."""
 _make: Final = object.__new__
 GONE: Final = object()
@@ -40,22 +41,30 @@ class Stretch:
 
     def updated(self, changes: Mapping[int, Any]) -> Stretch:
         """The stretch with objects set or removed."""
-        ordinals, blocks = list(self.ordinals), list(self.blocks)
-        touched: dict[int, dict[int, Any]] = {}
+        firsts, ordinals, blocks = self.firsts, self.ordinals, list(self.blocks)
         last = ordinals[-1][-1] if ordinals else -1
+        replaced: dict[int, list[Any]] = {}
+        others: dict[int, dict[int, Any]] = {}
         new: dict[int, Any] = {}
-        for ordinal in sorted(changes):
+        for ordinal, obj in changes.items():
             if ordinal > last:
-                new[ordinal] = changes[ordinal]
-            else:
-                at = max(bisect_right(self.firsts, ordinal) - 1, 0)
-                touched.setdefault(at, {})[ordinal] = changes[ordinal]
-        for at, found in touched.items():
-            ordinals[at], blocks[at] = _merged(ordinals[at], blocks[at], found)
-        _append(ordinals, blocks, {ordinal: obj for ordinal, obj in new.items() if obj is not GONE})
-        if any(not block for block in blocks):
-            ordinals, blocks = [each for each in ordinals if each], [each for each in blocks if each]
-        return Stretch(tuple([each[0] for each in ordinals]), tuple(ordinals), tuple(blocks))
+                new[ordinal] = obj
+                continue
+            at = max(bisect_right(firsts, ordinal) - 1, 0)
+            there = ordinals[at]
+            place = bisect_left(there, ordinal)
+            if obj is GONE or place == len(there) or there[place] != ordinal:
+                others.setdefault(at, {})[ordinal] = obj
+                continue
+            block = replaced.get(at)
+            if block is None:
+                block = replaced[at] = list(blocks[at])
+            block[place] = obj
+        for at, block in replaced.items():
+            blocks[at] = tuple(block)
+        if not others and not new:
+            return Stretch(firsts, ordinals, tuple(blocks))
+        return _stretched(list(ordinals), blocks, others, new)
 
     def cut(self) -> tuple[Stretch, ...]:
         """The same blocks in stretches of the usual length, none of them empty."""
@@ -66,6 +75,21 @@ class Stretch:
 
 
 _EMPTY: Final = Stretch()
+
+
+def _stretched(
+    ordinals: list[tuple[int, ...]],
+    blocks: list[tuple[Any, ...]],
+    inner: Mapping[int, Mapping[int, Any]],
+    new: Mapping[int, Any],
+) -> Stretch:
+    """A stretch of these blocks in which objects come and go: `inner` by block, `new` behind the last one."""
+    for at, found in inner.items():
+        ordinals[at], blocks[at] = _merged(ordinals[at], blocks[at], found)
+    _append(ordinals, blocks, {ordinal: new[ordinal] for ordinal in sorted(new) if new[ordinal] is not GONE})
+    if not all(blocks):
+        ordinals, blocks = [each for each in ordinals if each], [each for each in blocks if each]
+    return Stretch(tuple([each[0] for each in ordinals]), tuple(ordinals), tuple(blocks))
 
 
 @value
@@ -129,11 +153,6 @@ def _merged(
     ordinals: tuple[int, ...], block: tuple[Any, ...], changes: Mapping[int, Any]
 ) -> tuple[tuple[int, ...], tuple[Any, ...]]:
     """A block with objects set or removed."""
-    if len(changes) == 1:
-        [(ordinal, obj)] = changes.items()
-        at = bisect_right(ordinals, ordinal) - 1
-        if obj is not GONE and at >= 0 and ordinals[at] == ordinal:
-            return ordinals, (*block[:at], obj, *block[at + 1 :])
     found = dict(zip(ordinals, block, strict=True))
     known = len(found)
     found.update(changes)
@@ -157,7 +176,9 @@ def _append(ordinals: list[tuple[int, ...]], blocks: list[tuple[Any, ...]], new:
 
 @value
 class Lists:
-    """All lists at one revision. `namespaces`: those in which there is, or was, an object of a kind, sorted."""
+    """All lists at one revision. `namespaces`: those in which there is an object of a kind, sorted; none of a kind of
+    which there only was something.
+    """
 
     series: Map[IndexKey, Series] = field(factory=Map)
     namespaces: Map[str, tuple[str, ...]] = field(factory=Map)
@@ -166,9 +187,9 @@ class Lists:
 class Index:
     """The lists of a snapshot: those of an earlier one, and the writes since, one link for each.
 
-    They fall into groups, each worked in when one of its lists is asked for: Events, which are many and seldom asked
-    for; Pods; and all the rest, which the API server asks for at every creation. Which pods are on a node is known at
-    every link: of a pod's many writes hardly any changes that.
+    They fall into groups, each worked in when one of its lists is asked for: Events and Leases, which are written often
+    and seldom asked for; Pods; and all the rest, which the API server asks for at every creation. Which pods are on a
+    node is known at every link: of a pod's many writes hardly any changes that.
     """
 
     __slots__ = ("_before", "_depth", "_known", "_placed", "_write")
@@ -206,14 +227,14 @@ class Index:
         return (key for _, key in self._placed.get(node, ()))
 
     def namespaces_of(self, kind: str) -> tuple[str, ...]:
-        """The namespaces in which there is, or was, an object of a kind, sorted ("" where it has none)."""
+        """The namespaces in which there is an object of a kind, sorted ("" where it has none)."""
         return self._lists(_GROUP_OF.get(kind, "rest")).namespaces.get(kind, ())
 
     @property
     def namespaces(self) -> Mapping[str, tuple[str, ...]]:
-        """The same for all kinds."""
+        """The same for all kinds of which there is, or was, something."""
         found = self._lists("rest").namespaces
-        for group in _GROUP_OF.values():
+        for group in dict.fromkeys(_GROUP_OF.values()):
             found = found.update(self._lists(group).namespaces)
         return found
 
@@ -274,55 +295,85 @@ def _of_rest(write: _Write) -> bool:
     return write[0][0] not in _GROUP_OF
 
 
-def _of_events(write: _Write) -> bool:
-    return write[0][0] == "Event"
+def _of_often(write: _Write) -> bool:
+    return write[0][0] in _OFTEN
 
 
 def _of_pods(write: _Write) -> bool:
     return write[0][0] == "Pod"
 
 
-def _advanced(lists: Lists, writes: Sequence[_Write], group: _Group) -> Lists:
-    """The lists with writes, the last of them first, worked in."""
-    changes: dict[IndexKey, dict[int, Any]] = {}
-    known: dict[Hashable, tuple[dict[int, Any], ...]] = {}
-    for key, ordinal, old, new in reversed(writes):
+def _advanced(lists: Lists, writes: Iterable[_Write], group: _Group) -> Lists:
+    """The lists with writes, the last of them first, worked in: of several writes to an object the last one counts."""
+    before: dict[int, Any] = {}
+    after: dict[int, tuple[Key, Any, Any]] = {}
+    for key, ordinal, old, new in writes:
+        before[ordinal] = old
+        if ordinal not in after:
+            after[ordinal] = key, new, old
+    parts: dict[tuple[IndexKey, ...], dict[int, Any]] = {}
+    marked: dict[Hashable, dict[int, Any]] = {}
+    for ordinal, (key, new, last) in after.items():
         mark = None
         if new is not None:
             mark = group.mark(key, new)
-            if mark not in known:
-                known[mark] = tuple([changes.setdefault(entry, {}) for entry in group.entries(key, new)])
-            for each in known[mark]:
-                each[ordinal] = new
+            part = marked.get(mark)
+            if part is None:
+                part = marked[mark] = parts.setdefault(group.entries(key, new), {})
+            part[ordinal] = new
+        old = before[ordinal] or last
         if old is not None and (new is None or group.mark(key, old) != mark):
-            kept = group.entries(key, new) if new is not None else ()
-            for entry in group.entries(key, old):
-                if entry not in kept:
-                    changes.setdefault(entry, {})[ordinal] = GONE
-    found = lists.series.mutate()
-    for entry, each in changes.items():
-        series = found.get(entry, NO_SERIES).updated(each)
+            parts.setdefault(group.entries(key, old), {}).setdefault(ordinal, GONE)
+    return _with(lists, parts)
+
+
+def _with(lists: Lists, parts: Mapping[tuple[IndexKey, ...], dict[int, Any]]) -> Lists:
+    """The lists with changes, in parts by the lists that they are made to. What is the same in two of these, as are all
+    pods of a namespace and those of its only owner, becomes one series that is changed once.
+    """
+    changes: dict[IndexKey, list[dict[int, Any]]] = {}
+    for entries, part in parts.items():
+        for entry in entries:
+            changes.setdefault(entry, []).append(part)
+    found, namespaces = lists.series.mutate(), lists.namespaces
+    same: dict[tuple[int, int], Series] = {}
+    wholes: list[dict[int, Any]] = []  # alive, so that no other has the identity of one
+    for entry, made in changes.items():
+        before = found.get(entry, NO_SERIES)
+        whole = made[0] if len(made) == 1 else _joined(made)
+        series = same.get((id(before), id(whole)))
+        if series is None:
+            series = same[id(before), id(whole)] = before.updated(whole)
+            wholes.append(whole)
         if series:
             found[entry] = series
-        else:
-            found.pop(entry, None)
-    return Lists(found.finish(), _with_namespaces(lists.namespaces, changes))
+        elif before:
+            del found[entry]
+        if entry[0] == _IN and (bool(before) is not bool(series) or entry[1] not in namespaces):
+            namespaces = _inhabited(namespaces, entry, bool(series))
+    return Lists(found.finish(), namespaces)
 
 
-def _with_namespaces(known: Map[str, tuple[str, ...]], entries: Iterable[IndexKey]) -> Map[str, tuple[str, ...]]:
-    """The namespaces with those of lists in which there is, or was, something."""
-    for index, kind, namespace in entries:
-        if index == "in" and namespace not in known.get(kind, ()):
-            known = known.set(kind, tuple(sorted((*known.get(kind, ()), namespace))))
-    return known
+def _joined(parts: list[dict[int, Any]]) -> dict[int, Any]:
+    """The changes of several sorts of objects; what goes as one sort and comes as another is there."""
+    joined = {ordinal: obj for part in parts for ordinal, obj in part.items() if obj is GONE}
+    return joined | {ordinal: obj for part in parts for ordinal, obj in part.items() if obj is not GONE}
 
 
-def _in_entries(key: Key, obj: Any) -> tuple[IndexKey, ...]:
-    return (("in", key[0], key[1]),)
+def _inhabited(namespaces: Map[str, tuple[str, ...]], entry: IndexKey, there: bool) -> Map[str, tuple[str, ...]]:
+    """The namespaces of each kind, after the first object of a kind has come into one, or the last one has gone."""
+    _, kind, name = entry
+    known = namespaces.get(kind, ())
+    at = bisect_left(known, name)
+    return namespaces.set(kind, (*known[:at], name, *known[at:]) if there else known[:at] + known[at + 1 :])
 
 
-def _in_mark(key: Key, obj: Any) -> Hashable:
-    return key[1]
+def _often_entries(key: Key, obj: Any) -> tuple[IndexKey, ...]:
+    return ((_IN, key[0], key[1]),) if key[0] == "Event" else _entries(key, obj)
+
+
+def _often_mark(key: Key, obj: Any) -> Hashable:
+    return key[:2] if key[0] == "Event" else _mark(key, obj)
 
 
 def _entries(key: Key, obj: Any) -> tuple[IndexKey, ...]:
@@ -330,7 +381,7 @@ def _entries(key: Key, obj: Any) -> tuple[IndexKey, ...]:
     kind, namespace, _ = key
     owner = controller_of(obj)
     by_owner = ("owned", kind, owner.uid) if owner is not None else ("orphans", kind, namespace)
-    entries: tuple[IndexKey, ...] = (("in", kind, namespace), by_owner)
+    entries: tuple[IndexKey, ...] = ((_IN, kind, namespace), by_owner)
     references = obj.metadata.owner_references
     if len(references) > (owner is not None):
         others = dict.fromkeys(each.uid for each in references if owner is None or each.uid != owner.uid)
@@ -342,10 +393,11 @@ def _mark(key: Key, obj: Any) -> Hashable:
     return key[0], key[1], id(obj.metadata.owner_references)
 
 
-_GROUP_OF: Final = {"Event": "events", "Pod": "pods"}
-"""Kinds with a group of their own."""
+_OFTEN: Final = ("Event", "Lease")
+_GROUP_OF: Final = {**dict.fromkeys(_OFTEN, "often"), "Pod": "pods"}
+"""Kinds that are not among the rest."""
 _GROUPS: Final[Mapping[str, _Group]] = {
-    "events": _Group(_of_events, _in_entries, _in_mark),
+    "often": _Group(_of_often, _often_entries, _often_mark),
     "pods": _Group(_of_pods, _entries, _mark),
     "rest": _Group(_of_rest, _entries, _mark),
 }

@@ -61,7 +61,9 @@ class Snapshot:
 
     @property
     def namespaces(self) -> Mapping[str, tuple[str, ...]]:
-        """Per kind the namespaces in which there is, or was, an object of it, sorted ("" where it has none)."""
+        """Per kind the namespaces in which there is an object of it, sorted ("" where it has none); none for a kind of
+        which there only was something.
+        """
         return self.index.namespaces
 
     def namespaces_of(self, kind: str) -> tuple[str, ...]:

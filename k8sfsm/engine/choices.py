@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from struct import Struct
 from typing import Final, Protocol
 
@@ -41,8 +42,11 @@ class Choices(Protocol):
     def delay(self, base: int) -> int:
         """How long something takes that takes about `base` nanoseconds."""
 
-    def tie(self, key: Key) -> int:
-        """The place of an object among those that a comparison does not tell apart; lower goes first."""
+    @property
+    def tie(self) -> Callable[[Key], int] | None:
+        """The place of an object among those that a comparison does not tell apart; lower goes first. None: they stay
+        in the order in which they come.
+        """
 
     def start(self, sender: Sender, key: Key, now: int) -> int:
         """When a worker of an actor, free at `now`, takes up a key (ns)."""
@@ -67,6 +71,7 @@ class Seeded:
     """
 
     __slots__ = ("_jitter", "_state")
+    tie = None
 
     def __init__(self, seed: int = 0, jitter: int = 0) -> None:
         self._state = seed & _MASK
@@ -106,10 +111,6 @@ class Seeded:
     def recorded(self, purpose: str, key: Key) -> str:
         """Nothing is recorded."""
         return ""
-
-    def tie(self, key: Key) -> int:
-        """All alike: they stay in the order in which they come."""
-        return 0
 
     def start(self, sender: Sender, key: Key, now: int) -> int:
         """At once."""
