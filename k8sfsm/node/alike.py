@@ -25,7 +25,7 @@ from attrs import define
 from k8sfsm.law import Law
 from k8sfsm.node.memory import PodMemory, eviction_key
 from k8sfsm.node.references import token_volume
-from k8sfsm.node.runtime import EMPTY, Image, Instance, PodRuntime, node_of
+from k8sfsm.node.runtime import BARE, EMPTY, NODE, Image, Instance, PodRuntime
 from k8sfsm.node.session import SECOND, Session, Settings, addresses_of
 from k8sfsm.node.starting import pulled_text
 from k8sfsm.objects import Container, Node, ObjectMeta, Pod, PodCondition, PodSpec, PodStatus
@@ -254,8 +254,8 @@ class Question:
 
 def mark(home: Home, view: View, key: Any, pod: Pod, memory: PodMemory) -> Mark | None:
     """What a look at a pod that is in the API is about; None: it may read more than that."""
-    meta, known, sent, stored = pod.metadata, memory.pod, memory.sent, pod.status
-    if memory.alike is None or meta.deletion_timestamp is not None or home.settings.tries:
+    meta, known, sent, stored, alike = pod.metadata, memory.pod, memory.sent, pod.status, memory.alike
+    if alike is None or meta.deletion_timestamp is not None or home.settings.tries:
         return None
     if pod is not known and (pod.spec is not known.spec or not _same_metadata(meta, known.metadata)):
         return None
@@ -263,23 +263,24 @@ def mark(home: Home, view: View, key: Any, pod: Pod, memory: PodMemory) -> Mark 
         return None
     uid, state, node = meta.uid, view.runtime, home.addresses(view)
     runtime: PodRuntime = state.get(uid, EMPTY)
-    past, box = runtime.past, runtime.sandbox
+    past, box, work = runtime.past, runtime.sandbox, memory.work
     if past is None or node is None or eviction_key(uid) in view.memory:
         return None
-    (course, own), (host, cidr), ip = memory.alike, node, "" if box is None else box.ip
-    template, images = course.likeness.template, node_of(state).images
+    (course, own), (host, cidr), ip = alike, node, "" if box is None else box.ip
+    template, images = course.likeness.template, state.get(NODE, BARE).images
     flags = (law.edition, stored is sent, pod is known, not host, not cidr, host == ip)
     what = (course, past, view.now, *flags, *map(images.get, template.images))
     parts = (pod, known, key, uid, meta.name, home.node, host, cidr, ip, memory.generated, sent, *own)
-    if memory.work.doing == "pull":
-        parts = (*parts, _said_of_pull(images, runtime, template, memory.work.name))
+    if work.doing == "pull":
+        parts = (*parts, _said_of_pull(images, runtime, template, work.name))
     return what, (*parts, *_ids(runtime, template)) if runtime.containers else parts
 
 
 def _ids(runtime: PodRuntime, template: Template) -> list[str]:
     found: list[str] = []
     for name in template.containers:
-        found += [run.id for run in runtime.containers.get(name, ())]
+        runs = runtime.containers.get(name, ())
+        found += (runs[0].id,) if len(runs) == 1 else [run.id for run in runs]
     return found
 
 

@@ -75,7 +75,7 @@ class Kubelet:
         return self._pod(view, key)
 
     def _pod(self, view: View, key: Key) -> Plan:
-        pod: Pod | None = view.get(*key)
+        pod: Pod | None = view.snapshot("Pod").get(key)
         if pod is not None and pod.spec.node_name != self.node:
             pod = None
         known: tuple[PodMemory, ...] = view.memory.get(key, ())
