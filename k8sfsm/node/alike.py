@@ -132,13 +132,15 @@ class Likeness:
 class Course:
     """What memories have in common that were made alike, at the same moments: `times` (ns) and `stamps`, whole seconds.
 
-    There may be several of the same content, none of which stands for another.
+    There may be several of the same content, none of which stands for another. `latest`: what the latest look at one of
+    them read, and how it was cast.
     """
 
-    __slots__ = ("_reported", "likeness", "stamps", "times")
+    __slots__ = ("_reported", "latest", "likeness", "stamps", "times")
 
     def __init__(self, likeness: Likeness, times: tuple[int, ...], stamps: tuple[int, ...]) -> None:
         self.likeness, self.times, self.stamps = likeness, times, stamps
+        self.latest: tuple[Any, Any] | None = None
         self._reported: Course | None = None
 
     @property
@@ -228,8 +230,10 @@ def reported(alike: Any) -> Any:
 # -- what is looked at ------------------------------------------------------------------------------------------------
 
 
-Mark: TypeAlias = tuple[tuple[Hashable, ...], tuple[Any, ...]]
-"""What a look reads at this moment: without the pod's parts, beginning with course, past and moment; and the parts."""
+Mark: TypeAlias = tuple[Course, tuple[Hashable, ...], tuple[Any, ...]]
+"""What a look reads at this moment: the course, what there is without the pod's parts, beginning with past and moment,
+and the parts.
+"""
 
 
 @define
@@ -269,11 +273,11 @@ def mark(home: Home, view: View, key: Any, pod: Pod, memory: PodMemory) -> Mark 
     (course, own), (host, cidr), ip = alike, node, "" if box is None else box.ip
     template, images = course.likeness.template, state.get(NODE, BARE).images
     flags = (law.edition, stored is sent, pod is known, not host, not cidr, host == ip)
-    what = (course, past, view.now, *flags, *map(images.get, template.images))
+    what = (past, view.now, *flags, *map(images.get, template.images))
     parts = (pod, known, key, uid, meta.name, home.node, host, cidr, ip, memory.generated, sent, *own)
     if work.doing == "pull":
         parts = (*parts, _said_of_pull(images, runtime, template, work.name))
-    return what, (*parts, *_ids(runtime, template)) if runtime.containers else parts
+    return course, what, (*parts, *_ids(runtime, template)) if runtime.containers else parts
 
 
 def _ids(runtime: PodRuntime, template: Template) -> list[str]:
@@ -345,11 +349,11 @@ def question(session: Session, known: Mark) -> Question | None:
     runtime = _of_runtime(session, times)
     if runtime is None or len(times) > _MOMENTS:
         return None
-    second, what = now // SECOND, (*known[0][3:], *runtime)
+    second, what = now // SECOND, (*known[1][2:], *runtime)
     ages = tuple([each - now for each in times])
     seconds = tuple([2 * (each // SECOND - second) + (not each % SECOND) for each in (*times, *course.stamps)])
     moments = (*times, *[each - each % SECOND for each in times], *course.stamps)
-    shape = (course.likeness.template, len(moments), len(known[1]), *what)
+    shape = (course.likeness.template, len(moments), len(known[2]), *what)
     kind = (course.likeness, seconds, *what)
     return Question(kind, ages, shape, tuple(dict.fromkeys(times)), moments)
 
