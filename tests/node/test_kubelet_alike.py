@@ -17,7 +17,7 @@ from k8sfsm.mould import Mould, Shapeless
 from k8sfsm.node import alike, kubelet, looks, newcomers
 from k8sfsm.node.alike import Question
 from k8sfsm.node.past import Past
-from k8sfsm.node.runtime import RuntimeEvent, Sandbox, State, apply, pod_of, powered_off
+from k8sfsm.node.runtime import PodRuntime, RuntimeEvent, Sandbox, State, apply, pod_of, powered_off
 from k8sfsm.node.scripted import ScriptedRuntime
 from k8sfsm.objects import ContainerStatus, Pod, PodStatus, from_json, to_json
 from k8sfsm.request import Create
@@ -196,6 +196,26 @@ def test_of_a_machine_that_went_off_the_past_is_not_known() -> None:
     assert pod_of(state, "uid-1").past is None
     assert pod_of(apply(state, event("volumes-mounted")), "uid-1").past is None
     assert pod_of(apply(Map(), event("volumes-mounted")), "uid-1").past is not None
+
+
+def pulled(*uids: str, past: bool = True) -> list[PodRuntime]:
+    """What is known of pods that pulled two images at the same moments. `past`: it is told from what came before."""
+    state: State = Map()
+    for uid in uids:
+        state = apply(state, event("volumes-mounted", uid))
+    if not past:
+        state = powered_off(state, NOW)
+    for number, kind in enumerate(("pull-start", "pull-queued", "pull-done", "pull-failed", "pull-start")):
+        for uid in uids:
+            image = f"web:{number % 2}"
+            state = apply(state, event(kind, uid, NOW + number, image=image, begins=NOW + 2 * number, image_id="id"))
+    return [pod_of(state, uid) for uid in uids]
+
+
+def test_pods_of_the_same_past_share_what_became_of_their_pulls() -> None:
+    first, second = pulled("uid-1", "uid-2")
+    assert first.pulls is second.pulls and len(first.pulls) == 2
+    assert first.pulls == pulled("uid-3", past=False)[0].pulls
 
 
 # -- moulds -----------------------------------------------------------------------------------------------------------
