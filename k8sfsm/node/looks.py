@@ -60,7 +60,8 @@ class Form:
     were the same one. `spans`: for which looks that is known, by their kind.
 
     The tables ask of two moments which is the later one, and whether more than so much time lies between them. So what
-    came out the same where two moments were close together and where they were far apart, does so in between.
+    came out the same where two moments were close together and where they were far apart, does so in between; unless it
+    depends on what comes again and again, such as the ticks of probes.
     """
 
     __slots__ = ("lefts", "mould", "spans")
@@ -232,7 +233,8 @@ def _learnt(look: Look, session: Session, plain: Plain, known: Mark, asked: Ques
         return plan
     look.take(form, asked)
     look.compared = 1
-    form.holds(asked)
+    if not session.goes_round:
+        form.holds(asked)
     return cast((*known[2], sent_at, (_left(look, session, asked), alike[1])))
 
 
@@ -271,7 +273,7 @@ def _compared(glance: Glance, made: Plan, session: Session, plain: Plain, asked:
     plan = _followed(session, plain, steps, alike)
     if _goes_on(session) and made == plan:
         look.compared += 1
-        if look.form is not None:
+        if look.form is not None and not session.goes_round:
             look.form.holds(asked)
         return plan
     if look.compared >= COMPARED:

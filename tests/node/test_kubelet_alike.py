@@ -19,6 +19,7 @@ from k8sfsm.node.alike import Question
 from k8sfsm.node.past import Past
 from k8sfsm.node.runtime import PodRuntime, RuntimeEvent, Sandbox, State, apply, pod_of, powered_off
 from k8sfsm.node.scripted import ScriptedRuntime
+from k8sfsm.node.session import Session
 from k8sfsm.objects import ContainerStatus, Pod, PodStatus, from_json, to_json
 from k8sfsm.request import Create
 
@@ -140,6 +141,25 @@ def test_looks_between_others_are_cast_at_once() -> None:
     rolled_out(100, nodes=12)
     covered = [look for look in casts() if look.met == 0]
     assert covered and all(look.form is not None and look.form.spans for look in covered)
+
+
+def test_ticks_of_probes_say_nothing_about_other_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds: set[int] = set()
+    held: set[int] = set()
+    latest_round, holds = Session.latest_round, looks.Form.holds
+
+    def noted(session: Session, begin: int, period: int) -> int:
+        rounds.add(session.now)
+        return latest_round(session, begin, period)
+
+    def noted_too(form: looks.Form, asked: Question) -> None:
+        held.add(asked.times[0])
+        holds(form, asked)
+
+    monkeypatch.setattr(Session, "latest_round", noted)
+    monkeypatch.setattr(looks.Form, "holds", noted_too)
+    rolled_out(12, until=6, livenessProbe={"exec": {"command": ["true"]}, "periodSeconds": 1})
+    assert rounds and held and not rounds & held
 
 
 def test_a_form_that_is_trusted_wrongly_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
