@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from k8sfsm.engine.action import Enqueue
 from k8sfsm.engine.agenda import Agenda
-from k8sfsm.engine.choices import ALPHABET, Seeded
+from k8sfsm.engine.choices import ALPHABET, Seeded, mixed
 from k8sfsm.engine.queue import MILLISECOND, SECOND, QueueSettings, TokenBucket, WorkQueue
 
 A, B = ("Pod", "a", "a"), ("Pod", "a", "b")
@@ -157,6 +157,21 @@ def test_seeded_choices_are_the_same_everywhere() -> None:
     assert set(drawn[0][0]) <= set(ALPHABET)
     fork = one.fork()
     assert fork.uid(A) == one.uid(A)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 7, (1 << 64) - 1, 0x9E3779B97F4A7C15])
+def test_numbers_drawn_ahead_are_those_drawn_one_by_one(seed: int) -> None:
+    choices = Seeded(seed)
+    state, expected = seed, []
+    for _ in range(4000):
+        state = (state + 0x9E3779B97F4A7C15) % (1 << 64)
+        expected.append(mixed(state))
+    drawn = []
+    for number in range(4000):
+        if number % 701 == 0:
+            choices = choices.fork()
+        drawn.append(choices.index(1 << 64))
+    assert drawn == expected and all(type(each) is int for each in drawn)
 
 
 def test_jitter_stays_in_its_bounds() -> None:
