@@ -7,7 +7,7 @@ writes that nobody looks for one by one are taken in together.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any, Final, TypeAlias
 
@@ -24,7 +24,7 @@ _IN: Final = "in"
 _BLOCK: Final = 128
 _STRETCH: Final = 32
 """Blocks in a stretch."""
-_LONGEST: Final = 1024
+_LONGEST: Final = 1 << 14
 """So many links are worked in anyhow."""
 _make: Final = object.__new__
 GONE: Final = object()
@@ -41,22 +41,30 @@ class Stretch:
 
     def updated(self, changes: Mapping[int, Any]) -> Stretch:
         """The stretch with objects set or removed."""
-        ordinals, blocks = list(self.ordinals), list(self.blocks)
-        touched: dict[int, dict[int, Any]] = {}
+        firsts, ordinals, blocks = self.firsts, self.ordinals, list(self.blocks)
         last = ordinals[-1][-1] if ordinals else -1
+        replaced: dict[int, list[Any]] = {}
+        others: dict[int, dict[int, Any]] = {}
         new: dict[int, Any] = {}
-        for ordinal in sorted(changes):
+        for ordinal, obj in changes.items():
             if ordinal > last:
-                new[ordinal] = changes[ordinal]
-            else:
-                at = max(bisect_right(self.firsts, ordinal) - 1, 0)
-                touched.setdefault(at, {})[ordinal] = changes[ordinal]
-        for at, found in touched.items():
-            ordinals[at], blocks[at] = _merged(ordinals[at], blocks[at], found)
-        _append(ordinals, blocks, {ordinal: obj for ordinal, obj in new.items() if obj is not GONE})
-        if any(not block for block in blocks):
-            ordinals, blocks = [each for each in ordinals if each], [each for each in blocks if each]
-        return Stretch(tuple([each[0] for each in ordinals]), tuple(ordinals), tuple(blocks))
+                new[ordinal] = obj
+                continue
+            at = max(bisect_right(firsts, ordinal) - 1, 0)
+            there = ordinals[at]
+            place = bisect_left(there, ordinal)
+            if obj is GONE or place == len(there) or there[place] != ordinal:
+                others.setdefault(at, {})[ordinal] = obj
+                continue
+            block = replaced.get(at)
+            if block is None:
+                block = replaced[at] = list(blocks[at])
+            block[place] = obj
+        for at, block in replaced.items():
+            blocks[at] = tuple(block)
+        if not others and not new:
+            return Stretch(firsts, ordinals, tuple(blocks))
+        return _stretched(list(ordinals), blocks, others, new)
 
     def cut(self) -> tuple[Stretch, ...]:
         """The same blocks in stretches of the usual length, none of them empty."""
@@ -67,6 +75,21 @@ class Stretch:
 
 
 _EMPTY: Final = Stretch()
+
+
+def _stretched(
+    ordinals: list[tuple[int, ...]],
+    blocks: list[tuple[Any, ...]],
+    inner: Mapping[int, Mapping[int, Any]],
+    new: Mapping[int, Any],
+) -> Stretch:
+    """A stretch of these blocks in which objects come and go: `inner` by block, `new` behind the last one."""
+    for at, found in inner.items():
+        ordinals[at], blocks[at] = _merged(ordinals[at], blocks[at], found)
+    _append(ordinals, blocks, {ordinal: new[ordinal] for ordinal in sorted(new) if new[ordinal] is not GONE})
+    if not all(blocks):
+        ordinals, blocks = [each for each in ordinals if each], [each for each in blocks if each]
+    return Stretch(tuple([each[0] for each in ordinals]), tuple(ordinals), tuple(blocks))
 
 
 @value
@@ -130,11 +153,6 @@ def _merged(
     ordinals: tuple[int, ...], block: tuple[Any, ...], changes: Mapping[int, Any]
 ) -> tuple[tuple[int, ...], tuple[Any, ...]]:
     """A block with objects set or removed."""
-    if len(changes) == 1:
-        [(ordinal, obj)] = changes.items()
-        at = bisect_right(ordinals, ordinal) - 1
-        if obj is not GONE and at >= 0 and ordinals[at] == ordinal:
-            return ordinals, (*block[:at], obj, *block[at + 1 :])
     found = dict(zip(ordinals, block, strict=True))
     known = len(found)
     found.update(changes)
@@ -170,16 +188,17 @@ class Index:
     """The lists of a snapshot: those of an earlier one, and the writes since, one link for each.
 
     They fall into groups, each worked in when one of its lists is asked for: Events and Leases, which are written often
-    and seldom asked for; Pods; Pods by their node, which kubelets ask for one by one; and all the rest, which the API
-    server asks for at every creation.
+    and seldom asked for; Pods; and all the rest, which the API server asks for at every creation. Which pods are on a
+    node is known at every link: of a pod's many writes hardly any changes that.
     """
 
-    __slots__ = ("_before", "_depth", "_known", "_write")
+    __slots__ = ("_before", "_depth", "_known", "_placed", "_write")
 
     def __init__(self) -> None:
         self._known: dict[str, Lists] = dict.fromkeys(_GROUPS, Lists())
         self._before: Index | None = None
         self._write: _Write | None = None
+        self._placed: _Placed = Map()
         self._depth = 0
 
     def after(self, key: Key, ordinal: int, old: Any, new: Any) -> Index:
@@ -188,6 +207,11 @@ class Index:
         following._known = _UNKNOWN
         following._before = self
         following._write = (key, ordinal, old, new)
+        following._placed = self._placed
+        if key[0] == "Pod":
+            was, node = "" if old is None else old.spec.node_name, "" if new is None else new.spec.node_name
+            if was != node:
+                following._placed = _moved(self._placed, (ordinal, key), was, node)
         following._depth = depth = self._depth + 1
         if depth >= _LONGEST:
             following._settle()
@@ -195,8 +219,12 @@ class Index:
 
     def series(self, index: str, kind: str, value: str) -> Series:
         """One list, by the name of the index, a kind and a value."""
-        group = index if index == "node" else _GROUP_OF.get(kind, "rest")
+        group = _GROUP_OF.get(kind, "rest")
         return (self._known.get(group) or self._lists(group)).series.get((index, kind, value), NO_SERIES)
+
+    def on_node(self, node: str) -> Iterator[Key]:
+        """The keys of the pods on a node, in order of creation."""
+        return (key for _, key in self._placed.get(node, ()))
 
     def namespaces_of(self, kind: str) -> tuple[str, ...]:
         """The namespaces in which there is an object of a kind, sorted ("" where it has none)."""
@@ -236,6 +264,18 @@ class Index:
 _Write: TypeAlias = tuple[Key, int, Any, Any]
 """Key, ordinal, object before and after."""
 _UNKNOWN: Final[dict[str, Lists]] = {}
+_Placed: TypeAlias = Map[str, tuple[tuple[int, Key], ...]]
+"""The pods on each node, with their ordinals and in order of these."""
+
+
+def _moved(placed: _Placed, pod: tuple[int, Key], was: str, node: str) -> _Placed:
+    """The pods on nodes after one has come to a node, or has left one ("": none)."""
+    if was:
+        left = tuple([each for each in placed[was] if each != pod])
+        placed = placed.set(was, left) if left else placed.delete(was)
+    if node:
+        placed = placed.set(node, tuple(sorted((*placed.get(node, ()), pod))))
+    return placed
 
 
 @value
@@ -263,33 +303,48 @@ def _of_pods(write: _Write) -> bool:
     return write[0][0] == "Pod"
 
 
-def _of_nodes(write: _Write) -> bool:
-    """Whether a pod is on a node, or was."""
-    (kind, _, _), _, old, new = write
-    return kind == "Pod" and bool((old is not None and old.spec.node_name) or (new is not None and new.spec.node_name))
-
-
-def _advanced(lists: Lists, writes: Sequence[_Write], group: _Group) -> Lists:
-    """The lists with writes, the last of them first, worked in."""
-    changes: dict[IndexKey, dict[int, Any]] = {}
-    known: dict[Hashable, tuple[dict[int, Any], ...]] = {}
-    for key, ordinal, old, new in reversed(writes):
+def _advanced(lists: Lists, writes: Iterable[_Write], group: _Group) -> Lists:
+    """The lists with writes, the last of them first, worked in: of several writes to an object the last one counts."""
+    before: dict[int, Any] = {}
+    after: dict[int, tuple[Key, Any, Any]] = {}
+    for key, ordinal, old, new in writes:
+        before[ordinal] = old
+        if ordinal not in after:
+            after[ordinal] = key, new, old
+    parts: dict[tuple[IndexKey, ...], dict[int, Any]] = {}
+    marked: dict[Hashable, dict[int, Any]] = {}
+    for ordinal, (key, new, last) in after.items():
         mark = None
         if new is not None:
             mark = group.mark(key, new)
-            if mark not in known:
-                known[mark] = tuple([changes.setdefault(entry, {}) for entry in group.entries(key, new)])
-            for each in known[mark]:
-                each[ordinal] = new
+            part = marked.get(mark)
+            if part is None:
+                part = marked[mark] = parts.setdefault(group.entries(key, new), {})
+            part[ordinal] = new
+        old = before[ordinal] or last
         if old is not None and (new is None or group.mark(key, old) != mark):
-            kept = group.entries(key, new) if new is not None else ()
-            for entry in group.entries(key, old):
-                if entry not in kept:
-                    changes.setdefault(entry, {})[ordinal] = GONE
+            parts.setdefault(group.entries(key, old), {}).setdefault(ordinal, GONE)
+    return _with(lists, parts)
+
+
+def _with(lists: Lists, parts: Mapping[tuple[IndexKey, ...], dict[int, Any]]) -> Lists:
+    """The lists with changes, in parts by the lists that they are made to. What is the same in two of these, as are all
+    pods of a namespace and those of its only owner, becomes one series that is changed once.
+    """
+    changes: dict[IndexKey, list[dict[int, Any]]] = {}
+    for entries, part in parts.items():
+        for entry in entries:
+            changes.setdefault(entry, []).append(part)
     found, namespaces = lists.series.mutate(), lists.namespaces
-    for entry, each in changes.items():
+    same: dict[tuple[int, int], Series] = {}
+    wholes: list[dict[int, Any]] = []  # alive, so that no other has the identity of one
+    for entry, made in changes.items():
         before = found.get(entry, NO_SERIES)
-        series = before.updated(each)
+        whole = made[0] if len(made) == 1 else _joined(made)
+        series = same.get((id(before), id(whole)))
+        if series is None:
+            series = same[id(before), id(whole)] = before.updated(whole)
+            wholes.append(whole)
         if series:
             found[entry] = series
         elif before:
@@ -297,6 +352,12 @@ def _advanced(lists: Lists, writes: Sequence[_Write], group: _Group) -> Lists:
         if entry[0] == _IN and (bool(before) is not bool(series) or entry[1] not in namespaces):
             namespaces = _inhabited(namespaces, entry, bool(series))
     return Lists(found.finish(), namespaces)
+
+
+def _joined(parts: list[dict[int, Any]]) -> dict[int, Any]:
+    """The changes of several sorts of objects; what goes as one sort and comes as another is there."""
+    joined = {ordinal: obj for part in parts for ordinal, obj in part.items() if obj is GONE}
+    return joined | {ordinal: obj for part in parts for ordinal, obj in part.items() if obj is not GONE}
 
 
 def _inhabited(namespaces: Map[str, tuple[str, ...]], entry: IndexKey, there: bool) -> Map[str, tuple[str, ...]]:
@@ -315,16 +376,8 @@ def _often_mark(key: Key, obj: Any) -> Hashable:
     return key[:2] if key[0] == "Event" else _mark(key, obj)
 
 
-def _node_entries(key: Key, obj: Any) -> tuple[IndexKey, ...]:
-    return (("node", "Pod", obj.spec.node_name),) if obj.spec.node_name else ()
-
-
-def _node_mark(key: Key, obj: Any) -> Hashable:
-    return obj.spec.node_name  # type: ignore[no-any-return]
-
-
 def _entries(key: Key, obj: Any) -> tuple[IndexKey, ...]:
-    """The lists in which an object is, its node's aside."""
+    """The lists in which an object is."""
     kind, namespace, _ = key
     owner = controller_of(obj)
     by_owner = ("owned", kind, owner.uid) if owner is not None else ("orphans", kind, namespace)
@@ -346,6 +399,5 @@ _GROUP_OF: Final = {**dict.fromkeys(_OFTEN, "often"), "Pod": "pods"}
 _GROUPS: Final[Mapping[str, _Group]] = {
     "often": _Group(_of_often, _often_entries, _often_mark),
     "pods": _Group(_of_pods, _entries, _mark),
-    "node": _Group(_of_nodes, _node_entries, _node_mark),
     "rest": _Group(_of_rest, _entries, _mark),
 }

@@ -15,7 +15,7 @@ and the runtime's `Past` tell all at once. `question` compares looks at any mome
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
@@ -62,14 +62,54 @@ _of_metadata: Final = attrgetter("annotations", "owner_references", "finalizers"
 
 
 class Template:
-    """Pods that are alike when they are admitted. `outline`: what they have in common; `images`: their containers'."""
+    """Pods that are alike when they are admitted. `containers`, `images`: their names, and those of their images.
 
-    __slots__ = ("containers", "images", "outline")
+    What a pod has is kept as the latest one had it: the next pods share most of it with that one, so that comparing it
+    takes no time.
+    """
 
-    def __init__(self, outline: Any, containers: Iterable[Container]) -> None:
-        self.outline = outline
+    __slots__ = ("_outline", "_stamps", "_status", "_told", "containers", "images")
+
+    def __init__(self, pod: Pod, containers: Sequence[Container], token: str) -> None:
         self.containers = tuple(each.name for each in containers)
         self.images = tuple(each.image for each in containers)
+        self._outline = _outline(pod, containers, token)
+        self._status = pod.status
+        self._told, self._stamps = _told(pod.status)
+
+    def stamps_of(self, pod: Pod, containers: Sequence[Container], token: str) -> tuple[int, ...] | None:
+        """The whole seconds that a pod's status has, if it is one of these; None: it is another one.
+
+        `token`: the name of its token volume.
+        """
+        outline = _outline(pod, containers, token)
+        if outline != self._outline:
+            return None
+        if pod.status is not self._status:
+            told, stamps = _told(pod.status)
+            if told != self._told:
+                return None
+            self._status, self._told, self._stamps = pod.status, told, stamps
+        self._outline = outline
+        return self._stamps
+
+
+def _outline(pod: Pod, containers: Sequence[Container], token: str) -> Any:
+    """What a pod is, but for what is its own, and for its status."""
+    spec, meta = pod.spec, pod.metadata
+    parts = [(_of_container(each), _unnamed(each.volume_mounts, token)) for each in containers]
+    own = (meta.creation_timestamp is None, _unnamed(spec.volumes, token), parts)
+    return own, _of_metadata(meta), _of_spec(spec)
+
+
+def _told(status: PodStatus) -> tuple[Any, tuple[int, ...]]:
+    """What a status says, and the whole seconds that are in it."""
+    stamps: list[int] = []
+    conditions = [
+        (_noted(each.last_transition_time, stamps), each.last_probe_time, _of_condition(each))
+        for each in status.conditions
+    ]
+    return (_of_status(status), conditions), tuple(stamps)
 
 
 class Likeness:
@@ -129,36 +169,32 @@ def born(habits: Habits, pod: Pod, now: int) -> tuple[Course, tuple[Any, ...]] |
     volume = token_volume(spec)
     name = "" if volume is None else str(volume["name"])
     containers = (*spec.init_containers, *spec.containers, *spec.ephemeral_containers)
-    stamps: list[int] = []
-    likeness = _newcomer(habits, pod, containers, name, stamps)
-    birth = (likeness, now, *stamps)
+    likeness, stamps = _newcomer(habits, pod, containers, name)
+    birth = (likeness, now, pod.metadata.creation_timestamp, stamps)
     course = _BIRTHS.get(birth)
     if course is None:
         if len(_BIRTHS) >= _SIZE:
             _BIRTHS.clear()
-        course = _BIRTHS[birth] = Course(likeness, (now,), tuple(dict.fromkeys(stamps)))
+        seconds = dict.fromkeys((*stamps, pod.metadata.creation_timestamp or 0))
+        course = _BIRTHS[birth] = Course(likeness, (now,), tuple(filter(None, seconds)))
     return course, (name, *containers)
 
 
-def _newcomer(habits: Habits, pod: Pod, containers: tuple[Container, ...], token: str, stamps: list[int]) -> Likeness:
-    """What the pod has in common with others that were admitted; its whole seconds are added to `stamps`."""
-    meta, spec, status = pod.metadata, pod.spec, pod.status
-    conditions = [
-        (_noted(each.last_transition_time, stamps), each.last_probe_time, _of_condition(each))
-        for each in status.conditions
-    ]
-    parts = [(_of_container(each), _unnamed(each.volume_mounts, token)) for each in containers]
-    outline = (_of_spec(spec), _of_metadata(meta), _of_status(status), _unnamed(spec.volumes, token), conditions, parts)
-    counts = (len(spec.init_containers), len(spec.containers), _noted(meta.creation_timestamp, stamps))
+def _newcomer(
+    habits: Habits, pod: Pod, containers: Sequence[Container], token: str
+) -> tuple[Likeness, tuple[int, ...]]:
+    """What the pod has in common with others that were admitted, and the whole seconds that its status has."""
+    meta, spec = pod.metadata, pod.spec
+    counts = (len(spec.init_containers), len(spec.containers))
     known = _known_of((meta.namespace, meta.generate_name, meta.generation, *counts, *habits))
     for each in known:
-        if each.template.outline == outline:
-            each.template.outline = outline  # the next pods share parts with this one: comparing them takes no time
-            return each
+        stamps = each.template.stamps_of(pod, containers, token)
+        if stamps is not None:
+            return each, stamps
     if len(known) >= _VARIANTS:
         known.clear()
-    known.append(Likeness(Template(outline, containers)))
-    return known[-1]
+    known.append(Likeness(Template(pod, containers, token)))
+    return known[-1], _told(pod.status)[1]
 
 
 def _known_of(heading: Hashable) -> list[Likeness]:
@@ -200,13 +236,20 @@ Mark: TypeAlias = tuple[tuple[Hashable, ...], tuple[Any, ...]]
 class Question:
     """What a look reads at any moment: the `key`, `times` (ns), and all `moments` of a mould.
 
-    `shape`: looks of the same one may differ in what led to them, and in how long ago that was.
+    `kind`: looks of the same one differ in nothing but in the `ages` (ns), how long ago each of the times was.
+    `shape`: looks of the same one may differ in what led to them, too.
     """
 
-    key: Hashable
+    kind: Hashable
+    ages: tuple[int, ...]
     shape: Hashable
     times: tuple[int, ...]
     moments: tuple[int, ...]
+
+    @property
+    def key(self) -> Hashable:
+        """What looks that are alike have in common."""
+        return self.ages, self.kind
 
 
 def mark(home: Home, view: View, key: Any, pod: Pod, memory: PodMemory) -> Mark | None:
@@ -236,8 +279,7 @@ def mark(home: Home, view: View, key: Any, pod: Pod, memory: PodMemory) -> Mark 
 def _ids(runtime: PodRuntime, template: Template) -> list[str]:
     found: list[str] = []
     for name in template.containers:
-        for run in runtime.containers.get(name, ()):
-            found.append(run.id)
+        found += [run.id for run in runtime.containers.get(name, ())]
     return found
 
 
@@ -262,7 +304,7 @@ def _is_newer(version: str, sent_at: int) -> bool:
 
 
 class Home:
-    """The Node of a kubelet, as far as it tells apart what is said of pods: looked up once as long as it is the same."""
+    """The Node of a kubelet, as far as it tells apart what is said of pods: looked up once while it is the same."""
 
     __slots__ = ("_addresses", "_nodes", "_seen", "node", "settings")
 
@@ -307,7 +349,8 @@ def question(session: Session, known: Mark) -> Question | None:
     seconds = tuple([2 * (each // SECOND - second) + (not each % SECOND) for each in (*times, *course.stamps)])
     moments = (*times, *[each - each % SECOND for each in times], *course.stamps)
     shape = (course.likeness.template, len(moments), len(known[1]), *what)
-    return Question((course.likeness, ages, seconds, *what), shape, tuple(dict.fromkeys(times)), moments)
+    kind = (course.likeness, seconds, *what)
+    return Question(kind, ages, shape, tuple(dict.fromkeys(times)), moments)
 
 
 def _of_runtime(session: Session, times: list[int]) -> tuple[Any, ...] | None:

@@ -127,8 +127,9 @@ def _is_filled_by_slot(cls: type[Any]) -> bool:
 
 
 def twin_to_fill(cls: type[Any]) -> type[Any] | None:
-    """The class as whose instance a copy of a value of `cls` is filled, attribute by attribute, before it becomes what it
-    is to be; `cls` itself where its values are not guarded, None where there is none.
+    """The class as whose instance a copy of a value of `cls` is filled before it becomes one of `cls`.
+
+    `cls` itself where its values are not guarded; None where there is none.
     """
     if not _is_filled_by_slot(cls):
         return None

@@ -13,6 +13,7 @@ from k8sfsm.request import Key
 from k8sfsm.trace.attribution import World
 from k8sfsm.trace.errors import Line
 from k8sfsm.trace.history import Document, RecordedWrite
+from k8sfsm.trace.lacking import Span
 from k8sfsm.trace.ledger import Ledger
 from k8sfsm.trace.lines import Json
 from k8sfsm.trace.named import all_moments, changed_moments
@@ -83,6 +84,12 @@ class Past:
     shown: int = 0
     """ns; the latest moment at which a watch showed a change."""
     ledger: Ledger = field(factory=Ledger)
+    asked: Span | None = None
+    """When requests were answered that are recorded beside a watch."""
+    watched: Span | None = None
+    """When a watch showed changes."""
+    holes: tuple[Span, ...] = ()
+    """When writes were made that are not recorded."""
     late: frozenset[str] = frozenset()
     """uids of objects that were gone at the last look back."""
 

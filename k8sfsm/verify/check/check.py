@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, Final
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from k8sfsm.apiserver import ApiServer, Options
 from k8sfsm.controllers.replicaset_pods import forget_pods
@@ -19,6 +19,7 @@ from k8sfsm.request import Key
 from k8sfsm.store import Store
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.trace.integrity import Integrity
+from k8sfsm.trace.lacking import Suspect, holes_behind, in_hole, notes_of_lacks
 from k8sfsm.verify.check.breaches import Breaches
 from k8sfsm.verify.check.doubts import Doubts, is_bare
 from k8sfsm.verify.check.events import Announced
@@ -58,6 +59,10 @@ _TORN: Final = frozenset(
 """Laws that a log breaks which lacks writes: the state before is not known then."""
 _TORN_IN_LOGS: Final = _TORN | {"trace/patch-applied", "trace/begins-added"}
 """The same of an audit log, which shows no change beside the requests."""
+_SUSPECT: Final = _TORN_IN_LOGS | {
+    "trace/generation-counts", "trace/event-counts", "trace/request-has-change",
+}  # fmt: skip
+"""Laws that are broken where a recording lacks lines."""
 _SUMS: Final = ("trace/counts-pods", "trace/counts-sets")
 """Laws that need all parts of a whole to be known."""
 _ORDER: Final = "trace/time-follows-revisions"
@@ -91,6 +96,14 @@ def check_portions(
             judge.portion(recording, progress, done)
             done += len(recording.writes)
         judge.end()
+        holes = judge.holes_found()
+        if not holes:
+            return judge.report
+        notes = (*recording.notes, *notes_of_lacks((), (), holes))
+        again = evolve(recording, holes=tuple(sorted({*recording.holes, *holes})), notes=notes)
+        judge = _Check(again, actors, keep, whole=True)
+        judge.portion(again, progress, done)
+        judge.end()
         return judge.report
 
 
@@ -122,6 +135,7 @@ class _Check:
     refused: dict[tuple[str, Any], int] = field(factory=dict)
     guessed: set[Key] = field(factory=set)
     """Objects whose state was worked out from others that a log which began late may not have."""
+    suspects: list[Suspect] = field(factory=list)
     bundles: tuple[tuple[str, str], ...] = ()
     begun: bool = False
 
@@ -131,7 +145,8 @@ class _Check:
         self.choices = RecordedChoices(recording)
         store = Store.starting_at(0)
         for document in recording.initial:
-            store, _ = store.put(document.typed)
+            if document.key[0] != _EVENT:  # their changes are not followed
+                store, _ = store.put(document.typed)
         store = Store(store.snapshot, Store.starting_at(store.revision).history)
         self.past = Past(store, self.choices.node, self.choices.tie)
         self.machines = Machines.load()
@@ -197,7 +212,11 @@ class _Check:
                 groups[write.request].append(write)
         judged: dict[int, tuple[str, Explanation | None]] = {}
         made: dict[int, list[int]] = defaultdict(list)
+        holes = deque(recording.holes)
         for number, write in enumerate(recording.writes):
+            while holes and holes[0][1] <= write.time:
+                holes.popleft()
+                self._cross()
             if progress is not None and number % 64 == 0:
                 progress(done + number, done + len(recording.writes))
             lease = write.key[0] == _LEASE
@@ -235,12 +254,17 @@ class _Check:
             self.known.hidden(write)
         if write.type == "ADDED" and write.old is not None and write.seen is None and not write.derived:
             self.known.torn(write)
+        if self.known.is_torn(write):
+            self.known.torn(write)
         if bare or write.key in self.guessed or self.known.unsure(write):
             self.integrity.past.take(write)
             return False
         sound = True
         for finding in self.integrity.of(write):
             sound = False
+            if finding.rule in _SUSPECT and self.recording.format == "recording":
+                since = self.known.written.get(write.key, self.known.outset.start)
+                self.suspects.append(Suspect(write.key, since, write.time))
             gap = finding.rule in (_TORN if self.known.whole else _TORN_IN_LOGS) and not _continues(write)
             if gap:
                 self._torn(write)
@@ -249,6 +273,18 @@ class _Check:
             if not uncounted and not (gap and (self.known.bare or not self.known.whole)):
                 self.breaches.broken(finding, write)
         return sound
+
+    def holes_found(self) -> tuple[tuple[int, int], ...]:
+        """The holes (ns) that the history turned out to have, where that was not known before."""
+        known = self.recording.holes
+        found = holes_behind(self.suspects, self.recording.writes) if self.suspects else ()
+        return tuple(each for each in found if not any(in_hole((each,), moment) for hole in known for moment in hole))
+
+    def _cross(self) -> None:
+        """The history lacks writes from here on, and goes on after them."""
+        self.known.cross(self.integrity.past.objects)
+        objects = self.past.store.snapshot.objects
+        self.kubelets.runs.doubt(obj.metadata.uid for key, (_, obj) in objects.items() if key[0] == "Pod")
 
     def _torn(self, write: RecordedWrite) -> None:
         """The log lacks writes before this one: what seemed wrong since the object's last one that it has may come of
@@ -295,7 +331,7 @@ class _Check:
         late = end - int(constant("check_clock_lag") + constant("check_undone_after")) * SECOND
         for found in self.timed.left(late, self.past.store.snapshot) if self.known.follows_nodes else ():
             self.report.add("undone", found)
-        for finding in self.integrity.at_end(self.recording):
+        for finding in self.integrity.at_end(self.recording) if self.known.whole else ():
             self.breaches.broken(finding, None)
 
     def _silent(self, end: int) -> Iterator[Found]:
@@ -425,7 +461,7 @@ class _Check:
             return False
         old = self.past.store.snapshot.get(write.key)
         gone = write.type == "DELETED"
-        if gone and old is None:
+        if (gone and old is None) or (not gone and self.known.is_torn(write)):
             return False
         if not write.trimmed and (gapped or not unsure):
             self.breaches.legal(write, old, None if gone else obj, sure=not unsure)
