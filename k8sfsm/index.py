@@ -222,6 +222,10 @@ class Index:
         group = _GROUP_OF.get(kind, "rest")
         return (self._known.get(group) or self._lists(group)).series.get((index, kind, value), NO_SERIES)
 
+    def seldom(self) -> object:
+        """What stays the very same as long as nothing is written but Pods, and what is written often."""
+        return self._known.get("rest") or self._lists("rest")
+
     def on_node(self, node: str) -> Iterator[Key]:
         """The keys of the pods on a node, in order of creation."""
         return (key for _, key in self._placed.get(node, ()))
@@ -259,6 +263,11 @@ class Index:
             self._lists(group)
         self._before = self._write = None
         self._depth = 0
+
+
+def is_seldom(kind: str) -> bool:
+    """Whether a kind is one of those which `Index.seldom` stands for."""
+    return kind not in _GROUP_OF
 
 
 _Write: TypeAlias = tuple[Key, int, Any, Any]
