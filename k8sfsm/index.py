@@ -24,7 +24,7 @@ _IN: Final = "in"
 _BLOCK: Final = 128
 _STRETCH: Final = 32
 """Blocks in a stretch."""
-_LONGEST: Final = 1 << 14
+_LONGEST: Final = 1024
 """So many links are worked in anyhow."""
 _make: Final = object.__new__
 GONE: Final = object()
