@@ -137,6 +137,15 @@ def attribute(case: Unexplained) -> Attribution:
     )
 
 
+OF_OTHERS: Final = frozenset({"owner_state", "surplus", "namespace_dying"})
+"""The facts that look at other objects than the one that was written."""
+
+
+def facts_of(case: Unexplained) -> frozenset[str]:
+    """The facts that the table asks to tell who made a change."""
+    return frozenset(law.decide("attribution", case).facts)
+
+
 def reporter(event: Json) -> tuple[str, str]:
     """(actor, node) of an Event: the component that reported it."""
     source = event.get("source") or {}

@@ -5,9 +5,10 @@ A function of a law says in words what is wrong, or "" where the law holds.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from attrs import define, field
 
@@ -15,10 +16,14 @@ from k8sfsm.objects import ObjectError, Unmodelled
 from k8sfsm.request import Key
 from k8sfsm.trace.case import Finding, Past, Written, law
 from k8sfsm.trace.history import RecordedWrite, Recording
+from k8sfsm.trace.likeness import Likeness, Likenesses
 from k8sfsm.trace.lines import Json
 from k8sfsm.trace.masking import shown
 from k8sfsm.trace.resources import KINDS, VERSIONS, is_deleting, metadata
 from k8sfsm.trace.timestamps import parse_time
+from k8sfsm.trace.told import asks_others
+
+Laws: TypeAlias = list[tuple[str, Callable[[Any], Any]]]
 
 for _laws in ("kept", "moments", "reports", "told", "counts"):
     import_module(f"k8sfsm.trace.{_laws}")
@@ -37,8 +42,11 @@ class Integrity:
 
     past: Past
     rows: dict[str, list[tuple[str, Callable[[Any], Any], tuple[str, ...]]]]
-    of_kind: dict[str, list[tuple[str, Callable[[Any], Any]]]] = field(factory=dict)
+    of_kind: dict[str, Laws] = field(factory=dict)
     """The laws that a write of a kind can break."""
+    likenesses: Likenesses = field(factory=Likenesses)
+    likeness: Likeness | None = None
+    """What the last write has in common with those that are alike."""
 
     @classmethod
     def before(cls, recording: Recording) -> Integrity:
@@ -68,19 +76,33 @@ class Integrity:
         for write in recording.writes:
             yield from self.of(write)
 
-    def of(self, write: RecordedWrite) -> Iterator[Finding]:
-        """The findings in the next write."""
-        case = Written(write=write, past=self.past)
-        yield from _asked(case, self.of_kind.get(write.key[0]) or self._laws_of(write.key[0]))
-        self.past.take(write)
+    def of(self, write: RecordedWrite) -> list[Finding]:
+        """The findings in the next write. Of one that is like an earlier one not all is asked again."""
+        past, key = self.past, write.key
+        case = Written(write=write, past=past)
+        laws = self.of_kind.get(key[0]) or self._laws_of(key[0])
+        likeness = self.likeness = self.likenesses.of(write, case.old, past.unrevised.get(key, ""))
+        if likeness is None:
+            found = _asked(case, laws)
+        elif likeness.laws is None or _CHECKED:
+            found = _asked(case, laws)
+            _compare(found, likeness.laws)
+            if not found:
+                likeness.laws = _beside_the_likeness(case, laws)
+        else:
+            found = _asked(case, likeness.laws)
+        past.take(write)
+        return found
 
-    def of_repeated(self, write: RecordedWrite) -> Iterator[Finding]:
+    def of_repeated(self, write: RecordedWrite) -> list[Finding]:
         """The same for a renewal that is like the one before but for its revision and the moment that it renews."""
         case = Written(write=write, past=self.past)
-        yield from _asked(case, self.of_kind.get(_REPEATED) or self._laws_of(_REPEATED))
+        self.likeness = None
+        found = _asked(case, self.of_kind.get(_REPEATED) or self._laws_of(_REPEATED))
         self.past.renew(case)
+        return found
 
-    def _laws_of(self, kind: str) -> list[tuple[str, Callable[[Any], Any]]]:
+    def _laws_of(self, kind: str) -> Laws:
         found = [
             (rule, holds)
             for rule, holds, kinds in self.rows["transition"]
@@ -96,14 +118,29 @@ class Integrity:
                 yield Finding(rule=rule, message=message, file=recording.source, line=0, key=key)
 
 
-def _asked(case: Written, laws: list[tuple[str, Callable[[Any], Any]]]) -> Iterator[Finding]:
+def _asked(case: Written, laws: Laws) -> list[Finding]:
     write = case.write
+    found: list[Finding] = []
     for rule, holds in laws:
         if message := holds(case):
             place = write.seen or write.line
-            yield Finding(rule=rule, message=message, file=place.file, line=place.number, key=write.key)
+            found.append(Finding(rule=rule, message=message, file=place.file, line=place.number, key=write.key))
+    return found
 
 
+def _beside_the_likeness(case: Written, laws: Laws) -> Laws:
+    """The laws that a write can break although one that is like it kept them all."""
+    likely = _OF_LIKENESS if asks_others(case) else _OF_LIKENESS | {"trace/writer-fits"}
+    return [(rule, holds) for rule, holds in laws if rule not in likely]
+
+
+def _compare(found: list[Finding], asked: Laws | None) -> None:
+    """Raises AssertionError where a law would not have been asked that is broken."""
+    if asked is not None and any(finding.rule not in {rule for rule, _ in asked} for finding in found):
+        raise AssertionError(f"a write that is like one that kept the laws does not: {found[0]}")
+
+
+_CHECKED: Final = "K8SFSM_FROZEN" in os.environ
 _REPEATED: Final = "(repeated)"
 _OF_ORDER: Final = frozenset(
     f"trace/{name}"
@@ -113,6 +150,18 @@ _OF_ORDER: Final = frozenset(
     )
 )  # fmt: skip
 """The laws about when a write was made, and after which others."""
+_OF_LIKENESS: Final = frozenset(
+    f"trace/{name}"
+    for name in (
+        "change-shown", "generation-counts", "uid-constant", "creation-constant", "deletion-kept", "request-known",
+        "status-write-alone", "scale-alone", "status-kept", "deletion-alone", "removal-shows-last", "binding-alone",
+        "fixed-fields", "reference-fits", "answer-fits", "body-stored", "patch-applied", "binding-obeyed",
+        "grace-obeyed", "observed-not-ahead", "event-told", "event-counts", "event-source",
+    )
+)  # fmt: skip
+"""The laws that look at an object before and after, the request and the answer, and of their names, moments and
+revisions at no more than which of them are the same (`k8sfsm.trace.likeness`).
+"""
 
 
 def _covered(recording: Recording, requests: list[RecordedWrite]) -> frozenset[tuple[str, str, str]] | None:

@@ -19,6 +19,7 @@ from k8sfsm.request import Key
 from k8sfsm.store import Store
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.trace.integrity import Integrity
+from k8sfsm.trace.likeness import Likeness
 from k8sfsm.verify.check.breaches import Breaches
 from k8sfsm.verify.check.doubts import Doubts, is_bare
 from k8sfsm.verify.check.events import Announced
@@ -207,7 +208,8 @@ class _Check:
                 continue
             if write.request not in judged:
                 self.past.coming = recording.writes[number + 1 : number + _AHEAD]
-                judged[write.request] = self._judge(groups[write.request])
+                likeness = self.integrity.likeness if sound else None
+                judged[write.request] = self._judge(groups[write.request], likeness)
             self._follow(write)
             if write.type is not None and write.new is not None and self._commit(write):
                 made[write.request].append(self.past.store.revision)
@@ -297,8 +299,8 @@ class _Check:
 
     # -- one request --------------------------------------------------------------------------------------------------
 
-    def _judge(self, writes: Sequence[RecordedWrite]) -> tuple[str, Explanation | None]:
-        """Verdict and explanation of a request, given with all that it changed."""
+    def _judge(self, writes: Sequence[RecordedWrite], likeness: Likeness | None) -> tuple[str, Explanation | None]:
+        """Verdict and explanation of a request, given with all that it changed, and what it is like."""
         write = writes[0]
         actor = self.past.actors.get(write.actor)
         verdict = str(law.decide("judged", self._request(write, actor)).outputs["verdict"])
@@ -311,7 +313,7 @@ class _Check:
             return "unjudged", None
         if verdict != _BY_RULE or method_of(write.actor) == BY_THE_CLOCK:
             return verdict, None
-        why = self._why(actor, writes)
+        why = self._why(actor, writes, likeness)
         if isinstance(why, Explanation):
             return "explained", why
         if actor is not None and write.key[0] == _EVENT:
@@ -320,10 +322,12 @@ class _Check:
             self.explaining.give_up(actor, write)
         return self._unexplained(write, why), None
 
-    def _why(self, actor: Actor | None, writes: Sequence[RecordedWrite]) -> Explanation | Nearest:
+    def _why(
+        self, actor: Actor | None, writes: Sequence[RecordedWrite], likeness: Likeness | None
+    ) -> Explanation | Nearest:
         write = writes[0]
         if actor is None:
-            return self.kubelets.explain(write)
+            return self.kubelets.explain(write, likeness)
         if write.key[0] != _EVENT:
             return self.explaining.explain(actor, writes)
         if write.verb == "deletecollection":
