@@ -7,7 +7,7 @@ writes that nobody looks for one by one are taken in together.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any, Final, TypeAlias
 
@@ -125,6 +125,7 @@ class Series:
 
 
 NO_SERIES: Final = Series()
+_NO_LISTS: Final[Map[Any, Any]] = Map()
 
 
 def _merged(
@@ -242,6 +243,17 @@ class Index:
         """One list, by the name of the index, a kind and a value."""
         chain = self._nodes if index == "node" else self._chain(kind)
         return chain.lists().series.get((index, kind, value), NO_SERIES)
+
+    def dependents(self, kinds: Iterable[str], uid: str) -> tuple[Any, ...]:
+        """The objects of some kinds that name an owner, kind by kind: those that it controls first, then the others."""
+        found: list[Any] = []
+        chain, lists = None, _NO_LISTS
+        for kind in kinds:
+            if chain is not (chain := self._chain(kind)):
+                lists = chain.lists().series
+            for index in ("owned", "co-owned"):
+                found += lists.get((index, kind, uid), ())
+        return tuple(found)
 
     def namespaces_of(self, kind: str) -> tuple[str, ...]:
         """The namespaces in which there is, or was, an object of a kind, sorted ("" where it has none)."""
