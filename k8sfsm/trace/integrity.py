@@ -14,6 +14,7 @@ from attrs import define, field
 
 from k8sfsm.objects import ObjectError, Unmodelled
 from k8sfsm.request import Key
+from k8sfsm.spec.model import Invariant as Row
 from k8sfsm.trace.case import Finding, Past, Written, law
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.trace.likeness import Likeness, Likenesses
@@ -24,6 +25,8 @@ from k8sfsm.trace.timestamps import parse_time
 from k8sfsm.trace.told import asks_others
 
 Laws: TypeAlias = list[tuple[str, Callable[[Any], Any]]]
+Sort: TypeAlias = tuple[str, str, str | None]
+"""Kind, verb, and what a watch shows of the change."""
 
 for _laws in ("kept", "moments", "reports", "told", "counts"):
     import_module(f"k8sfsm.trace.{_laws}")
@@ -41,9 +44,9 @@ class Integrity:
     """The laws on their way through a history, which may come in portions."""
 
     past: Past
-    rows: dict[str, list[tuple[str, Callable[[Any], Any], tuple[str, ...]]]]
-    of_kind: dict[str, Laws] = field(factory=dict)
-    """The laws that a write of a kind can break."""
+    rows: dict[str, list[tuple[str, Callable[[Any], Any], Row]]]
+    asked: dict[Sort, Laws] = field(factory=dict)
+    """The laws that a write of a sort can break."""
     likenesses: Likenesses = field(factory=Likenesses)
     likeness: Likeness | None = None
     """What the last write has in common with those that are alike."""
@@ -80,7 +83,8 @@ class Integrity:
         """The findings in the next write. Of one that is like an earlier one not all is asked again."""
         past, key = self.past, write.key
         case = Written(write=write, past=past)
-        laws = self.of_kind.get(key[0]) or self._laws_of(key[0])
+        sort = (key[0], write.verb, write.type)
+        laws = self.asked.get(sort) or self._laws_of(sort)
         likeness = self.likeness = self.likenesses.of(write, case.old, past.unrevised.get(key, ""))
         if likeness is None:
             found = _asked(case, laws)
@@ -98,17 +102,17 @@ class Integrity:
         """The same for a renewal that is like the one before but for its revision and the moment that it renews."""
         case = Written(write=write, past=self.past)
         self.likeness = None
-        found = _asked(case, self.of_kind.get(_REPEATED) or self._laws_of(_REPEATED))
+        found = _asked(case, self.asked.get(_REPEATED) or self._laws_of(_REPEATED))
         self.past.renew(case)
         return found
 
-    def _laws_of(self, kind: str) -> Laws:
+    def _laws_of(self, sort: Sort) -> Laws:
         found = [
             (rule, holds)
-            for rule, holds, kinds in self.rows["transition"]
-            if (rule in _OF_ORDER if kind == _REPEATED else not kinds or kind in kinds)
+            for rule, holds, row in self.rows["transition"]
+            if (rule in _OF_ORDER if sort == _REPEATED else _can_break(sort, row))
         ]
-        self.of_kind[kind] = found
+        self.asked[sort] = found
         return found
 
     def at_end(self, recording: Recording) -> Iterator[Finding]:
@@ -141,7 +145,14 @@ def _compare(found: list[Finding], asked: Laws | None) -> None:
 
 
 _CHECKED: Final = "K8SFSM_FROZEN" in os.environ
-_REPEATED: Final = "(repeated)"
+def _can_break(sort: Sort, row: Row) -> bool:
+    """Whether a write of a sort is one of those of which a row says that they can break it."""
+    kind, verb, change = sort
+    fits = not row.of or kind in row.of
+    return fits and (not row.verbs or verb in row.verbs) and (not row.changes or (change or "none") in row.changes)
+
+
+_REPEATED: Final[Sort] = ("(repeated)", "", None)
 _OF_ORDER: Final = frozenset(
     f"trace/{name}"
     for name in (
@@ -171,11 +182,11 @@ def _covered(recording: Recording, requests: list[RecordedWrite]) -> frozenset[t
     return frozenset((write.key[0], write.verb, write.subresource) for write in requests if write.ok)
 
 
-def _rows() -> dict[str, list[tuple[str, Callable[[Any], Any], tuple[str, ...]]]]:
+def _rows() -> dict[str, list[tuple[str, Callable[[Any], Any], Row]]]:
     spec = law.invariants()
-    rows: dict[str, list[tuple[str, Callable[[Any], Any], tuple[str, ...]]]] = {"transition": [], "convergence": []}
+    rows: dict[str, list[tuple[str, Callable[[Any], Any], Row]]] = {"transition": [], "convergence": []}
     for name, row in spec.invariants.items() if spec else ():
-        rows[row.type].append((f"trace/{name}", law.function("invariant", row.holds), row.of))
+        rows[row.type].append((f"trace/{name}", law.function("invariant", row.holds), row))
     return rows
 
 

@@ -25,7 +25,7 @@ from k8sfsm.verify.check.doubts import Doubts, is_bare
 from k8sfsm.verify.check.events import Announced
 from k8sfsm.verify.check.explaining import Explaining
 from k8sfsm.verify.check.heard import Heard
-from k8sfsm.verify.check.judging import BY_THE_CLOCK, KUBELET, Known, Request, law, method_of
+from k8sfsm.verify.check.judging import BY_THE_CLOCK, KUBELET, Known, Request, judged_as, method_of
 from k8sfsm.verify.check.kubelets import Kubelets
 from k8sfsm.verify.check.matching import Granting
 from k8sfsm.verify.check.past import SECOND, Actor, Past
@@ -303,7 +303,7 @@ class _Check:
         """Verdict and explanation of a request, given with all that it changed, and what it is like."""
         write = writes[0]
         actor = self.past.actors.get(write.actor)
-        verdict = str(law.decide("judged", self._request(write, actor)).outputs["verdict"])
+        verdict = judged_as(self._request(write, actor))
         if verdict == "unjudged":
             self.report.unjudged["the history does not show it whole, or what its component saw"] += 1
         if verdict == "refused" and actor is not None:

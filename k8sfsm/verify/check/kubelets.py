@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 from attrs import define, field, frozen
@@ -359,13 +360,20 @@ def dated(case: Dated) -> Literal["before", "within", "after"]:
     return "after" if case.changed > case.written + SECOND else "within"
 
 
+@lru_cache(maxsize=64)
+def _possible(lies: Literal["before", "within", "after"], edition: object) -> bool:
+    """What an edition of the table says of a condition whose time lies so: it asks nothing else."""
+    example = {"before": Dated(0, SECOND, 0), "within": Dated(0, 0, 0), "after": Dated(2 * SECOND, 0, 0)}[lies]
+    return bool(law.decide("condition-time", example).outputs["possible"])
+
+
 def _misdated(written: Pod, at: int) -> str:
     made = written.metadata.creation_timestamp or 0
     for each in written.status.conditions:
         since = each.last_transition_time
         if each.type not in OWNED or since is None:
             continue
-        if not law.decide("condition-time", Dated(since, made, at)).outputs["possible"]:
+        if not _possible(dated(Dated(since, made, at)), law.edition):
             return f"condition {each.type} changed at {format_micro_time(since)}, outside the pod's life"
     return ""
 
