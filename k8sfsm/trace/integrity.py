@@ -6,15 +6,15 @@ A function of a law says in words what is wrong, or "" where the law holds.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import import_module
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from attrs import define, field
 
 from k8sfsm.objects import ObjectError, Unmodelled
 from k8sfsm.request import Key
-from k8sfsm.spec.model import Invariant as Row
+from k8sfsm.trace.asking import REPEATED, Laws, Rows, Sort, all_rows, beside_the_likeness, laws_of
 from k8sfsm.trace.case import Finding, Past, Written, law
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.trace.likeness import Likeness, Likenesses
@@ -22,11 +22,6 @@ from k8sfsm.trace.lines import Json
 from k8sfsm.trace.masking import shown
 from k8sfsm.trace.resources import KINDS, VERSIONS, is_deleting, metadata
 from k8sfsm.trace.timestamps import parse_time
-from k8sfsm.trace.told import asks_others
-
-Laws: TypeAlias = list[tuple[str, Callable[[Any], Any]]]
-Sort: TypeAlias = tuple[str, str, str | None]
-"""Kind, verb, and what a watch shows of the change."""
 
 for _laws in ("kept", "moments", "reports", "told", "counts"):
     import_module(f"k8sfsm.trace.{_laws}")
@@ -44,7 +39,7 @@ class Integrity:
     """The laws on their way through a history, which may come in portions."""
 
     past: Past
-    rows: dict[str, list[tuple[str, Callable[[Any], Any], Row]]]
+    rows: Rows
     asked: dict[Sort, Laws] = field(factory=dict)
     """The laws that a write of a sort can break."""
     likenesses: Likenesses = field(factory=Likenesses)
@@ -62,7 +57,7 @@ class Integrity:
             start=recording.start or 0,
         )
         past.kinds = frozenset([key[0] for key in past.objects] + [write.key[0] for write in recording.changes()])
-        return cls(past, _rows())
+        return cls(past, all_rows())
 
     def go_on(self, recording: Recording) -> None:
         """Another portion begins: what it shows for the first time was there before."""
@@ -84,7 +79,7 @@ class Integrity:
         past, key = self.past, write.key
         case = Written(write=write, past=past)
         sort = (key[0], write.verb, write.type)
-        laws = self.asked.get(sort) or self._laws_of(sort)
+        laws = self._laws_of(sort)
         likeness = self.likeness = self.likenesses.of(write, case.old, past.unrevised.get(key, ""))
         if likeness is None:
             found = _asked(case, laws)
@@ -92,7 +87,7 @@ class Integrity:
             found = _asked(case, laws)
             _compare(found, likeness.laws)
             if not found:
-                likeness.laws = _beside_the_likeness(case, laws)
+                likeness.laws = beside_the_likeness(case, laws)
         else:
             found = _asked(case, likeness.laws)
         past.take(write)
@@ -102,17 +97,14 @@ class Integrity:
         """The same for a renewal that is like the one before but for its revision and the moment that it renews."""
         case = Written(write=write, past=self.past)
         self.likeness = None
-        found = _asked(case, self.asked.get(_REPEATED) or self._laws_of(_REPEATED))
+        found = _asked(case, self._laws_of(REPEATED))
         self.past.renew(case)
         return found
 
     def _laws_of(self, sort: Sort) -> Laws:
-        found = [
-            (rule, holds)
-            for rule, holds, row in self.rows["transition"]
-            if (rule in _OF_ORDER if sort == _REPEATED else _can_break(sort, row))
-        ]
-        self.asked[sort] = found
+        found = self.asked.get(sort)
+        if found is None:
+            found = self.asked[sort] = laws_of(sort, self.rows)
         return found
 
     def at_end(self, recording: Recording) -> Iterator[Finding]:
@@ -132,12 +124,6 @@ def _asked(case: Written, laws: Laws) -> list[Finding]:
     return found
 
 
-def _beside_the_likeness(case: Written, laws: Laws) -> Laws:
-    """The laws that a write can break although one that is like it kept them all."""
-    likely = _OF_LIKENESS if asks_others(case) else _OF_LIKENESS | {"trace/writer-fits"}
-    return [(rule, holds) for rule, holds in laws if rule not in likely]
-
-
 def _compare(found: list[Finding], asked: Laws | None) -> None:
     """Raises AssertionError where a law would not have been asked that is broken."""
     if asked is not None and any(finding.rule not in {rule for rule, _ in asked} for finding in found):
@@ -145,34 +131,6 @@ def _compare(found: list[Finding], asked: Laws | None) -> None:
 
 
 _CHECKED: Final = "K8SFSM_FROZEN" in os.environ
-def _can_break(sort: Sort, row: Row) -> bool:
-    """Whether a write of a sort is one of those of which a row says that they can break it."""
-    kind, verb, change = sort
-    fits = not row.of or kind in row.of
-    return fits and (not row.verbs or verb in row.verbs) and (not row.changes or (change or "none") in row.changes)
-
-
-_REPEATED: Final[Sort] = ("(repeated)", "", None)
-_OF_ORDER: Final = frozenset(
-    f"trace/{name}"
-    for name in (
-        "revisions-increase", "answer-shows-revision", "precondition-met", "told-once", "answered-in-time",
-        "seen-in-time", "time-follows-revisions",
-    )
-)  # fmt: skip
-"""The laws about when a write was made, and after which others."""
-_OF_LIKENESS: Final = frozenset(
-    f"trace/{name}"
-    for name in (
-        "change-shown", "generation-counts", "uid-constant", "creation-constant", "deletion-kept", "request-known",
-        "status-write-alone", "scale-alone", "status-kept", "deletion-alone", "removal-shows-last", "binding-alone",
-        "fixed-fields", "reference-fits", "answer-fits", "body-stored", "patch-applied", "binding-obeyed",
-        "grace-obeyed", "observed-not-ahead", "event-told", "event-counts", "event-source",
-    )
-)  # fmt: skip
-"""The laws that look at an object before and after, the request and the answer, and of their names, moments and
-revisions at no more than which of them are the same (`k8sfsm.trace.likeness`).
-"""
 
 
 def _covered(recording: Recording, requests: list[RecordedWrite]) -> frozenset[tuple[str, str, str]] | None:
@@ -180,14 +138,6 @@ def _covered(recording: Recording, requests: list[RecordedWrite]) -> frozenset[t
     if recording.format == "recording" and requests and not recording.about.get("slim"):
         return None
     return frozenset((write.key[0], write.verb, write.subresource) for write in requests if write.ok)
-
-
-def _rows() -> dict[str, list[tuple[str, Callable[[Any], Any], Row]]]:
-    spec = law.invariants()
-    rows: dict[str, list[tuple[str, Callable[[Any], Any], Row]]] = {"transition": [], "convergence": []}
-    for name, row in spec.invariants.items() if spec else ():
-        rows[row.type].append((f"trace/{name}", law.function("invariant", row.holds), row))
-    return rows
 
 
 _KNOWN: Final = frozenset(KINDS.values())

@@ -1,4 +1,4 @@
-"""Writes that are alike: they differ in names, uids, addresses, ids, moments and revisions alone, and these stand alike.
+"""Writes that are alike: they differ in names, uids, addresses, ids, moments and revisions alone.
 
 Thousands of pods come from one template, and what a kubelet writes about one of them is written about the next. A rule
 that looks at an object before and after a write, at the request and the answer, and at nothing else, asks of names,
@@ -136,20 +136,18 @@ class Likenesses:
         self.objects[key] = after
         places = state.places
         sent: list[Any] = [
-            state.number, after.number, write.actor, write.verb, write.code, worked_out, write.inferred != "", write.derived,
-            write.trimmed, write.body_trimmed, write.seen is None,
+            state.number, after.number, write.actor, write.verb, write.code, worked_out, write.inferred != "",
+            write.derived, write.trimmed, write.body_trimmed, write.seen is None,
+            *(_PLACES[_place(part, places)] if part else "" for part in (write.node, str(write.precondition or ""))),
         ]  # fmt: skip
-        for part in (write.node, str(write.precondition or "")):
-            sent.append(_PLACES[_place(part, places)] if part else "")
         _walk_map(write.body, _PARTS, places, sent)
         return tuple(sent)
 
     def _met(self, key: Key, obj: Json) -> _State:
         """An object that is looked at for the first time."""
         places: dict[str, int] = {}
-        shape: list[Any] = []
-        for name in key[1:]:
-            shape.append(name if name.startswith(_SPEAKING) else _place(name, places))
+        names = (name for name in key[1:] if not name.startswith(_SPEAKING))
+        shape: list[Any] = [_place(name, places) for name in names]
         _walk_map(obj, _PARTS, places, shape)
         return _State(obj, self._number(shape), places)
 

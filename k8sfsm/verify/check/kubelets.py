@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 from attrs import define, field, frozen
 from immutables import Map
@@ -31,6 +31,8 @@ from k8sfsm.verify.check.runs import Runs
 from k8sfsm.verify.check.verdicts import Explanation, Nearest, apart
 from k8sfsm.verify.replay.compare import differences
 
+Learnt: TypeAlias = tuple[str, dict[str, Any], bool]
+"""A rule, its facts, and whether the kubelet reads its pods' cgroups."""
 _CHECKED: Final = "K8SFSM_FROZEN" in os.environ
 _UNKNOWN: Final = object()
 _NOT_YET: Final = ("", "ContainerCreating", "PodInitializing")
@@ -123,7 +125,9 @@ class Kubelets:
         addresses = self._host_ips(written)
         return addresses == said.host_ips and said.host_ip == (addresses[0].ip if addresses else "")
 
-    def _learnt(self, found: Explanation | Nearest, stored: Pod, written: Pod) -> tuple[str, dict[str, Any], bool] | None:
+    def _learnt(
+        self, found: Explanation | Nearest, stored: Pod, written: Pod
+    ) -> tuple[str, dict[str, Any], bool] | None:
         """What is kept of an explanation for statuses that are alike: the rule, its facts, and what the kubelet reads.
         None where the status tells of a run that has begun anew: then times matter.
         """
