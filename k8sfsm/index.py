@@ -1,13 +1,13 @@
 """Indexes over the objects of a snapshot: lists by namespace, owner and node, in order of creation.
 
-A write costs one link in a chain; what the chain says is worked into the lists when somebody asks for one. So the many
+A write costs one link in a chain; what the links say is worked into the lists when somebody asks for one. So the many
 writes that nobody looks for one by one are taken in together.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any, Final, TypeAlias
 
@@ -20,13 +20,12 @@ from k8sfsm.value import value
 
 IndexKey: TypeAlias = tuple[str, str, str]
 """(index, kind, value)."""
-Entries: TypeAlias = Callable[[Key, Any], tuple[IndexKey, ...]]
-"""The lists of a chain in which an object is."""
+_IN: Final = "in"
 _BLOCK: Final = 128
 _STRETCH: Final = 32
 """Blocks in a stretch."""
-_LONGEST: Final = 1024
-"""Links that a chain may have before it is worked in anyhow."""
+_LONGEST: Final = 1 << 14
+"""So many links are worked in anyhow."""
 _make: Final = object.__new__
 GONE: Final = object()
 """In place of an object that is in a list no longer."""
@@ -42,22 +41,30 @@ class Stretch:
 
     def updated(self, changes: Mapping[int, Any]) -> Stretch:
         """The stretch with objects set or removed."""
-        ordinals, blocks = list(self.ordinals), list(self.blocks)
-        touched: dict[int, dict[int, Any]] = {}
+        firsts, ordinals, blocks = self.firsts, self.ordinals, list(self.blocks)
         last = ordinals[-1][-1] if ordinals else -1
+        replaced: dict[int, list[Any]] = {}
+        others: dict[int, dict[int, Any]] = {}
         new: dict[int, Any] = {}
-        for ordinal in sorted(changes):
+        for ordinal, obj in changes.items():
             if ordinal > last:
-                new[ordinal] = changes[ordinal]
-            else:
-                at = max(bisect_right(self.firsts, ordinal) - 1, 0)
-                touched.setdefault(at, {})[ordinal] = changes[ordinal]
-        for at, found in touched.items():
-            ordinals[at], blocks[at] = _merged(ordinals[at], blocks[at], found)
-        _append(ordinals, blocks, {ordinal: obj for ordinal, obj in new.items() if obj is not GONE})
-        if any(not block for block in blocks):
-            ordinals, blocks = [each for each in ordinals if each], [each for each in blocks if each]
-        return Stretch(tuple([each[0] for each in ordinals]), tuple(ordinals), tuple(blocks))
+                new[ordinal] = obj
+                continue
+            at = max(bisect_right(firsts, ordinal) - 1, 0)
+            there = ordinals[at]
+            place = bisect_left(there, ordinal)
+            if obj is GONE or place == len(there) or there[place] != ordinal:
+                others.setdefault(at, {})[ordinal] = obj
+                continue
+            block = replaced.get(at)
+            if block is None:
+                block = replaced[at] = list(blocks[at])
+            block[place] = obj
+        for at, block in replaced.items():
+            blocks[at] = tuple(block)
+        if not others and not new:
+            return Stretch(firsts, ordinals, tuple(blocks))
+        return _stretched(list(ordinals), blocks, others, new)
 
     def cut(self) -> tuple[Stretch, ...]:
         """The same blocks in stretches of the usual length, none of them empty."""
@@ -68,6 +75,21 @@ class Stretch:
 
 
 _EMPTY: Final = Stretch()
+
+
+def _stretched(
+    ordinals: list[tuple[int, ...]],
+    blocks: list[tuple[Any, ...]],
+    inner: Mapping[int, Mapping[int, Any]],
+    new: Mapping[int, Any],
+) -> Stretch:
+    """A stretch of these blocks in which objects come and go: `inner` by block, `new` behind the last one."""
+    for at, found in inner.items():
+        ordinals[at], blocks[at] = _merged(ordinals[at], blocks[at], found)
+    _append(ordinals, blocks, {ordinal: new[ordinal] for ordinal in sorted(new) if new[ordinal] is not GONE})
+    if not all(blocks):
+        ordinals, blocks = [each for each in ordinals if each], [each for each in blocks if each]
+    return Stretch(tuple([each[0] for each in ordinals]), tuple(ordinals), tuple(blocks))
 
 
 @value
@@ -125,18 +147,12 @@ class Series:
 
 
 NO_SERIES: Final = Series()
-_NO_LISTS: Final[Map[Any, Any]] = Map()
 
 
 def _merged(
     ordinals: tuple[int, ...], block: tuple[Any, ...], changes: Mapping[int, Any]
 ) -> tuple[tuple[int, ...], tuple[Any, ...]]:
     """A block with objects set or removed."""
-    if len(changes) == 1:
-        [(ordinal, obj)] = changes.items()
-        at = bisect_right(ordinals, ordinal) - 1
-        if obj is not GONE and at >= 0 and ordinals[at] == ordinal:
-            return ordinals, (*block[:at], obj, *block[at + 1 :])
     found = dict(zip(ordinals, block, strict=True))
     known = len(found)
     found.update(changes)
@@ -160,164 +176,241 @@ def _append(ordinals: list[tuple[int, ...]], blocks: list[tuple[Any, ...]], new:
 
 @value
 class Lists:
-    """All lists at one revision. `namespaces`: those in which there is, or was, an object of a kind, sorted."""
+    """All lists at one revision. `namespaces`: those in which there is an object of a kind, sorted; none of a kind of
+    which there only was something.
+    """
 
     series: Map[IndexKey, Series] = field(factory=Map)
     namespaces: Map[str, tuple[str, ...]] = field(factory=Map)
 
 
-class _Chain:
-    """Lists of an earlier snapshot, and what was written since."""
-
-    __slots__ = ("_before", "_depth", "_entries", "_lists", "_write")
-
-    def __init__(self, entries: Entries) -> None:
-        self._entries = entries
-        self._lists: Lists | None = Lists()
-        self._before: _Chain | None = None
-        self._write: tuple[Key, int, Any, Any] | None = None
-        self._depth = 0
-
-    def after(self, key: Key, ordinal: int, old: Any, new: Any) -> _Chain:
-        """The chain with one link more."""
-        following = _make(_Chain)
-        following._entries = self._entries
-        following._lists = None
-        following._before = self
-        following._write = (key, ordinal, old, new)
-        following._depth = depth = self._depth + 1 if self._lists is None else 1
-        if depth >= _LONGEST:
-            following.lists()
-        return following
-
-    def lists(self) -> Lists:
-        """The lists, with everything worked in."""
-        if self._lists is None:
-            writes = []
-            link = self
-            while link._lists is None:
-                assert link._write is not None and link._before is not None
-                writes.append(link._write)
-                link = link._before
-            self._lists = _advanced(link._lists, reversed(writes), self._entries)
-            self._before = self._write = None
-        return self._lists
-
-
 class Index:
-    """The lists of a snapshot, in chains: Events, which are many and seldom asked for; Pods; Pods by their node, which
-    kubelets ask for one by one; and all the rest, which the API server asks for at every creation.
+    """The lists of a snapshot: those of an earlier one, and the writes since, one link for each.
+
+    They fall into groups, each worked in when one of its lists is asked for: Events and Leases, which are written often
+    and seldom asked for; Pods; and all the rest, which the API server asks for at every creation. Which pods are on a
+    node is known at every link: of a pod's many writes hardly any changes that.
     """
 
-    __slots__ = ("_events", "_nodes", "_pods", "_rest")
+    __slots__ = ("_before", "_depth", "_known", "_placed", "_write")
 
     def __init__(self) -> None:
-        self._events, self._nodes = _Chain(_in_entries), _Chain(_node_entries)
-        self._pods, self._rest = _Chain(_entries), _Chain(_entries)
+        self._known: dict[str, Lists] = dict.fromkeys(_GROUPS, Lists())
+        self._before: Index | None = None
+        self._write: _Write | None = None
+        self._placed: _Placed = Map()
+        self._depth = 0
 
     def after(self, key: Key, ordinal: int, old: Any, new: Any) -> Index:
         """The index after a write; `old` None: the object is new, `new` None: it is gone."""
         following = _make(Index)
-        kind = key[0]
-        if kind == "Event":
-            following._events = self._events.after(key, ordinal, old, new)
-            following._nodes, following._pods, following._rest = self._nodes, self._pods, self._rest
-            return following
-        following._events = self._events
-        if kind != "Pod":
-            following._rest = self._rest.after(key, ordinal, old, new)
-            following._nodes, following._pods = self._nodes, self._pods
-            return following
-        following._rest = self._rest
-        following._pods = self._pods.after(key, ordinal, old, new)
-        bound = _changes_node_list(old, new)
-        following._nodes = self._nodes.after(key, ordinal, old, new) if bound else self._nodes
+        following._known = _UNKNOWN
+        following._before = self
+        following._write = (key, ordinal, old, new)
+        following._placed = self._placed
+        if key[0] == "Pod":
+            was, node = "" if old is None else old.spec.node_name, "" if new is None else new.spec.node_name
+            if was != node:
+                following._placed = _moved(self._placed, (ordinal, key), was, node)
+        following._depth = depth = self._depth + 1
+        if depth >= _LONGEST:
+            following._settle()
         return following
-
-    def _chain(self, kind: str) -> _Chain:
-        if kind == "Pod":
-            return self._pods
-        return self._events if kind == "Event" else self._rest
 
     def series(self, index: str, kind: str, value: str) -> Series:
         """One list, by the name of the index, a kind and a value."""
-        chain = self._nodes if index == "node" else self._chain(kind)
-        return chain.lists().series.get((index, kind, value), NO_SERIES)
+        group = _GROUP_OF.get(kind, "rest")
+        return (self._known.get(group) or self._lists(group)).series.get((index, kind, value), NO_SERIES)
+
+    def on_node(self, node: str) -> Iterator[Key]:
+        """The keys of the pods on a node, in order of creation."""
+        return (key for _, key in self._placed.get(node, ()))
 
     def dependents(self, kinds: Iterable[str], uid: str) -> tuple[Any, ...]:
         """The objects of some kinds that name an owner, kind by kind: those that it controls first, then the others."""
         found: list[Any] = []
-        chain, lists = None, _NO_LISTS
+        known: dict[str, Map[IndexKey, Series]] = {}
         for kind in kinds:
-            if chain is not (chain := self._chain(kind)):
-                lists = chain.lists().series
+            group = _GROUP_OF.get(kind, "rest")
+            lists = known.get(group)
+            if lists is None:
+                lists = known[group] = (self._known.get(group) or self._lists(group)).series
             for index in ("owned", "co-owned"):
                 found += lists.get((index, kind, uid), ())
         return tuple(found)
 
     def namespaces_of(self, kind: str) -> tuple[str, ...]:
-        """The namespaces in which there is, or was, an object of a kind, sorted ("" where it has none)."""
-        return self._chain(kind).lists().namespaces.get(kind, ())
+        """The namespaces in which there is an object of a kind, sorted ("" where it has none)."""
+        return self._lists(_GROUP_OF.get(kind, "rest")).namespaces.get(kind, ())
 
     @property
     def namespaces(self) -> Mapping[str, tuple[str, ...]]:
-        """The same for all kinds."""
-        found = self._rest.lists().namespaces
-        for other in (self._pods, self._events):
-            found = found.update(other.lists().namespaces)
+        """The same for all kinds of which there is, or was, something."""
+        found = self._lists("rest").namespaces
+        for group in dict.fromkeys(_GROUP_OF.values()):
+            found = found.update(self._lists(group).namespaces)
         return found
 
+    def _lists(self, group: str) -> Lists:
+        """The lists of a group, with every write worked in."""
+        found = self._known.get(group)
+        if found is None:
+            concerns = _GROUPS[group].concerns
+            writes, link = [], self
+            while (found := link._known.get(group)) is None:
+                assert link._write is not None and link._before is not None
+                if concerns(link._write):
+                    writes.append(link._write)
+                link = link._before
+            found = _advanced(found, writes, _GROUPS[group]) if writes else found
+            self._known = {**self._known, group: found}
+        return found
 
-def _changes_node_list(old: Any, new: Any) -> bool:
-    return bool(old is not None and old.spec.node_name) or bool(new is not None and new.spec.node_name)
+    def _settle(self) -> None:
+        """Work everything in: no earlier link is needed any more."""
+        for group in _GROUPS:
+            self._lists(group)
+        self._before = self._write = None
+        self._depth = 0
 
 
-def _advanced(lists: Lists, writes: Iterator[tuple[Key, int, Any, Any]], entries_of: Entries) -> Lists:
-    changes: dict[IndexKey, dict[int, Any]] = {}
-    namespaces = lists.namespaces
+_Write: TypeAlias = tuple[Key, int, Any, Any]
+"""Key, ordinal, object before and after."""
+_UNKNOWN: Final[dict[str, Lists]] = {}
+_Placed: TypeAlias = Map[str, tuple[tuple[int, Key], ...]]
+"""The pods on each node, with their ordinals and in order of these."""
+
+
+def _moved(placed: _Placed, pod: tuple[int, Key], was: str, node: str) -> _Placed:
+    """The pods on nodes after one has come to a node, or has left one ("": none)."""
+    if was:
+        left = tuple([each for each in placed[was] if each != pod])
+        placed = placed.set(was, left) if left else placed.delete(was)
+    if node:
+        placed = placed.set(node, tuple(sorted((*placed.get(node, ()), pod))))
+    return placed
+
+
+@value
+class _Group:
+    """Lists that are worked in together.
+
+    `concerns`: whether a write has to do with them; `entries`: those in which an object is; `mark`: objects of the same
+    one are in the same ones.
+    """
+
+    concerns: Callable[[_Write], bool]
+    entries: Callable[[Key, Any], tuple[IndexKey, ...]]
+    mark: Callable[[Key, Any], Hashable]
+
+
+def _of_rest(write: _Write) -> bool:
+    return write[0][0] not in _GROUP_OF
+
+
+def _of_often(write: _Write) -> bool:
+    return write[0][0] in _OFTEN
+
+
+def _of_pods(write: _Write) -> bool:
+    return write[0][0] == "Pod"
+
+
+def _advanced(lists: Lists, writes: Iterable[_Write], group: _Group) -> Lists:
+    """The lists with writes, the last of them first, worked in: of several writes to an object the last one counts."""
+    before: dict[int, Any] = {}
+    after: dict[int, tuple[Key, Any, Any]] = {}
     for key, ordinal, old, new in writes:
-        if old is not None and (new is None or not _listed_alike(old, new)):
-            for entry in entries_of(key, old):
-                changes.setdefault(entry, {})[ordinal] = GONE
+        before[ordinal] = old
+        if ordinal not in after:
+            after[ordinal] = key, new, old
+    parts: dict[tuple[IndexKey, ...], dict[int, Any]] = {}
+    marked: dict[Hashable, dict[int, Any]] = {}
+    for ordinal, (key, new, last) in after.items():
+        mark = None
         if new is not None:
-            for entry in entries_of(key, new):
-                changes.setdefault(entry, {})[ordinal] = new
-        known = namespaces.get(key[0], ())
-        if key[1] not in known:
-            namespaces = namespaces.set(key[0], tuple(sorted((*known, key[1]))))
-    found = lists.series.mutate()
-    for entry, each in changes.items():
-        series = found.get(entry, NO_SERIES).updated(each)
+            mark = group.mark(key, new)
+            part = marked.get(mark)
+            if part is None:
+                part = marked[mark] = parts.setdefault(group.entries(key, new), {})
+            part[ordinal] = new
+        old = before[ordinal] or last
+        if old is not None and (new is None or group.mark(key, old) != mark):
+            parts.setdefault(group.entries(key, old), {}).setdefault(ordinal, GONE)
+    return _with(lists, parts)
+
+
+def _with(lists: Lists, parts: Mapping[tuple[IndexKey, ...], dict[int, Any]]) -> Lists:
+    """The lists with changes, in parts by the lists that they are made to. What is the same in two of these, as are all
+    pods of a namespace and those of its only owner, becomes one series that is changed once.
+    """
+    changes: dict[IndexKey, list[dict[int, Any]]] = {}
+    for entries, part in parts.items():
+        for entry in entries:
+            changes.setdefault(entry, []).append(part)
+    found, namespaces = lists.series.mutate(), lists.namespaces
+    same: dict[tuple[int, int], Series] = {}
+    wholes: list[dict[int, Any]] = []  # alive, so that no other has the identity of one
+    for entry, made in changes.items():
+        before = found.get(entry, NO_SERIES)
+        whole = made[0] if len(made) == 1 else _joined(made)
+        series = same.get((id(before), id(whole)))
+        if series is None:
+            series = same[id(before), id(whole)] = before.updated(whole)
+            wholes.append(whole)
         if series:
             found[entry] = series
-        else:
-            found.pop(entry, None)
+        elif before:
+            del found[entry]
+        if entry[0] == _IN and (bool(before) is not bool(series) or entry[1] not in namespaces):
+            namespaces = _inhabited(namespaces, entry, bool(series))
     return Lists(found.finish(), namespaces)
 
 
-def _listed_alike(old: Any, new: Any) -> bool:
-    """Two versions of an object share what their entries are made of, and so these."""
-    if old.metadata.owner_references is not new.metadata.owner_references:
-        return False
-    return new.kind != "Pod" or old.spec is new.spec
+def _joined(parts: list[dict[int, Any]]) -> dict[int, Any]:
+    """The changes of several sorts of objects; what goes as one sort and comes as another is there."""
+    joined = {ordinal: obj for part in parts for ordinal, obj in part.items() if obj is GONE}
+    return joined | {ordinal: obj for part in parts for ordinal, obj in part.items() if obj is not GONE}
 
 
-def _in_entries(key: Key, obj: Any) -> tuple[IndexKey, ...]:
-    return (("in", key[0], key[1]),)
+def _inhabited(namespaces: Map[str, tuple[str, ...]], entry: IndexKey, there: bool) -> Map[str, tuple[str, ...]]:
+    """The namespaces of each kind, after the first object of a kind has come into one, or the last one has gone."""
+    _, kind, name = entry
+    known = namespaces.get(kind, ())
+    at = bisect_left(known, name)
+    return namespaces.set(kind, (*known[:at], name, *known[at:]) if there else known[:at] + known[at + 1 :])
 
 
-def _node_entries(key: Key, obj: Any) -> tuple[IndexKey, ...]:
-    return (("node", "Pod", obj.spec.node_name),) if obj.spec.node_name else ()
+def _often_entries(key: Key, obj: Any) -> tuple[IndexKey, ...]:
+    return ((_IN, key[0], key[1]),) if key[0] == "Event" else _entries(key, obj)
+
+
+def _often_mark(key: Key, obj: Any) -> Hashable:
+    return key[:2] if key[0] == "Event" else _mark(key, obj)
 
 
 def _entries(key: Key, obj: Any) -> tuple[IndexKey, ...]:
-    """The lists in which an object is, its node's aside."""
+    """The lists in which an object is."""
     kind, namespace, _ = key
     owner = controller_of(obj)
     by_owner = ("owned", kind, owner.uid) if owner is not None else ("orphans", kind, namespace)
-    entries: tuple[IndexKey, ...] = (("in", kind, namespace), by_owner)
+    entries: tuple[IndexKey, ...] = ((_IN, kind, namespace), by_owner)
     references = obj.metadata.owner_references
     if len(references) > (owner is not None):
         others = dict.fromkeys(each.uid for each in references if owner is None or each.uid != owner.uid)
         entries = (*entries, *(("co-owned", kind, uid) for uid in others))
     return entries
+
+
+def _mark(key: Key, obj: Any) -> Hashable:
+    return key[0], key[1], id(obj.metadata.owner_references)
+
+
+_OFTEN: Final = ("Event", "Lease")
+_GROUP_OF: Final = {**dict.fromkeys(_OFTEN, "often"), "Pod": "pods"}
+"""Kinds that are not among the rest."""
+_GROUPS: Final[Mapping[str, _Group]] = {
+    "often": _Group(_of_often, _often_entries, _often_mark),
+    "pods": _Group(_of_pods, _entries, _mark),
+    "rest": _Group(_of_rest, _entries, _mark),
+}

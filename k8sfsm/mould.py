@@ -7,6 +7,8 @@ to know.
 
 Moments (times in ns since the epoch) are given apart; one that is none of them is cast as far from the first as it was.
 A mould is bound to moments first: what has no part but moments in it is shared by all casts that are made then.
+
+The functions are written out, with one assignment for each attribute of a value that is cast: nothing is quicker.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import attrs
 from attrs import frozen
 from immutables import Map
 
-from k8sfsm.objects.copying import changer_of
+from k8sfsm.objects.copying import changer_of, twin_to_fill
 
 _ATOMS: Final = (bool, int, float, bytes, type(None))
 _MOMENT: Final = 10**15
@@ -94,6 +96,8 @@ class _Writer:
         self._plain: set[str] = set()
         self._known: dict[int, _Found | None] = {}
         self._kept: list[Any] = []
+        self._values = 0
+        self._shared: dict[int, str] = {}
 
     def name(self, value: Any) -> str:
         """A name, or a short expression, for the value in the function that casts."""
@@ -112,6 +116,15 @@ class _Writer:
         name = f"c{len(self.scope)}"
         self.scope[name] = value
         return name
+
+    def shared(self, value: Any) -> str:
+        """A name for a value that every cast shares and that may be asked for again, or how it is written."""
+        if value is None or value.__class__ is bool or (value.__class__ in (str, tuple) and not value):
+            return repr(value)
+        known = self._shared.get(id(value))
+        if known is None:
+            known = self._shared[id(value)] = self.constant(value)
+        return known
 
     def _find(self, value: Any) -> _Found | None:
         """How the value is made; None where it has no part in it."""
@@ -166,10 +179,26 @@ class _Writer:
             return None
         if all(each.timed for _, _, each in parted):
             return _Found(write(self, value, {name: each.text for name, _, each in parted}), timed=True)
-        return self._line(write(self, value, {name: self.name(member) for name, member, _ in parted}))
+        texts = {name: self.name(member) for name, member, _ in parted}
+        return self._filled(value, texts) if write is _evolved else self._line(write(self, value, texts))
+
+    def _filled(self, value: Any, texts: _Texts) -> _Found:
+        """A value of a class with attributes, which is filled one by one."""
+        kind: Any = type(value)
+        twin = twin_to_fill(kind)
+        if twin is None:
+            return self._line(_evolved(self, value, texts))
+        made = self._line(f"{self.shared(object.__new__)}({self.shared(twin)})")
+        for name in _attributes(kind):
+            text = texts.get(name) or self.shared(getattr(value, name))
+            self.lines.append(f"    {made.text}.{name} = {text}")
+        if twin is not kind:
+            self.lines.append(f"    {made.text}.__class__ = {self.shared(kind)}")
+        return made
 
     def _line(self, expression: str) -> _Found:
-        name = f"v{len(self.lines)}"
+        name = f"v{self._values}"
+        self._values += 1
         self.lines.append(f"    {name} = {expression}")
         return _Found(name)
 

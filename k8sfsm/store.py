@@ -49,14 +49,21 @@ class Snapshot:
         return None if found is None else found[1]
 
     def series(self, index: str, kind: str, value: str) -> Series:
-        """One list: "in" or "orphans" of a kind and namespace, "node" of Pod and a node; by the uid of an owner,
-        "owned" where that is the controller, else "co-owned".
+        """One list: "in" or "orphans" of a kind and namespace; by the uid of an owner, "owned" where that is the
+        controller, else "co-owned".
         """
         return self.index.series(index, kind, value)
 
+    def on_node(self, node: str) -> tuple[Any, ...]:
+        """The pods on a node, in order of creation."""
+        objects = self.objects
+        return tuple([objects[key][1] for key in self.index.on_node(node)])
+
     @property
     def namespaces(self) -> Mapping[str, tuple[str, ...]]:
-        """Per kind the namespaces in which there is, or was, an object of it, sorted ("" where it has none)."""
+        """Per kind the namespaces in which there is an object of it, sorted ("" where it has none); none for a kind of
+        which there only was something.
+        """
         return self.index.namespaces
 
     def namespaces_of(self, kind: str) -> tuple[str, ...]:
@@ -151,6 +158,15 @@ class Store:
         change = Change(revision, "ADDED" if found is None else "MODIFIED", key, old, obj, at)
         index = snapshot.index.after(key, ordinal, old, obj)
         after = Snapshot(revision, objects.set(key, (ordinal, obj)), index)
+        return Store(after, self.history.append(change)), change
+
+    def add(self, obj: Any, at: int = 0) -> tuple[Store, Change]:
+        """Commit a new object that has the `next_version`. The name must be free."""
+        snapshot, meta = self.snapshot, obj.metadata
+        revision, key = snapshot.revision + 1, (obj.kind, meta.namespace, meta.name)
+        change = Change(revision, "ADDED", key, None, obj, at)
+        index = snapshot.index.after(key, revision, None, obj)
+        after = Snapshot(revision, snapshot.objects.set(key, (revision, obj)), index)
         return Store(after, self.history.append(change)), change
 
     def remove(self, key: Key, at: int = 0) -> tuple[Store, Change]:

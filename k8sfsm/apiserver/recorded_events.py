@@ -1,8 +1,8 @@
 """The short way of Events that recorders make.
 
 Such an Event is well-formed and complete. What may refuse it is its name, its namespace, and admission or a gate that
-asks more; for all Events of an account in a namespace these are asked once, the name aside. Everything else of it is
-shared by all that are let through.
+asks more; for all Events of an account in a namespace these are asked once, the name aside. So after the first of them
+a recorder makes its Events as they are to be stored.
 """
 
 from __future__ import annotations
@@ -24,74 +24,65 @@ from k8sfsm.store import Store
 from k8sfsm.value import value
 
 SECOND: Final = 1_000_000_000
-_born: Final = changer_of(ObjectMeta, "uid", "creation_timestamp", "generation", "resource_version")
-_with_metadata: Final = changer_of(Event, "metadata")
+_NO_META: Final = ObjectMeta()
+_born: Final = changer_of(
+    ObjectMeta, "name", "namespace", "uid", "creation_timestamp", "generation", "resource_version"
+)
 
 
 @value
-class _Way:
-    """That Events may go the short way, as long as these are the same. `sound`: says whether a name is."""
+class Way:
+    """That Events may go the short way, as long as the namespace and the tables are the same.
+
+    `sound`: says whether an Event may have a name.
+    """
 
     namespace: Any
     edition: object
     sound: Callable[[str], bool]
     generation: int
 
+    def metadata(self, store: Store, now: int, chance: Chance, namespace: str, name: str) -> ObjectMeta | None:
+        """What an Event of a free name that is created at `now` (ns) is stored with; its uid comes from `chance`.
+
+        None where it has to go the way of all other writes.
+        """
+        if not self.sound(name):
+            return None
+        uid = chance.uid(("Event", namespace, name))
+        version = str(store.snapshot.revision + 1)
+        return _born(_NO_META, name, namespace, uid, now - now % SECOND, self.generation, version)
+
 
 class RecordedEvents:
-    """Which Events of recorders go the short way, and what the server makes of one that does."""
+    """Which Events of recorders go the short way."""
 
     __slots__ = ("_gate", "_options", "_ways")
 
     def __init__(self, options: Options, gate: Gate) -> None:
         self._options = options
         self._gate = gate
-        self._ways: dict[tuple[str, str | tuple[str, ...]], _Way] = {}
+        self._ways: dict[tuple[str, str | tuple[str, ...]], Way] = {}
 
-    def stored(self, store: Store, write: Create, sender: Sender, now: int, chance: Chance) -> Event | None:
-        """The Event as it is to be stored, with a uid from `chance`, at `now` (ns).
-
-        None where it has to go the way of all other writes.
-        """
-        event: Event = write.object
-        meta = event.metadata
-        objects = store.snapshot.objects
-        key = ("Event", meta.namespace, meta.name)
-        if (
-            key in objects
-            or meta.generate_name
-            or meta.labels
-            or meta.annotations
-            or meta.owner_references
-            or meta.finalizers
-        ):
+    def way(self, store: Store, namespace: str, sender: Sender) -> Way | None:
+        """The short way of a sender's Events in a namespace; None where none is known, or where it is closed now."""
+        way = self._ways.get((namespace, sender.role))
+        if way is None or way.edition is not law.edition:
             return None
-        way = self._ways.get((meta.namespace, sender.role))
-        if (
-            way is None
-            or way.namespace is not objects.get(("Namespace", "", meta.namespace))
-            or way.edition is not law.edition
-        ):
-            way = self._found(store, write, sender, chance)
-        if way is None or not way.sound(meta.name):
-            return None
-        version = str(store.snapshot.revision + 1)
-        return _with_metadata(event, _born(meta, chance.uid(key), now - now % SECOND, way.generation, version))
+        return way if way.namespace is store.snapshot.objects.get(("Namespace", "", namespace)) else None
 
-    def _found(self, store: Store, write: Create, sender: Sender, chance: Chance) -> _Way | None:
-        """The way of Events like this one; None where somebody has to look at each of them."""
+    def learn(self, store: Store, write: Create, sender: Sender, chance: Chance) -> None:
+        """Find out whether Events like this one may go the short way from now on."""
         event: Event = write.object
         judged = Admission(event, store, self._options, chance)
         if self._options.admission and law.collect("create", judged):
-            return None
+            return
         if not self._gate.knows(sender, write) or invalid(None, event):
-            return None
+            return
         namespace = event.metadata.namespace
-        way = _Way(
+        self._ways[namespace, sender.role] = Way(
             namespace=store.snapshot.objects.get(("Namespace", "", namespace)),
             edition=law.edition,
             sound=sound_name_of(event),
             generation=generation_of(event.kind),
         )
-        self._ways[namespace, sender.role] = way
-        return way

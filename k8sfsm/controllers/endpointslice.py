@@ -15,7 +15,8 @@ from k8sfsm.controllers.endpoints_service import ask_about_services
 from k8sfsm.controllers.endpoints_trigger import ReadinessTimes, annotated, trigger_time
 from k8sfsm.controllers.endpointslice_hints import Hinted, Hinting, give_hints
 from k8sfsm.controllers.endpointslice_members import AddressType, Members, Wanted, Zones, address_types, law
-from k8sfsm.controllers.endpointslice_packing import MANAGER, Draft, Drafts, Known, Packing, reuse
+from k8sfsm.controllers.endpointslice_packing import MANAGER, Draft, Drafts, Packing, reuse
+from k8sfsm.controllers.endpointslice_shelf import Shelf, Shelves
 from k8sfsm.controllers.endpointslice_tracker import (
     Managed,
     cache_is_stale,
@@ -52,9 +53,9 @@ class Sync:
 
 @value
 class OldFamily:
-    """The case of `family`: a stored slice and the families of its Service."""
+    """The case of `family`: the address type of stored slices, and the families of their Service."""
 
-    stored: EndpointSlice
+    address_type: str
     types: tuple[AddressType, ...]
 
 
@@ -80,8 +81,8 @@ def cache_stale(sync: Sync) -> bool:
 
 @law.fact
 def type_supported(case: OldFamily) -> bool:
-    """The Service has the slice's IP family."""
-    return case.stored.address_type in case.types
+    """The Service has the slices' IP family."""
+    return case.address_type in case.types
 
 
 @law.action
@@ -97,10 +98,12 @@ def forget_service(sync: Sync, decision: Decision) -> Iterable[Step]:
 class _Followed:
     """What is computed once for a version of a Service."""
 
-    def __init__(self, service: Service, limit: int, known: Memo[Known]) -> None:
+    def __init__(self, service: Service, limit: int) -> None:
         families = address_types(service)
+        self.service = service
         self.members = {family: Members(service, family) for family in families}
-        self.packings = {family: Packing(service, family, limit, known) for family in families}
+        self.packings = {family: Packing(service, family, limit) for family in families}
+        self.shelves = Shelves()
         self.times = ReadinessTimes(service)
 
 
@@ -113,7 +116,6 @@ class EndpointSliceController:
     def __init__(self, limit: int | None = None) -> None:
         self._limit = int(law.constant("endpoints_per_slice")) if limit is None else limit
         self._followed: Memo[_Followed] = Memo(1024)
-        self._known: Memo[Known] = Memo(4096)
         self._managed = Managed(MANAGER)
         self._zones = Zones()
         self._ratios = Ratios()
@@ -125,31 +127,42 @@ class EndpointSliceController:
     def reconcile(self, view: View, key: Key) -> Plan:
         """What to do about the slices of one Service."""
         service: Service | None = view.get("Service", key[1], key[2])
-        slices = tuple([stored for stored in self._managed.of(view, key) if stored.metadata.deletion_timestamp is None])
+        followed = None if service is None else self._follow(view, key, service)
+        shown = {} if followed is None else followed.shelves.generations
         tracked = tracked_slices(view.memory, key)
-        sync = Sync(key, service, lambda: cache_is_stale(view, tracked, slices), tuple(tracked))
+        sync = Sync(key, service, lambda: cache_is_stale(view.memory, tracked, shown), tuple(tracked))
         decision = law.decide("sync", sync)
-        if decision.outputs["publish"] and service is not None:
-            return self._publish(view, sync, service, slices)
+        if decision.outputs["publish"] and followed is not None:
+            return self._publish(view, sync, followed)
         error = "EndpointSlice informer cache is out of date" if decision.outputs["error"] else ""
         steps = law.perform(decision, sync)
         return Plan(steps=steps, error=error) if steps or error else DONE
 
-    def _publish(self, view: View, sync: Sync, service: Service, slices: tuple[EndpointSlice, ...]) -> Plan:
-        followed = self._followed.of(service, lambda service: _Followed(service, self._limit, self._known))
+    def _follow(self, view: View, key: Key, service: Service) -> _Followed:
+        """What is known of a Service, with its slices as they are in the view: in order of creation, unless chance
+        decides among them.
+        """
+        followed = self._followed.of(service, lambda service: _Followed(service, self._limit))
+        if view.tie_break is None:
+            followed.shelves.follow(view.series("in", "EndpointSlice", key[1]), MANAGER, key[2])
+            return followed
+        slices = [stored for stored in self._managed.of(view, key) if stored.metadata.deletion_timestamp is None]
+        followed.shelves.see(view.by_chance(slices))
+        return followed
+
+    def _publish(self, view: View, sync: Sync, followed: _Followed) -> Plan:
+        service = followed.service
         listed = pods_of(view, sync.key[1])
         seen_key = ("trigger", sync.key[1], sync.key[2])
         time, remember = trigger_time(followed.times.look(listed, view.memory.get(seen_key)), seen_key)
         hinted: Hinted = view.memory.get(hints_key(sync.key), Hinted())
         computing = Computing(service, time, hinted)
-        types = tuple(followed.members)
-        supported, last = _by_family(tuple(view.by_chance(slices)), types, service)
+        last = _of_other_families(followed.shelves, tuple(followed.members), service)
         for write in last:
             computing.hinted = computing.hinted.without(write.slice.address_type)
         for family, members in followed.members.items():
             wanted = members.wanted(listed, self._zones.of(view))
-            existing = tuple(stored for stored in supported if stored.address_type == family)
-            self._compute(computing, view, followed.packings[family], wanted, existing)
+            self._compute(computing, view, followed.packings[family], wanted, followed.shelves.shelf(family))
         computing.passes.append(Pass(tuple(last), last=True))
         steps: tuple[Step, ...] = (*remember, *_hints_memory(sync.key, hinted, computing.hinted))
         passes, errors = tuple(computing.passes), tuple(computing.errors)
@@ -161,32 +174,23 @@ class EndpointSliceController:
         view: View,
         packing: Packing,
         wanted: Wanted,
-        existing: tuple[EndpointSlice, ...],
+        shelf: Shelf,
     ) -> None:
         """Add the pass of one family."""
         service = computing.service
-        self._known.limit = max(4096, 8 * len(existing))
-        drafts = packing.drafts(wanted, existing)
-        hinting = Hinting(service, packing.family, drafts, lambda: self._ratios.of(view), computing.hinted, self._known)
+        drafts = packing.drafts(wanted, shelf)
+        hinting = Hinting(service, packing.family, drafts, lambda: self._ratios.of(view), computing.hinted)
         give_hints(hinting)
         computing.hinted = hinting.memory
         computing.errors.extend(wanted.errors)
         computing.passes.append(Pass(tuple(_writes(drafts, service, computing.time)), tuple(hinting.events)))
 
 
-def _by_family(
-    slices: tuple[EndpointSlice, ...], types: tuple[AddressType, ...], service: Service
-) -> tuple[list[EndpointSlice], list[SliceWrite]]:
-    """Slices of the Service's families, and the deletions of others."""
-    supported: list[EndpointSlice] = []
-    last: list[SliceWrite] = []
-    for stored in slices:
-        decision = law.decide("family", OldFamily(stored, types))
-        if decision.outputs["reconciled"]:
-            supported.append(stored)
-        else:
-            last.append(SliceWrite("delete", stored, service, decision.why))
-    return supported, last
+def _of_other_families(shelves: Shelves, types: tuple[AddressType, ...], service: Service) -> list[SliceWrite]:
+    """The deletions of slices whose family the Service does not have."""
+    decisions = {kind: law.decide("family", OldFamily(kind, types)) for kind in shelves.by_type}
+    others = {kind: decision.why for kind, decision in decisions.items() if not decision.outputs["reconciled"]}
+    return [SliceWrite("delete", stored, service, others[stored.address_type]) for stored in shelves.of(others)]
 
 
 def _hints_memory(key: Key, before: Hinted, after: Hinted) -> tuple[Remember, ...]:

@@ -12,9 +12,9 @@ from attrs import define, field
 from immutables import Map
 
 from k8sfsm.controllers.endpointslice_members import AddressType, law
-from k8sfsm.controllers.endpointslice_packing import Draft, Drafts, Known
+from k8sfsm.controllers.endpointslice_packing import Draft, Drafts
+from k8sfsm.controllers.endpointslice_shelf import Known
 from k8sfsm.controllers.endpointslice_zones import allocate, giving_and_receiving, move_hints
-from k8sfsm.controllers.following import Memo
 from k8sfsm.law import Decision
 from k8sfsm.objects import Endpoint, EndpointHints, EndpointSlice, ForNode, ForZone, Service, evolve
 from k8sfsm.request import Record, Step, Why
@@ -47,7 +47,6 @@ class Hinting:
     drafts: Drafts
     ratios_of_nodes: Callable[[], Mapping[str, float] | None]
     memory: Hinted
-    known: Memo[Known]
     events: list[Step] = field(factory=list)
     zoned: bool = True
     hints: dict[str, int] = field(factory=dict)
@@ -62,7 +61,7 @@ class Hinting:
         """How many endpoints of all slices are ready."""
         written = (draft.endpoints for draft in (*self.drafts.create, *self.drafts.update))
         ready = sum(1 for endpoints in written for endpoint in endpoints if endpoint.conditions.ready)
-        return ready + sum(self.known.of(stored, Known).ready for stored in self.drafts.unchanged)
+        return ready + sum(self.drafts.stored.of(stored).ready for stored in self.drafts.unchanged)
 
 
 @value
@@ -241,10 +240,8 @@ def _remove(hinting: Hinting, why: Why) -> None:
     drafts = hinting.drafts
     for draft in (*drafts.create, *drafts.update):
         draft.endpoints = [_with(endpoint, None) for endpoint in draft.endpoints]
-    for stored in drafts.unchanged:
-        if hinting.known.of(stored, Known).hinted:
-            drafts.update.append(_draft(stored, [_with(endpoint, None) for endpoint in stored.endpoints], why))
-    drafts.unchanged = [stored for stored in drafts.unchanged if not hinting.known.of(stored, Known).hinted]
+    for stored in drafts.unchanged_hinted:
+        drafts.update.append(_draft(stored, [_with(endpoint, None) for endpoint in stored.endpoints], why))
 
 
 def _draft(stored: EndpointSlice, endpoints: Iterable[Endpoint], why: Why) -> Draft:
@@ -329,11 +326,9 @@ def _kept_hints(stored: EndpointSlice, given: Mapping[str, int], most: Mapping[s
 def _by_distribution(hinting: Hinting, why: Why) -> None:
     """Source: staging/src/k8s.io/endpointslice/trafficdist/trafficdist.go: ReconcileHints."""
     drafts, distribution = hinting.drafts, hinting.service.spec.traffic_distribution or ""
-    wrong = [stored for stored in drafts.unchanged if _is_wrong(hinting.known.of(stored, Known), stored, distribution)]
-    for stored in wrong:
-        drafts.update.append(_draft(stored, stored.endpoints, why))
-    names = {stored.metadata.name for stored in wrong}
-    drafts.unchanged = [stored for stored in drafts.unchanged if stored.metadata.name not in names]
+    for stored in drafts.unchanged:
+        if _is_wrong(drafts.stored.of(stored), stored, distribution):
+            drafts.update.append(_draft(stored, stored.endpoints, why))
     for draft in (*drafts.create, *drafts.update):
         draft.endpoints = [distributed(endpoint, distribution) for endpoint in draft.endpoints]
 

@@ -6,7 +6,6 @@ Source: staging/src/k8s.io/endpointslice/reconciler.go: reconcileByPortMapping, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from operator import is_
 from typing import Final
 
@@ -18,13 +17,10 @@ from k8sfsm.controllers.endpointslice_members import (
     PortGroup,
     Ports,
     Wanted,
-    identity_of,
     law,
-    port_group,
-    same_beyond_identity,
 )
 from k8sfsm.controllers.endpointslice_placement import Placement
-from k8sfsm.controllers.following import Memo
+from k8sfsm.controllers.endpointslice_shelf import Known, Shelf
 from k8sfsm.kinds.endpointslice import MANAGED_BY, SERVICE_NAME
 from k8sfsm.law import Decision
 from k8sfsm.objects import Endpoint, EndpointSlice, ObjectMeta, OwnerReference, Service, evolve
@@ -55,41 +51,30 @@ class Draft:
 class Drafts:
     """What is to become of a Service's slices of one family. Hints change the drafts further.
 
-    `causes`: why slices are deleted, by name.
+    `stored`: all slices that there are; `hinted`: those of them that have hints. `causes`: why slices are deleted, by
+    name.
     """
 
+    stored: Shelf
+    hinted: Mapping[int, EndpointSlice]
     create: list[Draft] = field(factory=list)
     update: list[Draft] = field(factory=list)
     delete: list[EndpointSlice] = field(factory=list)
-    unchanged: list[EndpointSlice] = field(factory=list)
     causes: dict[str, Why] = field(factory=dict)
 
+    @property
+    def unchanged(self) -> list[EndpointSlice]:
+        """The slices that stay as they are, in order."""
+        return self._left(self.stored.slices)
 
-class Known:
-    """What is computed once for each stored slice."""
+    @property
+    def unchanged_hinted(self) -> list[EndpointSlice]:
+        """Those of them that have hints."""
+        return self._left(self.hinted)
 
-    __slots__ = ("group", "hinted", "identities", "matched", "ready", "wrong_hints")
-
-    def __init__(self, stored: EndpointSlice) -> None:
-        self.group = port_group(stored.ports)
-        self.identities = tuple(map(identity_of, stored.endpoints))
-        self.hinted = any(endpoint.hints is not None for endpoint in stored.endpoints)
-        self.ready = sum(1 for endpoint in stored.endpoints if endpoint.conditions.ready)
-        self.matched: list[Endpoint] = list(stored.endpoints)
-        self.wrong_hints: dict[str, bool] = {}
-
-    def matches(self, place: int, stored: EndpointSlice, wanted: Endpoint) -> bool:
-        """Is the stored endpoint at `place` the wanted one? A match is remembered, so that it costs nothing again."""
-        if self.matched[place] is wanted:
-            return True
-        if not same_beyond_identity(stored.endpoints[place], wanted):
-            return False
-        self.matched[place] = wanted
-        return True
-
-
-def _identities_of(known: Memo[Known], stored: EndpointSlice) -> tuple[str, ...]:
-    return known.of(stored, Known).identities
+    def _left(self, slices: Mapping[int, EndpointSlice]) -> list[EndpointSlice]:
+        changed = {id(draft.base) for draft in self.update} | {id(stored) for stored in self.delete}
+        return self.stored.in_order([stored for number, stored in slices.items() if number not in changed])
 
 
 # -- cases -----------------------------------------------------------------------------------------------------------
@@ -263,64 +248,87 @@ def new_slice(service: Service, family: AddressType, ports: Ports) -> Draft:
 class Packing:
     """How a Service's slices of one family are packed, sync by sync."""
 
-    def __init__(self, service: Service, family: AddressType, limit: int, known: Memo[Known]) -> None:
+    def __init__(self, service: Service, family: AddressType, limit: int) -> None:
         self._service = service
         self.family: AddressType = family
         self._limit = limit
-        self._known = known
-        self._fates: Memo[dict[bool, Decision]] = Memo(4096)
-        self._placements: dict[str, Placement] = {}
+        self._begin()
 
-    def drafts(self, wanted: Wanted, existing: tuple[EndpointSlice, ...]) -> Drafts:
-        """What is to be written so that the slices hold the wanted endpoints. `existing`: of this family."""
-        drafts = Drafts()
-        packed: dict[str, list[EndpointSlice]] = {}
+    def _begin(self) -> None:
+        self._shelf: Shelf | None = None
+        self._groups: dict[str, Placement] = {}
+        self._standing: dict[int, Placement] = {}
+        self._unwanted: dict[int, tuple[EndpointSlice, Decision]] = {}
+        self._hinted: dict[int, EndpointSlice] = {}
+
+    def drafts(self, wanted: Wanted, shelf: Shelf) -> Drafts:
+        """What is to be written so that the slices hold the wanted endpoints. `shelf`: the stored ones."""
+        self._follow(wanted, shelf)
+        drafts = Drafts(shelf, self._hinted)
         unwanted: list[EndpointSlice] = []
-        self._fates.limit = max(4096, 8 * len(existing))
-        for stored in existing:
-            group = self._known.of(stored, Known).group
-            decision = self._fate(stored, group, wanted)
-            if decision.outputs["fate"] == "pack":
-                packed.setdefault(group, []).append(stored)
-                continue
+        for stored in shelf.in_order([stored for stored, _ in self._unwanted.values()]):
+            decision = self._unwanted[id(stored)][1]
             drafts.causes[stored.metadata.name] = decision.why
             (drafts.delete if decision.outputs["fate"] == "delete-first" else unwanted).append(stored)
-        for name, group_wanted in wanted.groups.items():
-            self._pack(drafts, name, group_wanted, packed.get(name, []))
+        for name in wanted.groups:
+            self._pack(drafts, shelf, self._groups[name])
         drafts.delete += unwanted
-        self._hold_place(drafts, len(existing))
-        changed = {id(draft.base) for draft in drafts.update} | {id(stored) for stored in drafts.delete}
-        drafts.unchanged = [stored for stored in existing if id(stored) not in changed]
+        self._hold_place(drafts, len(shelf))
         return drafts
 
-    def _fate(self, stored: EndpointSlice, group: str, wanted: Wanted) -> Decision:
-        """What becomes of a slice: asked once about it while its ports are wanted, and once while they are not."""
-        known, is_wanted = self._fates.of(stored, lambda _: {}), group in wanted.groups
-        if is_wanted not in known:
-            known[is_wanted] = law.decide("existing", Existing(stored, self._service, group, wanted.groups))
-        return known[is_wanted]
+    def _follow(self, wanted: Wanted, shelf: Shelf) -> None:
+        """Take over the slices that came and went; all of them where other ports are wanted than before."""
+        gone, come = shelf.news()
+        before, self._shelf = self._shelf, None  # nothing is known where this ends in an error
+        if before is not shelf or self._groups.keys() != wanted.groups.keys():
+            self._begin()
+            gone, come = [], list(shelf.slices.values())
+        for stored in gone:
+            self._hinted.pop(id(stored), None)
+            if self._unwanted.pop(id(stored), None) is None:
+                self._standing.pop(id(stored)).take(stored)
+        for name, group in wanted.groups.items():
+            self._begin_group(name, group, shelf)
+        for stored in come:
+            known = shelf.of(stored)
+            if known.hinted:
+                self._hinted[id(stored)] = stored
+            decision = law.decide("existing", Existing(stored, self._service, known.group, wanted.groups))
+            if decision.outputs["fate"] == "pack":
+                placement = self._standing[id(stored)] = self._groups[known.group]
+                placement.put(stored, known.identities)
+            else:
+                self._unwanted[id(stored)] = stored, decision
+        self._shelf = shelf
 
-    def _pack(self, drafts: Drafts, name: str, group: PortGroup, existing: list[EndpointSlice]) -> None:
-        placement = self._placements.get(name)
-        if placement is None or placement.group is not group:
-            placement = self._placements[name] = Placement(group, partial(_identities_of, self._known))
-        orderly = placement.follow(existing)
+    def _begin_group(self, name: str, group: PortGroup, shelf: Shelf) -> None:
+        """Look anew where the endpoints of a group stand, if it is another one than before."""
+        before = self._groups.get(name)
+        if before is not None and before.group is group:
+            return
+        placement = self._groups[name] = Placement(group, self._limit)
+        for stored in before.slices.values() if before is not None else ():
+            self._standing[id(stored)] = placement
+            placement.put(stored, shelf.of(stored).identities)
+
+    def _pack(self, drafts: Drafts, shelf: Shelf, placement: Placement) -> None:
+        group, orderly = placement.group, placement.follow()
         remaining = group.in_order(placement.homeless if orderly else group.endpoints)
         update: list[Draft] = []
-        unchanged: list[EndpointSlice] = []
-        for stored in existing:
-            if placement.is_settled(stored):
+        unchanged = placement.settled_with_room() if orderly else []
+        for stored in shelf.in_order((placement.unsettled if orderly else placement.slices).values()):
+            known = shelf.of(stored)
+            endpoints = group.endpoints
+            kept = [endpoints.get(each) if orderly else remaining.pop(each, None) for each in known.identities]
+            if self._keep(stored, known, tuple(kept), drafts, update):
                 unchanged.append(stored)
-                continue
-            identities = self._known.of(stored, Known).identities
-            kept = tuple([group.endpoints.get(each) if orderly else remaining.pop(each, None) for each in identities])
-            if self._keep(stored, kept, drafts, update, unchanged) and orderly:
-                placement.settle(stored)
+                if orderly:
+                    placement.settle(stored)
         if remaining and update:
             for draft in law.order("fill-order", update, None):
                 self._fill(draft, remaining)
         while remaining:
-            draft = self._place(remaining, group, unchanged)
+            draft = self._place(remaining, group, unchanged, shelf)
             self._fill(draft, remaining)
             (update if draft.name else drafts.create).append(draft)
         drafts.update += update
@@ -328,13 +336,12 @@ class Packing:
     def _keep(
         self,
         stored: EndpointSlice,
+        known: Known,
         kept: tuple[Endpoint | None, ...],
         drafts: Drafts,
         update: list[Draft],
-        unchanged: list[EndpointSlice],
     ) -> bool:
         """Step 1: sort a stored slice, of which `kept` is left, into those to be written, deleted or left (True)."""
-        known = self._known.of(stored, Known)
         changed = not all(map(is_, kept, known.matched)) and not all(
             endpoint is not None and known.matches(place, stored, endpoint) for place, endpoint in enumerate(kept)
         )
@@ -349,13 +356,14 @@ class Packing:
         elif mark == "relabel":
             update.append(Draft(stored, list(stored.endpoints), slice_labels(self._service), decision.why))
         else:
-            unchanged.append(stored)
             return True
         return False
 
-    def _place(self, remaining: dict[str, Endpoint], group: PortGroup, unchanged: list[EndpointSlice]) -> Draft:
+    def _place(
+        self, remaining: dict[str, Endpoint], group: PortGroup, unchanged: list[EndpointSlice], shelf: Shelf
+    ) -> Draft:
         """Step 3: the slice that takes endpoints for which the slices being written have no room."""
-        fullest = self._fullest(unchanged, len(remaining))
+        fullest = self._fullest(shelf.in_order(unchanged), len(remaining))
         decision = law.decide("fill", Filling(len(remaining), self._limit, fullest))
         if decision.outputs["into"] == "new" or fullest is None:
             return evolve(new_slice(self._service, self.family, group.ports), why=decision.why)

@@ -13,7 +13,7 @@ from k8sfsm.controllers.endpointslice_hints import Hinted
 from k8sfsm.controllers.endpointslice_members import ZONE, law
 from k8sfsm.controllers.endpointslice_packing import MANAGER
 from k8sfsm.controllers.endpointslice_zones import Ratios, node_ready, overloaded
-from k8sfsm.controllers.following import Block, Blocks
+from k8sfsm.controllers.following import Block, Blocks, Memo
 from k8sfsm.kinds.endpointslice import MANAGED_BY, SERVICE_NAME
 from k8sfsm.objects import EndpointSlice, Node
 from k8sfsm.objects.times import SECOND
@@ -28,10 +28,12 @@ _RATIOS: Final = Ratios()
 
 @value
 class CachedSlice:
-    """The case of `slice-cache`: what the controller did to a slice, and what its cache shows of it."""
+    """The case of `slice-cache`: the generation of a slice that the controller made (or `DELETED`), and that which its
+    cache shows; None: none.
+    """
 
     made: int | None
-    seen: EndpointSlice | None
+    seen: int | None
 
 
 @value
@@ -72,27 +74,31 @@ def hints_key(key: Key) -> tuple[str, str, str]:
 
 def tracked_slices(memory: Mapping[Any, Any], key: Key) -> dict[str, int]:
     """The slices of a Service of which the memory knows something, and what: by uid the generation, or `DELETED`."""
-    made = ((uid, memory.get(slice_key(uid))) for uid in memory.get(slices_key(key), ()))
+    uids = memory.get(slices_key(key), ())
+    made = zip(uids, map(memory.get, _KEYS.of(uids, _slice_keys)), strict=True)
     return {uid: generation for uid, generation in made if generation is not None}
 
 
-def cache_is_stale(view: View, tracked: Mapping[str, int], slices: Iterable[EndpointSlice]) -> bool:
-    """Does the cache show any of the Service's slices older than the controller made it?
+def _slice_keys(uids: tuple[str, ...]) -> list[tuple[str, str]]:
+    return [slice_key(uid) for uid in uids]
+
+
+_KEYS: Final[Memo[list[tuple[str, str]]]] = Memo(1024)
+
+
+def cache_is_stale(memory: Mapping[Any, Any], tracked: Mapping[str, int], shown: Mapping[str, int]) -> bool:
+    """Does the cache show any of the Service's slices older than the controller made it? `shown`: the generations.
 
     What was made and what is shown of a slice are two numbers: of many slices with the same ones one is asked about.
     """
-    cases: dict[tuple[int | None, int | None], CachedSlice] = {}
-    seen = set()
-    for stored in slices:
-        meta = stored.metadata
-        seen.add(meta.uid)
-        made = tracked[meta.uid] if meta.uid in tracked else view.memory.get(slice_key(meta.uid))
-        if (made, meta.generation) not in cases:
-            cases[made, meta.generation] = CachedSlice(made, stored)
-    for uid, generation in tracked.items():
-        if uid not in seen:
-            cases[generation, None] = CachedSlice(generation, None)
-    return any(law.decide("slice-cache", case).outputs["stale"] for case in cases.values())
+    cases: Iterable[tuple[int | None, int | None]]
+    if tracked == shown:
+        cases = [(generation, generation) for generation in dict.fromkeys(shown.values())]
+    else:
+        made = ((tracked[uid] if uid in tracked else memory.get(slice_key(uid)), shown[uid]) for uid in shown)
+        unseen = ((generation, None) for uid, generation in tracked.items() if uid not in shown)
+        cases = dict.fromkeys([*made, *unseen])
+    return any(law.decide("slice-cache", CachedSlice(*case)).outputs["stale"] for case in cases)
 
 
 # -- facts: the cache ------------------------------------------------------------------------------------------------
@@ -119,7 +125,7 @@ def deletion_expected(case: CachedSlice | SliceEvent) -> bool:
 @law.fact
 def generation_behind(case: CachedSlice) -> bool:
     """The slice that is shown is older than the controller's last write to it."""
-    return case.seen is not None and case.made is not None and case.made > case.seen.metadata.generation
+    return case.seen is not None and case.made is not None and case.made > case.seen
 
 
 # -- facts: events ---------------------------------------------------------------------------------------------------

@@ -182,7 +182,9 @@ class EndpointSliceMirroringController:
             key=key,
             endpoints=view.get("Endpoints", namespace, name),
             service=view.get("Service", namespace, name),
-            is_stale=lambda: cache_is_stale(view, tracked, slices),
+            is_stale=lambda: cache_is_stale(
+                view.memory, tracked, {stored.metadata.uid: stored.metadata.generation for stored in slices}
+            ),
             uids=tuple(tracked),
         )
         decision = law.decide("sync", sync)

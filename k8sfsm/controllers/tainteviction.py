@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from attrs import field, frozen
 
-from k8sfsm.controllers.pod_changes import asked_by_sort, sorts_of
+from k8sfsm.controllers.pod_changes import asked_of_sorts
 from k8sfsm.law import Count, Decision, Law, constant
 from k8sfsm.lazy import lazy
 from k8sfsm.objects import Node, ObjectMeta, Pod, Taint, Toleration, evolve, format_time
@@ -46,14 +46,30 @@ def node_with_other_taints(change: Change, view: View) -> tuple[Key, ...]:
     return () if there and execute_taints_of(change.old) == execute_taints_of(change.new) else (change.key,)
 
 
-@law.key
-@asked_by_sort(sorts_of)
-def pod_with_other_tolerations(change: Change, view: View) -> tuple[Key, ...]:
-    """The Pod, when it came or went, was placed, or its tolerations are others."""
+def _may_be_other(change: Change, view: View) -> bool:
+    """Whether the Pod came or went, was placed, or has other tolerations, while there is anything that this can mean.
+
+    While no taints are kept of any node, and no Pod has a timer, the table `pod` lets all Pods be.
+    """
+    if not view.memory:
+        return False
     if change.type != "MODIFIED" or change.old is None:
-        return (change.key,)
+        return True
     old, new = change.old.spec, change.new.spec
-    return () if (old.tolerations, old.node_name) == (new.tolerations, new.node_name) else (change.key,)
+    return bool((old.tolerations, old.node_name) != (new.tolerations, new.node_name))
+
+
+@law.key
+@asked_of_sorts(_may_be_other)
+def pod_with_other_tolerations(change: Change, view: View) -> tuple[Key, ...]:
+    """The Pod, when it came or went, was placed, or its tolerations are others, unless it would be let be.
+
+    A node of which taints are kept later looks at all Pods that are on it then.
+    """
+    if not _may_be_other(change, view):
+        return ()
+    case = PodCase(change.key, None if change.type == "DELETED" else change.new, view)
+    return (change.key,) if law.decide("pod", case).actions else ()
 
 
 @value(kw_only=True)

@@ -16,10 +16,12 @@ from k8sfsm.view import remembered
 class Actor:
     """Mutable, and owned by one engine: `Engine` copies an actor before it changes one that a fork shares.
 
-    `marks`: what somebody has read off a state that is shared; a copy has none.
+    `waiting`: the keys that a worker has taken up and is about to look at, each with the revision that made it do so;
+    `runs`: the plans of those that wait for an answer. `marks`: what somebody has read off a state that is shared; a
+    copy has none.
     """
 
-    __slots__ = ("bucket", "marks", "memory", "owner", "queue", "recorder", "runs", "wiring")
+    __slots__ = ("bucket", "marks", "memory", "owner", "queue", "recorder", "runs", "waiting", "wiring")
 
     def __init__(self, wiring: Wiring, owner: object) -> None:
         self.wiring = wiring
@@ -33,8 +35,13 @@ class Actor:
         self.queue = WorkQueue(self.wiring.settings)
         self.memory: Map[Any, Any] = Map()
         self.recorder: Map[Any, Any] = Map()
+        self.waiting: dict[Key, int] = {}
         self.runs: dict[Key, Run] = {}
         self.bucket = TokenBucket(component.qps, component.burst)
+
+    def works_on(self, key: Key) -> bool:
+        """Whether a worker has taken up the key and is not done with it."""
+        return key in self.runs or key in self.waiting
 
     def remember(self, step: Remember) -> None:
         """Change the memory as a plan or an observer says."""
@@ -45,5 +52,5 @@ class Actor:
         twin = Actor.__new__(Actor)
         twin.wiring, twin.owner, twin.marks = self.wiring, owner, None
         twin.queue, twin.memory, twin.recorder = self.queue.copy(), self.memory, self.recorder
-        twin.runs, twin.bucket = self.runs.copy(), self.bucket.copy()
+        twin.waiting, twin.runs, twin.bucket = self.waiting.copy(), self.runs.copy(), self.bucket.copy()
         return twin

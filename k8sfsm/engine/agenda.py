@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 from typing import Any
 
 from k8sfsm.engine.action import Action
@@ -13,7 +13,8 @@ from k8sfsm.engine.action import Action
 class Agenda:
     """Actions in order of (due time, order of entry). `copy` costs the number of pending actions.
 
-    Much of what happens in a cluster is due at the same instant: each instant has a queue of its own, none is empty.
+    Much of what happens in a cluster is due at the same instant: each instant has a queue of its own. What happens
+    often leads to more at once, so a queue that has become empty stays until its instant is found to be over.
     """
 
     __slots__ = ("_instants", "_length", "_queues")
@@ -35,44 +36,55 @@ class Agenda:
 
     def next_due(self) -> int | None:
         """When the next action is due; None where nothing is pending."""
-        return self._instants[0] if self._instants else None
+        return self._instants[0] if self._first() else None
+
+    def _first(self) -> deque[Action] | None:
+        """The queue of the earliest instant at which something is due; None where nothing is pending."""
+        instants, queues = self._instants, self._queues
+        while instants:
+            queue = queues[instants[0]]
+            if queue:
+                return queue
+            del queues[heappop(instants)]
+        return None
 
     def pop(self, until: int | None = None) -> tuple[int, Action] | None:
         """Take the first action and its due time; None where nothing is pending, or nothing until then (ns)."""
-        if not self._instants:
-            return None
-        due = self._instants[0]
-        if until is not None and due > until:
-            return None
-        queue = self._queues[due]
-        action = queue.popleft()
-        self._length -= 1
-        if not queue:
-            del self._queues[heappop(self._instants)]
-        return due, action
+        instants = self._instants
+        while instants:
+            due = instants[0]
+            if until is not None and due > until:
+                return None
+            queue = self._queues[due]
+            if queue:
+                self._length -= 1
+                return due, queue.popleft()
+            del self._queues[heappop(instants)]
+        return None
 
     def draw(self, pick: Callable[[int], int]) -> tuple[int, Action]:
-        """Take one of the actions due at the earliest time, and its due time: `pick` gives its number of so many."""
-        due = self._instants[0]
-        queue = self._queues[due]
+        """Take one of the actions due at the earliest time, and its due time: `pick` gives its number of so many.
+
+        Raises IndexError where nothing is pending.
+        """
+        queue = self._first()
+        if queue is None:
+            raise IndexError("nothing is pending")
         number = pick(len(queue)) if len(queue) > 1 else 0
         action = queue[number]
         del queue[number]
         self._length -= 1
-        if not queue:
-            del self._queues[heappop(self._instants)]
-        return due, action
+        return self._instants[0], action
 
     def due_first(self) -> tuple[Action, ...]:
         """All actions due at the earliest time, in order of entry."""
-        return tuple(self._queues[self._instants[0]]) if self._instants else ()
+        return tuple(self._first() or ())
 
     def take(self, action: Any) -> int:
         """Take one given action out and return its due time. Raises ValueError where it is not pending."""
         for due, queue in self._in_order():
             if action in queue:
                 queue.remove(action)
-                self._keep(due, queue)
                 self._length -= 1
                 return due
         raise ValueError(f"{action} is not pending")
@@ -83,7 +95,7 @@ class Agenda:
         for due, queue in self._in_order():
             found = [action for action in queue if unwanted(action)]
             if found:
-                self._keep(due, deque(action for action in queue if not unwanted(action)))
+                self._queues[due] = deque(action for action in queue if not unwanted(action))
                 gone += found
         self._length -= len(gone)
         return tuple(gone)
@@ -105,12 +117,3 @@ class Agenda:
 
     def _in_order(self) -> Iterator[tuple[int, deque[Action]]]:
         return ((due, self._queues[due]) for due in sorted(self._instants))
-
-    def _keep(self, due: int, queue: deque[Action]) -> None:
-        """What is left of an instant."""
-        if queue:
-            self._queues[due] = queue
-            return
-        del self._queues[due]
-        self._instants.remove(due)
-        heapify(self._instants)

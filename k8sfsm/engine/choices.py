@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from struct import Struct
 from typing import Final, Protocol
 
 from k8sfsm.apiserver import Sender
@@ -11,7 +13,18 @@ ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"
 """Characters of generated names. Source: apimachinery/pkg/util/rand/rand.go: alphanums."""
 
 SUFFIX_LENGTH: Final = 5
+_PAIRS: Final = [first + second for second in ALPHABET for first in ALPHABET]
+_TRIPLES: Final = [pair + third for third in ALPHABET for pair in _PAIRS]
+"""Two, and three, characters by their number: the first one counts least."""
+_SUFFIXES: Final = len(ALPHABET) ** SUFFIX_LENGTH
 _MASK: Final = (1 << 64) - 1
+_VERSION: Final = 0x4000
+_OF_VERSION: Final = _MASK - 0xF000
+"""Bits of the first half of a UUID: its version; all but that."""
+_VARIANT: Final = 1 << 63
+_OF_VARIANT: Final = (1 << 62) - 1
+"""Bits of the second half: its variant; all but that."""
+_two_words: Final = Struct(">QQ").pack
 
 
 class Choices(Protocol):
@@ -29,8 +42,11 @@ class Choices(Protocol):
     def delay(self, base: int) -> int:
         """How long something takes that takes about `base` nanoseconds."""
 
-    def tie(self, key: Key) -> int:
-        """The place of an object among those that a comparison does not tell apart; lower goes first."""
+    @property
+    def tie(self) -> Callable[[Key], int] | None:
+        """The place of an object among those that a comparison does not tell apart; lower goes first. None: they stay
+        in the order in which they come.
+        """
 
     def start(self, sender: Sender, key: Key, now: int) -> int:
         """When a worker of an actor, free at `now`, takes up a key (ns)."""
@@ -55,6 +71,7 @@ class Seeded:
     """
 
     __slots__ = ("_jitter", "_state")
+    tie = None
 
     def __init__(self, seed: int = 0, jitter: int = 0) -> None:
         self._state = seed & _MASK
@@ -73,18 +90,13 @@ class Seeded:
 
     def suffix(self, kind: str, namespace: str, base: str) -> str:
         """Five characters of the alphabet of generated names."""
-        number, out = self._draw(), ""
-        for _ in range(SUFFIX_LENGTH):
-            number, rest = divmod(number, len(ALPHABET))
-            out += ALPHABET[rest]
-        return out
+        rest, first = divmod(self._draw() % _SUFFIXES, len(_TRIPLES))
+        return _TRIPLES[first] + _PAIRS[rest]
 
     def uid(self, key: Key) -> str:
         """A version 4 UUID."""
-        high, low = self._draw(), self._draw()
-        text = f"{high:016x}{low:016x}"
-        variant = "89ab"[(low >> 60) % 4]
-        return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
+        text = _two_words(self._draw() & _OF_VERSION | _VERSION, self._draw() & _OF_VARIANT | _VARIANT).hex()
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
     def node(self, candidates: tuple[str, ...], pod: Key) -> str:
         """Any of the candidates."""
@@ -99,10 +111,6 @@ class Seeded:
     def recorded(self, purpose: str, key: Key) -> str:
         """Nothing is recorded."""
         return ""
-
-    def tie(self, key: Key) -> int:
-        """All alike: they stay in the order in which they come."""
-        return 0
 
     def start(self, sender: Sender, key: Key, now: int) -> int:
         """At once."""

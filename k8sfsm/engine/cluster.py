@@ -85,7 +85,8 @@ class Wiring:
 
     `actor`: the controller's name, with its node's behind it where it belongs to one. `source`: the component that its
     Events name. `first_keys`: what it looks at when it starts, whatever its informers list. `rank`: the function
-    (view, key) -> Rank by which keys have their turn; None: in the order in which they come.
+    (view, key) -> Rank by which keys have their turn; None: in the order in which they come. `place`: the part of the
+    world that it sees besides the API ("": none).
     """
 
     actor: str
@@ -98,6 +99,11 @@ class Wiring:
     observe: Any = None
     first_keys: tuple[Key, ...] = ()
     rank: Any = None
+    place: str = field(init=False)
+
+    @place.default
+    def _place_of_component(self) -> str:
+        return self.component.node or self.component.outside
 
 
 @frozen(kw_only=True)

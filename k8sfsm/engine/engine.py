@@ -24,8 +24,8 @@ from k8sfsm.engine.offer import offered
 from k8sfsm.engine.perform import HOW, NO_STATE, notify
 from k8sfsm.engine.trouble import NO_TROUBLE, Trouble
 from k8sfsm.engine.wiring import wire
-from k8sfsm.objects import evolve
-from k8sfsm.request import Create, Outcome, Patch, Update, Write
+from k8sfsm.objects import Event, evolve
+from k8sfsm.request import Create, Outcome, Patch, Update, Why, Write
 from k8sfsm.store import Change, Store
 from k8sfsm.view import View
 
@@ -104,17 +104,12 @@ class Engine:
         Raises ValueError where `action` is not pending, IndexError where nothing is.
         """
         if action is None:
-            if not self._step_in_order(None):
+            first = self._own_agenda().pop()
+            if first is None:
                 raise IndexError("nothing is pending")
+            self._perform(*first)
             return
         self._perform(self.now if isinstance(action, Fault) else self._own_agenda().take(action), action)
-
-    def _step_in_order(self, until: int | None) -> bool:
-        """Perform the first action, if one is due until then (ns). Says whether there was one."""
-        first = self._own_agenda().pop(until)
-        if first is not None:
-            self._perform(*first)
-        return first is not None
 
     def _perform(self, due: int, action: Action) -> None:
         if due > self.now:
@@ -131,7 +126,8 @@ class Engine:
 
     def schedule(self, action: Action, at: int) -> None:
         """Let an action happen at `at` (ns; not before now). Requests, faults and facts come in this way."""
-        self._own_agenda().add(max(at, self.now), action)
+        agenda = self._agenda if self._agenda_token is self._token else self._own_agenda()
+        agenda.add(at if at > self.now else self.now, action)
 
     def cancel(self, actor: str) -> None:
         """Take out what an actor itself was going to do: its process has ended."""
@@ -173,8 +169,11 @@ class Engine:
         """Says whether `stop` ended it."""
         while until is not None or not self.at_rest:
             if self.pace is None:
-                if not self._step_in_order(until):
+                agenda = self._agenda if self._agenda_token is self._token else self._own_agenda()
+                first = agenda.pop(until)
+                if first is None:
                     break
+                self._perform(*first)
             elif self._is_due(until):
                 self.pace(self)
             else:
@@ -222,6 +221,8 @@ class Engine:
         for wiring in wirings:
             self.actors = self.actors.set(wiring.actor, Actor(wiring, self._token))
         self.informers.subscribe(component, wirings)
+        for kind in self.informers.kinds_of(component.name):
+            self.api.machines.of(kind)  # read before the clock starts, not at the first write
         self.list_anew(component.name)
 
     def list_anew(self, component: str) -> None:
@@ -246,15 +247,15 @@ class Engine:
 
     def view_for(self, actor: Actor) -> View:
         """What this actor of the engine sees now."""
-        component = actor.wiring.component
-        place = component.node or component.outside
+        wiring = actor.wiring
+        name, place, choices = wiring.component.name, wiring.place, self.choices
         state = self.node_states.get(place, NO_STATE) if place else NO_STATE
-        snapshots = self.informers.snapshots(component.name)
         now, store = self.now, self.store
         if self.trouble is not NO_TROUBLE:
-            now += self.trouble.skews.get(component.name, 0)
-            store = self.trouble.parted.get(component.name, store)
-        return View(now, snapshots, actor.memory, state, store, self.choices.node, self.choices.tie)
+            now += self.trouble.skews.get(name, 0)
+            store = self.trouble.parted.get(name, store)
+        seen = self.informers.readers[name].snapshots
+        return View(now, seen, actor.memory, state, store, choices.node, choices.tie)
 
     def own(self, name: str) -> Actor:
         """The actor, to be changed: a copy of it where a fork still shares it."""
@@ -277,19 +278,32 @@ class Engine:
         return self._take(self.api.handle(self.store, write, sender, self.now, self.choices), write, sender, cause)
 
     def record(self, write: Create | Update | Patch, sender: Sender, cause: int = 0) -> Outcome:
-        """The write of a recorder goes through the API server: a new Event on the way that is made for it."""
+        """The write of a recorder goes through the API server."""
         if not isinstance(write, Create):
             return self.send(write, sender, cause)
         return self._take(self.api.record(self.store, write, sender, self.now, self.choices), write, sender, cause)
 
+    def keep(self, event: Event, sender: Sender, cause: int, why: Why | None) -> None:
+        """An Event that the API server lets through is stored as it is (`k8sfsm.apiserver.recorded_events`)."""
+        self.store, change = self.store.add(event, self.now)
+        self._announce(change)
+        if self.tracer is not None:
+            write = Create(object=event, why=why)
+            answer = Answer(self.store, Outcome(request=write, code=201, object=event), (change,))
+            self._trace(write, sender, answer, cause)
+
     def _take(self, answer: Answer, write: Write, sender: Sender, cause: int) -> Outcome:
         self.store = answer.store
         for change in answer.changes:
-            for component in self.informers.publish(change):
-                self.deliver_later(component, change.key[0])
+            self._announce(change)
         if self.tracer is not None and not write.dry_run:
             self._trace(write, sender, answer, cause)
         return answer.outcome
+
+    def _announce(self, change: Change) -> None:
+        """A change was committed: it is on its way to all who watch."""
+        for delivery in self.informers.publish(change):
+            self.schedule(delivery, self.now + self.choices.delay(self.latencies.watch))
 
     def _trace(self, write: Write, sender: Sender, answer: Answer, cause: int) -> None:
         own = self.requests + len(answer.asides) + 1

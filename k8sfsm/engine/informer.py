@@ -2,87 +2,167 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from immutables import Map
 
+from k8sfsm.engine.action import Deliver
 from k8sfsm.engine.cluster import Component, Watch, Wiring
 from k8sfsm.store import Change, Snapshot, Store
 
 _OF_A_NODE = ("Pod", "Node")
 """Kinds that a component of a node watches, its own only; it reads others from the API when it needs them."""
-_NOTHING_SEEN: Final[Map[str, Snapshot]] = Map()
 Informer = tuple[str, str]
 """(component, kind)."""
 
 
-class Inbox:
-    """Changes on their way to an informer. Whoever is not its `owner` copies it before he adds one."""
+class Reader:
+    """The informers of one component: who of it watches what, what they have seen, and what is on its way to them.
 
-    __slots__ = ("changes", "owner")
-
-    def __init__(self, owner: object, changes: Sequence[Change] = ()) -> None:
-        self.owner = owner
-        self.changes = list(changes)
-
-
-class Informers:
-    """All informers of a cluster. `fork` is cheap: subscriptions are shared, the state is in persistent maps."""
+    Mutable, and owned by the informers of one engine: `Informers` copies a reader before it changes one that a fork
+    shares. `snapshots` are replaced, never changed: a view keeps them. `blocked`: until when (ns) a kind is held back.
+    """
 
     __slots__ = (
-        "_blocked",
-        "_expired",
-        "_inbox",
-        "_kinds",
-        "_nodes",
-        "_nodes_by_component",
-        "_owner",
-        "_snapshots",
-        "_subscribers",
-        "_watchers",
-        "_wirings",
+        "blocked",
+        "component",
+        "deliveries",
+        "expired",
+        "inboxes",
+        "node",
+        "owner",
+        "snapshots",
+        "watchers",
+        "wirings",
     )
 
-    def __init__(self) -> None:
-        self._watchers: Map[Informer, tuple[tuple[Wiring, Watch], ...]] = Map()
-        self._kinds: Map[str, tuple[str, ...]] = Map()
-        self._wirings: Map[str, tuple[Wiring, ...]] = Map()
-        self._subscribers: Map[str, tuple[str, ...]] = Map()
-        self._nodes: Map[str, str] = Map()
-        self._nodes_by_component: Map[str, str] = Map()
-        self._snapshots: Map[str, Map[str, Snapshot]] = Map()
-        self._inbox: Map[Informer, Inbox] = Map()
-        self._blocked: Map[Informer, int] = Map()
-        self._expired: frozenset[Informer] = frozenset()
-        self._owner = object()
-
-    def subscribe(self, component: Component, wirings: Sequence[Wiring]) -> None:
-        """Make the informers of a component. A component of a node sees only that node's pods, and its own Node."""
+    def __init__(self, component: Component, wirings: Sequence[Wiring], owner: object) -> None:
+        self.owner = owner
+        self.component = component.name
+        self.node = component.node
+        self.wirings = tuple(wirings)
         found: dict[str, list[tuple[Wiring, Watch]]] = {}
         for wiring in wirings:
             for watch in wiring.watches:
                 if not component.node or watch.kind in _OF_A_NODE:
                     found.setdefault(watch.kind, []).append((wiring, watch))
-        self._kinds = self._kinds.set(component.name, tuple(found))
-        self._wirings = self._wirings.set(component.name, tuple(wirings))
-        self._watchers = self._watchers.update({(component.name, kind): tuple(each) for kind, each in found.items()})
+        self.watchers = {kind: tuple(each) for kind, each in found.items()}
+        self.deliveries = {kind: Deliver(component.name, kind) for kind in found}
+        self.snapshots: Mapping[str, Snapshot] = {}
+        self.inboxes: dict[str, list[Change]] = {}
+        self.blocked: dict[str, int] = {}
+        self.expired: frozenset[str] = frozenset()
+
+    def copy(self, owner: object) -> Reader:
+        """An independent reader in the same state."""
+        twin = Reader.__new__(Reader)
+        for name in Reader.__slots__:
+            setattr(twin, name, getattr(self, name))
+        twin.owner = owner
+        twin.inboxes = {kind: inbox.copy() for kind, inbox in self.inboxes.items()}
+        twin.blocked = self.blocked.copy()
+        return twin
+
+    def catch_up(self, kind: str, store: Store) -> tuple[Change, ...]:
+        """The informer of a kind now sees the store as it is. Returns the changes that it had not seen, oldest first:
+        one value, which whoever is told of them may know again.
+        """
+        snapshot, inbox = store.snapshot, self.inboxes.pop(kind, None)
+        found = () if inbox is None else tuple(inbox)
+        if kind in self.expired and inbox is not None:
+            found = self._replaced(kind, snapshot)
+            self.expired -= {kind}
+        self.snapshots = {**self.snapshots, kind: snapshot}
+        return found
+
+    def relist(self, kind: str, store: Store) -> bool:
+        """Put everything there is on its way, as a list does. Says whether there is anything.
+
+        The cache is what was listed: nothing is left in it of what an earlier process saw.
+        """
+        self.snapshots = {**self.snapshots, kind: store.snapshot}
+        self.inboxes[kind] = list(self._as_added(kind, store.snapshot))
+        return bool(self.inboxes[kind])
+
+    def waiting(self) -> tuple[str, ...]:
+        """The kinds of which something is on its way."""
+        return tuple(kind for kind, inbox in self.inboxes.items() if inbox)
+
+    def seen(self, kind: str) -> tuple[Change, ...]:
+        """What the informer of a kind has, as the additions that a controller sees which joins it late."""
+        snapshot = self.snapshots.get(kind)
+        return () if snapshot is None else self._as_added(kind, snapshot)
+
+    def _as_added(self, kind: str, snapshot: Snapshot) -> tuple[Change, ...]:
+        return tuple(
+            Change(snapshot.revision, "ADDED", (kind, obj.metadata.namespace, obj.metadata.name), None, obj)
+            for obj in _listed(kind, self.node, snapshot)
+        )
+
+    def _replaced(self, kind: str, snapshot: Snapshot) -> tuple[Change, ...]:
+        """What a list tells that comes instead of a watch: what is there, then what is no longer.
+
+        Source: staging/src/k8s.io/client-go/tools/cache/delta_fifo.go: Replace (DeletedFinalStateUnknown).
+        """
+        known = {each.key: each.new for each in self.seen(kind)}
+        found = []
+        for added in self._as_added(kind, snapshot):
+            old = known.pop(added.key, None)
+            if old is None:
+                found.append(added)
+            elif old.metadata.resource_version != added.new.metadata.resource_version:
+                found.append(Change(added.revision, "MODIFIED", added.key, old, added.new))
+        gone = (Change(snapshot.revision, "DELETED", key, old, old) for key, old in known.items())
+        return (*found, *gone)
+
+
+class Informers:
+    """All informers of a cluster. `fork` is cheap: what either side changes later is copied then.
+
+    `readers`: those of each component, to be read only (`own` gives one that may be changed).
+    """
+
+    __slots__ = ("_nodes", "_owner", "_subscribers", "readers")
+
+    def __init__(self) -> None:
+        self.readers: Map[str, Reader] = Map()
+        self._subscribers: Map[str, tuple[str, ...]] = Map()
+        self._nodes: Map[str, str] = Map()
+        self._owner = object()
+
+    def subscribe(self, component: Component, wirings: Sequence[Wiring]) -> None:
+        """Make the informers of a component. A component of a node sees only that node's pods, and its own Node."""
+        reader = Reader(component, wirings, self._owner)
+        self.readers = self.readers.set(component.name, reader)
         if component.node:
             self._nodes = self._nodes.set(component.node, component.name)
-            self._nodes_by_component = self._nodes_by_component.set(component.name, component.node)
             return
-        for kind in found:
+        for kind in reader.watchers:
             known = self._subscribers.get(kind, ())
             if component.name not in known:
                 self._subscribers = self._subscribers.set(kind, (*known, component.name))
 
+    def own(self, component: str) -> Reader:
+        """The informers of a component, to be changed: a copy of them where a fork still shares them."""
+        reader = self.readers[component]
+        if reader.owner is not self._owner:
+            reader = reader.copy(self._owner)
+            self.readers = self.readers.set(component, reader)
+        return reader
+
+    def at_node(self, node: str) -> Reader | None:
+        """The informers of the component that belongs to a node (its kubelet), to be read only; or None."""
+        name = self._nodes.get(node)
+        return None if name is None else self.readers[name]
+
     def kinds_of(self, component: str) -> tuple[str, ...]:
         """The kinds that a component watches."""
-        return self._kinds[component]
+        return tuple(self.readers[component].watchers)
 
     def wirings(self, component: str) -> tuple[Wiring, ...]:
         """The controllers of a component."""
-        return self._wirings[component]
+        return self.readers[component].wirings
 
     def component_of(self, node: str) -> str | None:
         """The component that belongs to a node (its kubelet), or None."""
@@ -90,89 +170,64 @@ class Informers:
 
     def watchers(self, component: str, kind: str) -> tuple[tuple[Wiring, Watch], ...]:
         """The controllers of a component that watch a kind, and how."""
-        return self._watchers[component, kind]
+        return self.readers[component].watchers[kind]
 
-    def snapshots(self, component: str) -> Map[str, Snapshot]:
+    def snapshots(self, component: str) -> Mapping[str, Snapshot]:
         """What a component has seen, per kind."""
-        return self._snapshots.get(component, _NOTHING_SEEN)
+        return self.readers[component].snapshots
 
-    def publish(self, change: Change) -> Sequence[str]:
-        """Send a change on its way. Returns the components to whom nothing of its kind was on its way before."""
+    def publish(self, change: Change) -> Sequence[Deliver]:
+        """Send a change on its way. Returns the deliveries to those to whom nothing of its kind was on its way yet."""
         kind = change.key[0]
         told = self._subscribers.get(kind, ())
         if kind in _OF_A_NODE:
             told = (*told, *self._nodes_of(change))
         woken = []
         for component in told:
-            informer = (component, kind)
-            inbox = self._inbox.get(informer)
-            if inbox is None or not inbox.changes:
-                woken.append(component)
-            if inbox is None or inbox.owner is not self._owner:
-                inbox = Inbox(self._owner, inbox.changes if inbox is not None else ())
-                self._inbox = self._inbox.set(informer, inbox)
-            inbox.changes.append(change)
+            reader = self.readers[component]
+            if reader.owner is not self._owner:
+                reader = self.own(component)
+            inbox = reader.inboxes.get(kind)
+            if inbox:
+                inbox.append(change)
+            else:
+                reader.inboxes[kind] = [change]
+                woken.append(reader.deliveries[kind])
         return woken
 
     def _nodes_of(self, change: Change) -> tuple[str, ...]:
         """The components of the nodes that a change of a Node, or of a Pod, concerns."""
         kind, _, name = change.key
+        before = name
         if kind == "Pod":
             name = change.new.spec.node_name
-            before = change.old.spec.node_name if change.old is not None else name
-            if before != name and before in self._nodes:
-                return (self._nodes[before], *self._nodes_at(name))
-        return self._nodes_at(name)
-
-    def _nodes_at(self, node: str) -> tuple[str, ...]:
-        component = self._nodes.get(node)
-        return () if component is None else (component,)
+            before = name if change.old is None else change.old.spec.node_name
+        component = self._nodes.get(name)
+        found = () if component is None else (component,)
+        if before == name:
+            return found
+        component = self._nodes.get(before)
+        return found if component is None else (component, *found)
 
     def catch_up(self, component: str, kind: str, store: Store) -> tuple[Change, ...]:
-        """The informer now sees the store as it is. Returns the changes that it had not seen, oldest first: one value,
-        which whoever is told of them may know again.
-        """
-        informer = (component, kind)
-        inbox = self._inbox.get(informer)
-        found = () if inbox is None else tuple(inbox.changes)
-        if inbox is not None:
-            self._inbox = self._inbox.delete(informer)
-            if informer in self._expired:
-                found = self._replaced(component, kind, store.snapshot)
-                self._expired -= {informer}
-        seen = self.snapshots(component).set(kind, store.snapshot)
-        self._snapshots = self._snapshots.set(component, seen)
-        return found
+        """The informer now sees the store as it is (`Reader.catch_up`)."""
+        return self.own(component).catch_up(kind, store)
 
     def relist(self, component: str, kind: str, store: Store) -> bool:
-        """Put everything there is on its way, as a list does. Says whether there is anything.
-
-        The cache is what was listed: nothing is left in it of what an earlier process saw.
-        """
-        self._snapshots = self._snapshots.set(component, self.snapshots(component).set(kind, store.snapshot))
-        changes = self._as_added(component, kind, store.snapshot)
-        self._inbox = self._inbox.set((component, kind), Inbox(self._owner, changes))
-        return bool(changes)
+        """Put everything there is on its way (`Reader.relist`)."""
+        return self.own(component).relist(kind, store)
 
     def forget(self, component: str) -> None:
         """The component's caches are empty: its process has just begun."""
-        self._snapshots = self._snapshots.set(component, Map())
+        self.own(component).snapshots = {}
 
     def seen(self, component: str, kind: str) -> tuple[Change, ...]:
-        """What the informer has, as the additions that a controller sees which joins it late."""
-        snapshot = self.snapshots(component).get(kind)
-        return () if snapshot is None else self._as_added(component, kind, snapshot)
-
-    def _as_added(self, component: str, kind: str, snapshot: Snapshot) -> tuple[Change, ...]:
-        node = self._nodes_by_component.get(component, "")
-        return tuple(
-            Change(snapshot.revision, "ADDED", (kind, obj.metadata.namespace, obj.metadata.name), None, obj)
-            for obj in _listed(kind, node, snapshot)
-        )
+        """What the informer has (`Reader.seen`)."""
+        return self.readers[component].seen(kind)
 
     def waiting(self) -> tuple[Informer, ...]:
         """The informers to whom something is on its way, sorted."""
-        return tuple(sorted(informer for informer, inbox in self._inbox.items() if inbox.changes))
+        return tuple(sorted((name, kind) for name, reader in self.readers.items() for kind in reader.waiting()))
 
     def told_again(self, component: str, kind: str) -> tuple[Change, ...]:
         """What the informer has, as updates that change nothing: what a resync tells.
@@ -184,31 +239,18 @@ class Informers:
 
     def expire(self) -> None:
         """Changes that are on their way are lost: their informers list anew, and see the difference."""
-        self._expired = frozenset(informer for informer, inbox in self._inbox.items() if inbox.changes)
-
-    def _replaced(self, component: str, kind: str, snapshot: Snapshot) -> tuple[Change, ...]:
-        """What a list tells that comes instead of a watch: what is there, then what is no longer.
-
-        Source: staging/src/k8s.io/client-go/tools/cache/delta_fifo.go: Replace (DeletedFinalStateUnknown).
-        """
-        known = {each.key: each.new for each in self.seen(component, kind)}
-        found = []
-        for added in self._as_added(component, kind, snapshot):
-            old = known.pop(added.key, None)
-            if old is None:
-                found.append(added)
-            elif old.metadata.resource_version != added.new.metadata.resource_version:
-                found.append(Change(added.revision, "MODIFIED", added.key, old, added.new))
-        gone = (Change(snapshot.revision, "DELETED", key, old, old) for key, old in known.items())
-        return (*found, *gone)
+        for name, reader in self.readers.items():
+            expired = frozenset(reader.waiting())
+            if expired != reader.expired:
+                self.own(name).expired = expired
 
     def block(self, component: str, kind: str, until: int) -> None:
         """The informer sees nothing new before `until` (ns)."""
-        self._blocked = self._blocked.set((component, kind), until)
+        self.own(component).blocked[kind] = until
 
     def blocked_until(self, component: str, kind: str) -> int:
         """Until when (ns) the informer sees nothing new; 0 where it is not held back."""
-        return self._blocked.get((component, kind), 0)
+        return self.readers[component].blocked.get(kind, 0)
 
     def fork(self) -> Informers:
         """Independent informers that have seen as much."""
@@ -222,7 +264,7 @@ class Informers:
 def _listed(kind: str, node: str, snapshot: Snapshot) -> Iterator[Any]:
     """What a list of `kind` returns to a component; `node` limits it to that node's own."""
     if node and kind == "Pod":
-        yield from snapshot.series("node", kind, node)
+        yield from snapshot.on_node(node)
     elif node and kind == "Node":
         found = snapshot.get((kind, "", node))
         if found is not None:

@@ -72,10 +72,11 @@ def _running(engine: Engine) -> Iterator[Component]:
 
 
 def _watches(engine: Engine) -> Iterator[tuple[str, str]]:
-    """Informers of kinds of which there is something: (component, kind)."""
+    """Informers of kinds of which there is, or was, something: (component, kind)."""
+    known = engine.store.snapshot.namespaces
     for component in _running(engine):
         for kind in sorted(engine.informers.kinds_of(component.name)):
-            if kind not in _UNSEEN and engine.store.snapshot.namespaces_of(kind):
+            if kind not in _UNSEEN and kind in known:
                 yield component.name, kind
 
 
@@ -105,7 +106,8 @@ def _stale(engine: Engine, *lengths: int) -> Iterator[Parts]:
 
 def _requests(engine: Engine, how: Any) -> Iterator[Parts]:
     waiting = engine.trouble.requests
-    busy = (name for name in _actors(engine) if engine.actors[name].runs and name not in waiting)
+    actors = ((name, engine.actors[name]) for name in _actors(engine))
+    busy = (name for name, actor in actors if (actor.runs or actor.waiting) and name not in waiting)
     return (((0, Disturb(name, how)),) for name in busy)
 
 

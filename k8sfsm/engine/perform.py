@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from immutables import Map
 
@@ -14,19 +15,21 @@ from k8sfsm.engine.action import Act, Deliver, Enqueue, Happen, Send, Submit
 from k8sfsm.engine.actor import Actor
 from k8sfsm.engine.faults import FAULTS, perform_fault
 from k8sfsm.engine.line import environment_line
-from k8sfsm.engine.recorder import event_write
-from k8sfsm.engine.run import Batch, Run
+from k8sfsm.engine.recorder import DEFAULT, event_write
+from k8sfsm.engine.run import Batch, Run, failure_of
 from k8sfsm.engine.series import finished
 from k8sfsm.engine.trouble import NO_TROUBLE
 from k8sfsm.node.runtime import OWN_ORDERS
-from k8sfsm.objects import evolve
-from k8sfsm.request import DONE, Call, CountEvents, Key, Look, Outcome, Parallel, Record, Remember
+from k8sfsm.objects import Event, evolve
+from k8sfsm.request import Call, CountEvents, Key, Look, Outcome, Parallel, Plan, Record, Remember, Step
 from k8sfsm.store import Change
+from k8sfsm.view import remembered
 
 if TYPE_CHECKING:
     from k8sfsm.engine.engine import Engine
 
 
+Steps: TypeAlias = tuple[Step | Parallel, ...]
 NO_STATE: Final[Map[str, Any]] = Map()
 """What the environment keeps of a place where nothing has happened yet."""
 
@@ -38,12 +41,12 @@ def _deliver(engine: Engine, action: Deliver) -> None:
     component, kind = action.component, action.kind
     if component in engine.stopped or component in engine.trouble.parted:
         return
-    blocked = engine.informers.blocked_until(component, kind)
-    if blocked > engine.now:
-        engine.schedule(action, blocked)
+    reader = engine.informers.own(component)
+    if reader.blocked and (until := reader.blocked.get(kind, 0)) > engine.now:
+        engine.schedule(action, until)
         return
-    changes = engine.informers.catch_up(component, kind, engine.store)
-    for wiring, watch in engine.informers.watchers(component, kind):
+    changes = reader.catch_up(kind, engine.store)
+    for wiring, watch in reader.watchers[kind]:
         notify(engine, wiring.actor, watch.keys, changes)
 
 
@@ -86,9 +89,23 @@ def dispatch(engine: Engine, actor: Actor) -> None:
     if wiring.rank is not None and queue.unranked:
         _rank(engine, actor)
     while (found := queue.get()) is not None:
-        key, cause = found
-        actor.runs[key] = Run.of(key, cause, DONE)
-        engine.schedule(Act(wiring.actor, key), engine.choices.start(wiring.sender, key, engine.now))
+        _take_up(engine, actor, *found)
+
+
+def _take_up(engine: Engine, actor: Actor, key: Key, cause: int) -> None:
+    """A worker is about to look at a key."""
+    wiring = actor.wiring
+    actor.waiting[key] = cause
+    engine.schedule(Act(wiring.actor, key), engine.choices.start(wiring.sender, key, engine.now))
+
+
+def _wake_alone(engine: Engine, actor: Actor, key: Key) -> None:
+    """Queue a key, and give waiting keys to free workers."""
+    if actor.wiring.rank is None and actor.queue.begin(key):
+        _take_up(engine, actor, key, 0)
+        return
+    actor.queue.add(key)
+    dispatch(engine, actor)
 
 
 def _rank(engine: Engine, actor: Actor) -> None:
@@ -106,8 +123,7 @@ def _enqueue(engine: Engine, action: Enqueue) -> None:
     if action.retry and not actor.queue.retried(action.key, action.retry):
         return
     if actor.wiring.component.name not in engine.stopped:
-        actor.queue.add(action.key)
-        dispatch(engine, actor)
+        _wake_alone(engine, actor, action.key)
 
 
 # -- deciding and acting --------------------------------------------------------------------------------------------
@@ -115,39 +131,47 @@ def _enqueue(engine: Engine, action: Enqueue) -> None:
 
 def _act(engine: Engine, action: Act) -> None:
     actor, key = engine.own(action.actor), action.key
-    waiting = actor.runs.get(key)
-    if waiting is None:
+    cause = actor.waiting.pop(key, None)
+    if cause is None:
         return
     plan = actor.wiring.controller.reconcile(engine.view_for(actor), key)
     if plan.detached:
         actor.queue.detach(key)
-    _proceed(engine, actor, Run.of(key, waiting.cause, plan))
+    _proceed(engine, actor, key, cause, plan, plan.steps, ())
     if key in actor.runs:
         dispatch(engine, actor)
 
 
-def _proceed(engine: Engine, actor: Actor, run: Run) -> None:
-    """Do what needs no answer, up to the next write; let that be sent, or end the run."""
-    while run.batch is None:
+def _proceed(
+    engine: Engine, actor: Actor, key: Key, cause: int, plan: Plan, steps: Steps, outcomes: tuple[Outcome, ...]
+) -> None:
+    """Do what needs no answer of the steps that are left, up to the next write; let that be sent, or end the plan."""
+    while True:
         done = 0
-        for step in run.steps:
-            do = _UNANSWERED.get(type(step))
+        for step in steps:
+            do = _UNANSWERED.get(step.__class__)
             if do is None:
                 break
-            do(engine, actor, step, run.cause)
+            do(engine, actor, step, cause)
             done += 1
-        left = run.steps[done:]
-        if not left:
-            if run.plan.then is None:
-                _finish(engine, actor, run)
+        else:
+            if plan.then is None:
+                _finish(engine, actor, key, plan, outcomes)
                 return
-            run = Run.of(run.key, run.cause, run.plan.then(run.outcomes))
+            plan, outcomes = plan.then(outcomes), ()
+            steps = plan.steps
             continue
-        first = left[0]
-        if not isinstance(first, Parallel):
-            run = Run(run.key, run.cause, run.plan, left, None, run.outcomes) if done else run
-            break
-        run = evolve(run, steps=left[1:], batch=Batch.of(first) if first.writes else None)
+        if not isinstance(step, Parallel):
+            _wait(engine, actor, Run(key, cause, plan, steps[done:] if done else steps, None, outcomes))
+            return
+        steps = steps[done + 1 :]
+        if step.writes:
+            _wait(engine, actor, Run(key, cause, plan, steps, Batch.of(step), outcomes))
+            return
+
+
+def _wait(engine: Engine, actor: Actor, run: Run) -> None:
+    """The run goes on when its next write is answered, which is on its way."""
     actor.runs[run.key] = run
     _schedule_send(engine, actor, run, engine.latencies.request)
 
@@ -162,7 +186,7 @@ def _schedule_send(engine: Engine, actor: Actor, run: Run, latency: int) -> None
 
 
 def _remember(engine: Engine, actor: Actor, step: Remember, cause: int) -> None:
-    actor.remember(step)
+    actor.memory = remembered(actor.memory, step)
 
 
 def _look(engine: Engine, actor: Actor, step: Look, cause: int) -> None:
@@ -172,11 +196,16 @@ def _look(engine: Engine, actor: Actor, step: Look, cause: int) -> None:
 def _record(engine: Engine, actor: Actor, step: Record, cause: int) -> None:
     if not engine.keeps_events:
         return
-    wiring, now = actor.wiring, engine.now
-    if engine.trouble is not NO_TROUBLE:
+    wiring, now, store, admit = actor.wiring, engine.now, engine.store, None
+    if engine.trouble is NO_TROUBLE:
+        way = engine.api.events.way(store, step.regarding.metadata.namespace or DEFAULT, wiring.sender)
+        admit = None if way is None else partial(way.metadata, store, now, engine.choices)
+    else:
         now += trouble.skew_of(engine, wiring.component.name)
-    actor.recorder, write = event_write(actor.recorder, step, wiring.source, engine.store, now)
-    if write is not None and wiring.component.name not in engine.trouble.parted:
+    actor.recorder, write = event_write(actor.recorder, step, wiring.source, store, now, admit)
+    if isinstance(write, Event):
+        engine.keep(write, wiring.sender, cause, step.why)
+    elif write is not None and wiring.component.name not in engine.trouble.parted:
         engine.record(write, wiring.sender, cause)
 
 
@@ -217,21 +246,27 @@ def _send(engine: Engine, action: Send) -> None:
         outcome: Outcome = engine.send(run.next_write, wiring.sender, run.cause)
     else:
         outcome = trouble.send(engine, run.next_write, wiring.sender, wiring.component.name, wiring.actor, run.cause)
+    batch = run.batch
+    if batch is None:
+        _proceed(engine, actor, run.key, run.cause, run.plan, run.after(outcome), (*run.outcomes, outcome))
+        return
     run = run.answered(outcome)
-    if run.batch is not None:
-        if run.batch.left:
-            actor.runs[run.key] = run
-            _schedule_send(engine, actor, run, 0)
-            return
-        run = evolve(run, batch=None if run.batch.over else run.batch.next())
-    _proceed(engine, actor, run)
+    batch = run.batch
+    assert batch is not None
+    if batch.left:
+        actor.runs[run.key] = run
+        _schedule_send(engine, actor, run, 0)
+    elif batch.over:
+        _proceed(engine, actor, run.key, run.cause, run.plan, run.steps, run.outcomes)
+    else:
+        _wait(engine, actor, evolve(run, batch=batch.next()))
 
 
-def _finish(engine: Engine, actor: Actor, run: Run) -> None:
-    name, key, plan, queue = actor.wiring.actor, run.key, run.plan, actor.queue
+def _finish(engine: Engine, actor: Actor, key: Key, plan: Plan, outcomes: tuple[Outcome, ...]) -> None:
+    name, queue = actor.wiring.actor, actor.queue
     actor.runs.pop(key, None)
-    queue.done(key)
-    if (run.outcomes and run.failure) or (plan.error and not plan.unsettled):
+    waiting = queue.done(key)
+    if (outcomes and failure_of(outcomes)) or (plan.error and not plan.unsettled):
         again = queue.failed(key, engine.now)
         if again is not None:
             engine.schedule(Enqueue(name, key, retry=again), again)
@@ -244,7 +279,8 @@ def _finish(engine: Engine, actor: Actor, run: Run) -> None:
         if plan.limited:
             due = max(due, queue.reserve(engine.now))
         engine.schedule(Enqueue(name, key, plan.periodic), due)
-    dispatch(engine, actor)
+    if waiting:
+        dispatch(engine, actor)
 
 
 # -- the outside world ----------------------------------------------------------------------------------------------
@@ -259,10 +295,10 @@ def _happen(engine: Engine, action: Happen) -> None:
     if event.actor:
         _tell(engine, event.actor, event.pod)
         return
-    name = engine.informers.component_of(event.node)
-    if name is None or name in engine.stopped or event.kind in OWN_ORDERS:
+    reader = engine.informers.at_node(event.node)
+    if reader is None or reader.component in engine.stopped or event.kind in OWN_ORDERS:
         return
-    for wiring in engine.informers.wirings(name):
+    for wiring in reader.wirings:
         _tell(engine, wiring.actor, event.pod)
 
 
@@ -270,8 +306,7 @@ def _tell(engine: Engine, name: str, key: Key) -> None:
     """Something has happened that an actor waits for, unless it has stopped meanwhile."""
     actor = engine.own(name)
     if actor.wiring.component.name not in engine.stopped:
-        actor.queue.add(key)
-        dispatch(engine, actor)
+        _wake_alone(engine, actor, key)
 
 
 def _submit(engine: Engine, action: Submit) -> None:

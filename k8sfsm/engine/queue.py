@@ -52,11 +52,11 @@ class TokenBucket:
         """Take one token and return when it may be used (`now` or later)."""
         if not self._interval:
             return now
-        full = now - self._interval * (self.burst - 1)
-        self._next = max(self._next, full)
-        granted = max(now, self._next)
-        self._next += self._interval
-        return granted
+        granted, full = self._next, now - self._interval * (self.burst - 1)
+        if granted < full:
+            granted = full
+        self._next = granted + self._interval
+        return granted if granted > now else now
 
     def copy(self) -> TokenBucket:
         """An independent bucket with as many tokens."""
@@ -115,6 +115,17 @@ class WorkQueue:
         if key not in self._processing:
             self._ready.append(key)
 
+    def begin(self, key: Key) -> bool:
+        """Let a free worker take up a key that comes while no other waits; False: it has to be added.
+
+        It comes to the same as `add` and `get`, in a queue that nobody ranks.
+        """
+        if self._ready or self._busy >= self._workers or key in self._processing:
+            return False
+        self._processing.add(key)
+        self._busy += 1
+        return True
+
     @property
     def unranked(self) -> bool:
         """Is there something for `rank` to do: keys that came, or that are held back?"""
@@ -165,15 +176,16 @@ class WorkQueue:
             self._detached.add(key)
             self._busy -= 1
 
-    def done(self, key: Key) -> None:
-        """All that was ordered for a key is done."""
+    def done(self, key: Key) -> bool:
+        """All that was ordered for a key is done. Says whether any key waits, of which a free worker may take one."""
         self._processing.discard(key)
-        if key in self._detached:
+        if self._detached and key in self._detached:
             self._detached.discard(key)
         else:
             self._busy -= 1
         if key in self._dirty:
             self._ready.append(key)
+        return bool(self._ready or self._ranked or self._held)
 
     def failed(self, key: Key, now: int) -> int | None:
         """When a key that failed may be tried again; None where it is given up (until the next event).
@@ -207,7 +219,8 @@ class WorkQueue:
 
     def succeeded(self, key: Key) -> None:
         """Forget that a key ever failed."""
-        self._failures.pop(key, None)
+        if self._failures:
+            self._failures.pop(key, None)
 
     @property
     def idle(self) -> bool:

@@ -7,9 +7,9 @@ Source: staging/src/k8s.io/client-go/tools/record/events_cache.go.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from immutables import Map
 
@@ -24,6 +24,10 @@ from k8sfsm.store import Store
 from k8sfsm.value import value
 
 Memory = Map[Any, Any]
+Admit: TypeAlias = Callable[[str, str], ObjectMeta | None]
+"""Namespace and name of a new Event -> the metadata that the API server gives to it; None where it has to be asked."""
+DEFAULT: Final = "default"
+"""The namespace of Events about objects that are in none."""
 COMBINED: Final = "(combined from similar events): "
 _NEW_API: Final = ("default-scheduler",)
 """Components that use events.k8s.io/v1, which has an eventTime instead of first and last timestamps (`series.py`)."""
@@ -51,37 +55,36 @@ class Budget:
 
 
 def event_write(
-    memory: Memory, record: Record, source: EventSource, store: Store, now: int
-) -> tuple[Memory, Create | Update | Patch | None]:
+    memory: Memory, record: Record, source: EventSource, store: Store, now: int, admit: Admit | None = None
+) -> tuple[Memory, Event | Create | Update | Patch | None]:
     """The recorder's new memory, and the write that the record leads to (None: dropped as spam).
 
+    A new Event to which `admit` gives its metadata is no request any more: it only has to be stored.
     The memory has an entry per object: its budgets by reason ("" where the reasons share one), its similar Events by
     (field path, type, reason), and by these and the message under which one was sent, its namespace and name.
     """
-    if source.component in _NEW_API:
-        return series_write(memory, record, lambda: _event(record, record.message, source, now, store), now)
-    regarding = record.regarding
+    component = source.component
+    if component in _NEW_API:
+        return series_write(memory, record, lambda: _new(record, record.message, source, store, now, admit), now)
+    regarding, reason = record.regarding, record.reason
     meta = regarding.metadata
     about = (regarding.kind, meta.uid or (meta.namespace, meta.name))  # some name objects without their uid
     told = dict(memory.get(about, _NOTHING))
-    reason = record.reason if source.component in _PER_REASON else ""
-    told[reason], allowed = _spent(told.get(reason), now)
-    kind = (record.field_path, record.type, record.reason)
+    spent = reason if component in _PER_REASON else ""
+    told[spent], allowed = _spent(told.get(spent), now)
+    kind = (record.field_path, record.type, reason)
     told[kind], message = _combined(told.get(kind), record.message, now)
     identity = (*kind, COMBINED if message is not record.message else message)
     known = told.get(identity)
     stored = store.get("Event", *known) if known is not None else None
-    write: Create | Update
-    if stored is not None and stored.count:
-        if not allowed:
-            return memory.set(about, told), None
+    write: Event | Create | Update | None = None
+    if stored is None or not stored.count:
+        told[identity] = place = _free(meta, store, now)
+        write = _new(record, message, source, store, now, admit, place) if allowed else None
+    elif allowed:
         again = evolve(stored, count=stored.count + 1, last_timestamp=now - now % SECOND, message=message)
         write = Update(object=again, why=record.why)
-    else:
-        event = _event(record, message, source, now, store)
-        write = Create(object=event, why=record.why)
-        told[identity] = (event.metadata.namespace, event.metadata.name)
-    return memory.set(about, told), write if allowed else None
+    return memory.set(about, told), write
 
 
 def _spent(budget: Budget | None, now: int) -> tuple[Budget, bool]:
@@ -108,14 +111,36 @@ def _combined(similar: Similar | None, message: str, now: int) -> tuple[Similar,
     return Similar(messages[-limit:], now), message if len(messages) < limit else COMBINED + message
 
 
-def _event(record: Record, message: str, source: EventSource, now: int, store: Store) -> Event:
-    regarding, second = record.regarding, now - now % SECOND
+def _new(
+    record: Record,
+    message: str,
+    source: EventSource,
+    store: Store,
+    now: int,
+    admit: Admit | None,
+    place: tuple[str, str] | None = None,
+) -> Event | Create:
+    """A new Event, or the request to create it."""
+    namespace, name = place or _free(record.regarding.metadata, store, now)
+    metadata = None if admit is None else admit(namespace, name)
+    if metadata is not None:
+        return _event(record, message, source, now, metadata)
+    event = _event(record, message, source, now, _named(_NO_META, name, namespace))
+    return Create(object=event, why=record.why)
+
+
+def _free(about: ObjectMeta, store: Store, now: int) -> tuple[str, str]:
+    """Namespace and name of a new Event: that of the object, and the time."""
+    namespace, name = about.namespace or DEFAULT, f"{about.name}.{now:x}"
+    while ("Event", namespace, name) in store.snapshot.objects:
+        now += 1
+        name = f"{about.name}.{now:x}"
+    return namespace, name
+
+
+def _event(record: Record, message: str, source: EventSource, now: int, metadata: ObjectMeta) -> Event:
+    regarding = record.regarding
     meta = regarding.metadata
-    namespace = meta.namespace or "default"
-    stamp, name = now, f"{meta.name}.{now:x}"
-    while store.get("Event", namespace, name) is not None:
-        stamp += 1
-        name = f"{meta.name}.{stamp:x}"
     about = _about(
         _NO_REFERENCE,
         regarding.kind,
@@ -126,10 +151,11 @@ def _event(record: Record, message: str, source: EventSource, now: int, store: S
         meta.resource_version,
         record.field_path,
     )
-    named, of_source = _named(_NO_META, name, namespace), _of_source(source.component, source.host)
+    of_source = _of_source(source.component, source.host)
     if source.component in _NEW_API:
-        return _noted(of_source, named, about, record.type, record.reason, message, now, record.action)
-    return _counted(of_source, named, about, record.type, record.reason, message, second, second)
+        return _noted(of_source, metadata, about, record.type, record.reason, message, now, record.action)
+    second = now - now % SECOND
+    return _counted(of_source, metadata, about, record.type, record.reason, message, second, second)
 
 
 @lru_cache(maxsize=16384)

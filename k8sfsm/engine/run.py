@@ -71,12 +71,16 @@ class Run:
         outcomes = (*self.outcomes, outcome)
         if self.batch is not None:
             return Run(self.key, self.cause, self.plan, self.steps, self.batch.sent(outcome), outcomes)
-        return Run(self.key, self.cause, self.plan, self.steps[1:] if outcome.ok else (), None, outcomes)
+        return Run(self.key, self.cause, self.plan, self.after(outcome), None, outcomes)
 
-    @property
-    def failure(self) -> str:
-        """The text of the first error that no `then` looks at; "" where there is none."""
-        for outcome in self.outcomes:
-            if not outcome.ok:
-                return outcome.message or outcome.reason
-        return ""
+    def after(self, outcome: Outcome) -> tuple[Step | Parallel, ...]:
+        """The steps that are left after a single write was answered."""
+        return self.steps[1:] if outcome.ok else ()
+
+
+def failure_of(outcomes: tuple[Outcome, ...]) -> str:
+    """The text of the first error among answers that no `then` looks at; "" where there is none."""
+    for outcome in outcomes:
+        if not outcome.ok:
+            return outcome.message or outcome.reason
+    return ""

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 from immutables import Map
 
 from k8sfsm.law import constant
-from k8sfsm.objects import Event, EventSeries, evolve, to_json
+from k8sfsm.objects import Event, EventSeries, ObjectMeta, evolve, to_json
 from k8sfsm.request import Create, Patch, Record
 from k8sfsm.store import Store
 from k8sfsm.value import value
@@ -35,17 +35,17 @@ class Cached:
 
 
 def series_write(
-    memory: Memory, record: Record, make: Callable[[], Event], now: int
-) -> tuple[Memory, Create | Patch | None]:
+    memory: Memory, record: Record, make: Callable[[], Event | Create], now: int
+) -> tuple[Memory, Event | Create | Patch | None]:
     """The recorder's new memory, and the write that the record leads to (None: it is counted only).
 
-    `make`: the Event, where it is a new one.
+    `make`: a new Event, or the request for it.
     """
     key = _identity(record)
     known: Cached | None = memory.get(key)
     if known is None:
-        event = make()
-        return memory.set(key, Cached(event)), Create(object=event, why=record.why)
+        made = make()
+        return memory.set(key, Cached(made.object if isinstance(made, Create) else made)), made
     count = 2 if known.series is None else known.series.count + 1
     again = evolve(known, series=EventSeries(count=count, last_observed_time=now))
     return memory.set(key, again), _patch(again, record) if known.series is None else None
@@ -93,5 +93,6 @@ def _written(cached: Cached, store: Store) -> Create | Patch:
     """The patch; the whole Event where it is gone meanwhile (recordEvent)."""
     meta = cached.event.metadata
     if store.get("Event", meta.namespace, meta.name) is None:
-        return Create(object=evolve(cached.event, series=cached.series))
+        unsent = ObjectMeta(name=meta.name, namespace=meta.namespace)
+        return Create(object=evolve(cached.event, metadata=unsent, series=cached.series))
     return _patch(cached)

@@ -6,7 +6,7 @@ from functools import lru_cache
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Final
 
-from k8sfsm.objects import evolve
+from k8sfsm.objects import changer_of, evolve
 
 if TYPE_CHECKING:
     from k8sfsm.node.runtime import NodeRuntime
@@ -47,7 +47,7 @@ def take_address(node: NodeRuntime, cidr: str, uid: str) -> tuple[NodeRuntime, s
         ip = _dotted(first + last)
         if ip not in node.addresses:
             break
-    return evolve(node, last_address=last, addresses=node.addresses.set(ip, uid)), ip
+    return changer_of(type(node), "last_address", "addresses")(node, last, node.addresses.set(ip, uid)), ip
 
 
 def free_address(node: NodeRuntime, ip: str, uid: str) -> NodeRuntime:

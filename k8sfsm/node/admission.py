@@ -79,6 +79,54 @@ def has_room(view: View, capacity: Taken | None, pod: Pod, requests: Requests) -
     return _short(capacity, pod, taken, requests) is None
 
 
+class Bound:
+    """No more than this is taken by the pods that a kubelet remembers: as many as its memory has entries, each as much
+    as the heaviest one. So there is room for most pods without counting.
+
+    `heaviest` only grows, so it holds for whatever fork asks: what is remembered was met by the kubelet that this
+    belongs to, or was there before it (`begin`).
+    """
+
+    __slots__ = ("_begun", "_heaviest", "_latest", "_under_one_key")
+
+    def __init__(self) -> None:
+        self._heaviest: Taken = (0, 0, 0)
+        self._latest: Taken = self._heaviest
+        self._under_one_key = 1
+        self._begun = False
+
+    def begin(self, view: View, requests: Requests) -> None:
+        """What is remembered already when the kubelet is asked for the first time."""
+        self._begun = True
+        for entries in view.memory.values():
+            if isinstance(entries, tuple):
+                for each in entries:
+                    self.met(requests_of(requests, each.pod), len(entries))
+
+    def met(self, taken: Taken, entries: int = 1) -> None:
+        """A pod that takes so much is remembered, among so many of its name."""
+        if taken is not self._latest:
+            pods, cpu, memory = self._heaviest
+            self._heaviest = (max(pods, taken[0]), max(cpu, taken[1]), max(memory, taken[2]))
+            self._latest = taken
+        if entries > self._under_one_key:
+            self._under_one_key = entries
+
+    def leaves_room(self, view: View, capacity: Taken | None, wanted: Taken, requests: Requests) -> bool:
+        """There is room for a pod that takes as much as is wanted; False: nobody knows without counting."""
+        if capacity is None:
+            return True
+        if not self._begun:
+            self.begin(view, requests)
+        count = len(view.memory) * self._under_one_key
+        pods, cpu, memory = self._heaviest
+        return (
+            wanted[0] + count * pods <= capacity[0]
+            and wanted[1] + count * cpu <= capacity[1]
+            and wanted[2] + count * memory <= capacity[2]
+        )
+
+
 def lacking(session: Session) -> Need | None:
     """What the node has too little of for the pod. Source: plugins/noderesources/fit.go: Fits"""
     capacity, pod, view = capacity_of(_node(session)), session.pod, session.view

@@ -15,7 +15,7 @@ and the runtime's `Past` tell all at once. `question` compares looks at any mome
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
@@ -25,10 +25,10 @@ from attrs import define
 from k8sfsm.law import Law
 from k8sfsm.node.memory import PodMemory, eviction_key
 from k8sfsm.node.references import token_volume
-from k8sfsm.node.runtime import Image, Instance, PodRuntime, node_of, pod_of
+from k8sfsm.node.runtime import EMPTY, Image, Instance, PodRuntime, node_of
 from k8sfsm.node.session import SECOND, Session, Settings, addresses_of
 from k8sfsm.node.starting import pulled_text
-from k8sfsm.objects import Container, ObjectMeta, Pod, PodCondition, PodSpec, PodStatus
+from k8sfsm.objects import Container, Node, ObjectMeta, Pod, PodCondition, PodSpec, PodStatus
 from k8sfsm.view import View
 
 law = Law("kubelet")
@@ -62,14 +62,54 @@ _of_metadata: Final = attrgetter("annotations", "owner_references", "finalizers"
 
 
 class Template:
-    """Pods that are alike when they are admitted. `outline`: what they have in common; `images`: their containers'."""
+    """Pods that are alike when they are admitted. `containers`, `images`: their names, and those of their images.
 
-    __slots__ = ("containers", "images", "outline")
+    What a pod has is kept as the latest one had it: the next pods share most of it with that one, so that comparing it
+    takes no time.
+    """
 
-    def __init__(self, outline: Any, containers: Iterable[Container]) -> None:
-        self.outline = outline
+    __slots__ = ("_outline", "_stamps", "_status", "_told", "containers", "images")
+
+    def __init__(self, pod: Pod, containers: Sequence[Container], token: str) -> None:
         self.containers = tuple(each.name for each in containers)
         self.images = tuple(each.image for each in containers)
+        self._outline = _outline(pod, containers, token)
+        self._status = pod.status
+        self._told, self._stamps = _told(pod.status)
+
+    def stamps_of(self, pod: Pod, containers: Sequence[Container], token: str) -> tuple[int, ...] | None:
+        """The whole seconds that a pod's status has, if it is one of these; None: it is another one.
+
+        `token`: the name of its token volume.
+        """
+        outline = _outline(pod, containers, token)
+        if outline != self._outline:
+            return None
+        if pod.status is not self._status:
+            told, stamps = _told(pod.status)
+            if told != self._told:
+                return None
+            self._status, self._told, self._stamps = pod.status, told, stamps
+        self._outline = outline
+        return self._stamps
+
+
+def _outline(pod: Pod, containers: Sequence[Container], token: str) -> Any:
+    """What a pod is, but for what is its own, and for its status."""
+    spec, meta = pod.spec, pod.metadata
+    parts = [(_of_container(each), _unnamed(each.volume_mounts, token)) for each in containers]
+    own = (meta.creation_timestamp is None, _unnamed(spec.volumes, token), parts)
+    return own, _of_metadata(meta), _of_spec(spec)
+
+
+def _told(status: PodStatus) -> tuple[Any, tuple[int, ...]]:
+    """What a status says, and the whole seconds that are in it."""
+    stamps: list[int] = []
+    conditions = [
+        (_noted(each.last_transition_time, stamps), each.last_probe_time, _of_condition(each))
+        for each in status.conditions
+    ]
+    return (_of_status(status), conditions), tuple(stamps)
 
 
 class Likeness:
@@ -129,36 +169,32 @@ def born(habits: Habits, pod: Pod, now: int) -> tuple[Course, tuple[Any, ...]] |
     volume = token_volume(spec)
     name = "" if volume is None else str(volume["name"])
     containers = (*spec.init_containers, *spec.containers, *spec.ephemeral_containers)
-    stamps: list[int] = []
-    likeness = _newcomer(habits, pod, containers, name, stamps)
-    birth = (likeness, now, *stamps)
+    likeness, stamps = _newcomer(habits, pod, containers, name)
+    birth = (likeness, now, pod.metadata.creation_timestamp, stamps)
     course = _BIRTHS.get(birth)
     if course is None:
         if len(_BIRTHS) >= _SIZE:
             _BIRTHS.clear()
-        course = _BIRTHS[birth] = Course(likeness, (now,), tuple(dict.fromkeys(stamps)))
+        seconds = dict.fromkeys((*stamps, pod.metadata.creation_timestamp or 0))
+        course = _BIRTHS[birth] = Course(likeness, (now,), tuple(filter(None, seconds)))
     return course, (name, *containers)
 
 
-def _newcomer(habits: Habits, pod: Pod, containers: tuple[Container, ...], token: str, stamps: list[int]) -> Likeness:
-    """What the pod has in common with others that were admitted; its whole seconds are added to `stamps`."""
-    meta, spec, status = pod.metadata, pod.spec, pod.status
-    conditions = [
-        (_noted(each.last_transition_time, stamps), each.last_probe_time, _of_condition(each))
-        for each in status.conditions
-    ]
-    parts = [(_of_container(each), _unnamed(each.volume_mounts, token)) for each in containers]
-    outline = (_of_spec(spec), _of_metadata(meta), _of_status(status), _unnamed(spec.volumes, token), conditions, parts)
-    counts = (len(spec.init_containers), len(spec.containers), _noted(meta.creation_timestamp, stamps))
+def _newcomer(
+    habits: Habits, pod: Pod, containers: Sequence[Container], token: str
+) -> tuple[Likeness, tuple[int, ...]]:
+    """What the pod has in common with others that were admitted, and the whole seconds that its status has."""
+    meta, spec = pod.metadata, pod.spec
+    counts = (len(spec.init_containers), len(spec.containers))
     known = _known_of((meta.namespace, meta.generate_name, meta.generation, *counts, *habits))
     for each in known:
-        if each.template.outline == outline:
-            each.template.outline = outline  # the next pods share parts with this one: comparing them takes no time
-            return each
+        stamps = each.template.stamps_of(pod, containers, token)
+        if stamps is not None:
+            return each, stamps
     if len(known) >= _VARIANTS:
         known.clear()
-    known.append(Likeness(Template(outline, containers)))
-    return known[-1]
+    known.append(Likeness(Template(pod, containers, token)))
+    return known[-1], _told(pod.status)[1]
 
 
 def _known_of(heading: Hashable) -> list[Likeness]:
@@ -200,41 +236,51 @@ Mark: TypeAlias = tuple[tuple[Hashable, ...], tuple[Any, ...]]
 class Question:
     """What a look reads at any moment: the `key`, `times` (ns), and all `moments` of a mould.
 
-    `shape`: looks of the same one may differ in what led to them, and in how long ago that was.
+    `kind`: looks of the same one differ in nothing but in the `ages` (ns), how long ago each of the times was.
+    `shape`: looks of the same one may differ in what led to them, too.
     """
 
-    key: Hashable
+    kind: Hashable
+    ages: tuple[int, ...]
     shape: Hashable
     times: tuple[int, ...]
     moments: tuple[int, ...]
 
+    @property
+    def key(self) -> Hashable:
+        """What looks that are alike have in common."""
+        return self.ages, self.kind
 
-def mark(settings: Settings, view: View, key: Any, pod: Pod, memory: PodMemory) -> Mark | None:
+
+def mark(home: Home, view: View, key: Any, pod: Pod, memory: PodMemory) -> Mark | None:
     """What a look at a pod that is in the API is about; None: it may read more than that."""
-    if memory.alike is None or settings.tries:
-        return None
     meta, known, sent, stored = pod.metadata, memory.pod, memory.sent, pod.status
-    if meta.deletion_timestamp is not None or pod.spec is not known.spec or not _same_metadata(meta, known.metadata):
+    if memory.alike is None or meta.deletion_timestamp is not None or home.settings.tries:
+        return None
+    if pod is not known and (pod.spec is not known.spec or not _same_metadata(meta, known.metadata)):
         return None
     if stored is not sent and (stored is not known.status or _is_newer(meta.resource_version, memory.sent_at)):
         return None
-    uid, state = meta.uid, view.runtime
-    runtime, node = pod_of(state, uid), _of_node(settings, view)
-    if runtime.past is None or node is None or eviction_key(uid) in view.memory:
+    uid, state, node = meta.uid, view.runtime, home.addresses(view)
+    runtime: PodRuntime = state.get(uid, EMPTY)
+    past, box = runtime.past, runtime.sandbox
+    if past is None or node is None or eviction_key(uid) in view.memory:
         return None
-    (course, own), (host, cidr), box = memory.alike, node, runtime.sandbox
-    template, ip = course.likeness.template, "" if box is None else box.ip
-    flags = (law.edition, stored is sent, pod is known, host == "", cidr == "", host == ip)
-    images = node_of(state).images
-    what = (course, runtime.past, view.now, *flags, *map(images.get, template.images))
-    parts = (pod, known, key, uid, meta.name, settings.node, host, cidr, ip, memory.generated, sent, *own)
+    (course, own), (host, cidr), ip = memory.alike, node, "" if box is None else box.ip
+    template, images = course.likeness.template, node_of(state).images
+    flags = (law.edition, stored is sent, pod is known, not host, not cidr, host == ip)
+    what = (course, past, view.now, *flags, *map(images.get, template.images))
+    parts = (pod, known, key, uid, meta.name, home.node, host, cidr, ip, memory.generated, sent, *own)
     if memory.work.doing == "pull":
         parts = (*parts, _said_of_pull(images, runtime, template, memory.work.name))
     return what, (*parts, *_ids(runtime, template)) if runtime.containers else parts
 
 
-def _ids(runtime: PodRuntime, template: Template) -> Iterable[str]:
-    return (run.id for name in template.containers for run in runtime.containers.get(name, ()))
+def _ids(runtime: PodRuntime, template: Template) -> list[str]:
+    found: list[str] = []
+    for name in template.containers:
+        found += [run.id for run in runtime.containers.get(name, ())]
+    return found
 
 
 def _said_of_pull(images: Mapping[str, Image], runtime: PodRuntime, template: Template, container: str) -> str | None:
@@ -245,7 +291,11 @@ def _said_of_pull(images: Mapping[str, Image], runtime: PodRuntime, template: Te
 
 
 def _same_metadata(new: ObjectMeta, known: ObjectMeta) -> bool:
-    same = new is known or _of_metadata(new) == _of_metadata(known)
+    if new is known:
+        return True
+    same = new.owner_references is known.owner_references and new.annotations is known.annotations
+    if not same or new.finalizers is not known.finalizers or new.extra is not known.extra:
+        same = _of_metadata(new) == _of_metadata(known)
     return same and new.generation == known.generation and new.uid == known.uid
 
 
@@ -253,20 +303,38 @@ def _is_newer(version: str, sent_at: int) -> bool:
     return sent_at > 0 and int(version or 0) > sent_at
 
 
-_NODES: dict[str, tuple[Any, str, tuple[str, str] | None]] = {}
+class Home:
+    """The Node of a kubelet, as far as it tells apart what is said of pods: looked up once while it is the same."""
 
+    __slots__ = ("_addresses", "_nodes", "_seen", "node", "settings")
 
-def _of_node(settings: Settings, view: View) -> tuple[str, str] | None:
-    """The node's address and the network of its pods; None where it has several addresses."""
-    node = view.get("Node", "", settings.node)
-    known = _NODES.get(settings.node)
-    if known is not None and known[0] is node and known[1] == settings.host_ip:
-        return known[2]
-    hosts = addresses_of(node, settings)
-    cidr = "" if node is None else node.spec.pod_cidr
-    found = (hosts[0].ip if hosts else "", cidr) if len(hosts) < 2 else None
-    _NODES[settings.node] = (node, settings.host_ip, found)
-    return found
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.node = settings.node
+        self._nodes: Any = None
+        self._seen: Node | None = None
+        self._addresses: tuple[str, str] | None = None
+
+    def seen(self, view: View) -> Node | None:
+        """The Node, as the kubelet sees it."""
+        nodes = view.snapshot("Node")
+        if nodes is not self._nodes:
+            node = nodes.get(("Node", "", self.node))
+            if self._nodes is None or node is not self._seen:
+                self._seen, self._addresses = node, self._found(node)
+            self._nodes = nodes
+        return self._seen
+
+    def addresses(self, view: View) -> tuple[str, str] | None:
+        """The Node's address and the network of its pods; None where it has several addresses."""
+        if view.snapshot("Node") is not self._nodes:
+            self.seen(view)
+        return self._addresses
+
+    def _found(self, node: Node | None) -> tuple[str, str] | None:
+        hosts = addresses_of(node, self.settings)
+        cidr = "" if node is None else node.spec.pod_cidr
+        return (hosts[0].ip if hosts else "", cidr) if len(hosts) < 2 else None
 
 
 def question(session: Session, known: Mark) -> Question | None:
@@ -281,7 +349,8 @@ def question(session: Session, known: Mark) -> Question | None:
     seconds = tuple([2 * (each // SECOND - second) + (not each % SECOND) for each in (*times, *course.stamps)])
     moments = (*times, *[each - each % SECOND for each in times], *course.stamps)
     shape = (course.likeness.template, len(moments), len(known[1]), *what)
-    return Question((course.likeness, ages, seconds, *what), shape, tuple(dict.fromkeys(times)), moments)
+    kind = (course.likeness, seconds, *what)
+    return Question(kind, ages, shape, tuple(dict.fromkeys(times)), moments)
 
 
 def _of_runtime(session: Session, times: list[int]) -> tuple[Any, ...] | None:

@@ -12,8 +12,8 @@ import k8sfsm.node.outcome
 import k8sfsm.node.prober
 import k8sfsm.node.resetting  # noqa: F401  facts and actions of the tables
 from k8sfsm.law import Law, LawError
-from k8sfsm.node.alike import reported
-from k8sfsm.node.looks import Plain, glanced, looked
+from k8sfsm.node.alike import Mark, mark, reported
+from k8sfsm.node.looks import CHECKED, Plain, glanced, looked
 from k8sfsm.node.memory import PodMemory
 from k8sfsm.node.newcomers import Newcomer, Newcomers
 from k8sfsm.node.registration import reconcile_node
@@ -79,23 +79,31 @@ class Kubelet:
         if pod is not None and pod.spec.node_name != self.node:
             pod = None
         known: tuple[PodMemory, ...] = view.memory.get(key, ())
-        expected = None if pod is None or known else self._newcomers.expected(view, pod)
-        memory = known[0] if len(known) == 1 else expected
-        if pod is not None and memory is not None:
-            plan = glanced(self.settings, view, key, pod, memory)
-            if plan is not None:
-                return plan
+        expected = marked = None
+        if pod is not None and len(known) < 2:
+            memory = known[0] if known else self._newcomers.expected(view, pod)
+            if memory is not None:
+                marked = mark(self._newcomers.home, view, key, pod, memory)
+                plan = None if marked is None else glanced(marked, memory)
+                if plan is not None:
+                    return plan
+            expected = None if known else memory
         entries = list(known)
-        if pod is not None and not any(entry.pod.metadata.uid == pod.metadata.uid for entry in entries):
+        if expected is not None and not CHECKED:
+            entries.append(expected)
+        elif pod is not None and not any(entry.pod.metadata.uid == pod.metadata.uid for entry in entries):
             entries.append(PodMemory(pod=pod, added_at=view.now))
+            self._newcomers.met(pod, len(entries))
         if not entries:
             return DONE
         sessions = [self._session(view, key, pod, entry) for entry in entries]
         if len(sessions) == 1:
-            return self._look(sessions[0], known, expected)
+            return self._look(sessions[0], known, expected, marked)
         return _plan(known, sessions, [step for session in sessions for step in _turns(session)])
 
-    def _look(self, session: Session, known: tuple[PodMemory, ...], expected: PodMemory | None) -> Plan:
+    def _look(
+        self, session: Session, known: tuple[PodMemory, ...], expected: PodMemory | None, marked: Mark | None
+    ) -> Plan:
         """Look at the only pod of its name. `expected`: what is expected to be remembered of one that is new."""
         begun: list[Step] = []
         if session.memory.stage == "new":
@@ -106,10 +114,9 @@ class Kubelet:
                 raise LawError(f"kubelet: {session.key} is not taken as others of its template were")
             if not session.again:
                 return _plan(known, [session], _rested(session, begun))
-        return looked(
-            session,
-            Plain(lambda each: [*begun, *_turns(each)], lambda each, steps: _plan(known, [each], steps)),
-        )
+            marked = mark(self._newcomers.home, session.view, session.key, session.pod, session.memory)
+        plain = Plain(lambda each: [*begun, *_turns(each)], lambda each, steps: _plan(known, [each], steps))
+        return looked(session, plain, marked)
 
     def _session(self, view: View, key: Key, pod: Pod | None, entry: PodMemory) -> Session:
         current = pod is not None and pod.metadata.uid == entry.pod.metadata.uid
@@ -187,15 +194,16 @@ class Answered:
     def __call__(self, outcomes: tuple[Outcome, ...]) -> Plan:
         """The plan that follows; the first write is that of a status, where one is sent."""
         first = outcomes[0]
-        if not first.ok and first.code not in GONE:
+        ok = first.ok
+        if not ok and first.code not in GONE:
             steps = (Remember(key=self.key, value=self._unanswered() or None),)
             return Plan(steps=steps, error=first.message or str(first.code), requeue_after=self.later)
         place = self._sender()
-        if place is None or not first.ok:
+        if place is None or not ok:
             return Plan(requeue_after=self.later)
         sent = _remember_sent(self.entries[place], self.statuses[place], first)
-        values = (*self.entries[:place], sent, *self.entries[place + 1 :])
-        return Plan(steps=(Remember(key=self.key, value=values),), requeue_after=self.later)
+        values = (*self.entries[:place], sent, *self.entries[place + 1 :]) if len(self.entries) > 1 else (sent,)
+        return _remembered(DONE, (Remember(key=self.key, value=values),), self.later)
 
     def _sender(self) -> int | None:
         """Whose status the first write is."""
@@ -223,6 +231,7 @@ def _remember_sent(memory: PodMemory, status: PodStatus | None, outcome: Outcome
 
 
 _sent: Final = changer_of(PodMemory, "sent", "sent_at", "alike")
+_remembered: Final = changer_of(Plan, "steps", "requeue_after")
 
 
 def _writes(session: Session) -> list[Any]:

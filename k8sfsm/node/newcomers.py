@@ -12,8 +12,8 @@ from collections.abc import Hashable, Mapping
 from typing import Any, Final, TypeAlias
 
 from k8sfsm.law import Law
-from k8sfsm.node.admission import Requests, Taken, capacity_of, has_room, requests_of
-from k8sfsm.node.alike import born, habits_of
+from k8sfsm.node.admission import Bound, Requests, Taken, capacity_of, has_room, requests_of
+from k8sfsm.node.alike import Home, born, habits_of
 from k8sfsm.node.looks import Watched
 from k8sfsm.node.memory import PodMemory, eviction_key
 from k8sfsm.node.past import NOTHING_YET
@@ -37,8 +37,21 @@ _READ: Final[_Names] = {
     "status": {"allocatable": None, "conditions": None},
 }
 """What of a Node tells whether pods are taken that do not choose their nodes: `_standing` and `capacity_of`."""
-_KNOWN: dict[Hashable, Taken] = {}
 _SIZE: Final = 8192
+
+
+class Standing:
+    """What Nodes have in common that say the same of their state. `takes`: what a pod takes, by its likeness and by the
+    edition of the tables, where others like it were taken.
+    """
+
+    __slots__ = ("takes",)
+
+    def __init__(self) -> None:
+        self.takes: dict[Hashable, Taken] = {}
+
+
+_KNOWN: dict[Hashable, Standing] = {}
 
 
 class _Shown:
@@ -68,37 +81,50 @@ class Newcomer(Watched):
         return found if self.strange or found is None else _Shown(found, _READ, self)
 
 
-def _standing(node: Node) -> Hashable:
+def _standing(node: Node) -> Standing:
     taints = tuple([(each.key, each.value, each.effect) for each in node.spec.taints])
-    return taints, tuple([(each.type, each.status) for each in node.status.conditions])
+    said = taints, tuple([(each.type, each.status) for each in node.status.conditions])
+    if len(_KNOWN) >= _SIZE:
+        _KNOWN.clear()
+    return _KNOWN.setdefault(said, Standing())
 
 
 class Newcomers:
-    """What one kubelet knows about pods that are new to it. `requests`: what pods take, by uid."""
+    """What one kubelet knows about pods that are new to it. `requests`: what pods take, by uid; `home`: its Node."""
 
-    __slots__ = ("_capacity", "_habits", "_node", "_standing", "requests", "settings")
+    __slots__ = ("_bound", "_capacity", "_habits", "_node", "_standing", "home", "requests")
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+        self.home = Home(settings)
         self.requests: Requests = {}
+        self._bound = Bound()
         self._habits = habits_of(settings)
         self._node: Node | None = None
         self._capacity: Taken | None = None
-        self._standing: Hashable = None
+        self._standing = Standing()
 
     def expected(self, view: View, pod: Pod) -> PodMemory | None:
         """What is remembered of a pod that is taken as others were; None: the tables are to be asked."""
         meta = pod.metadata
-        if not self._sees_node(view) or meta.deletion_timestamp is not None or eviction_key(meta.uid) in view.memory:
+        uid = meta.uid
+        if not self._sees_node(view) or meta.deletion_timestamp is not None or eviction_key(uid) in view.memory:
             return None
-        if pod_of(view.runtime, meta.uid).past is not NOTHING_YET:
+        if uid in view.runtime and pod_of(view.runtime, uid).past is not NOTHING_YET:
             return None
         alike = born(self._habits, pod, view.now)
-        wanted = None if alike is None else _KNOWN.get((law.edition, self._standing, alike[0].likeness))
+        wanted = None if alike is None else self._standing.takes.get((law.edition, alike[0].likeness))
         if alike is None or wanted is None:
             return None
-        self.requests[meta.uid] = wanted
-        return _taken(_TAKEN, pod, view.now, alike) if has_room(view, self._capacity, pod, self.requests) else None
+        self.requests[uid] = wanted
+        fits = self._bound.leaves_room(view, self._capacity, wanted, self.requests)
+        if not fits and not has_room(view, self._capacity, pod, self.requests):
+            return None
+        self._bound.met(wanted)
+        return _taken(_TAKEN, pod, view.now, alike)
+
+    def met(self, pod: Pod, entries: int) -> None:
+        """A pod is new to the kubelet, one of so many of its name that it remembers."""
+        self._bound.met(requests_of(self.requests, pod), entries)
 
     def took(self, session: Session, strange: bool) -> None:
         """A pod was taken, and nothing was ordered: it is alike with others of its template.
@@ -112,14 +138,14 @@ class Newcomers:
         session.memory = _taken(memory, memory.pod, memory.added_at, alike)
         if strange or not self._sees_node(view) or pod_of(view.runtime, pod.metadata.uid).past is not NOTHING_YET:
             return
-        if len(_KNOWN) >= _SIZE:
-            _KNOWN.clear()
-        wanted = requests_of(self.requests, pod)
-        _KNOWN[law.edition, self._standing, alike[0].likeness] = wanted
+        takes = self._standing.takes
+        if len(takes) >= _SIZE:
+            takes.clear()
+        takes[law.edition, alike[0].likeness] = requests_of(self.requests, pod)
 
     def _sees_node(self, view: View) -> bool:
         """Whether there is a Node; what it says is looked up again where it is another object."""
-        node: Node | None = view.get("Node", "", self.settings.node)
+        node = self.home.seen(view)
         if node is not None and node is not self._node:
             self._node, self._capacity, self._standing = node, capacity_of(node), _standing(node)
         return node is not None

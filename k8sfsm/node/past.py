@@ -7,15 +7,22 @@ whether the runtimes of two nodes know the same of their pods has two pasts to c
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Final
+from typing import Any, Final
 
 _SIZE: Final = 8192
 
 
 class Past:
-    """All that has happened, and when. There may be several of the same content, none of which stands for another."""
+    """All that has happened, and when. There may be several of the same content, none of which stands for another.
 
-    __slots__ = ()
+    `pulls`: what became of the pulls of images, which has nothing of the pod's own in it; None: nobody looked yet.
+    """
+
+    __slots__ = ("latest", "pulls")
+
+    def __init__(self) -> None:
+        self.pulls: Any = None
+        self.latest: tuple[Hashable, Past] | None = None
 
 
 NOTHING_YET: Final = Past()
@@ -26,9 +33,13 @@ def after(past: Past | None, event: Hashable) -> Past | None:
     """The past once `event` has happened too; None: of what happened before not all is known."""
     if past is None:
         return None
+    latest = past.latest
+    if latest is not None and latest[0] == event:
+        return latest[1]  # most often the same happens to one pod after the other
     found = _KNOWN.get((past, event))
     if found is None:
         if len(_KNOWN) >= _SIZE:
             _KNOWN.clear()
         found = _KNOWN[past, event] = Past()
+    past.latest = (event, found)
     return found

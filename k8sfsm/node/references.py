@@ -66,7 +66,10 @@ def _uses_volumes(view: View, pod: Pod) -> bool:
 
 def token_volume(spec: PodSpec) -> Mapping[str, Any] | None:
     """The volume with the token of the pod's account that the API server added, if there is one."""
-    return next((each for each in spec.volumes if str(each.get("name", "")).startswith(_TOKEN_VOLUME)), None)
+    for each in spec.volumes:
+        if str(each.get("name", "")).startswith(_TOKEN_VOLUME):
+            return each
+    return None
 
 
 def environment_references(container: Container) -> Iterator[tuple[str, str]]:

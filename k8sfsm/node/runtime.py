@@ -88,13 +88,22 @@ class Instance:
         return self.stopping_since is not None
 
 
-@value(kw_only=True)
+@value(kw_only=True, unsafe_hash=False)
 class Image:
     """An image on the node: the name and id that the runtime reports, and its size in bytes."""
 
     name: str
     id: str = ""
     size: int = 0
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+
+@lru_cache(maxsize=4096)
+def image_of(name: str, id: str, size: int) -> Image:
+    """The image; on all nodes that have it, the same one."""
+    return Image(name=name, id=id, size=size)
 
 
 @value(kw_only=True)
@@ -200,14 +209,14 @@ class Runtime(Protocol):
 
 def pod_of(state: State, uid: str) -> PodRuntime:
     """What the runtime knows about a pod; an empty record for one it does not know."""
-    found: PodRuntime | None = state.get(uid)
-    return found if found is not None else EMPTY
+    found: PodRuntime = state.get(uid, EMPTY)
+    return found
 
 
 def node_of(state: State) -> NodeRuntime:
     """What belongs to the node."""
-    found: NodeRuntime | None = state.get(NODE)
-    return found if found is not None else NodeRuntime()
+    found: NodeRuntime = state.get(NODE, BARE)
+    return found
 
 
 def newest(pod: PodRuntime, container: str) -> Instance | None:
@@ -252,6 +261,7 @@ def _unknown_end(run: Instance, now: int) -> Instance:
 OWN_ORDERS: Final = frozenset({"pull-start", "pull-queued", "load"})
 """Events that tell a kubelet nothing: it waits for what follows from them."""
 EMPTY: Final = PodRuntime(past=NOTHING_YET)
+BARE: Final = NodeRuntime()
 _KEPT: Final = 2
 _UNTOLD: Final = ("node", "uid", "pod", "ip", "id", "ends", "actor")
 """What of an event makes no difference to its pod but whose it is. When a pull ends is for the node to know."""
@@ -268,13 +278,19 @@ def _changer(*names: str) -> Callable[..., PodRuntime]:
     return changer_of(PodRuntime, "past", *names)
 
 
+_with_sandbox: Final = changer_of(PodRuntime, "past", "sandbox", "settled_at", "key")
+_with_pulls: Final = changer_of(PodRuntime, "past", "pulls", "settled_at")
+_with_run: Final = changer_of(PodRuntime, "past", "containers", "settled_at")
+_busy_until: Final = changer_of(NodeRuntime, "pulling_until")
+
+
 def _sandbox_run(state: State, event: RuntimeEvent) -> State:
-    ip = event.ip
+    ip, uid, at = event.ip, event.uid, event.at
     if "/" in ip:
-        node, ip = take_address(node_of(state), event.ip, event.uid)
+        node, ip = take_address(node_of(state), ip, uid)
         state = state.set(NODE, node)
-    sandbox = Sandbox(event.attempt, ip, True, event.at)
-    return _changed(state, event, pod_of(state, event.uid), sandbox=sandbox, settled_at=event.at, key=event.pod)
+    pod, sandbox = pod_of(state, uid), Sandbox(event.attempt, ip, True, at)
+    return state.set(uid, _with_sandbox(pod, after(pod.past, _told(event)), sandbox, at, event.pod))
 
 
 def _sandbox_stop(state: State, event: RuntimeEvent) -> State:
@@ -289,30 +305,45 @@ def _sandbox_stop(state: State, event: RuntimeEvent) -> State:
 def _pull_start(state: State, event: RuntimeEvent) -> State:
     """A pull was asked for: it begins now or when its turn comes."""
     pod, node = pod_of(state, event.uid), node_of(state)
-    pull = Pull(state="asked", asked_at=event.at, started_at=event.begins or event.at)
-    state = _changed(state, event, pod, pulls=pod.pulls.set(event.image, pull))
-    return state.set(NODE, evolve(node, pulling_until=max(node.pulling_until, event.ends)))
+    state = _pulled(state, event, pod, pod.settled_at, _asked)
+    return state.set(NODE, _busy_until(node, max(node.pulling_until, event.ends)))
+
+
+def _pulled(state: State, event: RuntimeEvent, pod: PodRuntime, settled_at: int, pull: Callable[..., Pull]) -> State:
+    """The state once something has become of a pull: for pods of the same past, the same."""
+    past = after(pod.past, _told(event))
+    pulls = None if past is None else past.pulls
+    if pulls is None:
+        pulls = pod.pulls.set(event.image, pull(event, pod.pulls.get(event.image)))
+        if past is not None:
+            past.pulls = pulls
+    return state.set(event.uid, _with_pulls(pod, past, pulls, settled_at))
+
+
+def _asked(event: RuntimeEvent, known: Pull | None) -> Pull:
+    return Pull(state="asked", asked_at=event.at, started_at=event.begins or event.at)
 
 
 def _pull_done(state: State, event: RuntimeEvent) -> State:
-    return _image_present(_pull_over(state, event, "done"), event)
+    return _image_present(_pulled(state, event, pod_of(state, event.uid), event.at, _done), event)
 
 
 def _pull_failed(state: State, event: RuntimeEvent) -> State:
-    return _pull_over(state, event, "failed")
+    return _pulled(state, event, pod_of(state, event.uid), event.at, _failed)
 
 
-def _pull_over(state: State, event: RuntimeEvent, how: PullState) -> State:
-    pod = pod_of(state, event.uid)
-    known = pod.pulls.get(event.image) or Pull(state="asked", asked_at=event.at)
-    pull = evolve(
-        known,
-        state=how,
-        started_at=known.started_at or known.asked_at,
-        finished_at=event.at,
-        message=event.message,
-    )
-    return _changed(state, event, pod, pulls=pod.pulls.set(event.image, pull), settled_at=event.at)
+def _done(event: RuntimeEvent, known: Pull | None) -> Pull:
+    return _over(event, known, "done")
+
+
+def _failed(event: RuntimeEvent, known: Pull | None) -> Pull:
+    return _over(event, known, "failed")
+
+
+def _over(event: RuntimeEvent, known: Pull | None, how: PullState) -> Pull:
+    known = known or Pull(state="asked", asked_at=event.at)
+    started = known.started_at or known.asked_at
+    return evolve(known, state=how, started_at=started, finished_at=event.at, message=event.message)
 
 
 def _image_present(state: State, event: RuntimeEvent) -> State:
@@ -320,37 +351,35 @@ def _image_present(state: State, event: RuntimeEvent) -> State:
     known = node.images.get(event.image)
     if known is not None and (known.name, known.id, known.size) == (name, event.image_id, event.size):
         return state
-    image = Image(name=name, id=event.image_id, size=event.size)
+    image = image_of(name, event.image_id, event.size)
     return state.set(NODE, evolve(node, images=node.images.set(event.image, image)))
 
 
 def _container_start(state: State, event: RuntimeEvent) -> State:
-    run = _run_of(event, state="running", started_at=event.at)
-    return _add(state, event, run)
+    return _add(state, event, _run_of(event, "running", event.at, None))
 
 
 def _container_start_error(state: State, event: RuntimeEvent) -> State:
-    run = _run_of(event, state="exited", started_at=0, finished_at=event.at)
+    run = _run_of(event, "exited", 0, event.at)
     run = evolve(run, exit_code=event.code or 128, reason=event.reason or "StartError", message=event.message)
     return _add(state, event, run)
 
 
-def _run_of(event: RuntimeEvent, **fields: Any) -> Instance:
-    return Instance(
-        id=event.id,
-        attempt=event.attempt,
-        image=event.reported_image or event.image,
-        image_id=event.image_id,
-        wanted_image=event.image,
-        resources_known=True,
-        **fields,
-    )
+_RUN: Final = Instance(id="", attempt=0, state="created", resources_known=True)
+_RAN: Final = ("id", "attempt", "state", "image", "image_id", "wanted_image", "started_at", "finished_at")
+_run: Final = changer_of(Instance, *_RAN)
+
+
+def _run_of(event: RuntimeEvent, state: InstanceState, started_at: int, finished_at: int | None) -> Instance:
+    image = event.reported_image or event.image
+    return _run(_RUN, event.id, event.attempt, state, image, event.image_id, event.image, started_at, finished_at)
 
 
 def _add(state: State, event: RuntimeEvent, run: Instance) -> State:
-    pod = pod_of(state, event.uid)
-    runs = (*pod.containers.get(event.container, ()), run)[-_KEPT:]
-    return _changed(state, event, pod, containers=pod.containers.set(event.container, runs), settled_at=event.at)
+    pod, name = pod_of(state, event.uid), event.container
+    known = pod.containers.get(name)
+    runs = pod.containers.set(name, (run,) if known is None else (*known, run)[-_KEPT:])
+    return state.set(event.uid, _with_run(pod, after(pod.past, _told(event)), runs, event.at))
 
 
 def _change_run(state: State, event: RuntimeEvent, change: Callable[[Instance], Instance]) -> State:

@@ -19,7 +19,7 @@ from attrs import frozen
 from k8sfsm.law import constant
 from k8sfsm.node.addresses import pod_network
 from k8sfsm.node.probing import asks, complaint, ip_of, is_healthy, probes_of
-from k8sfsm.node.runtime import NODE, Answer, NodeRuntime, RuntimeEvent, State, node_of, pod_of
+from k8sfsm.node.runtime import NODE, Answer, NodeRuntime, RuntimeEvent, State, image_of, node_of, pod_of
 from k8sfsm.objects import Container, Quantity, changer_of, evolve
 from k8sfsm.objects.times import SECOND
 from k8sfsm.request import Call
@@ -178,7 +178,7 @@ class ScriptedRuntime:
 
     def script(self, call: Call, container: Container) -> Script:
         """How this container behaves."""
-        script = script_of(container)
+        script = script_of(container) if container.env else script_of_image(container.image)
         for pod, name, phrases in self.scripts:
             if fnmatchcase(call.pod[2], pod) and name in ("*", container.name):
                 script = parse_script(phrases, script)
@@ -191,23 +191,25 @@ class ScriptedRuntime:
 
     # -- orders ---------------------------------------------------------------------------------------------------
 
-    def mount_volumes(self, call: Call, now: int, state: State) -> Iterator[Answer]:
+    def mount_volumes(self, call: Call, now: int, state: State) -> Iterable[Answer]:
         """Volumes are mounted after a while."""
         due = now + self.latencies.volumes
-        yield due, event_of(call, due, "volumes-mounted")
+        return ((due, _bare(_NO_EVENT, due, call.node, call.uid, "volumes-mounted", call.pod, call.container)),)
 
-    def run_sandbox(self, call: Call, now: int, state: State) -> Iterator[Answer]:
+    def run_sandbox(self, call: Call, now: int, state: State) -> Iterable[Answer]:
         """The sandbox is ready once it is made; its address is the node's next free one."""
-        cidr = call.arguments.get("pod_cidr") or self.pod_cidrs.get(call.node) or _cidr(call.node)
+        node, attempt = call.node, call.arguments["attempt"]
+        cidr = call.arguments.get("pod_cidr") or self.pod_cidrs.get(node) or _cidr(node)
         due = now + self.latencies.sandbox
-        yield due, event_of(call, due, "sandbox-run", attempt=call.arguments["attempt"], ip=cidr)
+        made = _addressed(_NO_EVENT, due, node, call.uid, "sandbox-run", call.pod, call.container, attempt, cidr)
+        return ((due, made),)
 
     def stop_sandbox(self, call: Call, now: int, state: State) -> Iterator[Answer]:
         """The sandbox is down at once."""
         due = now + self.latencies.sandbox_stop
         yield due, event_of(call, due, "sandbox-stop")
 
-    def pull_image(self, call: Call, now: int, state: State) -> Iterator[Answer]:
+    def pull_image(self, call: Call, now: int, state: State) -> Iterable[Answer]:
         """One pull at a time."""
         image, container = call.arguments["image"], call.arguments["spec"]
         script = self.script(call, container)
@@ -216,40 +218,45 @@ class ScriptedRuntime:
         if script.pull_after is not None:
             taken = int(script.pull_after * SECOND)
         end = start + taken
-        yield (
-            now,
-            event_of(call, now, "pull-start" if start == now else "pull-queued", image=image, begins=start, ends=end),
-        )
+        of_it = call.node, call.uid
+        about = call.pod, call.container, image
+        asked = _asked(_NO_EVENT, now, *of_it, "pull-start" if start == now else "pull-queued", *about, start, end)
         if script.pull_fails:
-            yield end, event_of(call, end, "pull-failed", image=image, message=not_found(image))
-        else:
-            facts = {"reported_image": reported_name(image), "image_id": image_id(image), "size": 1_048_576}
-            yield end, event_of(call, end, "pull-done", image=image, **facts)
+            return (now, asked), (end, event_of(call, end, "pull-failed", image=image, message=not_found(image)))
+        facts = reported_name(image), image_id(image), _SIZE
+        return (now, asked), (end, _pulled(_NO_EVENT, end, *of_it, "pull-done", *about, *facts))
 
-    def start_container(self, call: Call, now: int, state: State) -> Iterator[Answer]:
+    def start_container(self, call: Call, now: int, state: State) -> Iterable[Answer]:
         """The container runs, and later ends if its script says so."""
         container: Container = call.arguments["spec"]
-        attempt = call.arguments["attempt"]
-        script = self.script(call, container)
-        known = node_of(state).images.get(container.image)
-        facts: dict[str, Any] = {
-            "attempt": attempt,
-            "id": "containerd://" + sha256(f"{call.uid}/{container.name}/{attempt}".encode()).hexdigest(),
-            "image": container.image,
-            "reported_image": known.name if known is not None else reported_name(container.image),
-            "image_id": known.id if known is not None else image_id(container.image),
-        }
-        due = now + self.latencies.start
+        attempt, image = call.arguments["attempt"], container.image
+        script, due = self.script(call, container), now + self.latencies.start
+        known = node_of(state).images.get(image)
+        started = _started(
+            _NO_EVENT,
+            due,
+            call.node,
+            call.uid,
+            "container-start",
+            call.pod,
+            call.container,
+            attempt,
+            "containerd://" + sha256(f"{call.uid}/{container.name}/{attempt}".encode()).hexdigest(),
+            image,
+            known.name if known is not None else reported_name(image),
+            known.id if known is not None else image_id(image),
+        )
         if script.start_fails:
-            yield due, event_of(call, due, "container-start-error", code=128, message=NO_SUCH_FILE, **facts)
-            return
-        yield due, event_of(call, due, "container-start", **facts)
-        yield from self._memory(call, due, script)
+            return ((due, evolve(started, kind="container-start-error", code=128, message=NO_SUCH_FILE)),)
         after, code, reason = _end_of(script, attempt)
+        if after is None and not script.memory:
+            return ((due, started),)
+        answers = [(due, started), *self._memory(call, due, script)]
         if after is not None:
-            end = due + int(after * SECOND)
-            message = script.message
-            yield end, event_of(call, end, "container-exit", attempt=attempt, code=code, reason=reason, message=message)
+            end, told = due + int(after * SECOND), script.message
+            ended = event_of(call, end, "container-exit", attempt=attempt, code=code, reason=reason, message=told)
+            answers.append((end, ended))
+        return answers
 
     def _memory(self, call: Call, started: int, script: Script) -> Iterator[Answer]:
         """How much memory the container uses is news for the node; beyond its own limit the kernel ends it."""
@@ -357,6 +364,15 @@ def _maker(*names: str) -> Callable[..., RuntimeEvent]:
     return changer_of(RuntimeEvent, "at", "node", "uid", "kind", "pod", "container", *names)
 
 
+_SIZE: Final = 1_048_576
+"""Bytes of any image."""
+_bare: Final = _maker()
+_addressed: Final = _maker("attempt", "ip")
+_asked: Final = _maker("image", "begins", "ends")
+_pulled: Final = _maker("image", "reported_image", "image_id", "size")
+_started: Final = _maker("attempt", "id", "image", "reported_image", "image_id")
+
+
 @lru_cache(maxsize=8192)
 def _cidr(node: str) -> str:
     """The pods' network of a node that says none: by the number at the end of its name."""
@@ -412,9 +428,7 @@ def hook_seconds(hook: Any) -> float:
 def with_images(state: State, images: Mapping[str, int]) -> State:
     """The state of a node that has these images already: name -> size in bytes."""
     node: NodeRuntime = node_of(state)
-    from k8sfsm.node.runtime import Image
-
     known = node.images
     for name in sorted(images):
-        known = known.set(name, Image(name=reported_name(name), id=image_id(name), size=images[name]))
+        known = known.set(name, image_of(reported_name(name), image_id(name), images[name]))
     return state.set(NODE, evolve(node, images=known))

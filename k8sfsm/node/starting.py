@@ -331,13 +331,15 @@ def record_pull(session: Session, decision: Decision) -> Iterable[Step]:
 
 def pulled_text(image: str, pull: Pull, found: Image) -> str:
     """What is said of a pull that is done."""
-    took, waited = _short(pull.finished_at - pull.started_at), _short(pull.finished_at - pull.asked_at)
-    return (
-        f'Successfully pulled image "{image}" in {took} ({waited} including waiting). Image size: {found.size} bytes.'
-    )
+    return _pulled(image, pull.finished_at - pull.started_at, pull.finished_at - pull.asked_at, found.size)
 
 
 @lru_cache(maxsize=4096)
+def _pulled(image: str, took: int, waited: int, size: int) -> str:
+    how_long = f"{_short(took)} ({_short(waited)} including waiting)"
+    return f'Successfully pulled image "{image}" in {how_long}. Image size: {size} bytes.'
+
+
 def _short(duration: int) -> str:
     """A duration in whole milliseconds: `503ms`, `1.5s`, `1m2s`."""
     milliseconds = (duration + 500_000) // 1_000_000

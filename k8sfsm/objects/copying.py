@@ -53,7 +53,7 @@ _CHANGERS: dict[tuple[Any, ...], Callable[..., Any]] = {}
 
 
 def _changer(cls: type[Any], names: tuple[str, ...]) -> Callable[..., Any]:
-    twin = _twin_to_fill(cls)
+    twin = twin_to_fill(cls)
     if twin is None:
         return lambda value, *changes: evolver_of(cls)(value, dict(zip(names, changes, strict=True)))
     takes = [f"to{place}" for place in range(len(names))]
@@ -126,8 +126,11 @@ def _is_filled_by_slot(cls: type[Any]) -> bool:
     return "__slots__" in cls.__dict__ and all(map(_is_stored, attrs.fields(cls)))
 
 
-def _twin_to_fill(cls: type[Any]) -> type[Any] | None:
-    """The class as whose instance a copy is filled; None where there is none."""
+def twin_to_fill(cls: type[Any]) -> type[Any] | None:
+    """The class as whose instance a copy of a value of `cls` is filled before it becomes one of `cls`.
+
+    `cls` itself where its values are not guarded; None where there is none.
+    """
     if not _is_filled_by_slot(cls):
         return None
     setter: Any = cls.__setattr__
@@ -138,7 +141,7 @@ def _evolver(cls: type[Any]) -> _Evolver:
     """The function that makes changed copies of instances of a class."""
     if not _is_filled_by_slot(cls):
         return lambda value, changes: attrs.evolve(value, **changes)
-    twin = _twin_to_fill(cls)
+    twin = twin_to_fill(cls)
     return _slow_copier(cls) if twin is None else _copier(cls, twin)
 
 

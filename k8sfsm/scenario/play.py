@@ -76,6 +76,7 @@ class Play:
     _pending: list[Wanted] = field(factory=list)
     _kept: list[Promise] = field(factory=list)
     _checked: int = 0
+    _look_at: int = 0
     _first: Mapping[Key, Any] = field(factory=dict)
 
     @classmethod
@@ -241,8 +242,10 @@ class Play:
         changes = (line.at for line in reversed(self.lines) if line.change and line.key[0] not in _UNCHANGED)
         if engine.now - START > LONGEST:
             self.ending = "longest"
-        elif engine.steps % 64 == 0 and engine.now - next(changes, START) > QUIET and not self._pending:
-            self.ending = "quiet"
+        elif engine.now >= self._look_at:
+            self._look_at = engine.now - engine.now % SECOND + SECOND
+            if engine.now - next(changes, START) > QUIET and not self._pending:
+                self.ending = "quiet"
         return bool(self.ending)
 
     def _watch(self, engine: Engine) -> bool:

@@ -28,11 +28,7 @@ def all_rows() -> Rows:
 
 def laws_of(sort: Sort, rows: Rows) -> Laws:
     """The laws that a write of a sort can break."""
-    return [
-        (rule, holds)
-        for rule, holds, row in rows["transition"]
-        if (rule in _OF_ORDER if sort == REPEATED else can_break(sort, row))
-    ]
+    return [(rule, holds) for rule, holds, row in rows["transition"] if can_break(sort, row)]
 
 
 def can_break(sort: Sort, row: Row) -> bool:
@@ -42,15 +38,6 @@ def can_break(sort: Sort, row: Row) -> bool:
     return fits and (not row.verbs or verb in row.verbs) and (not row.changes or (change or "none") in row.changes)
 
 
-REPEATED: Final[Sort] = ("(repeated)", "", None)
-_OF_ORDER: Final = frozenset(
-    f"trace/{name}"
-    for name in (
-        "revisions-increase", "answer-shows-revision", "precondition-met", "told-once", "answered-in-time",
-        "seen-in-time", "time-follows-revisions",
-    )
-)  # fmt: skip
-"""The laws about when a write was made, and after which others."""
 _OF_LIKENESS: Final = frozenset(
     f"trace/{name}"
     for name in (

@@ -22,6 +22,7 @@ from k8sfsm.trace.history import Document, RecordedWrite, Recording, WatchType, 
 from k8sfsm.trace.inference import infer
 from k8sfsm.trace.lines import Json, Progress
 from k8sfsm.trace.parts import concerns, cut, numbered
+from k8sfsm.trace.renewal import Renewal, RenewedLease, RenewedWrite
 from k8sfsm.trace.requests import Request
 from k8sfsm.trace.resources import is_deleting, metadata
 from k8sfsm.trace.sequence import in_order
@@ -33,10 +34,9 @@ _SEEN: Final = 20_000
 _APART: Final = 512
 """So many requests apart it is kept what was known, to go on from there."""
 _NEVER_TYPED: Final = ("Event", "Lease")
-_again: Final = changer_of(
-    RecordedWrite, "line", "request", "time", "received", "completed", "revision", "body", "precondition", "answered",
-    "reference", "old", "new",
-)  # fmt: skip
+_bare_again: Final = changer_of(
+    RecordedWrite, "line", "request", "time", "received", "completed", "reference", "old", "new"
+)
 
 
 def read_audit(paths: Sequence[Path], namespace: str = "", progress: Progress | None = None) -> Recording:
@@ -103,7 +103,12 @@ def derive(requests: list[Request], begin: Derivation) -> tuple[list[RecordedWri
         for index in range(at, len(order)):
             if index - saved[-1][0] >= _APART and not derivation.missing:
                 saved.append((index, derivation.copy(), len(writes)))
-            writes.extend(derivation.apply(*order[index]))
+            request, time = order[index]
+            again = None if request.like is None else derivation.again(request, time)
+            if again is None:
+                writes.extend(derivation.apply(request, time))
+            else:
+                writes.append(again)
             if derivation.missing and index < first:
                 first = index
         if not derivation.missing:
@@ -133,7 +138,9 @@ class Derivation:
     """Object and evidence of everything inferred in this and earlier rounds."""
     count: int = 0
     renewed: dict[Key, RecordedWrite] = field(factory=dict)
-    """The last renewal of each lease."""
+    """The last renewal of each lease that was logged with it."""
+    bare: dict[Key, RecordedWrite] = field(factory=dict)
+    """The last one that was logged without it."""
 
     def going_on(self, kinds: frozenset[str]) -> Derivation:
         """A derivation that goes on from here, with what is left of this one's memory."""
@@ -156,15 +163,12 @@ class Derivation:
             set(self.told),
             self.count,
             dict(self.renewed),
+            dict(self.bare),
         )
 
     def apply(self, request: Request, time: int) -> Iterator[RecordedWrite]:
         """The writes of one request, committed no later than `time`."""
         self.count += 1
-        again = None if request.like is None else self._again(request, time)
-        if again is not None:
-            yield again
-            return
         if request.ok and not request.inferred:
             self._infer(request)
         any_change = False
@@ -174,22 +178,38 @@ class Derivation:
         if not any_change:
             state_now = self.world.objects.get(request.key)
             unchanged = state_now if request.ok and request.verb != "deletecollection" else None
-            yield request.write(request=self.count, time=time, old=state_now, new=unchanged, answer=None)
+            write = request.write(request=self.count, time=time, old=state_now, new=unchanged, answer=None)
+            if request.like is not None and request.answer is None:
+                self.bare[request.key] = write
+            yield write
 
-    def _again(self, request: Request, time: int) -> RecordedWrite | None:
+    def again(self, request: Request, time: int) -> RecordedWrite | None:
         """The write of a renewal that follows one like it, of which it proves no more than that did; else None."""
-        last, known = self.renewed.get(request.key), self.world.objects.get(request.key)
-        if last is None or last.like is not request.like or last.new is not known or request.revision in self.seen:
+        if type(request) is not Renewal:
+            return self._bare_again(request, time) if request.answer is None else None
+        key, revision = request.key, request.revision
+        last, known = self.renewed.get(key), self.world.objects.get(key)
+        if last is None or last.like is not request.like or last.new is not known or revision in self.seen:
             return None
-        assert request.revision is not None and request.answer is not None
-        self.seen.add(request.revision)
-        new = Document(without_bookkeeping(request.answer))
-        self.world.renew(request.key, new)
-        write = self.renewed[request.key] = _again(
-            last, request.line, self.count, time, request.received, request.completed, request.revision, request.body,
-            request.precondition, request.revision, request.reference, known, new,
-        )  # fmt: skip
+        assert revision is not None and known is not None
+        self.count += 1
+        self.seen.add(revision)
+        new = RenewedLease(request)
+        self.world.renew(key, new)
+        first = last.first if type(last) is RenewedWrite else last
+        write = self.renewed[key] = RenewedWrite(first, request, self.count, time, known, new)
         return write
+
+    def _bare_again(self, request: Request, time: int) -> RecordedWrite | None:
+        """The same of a renewal that was logged without objects: it shows no change."""
+        last = self.bare.get(request.key)
+        if last is None or last.like is not request.like:
+            return None
+        self.count += 1
+        known = self.world.objects.get(request.key)
+        return _bare_again(
+            last, request.line, self.count, time, request.received, request.completed, request.reference, known, known
+        )
 
     def _document(self, key: Key, state: Json) -> Document:
         """A state that is typed with what the state before has of it."""

@@ -8,14 +8,16 @@ from typing import Final, TypeAlias
 
 from attrs import define, field, frozen
 
-from k8sfsm.law import Law
+from k8sfsm.law import Law, constant
 from k8sfsm.request import Key
 from k8sfsm.trace.attribution import World
 from k8sfsm.trace.errors import Line
 from k8sfsm.trace.history import Document, RecordedWrite
+from k8sfsm.trace.lacking import Span
 from k8sfsm.trace.ledger import Ledger
 from k8sfsm.trace.lines import Json
 from k8sfsm.trace.named import all_moments, changed_moments
+from k8sfsm.trace.timestamps import SECOND
 from k8sfsm.value import value
 
 law = Law("trace")
@@ -82,6 +84,12 @@ class Past:
     shown: int = 0
     """ns; the latest moment at which a watch showed a change."""
     ledger: Ledger = field(factory=Ledger)
+    asked: Span | None = None
+    """When requests were answered that are recorded beside a watch."""
+    watched: Span | None = None
+    """When a watch showed changes."""
+    holes: tuple[Span, ...] = ()
+    """When writes were made that are not recorded."""
     late: frozenset[str] = frozenset()
     """uids of objects that were gone at the last look back."""
 
@@ -112,21 +120,30 @@ class Past:
         else:
             self.world.put(write.new)
 
-    def renew(self, case: Written) -> None:
-        """Remember a renewal of a lease: it changed nothing of what else is kept here."""
-        write = case.write
+    def takes_renewal(self, write: RecordedWrite, before: int | None) -> bool:
+        """Take in a renewal of a lease that was logged once, in its order and in time; `before`: the revision that the
+        lease had. Where it was not, nothing is remembered: the laws are asked (`Integrity.of`), and say what is wrong.
+        """
+        revision, received, completed = write.revision, write.received, write.completed
+        if revision is None or received is None or completed is None or write.inferred or write.shown is not None:
+            return False
+        late = completed - received > constant("trace_request_limit") * SECOND
+        if late or received > completed or completed < self.received or revision <= self.revision:
+            return False
+        if write.answered != revision or write.precondition not in (None, before):
+            return False
+        key = write.key
+        told = (key[:2], write.account, write.verb, write.subresource, write.code, received, completed)
+        if self.told.setdefault(told, write) is not write:
+            return False
+        self.revision = revision
+        if received > self.received:
+            self.received = received
+        self.requests[key] = write.request
+        self.unrevised.pop(key, None)
         assert write.new is not None
-        self.revision = max(self.revision, write.revision or 0)
-        if case.identity is not None:
-            self.told.setdefault(case.identity, write)
-        if write.revision is not None:
-            self.received = max(self.received, write.received or 0)
-            self.shown = max(self.shown, write.shown or 0)
-            self.unrevised.pop(write.key, None)
-        else:
-            self.unrevised[write.key] = write.verb
-        self.requests[write.key] = write.request
-        self.world.renew(write.key, write.new)
+        self.world.renew(key, write.new)
+        return True
 
     def meet(self, document: Document) -> None:
         """An object shows for the first time that is older than the history."""

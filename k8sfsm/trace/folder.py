@@ -21,9 +21,10 @@ from k8sfsm.trace.errors import Line, TraceError, describe
 from k8sfsm.trace.fields import optional, required, time_at
 from k8sfsm.trace.history import Document, Recording, began
 from k8sfsm.trace.join import Join, Seen
+from k8sfsm.trace.lacking import holes_in, notes_of_lacks, older_than
 from k8sfsm.trace.lines import Json, Progress, json_lines, open_bytes
 from k8sfsm.trace.requests import Request
-from k8sfsm.trace.resources import KINDS, VERSIONS, json_key
+from k8sfsm.trace.resources import KINDS, VERSIONS, is_deleting, json_key, metadata
 from k8sfsm.trace.skeleton import refuse_misshapen
 from k8sfsm.trace.timestamps import parse_time
 
@@ -54,12 +55,17 @@ def read_recording(folder: Path, progress: Progress | None = None) -> Recording:
     problems: list[str] = []
     initial, changes = _split(read_watch(watch, spaces, progress, problems))
     requests = sorted(read_requests(audit, progress), key=_when) if audit else []
-    join = Join(changes, _with_namespaces(requests, changes, spaces))
+    join = Join(changes, _made_since(_with_namespaces(requests, changes, spaces), initial))
     writes = assemble(join, initial)
+    torn = frozenset(change.line for change in changes if change.torn)
+    older = older_than(initial, writes, torn)
+    initial += older
+    holes = holes_in(writes, damaged=bool(torn or older))
     env = member(folder, "env.jsonl")
     environment = tuple(read_environment(env, progress)) if env else tuple(facts_from_statuses(writes, initial))
     notes = [] if env else ["environment facts are read off the kubelets' status writes (there is no env.jsonl)"]
     notes += [] if audit else ["who wrote is inferred (there is no audit.jsonl)"]
+    notes += notes_of_lacks(torn, older, holes)
     guessed = sum(1 for write in writes if write.inferred)
     notes += (
         [f"{guessed} of {len(writes)} writes have no recorded request; their actor is inferred"]
@@ -77,6 +83,9 @@ def read_recording(folder: Path, progress: Progress | None = None) -> Recording:
         end=_moment(about.get("end"), writes[-1].time if writes else None),
         about=about,
         namespaces=spaces,
+        appeared=frozenset(document.key for document in older),
+        torn=torn,
+        holes=holes,
         problems=tuple(problems),
         notes=tuple(notes),
     )
@@ -84,6 +93,20 @@ def read_recording(folder: Path, progress: Progress | None = None) -> Recording:
 
 def _when(request: Request) -> tuple[int, int]:
     return (request.completed, request.line.number)
+
+
+def _made_since(requests: list[Request], initial: list[Document]) -> list[Request]:
+    """The requests without those whose changes the objects at the start have already."""
+    start = {document.key: document.revision or 0 for document in initial}
+
+    def done(request: Request) -> bool:
+        known = start.get(request.key, 0)
+        if not request.ok or request.revision is None or request.verb == "deletecollection":
+            return False
+        changed = request.precondition is not None and request.precondition < request.revision
+        return request.revision < known or (request.revision == known and changed)
+
+    return [request for request in requests if not done(request)]
 
 
 def _split(lines: Iterator[tuple[bool, Seen]]) -> tuple[list[Document], list[Seen]]:
@@ -107,7 +130,8 @@ def read_watch(
     """(initial, change) for each line of a `watch.jsonl`, whole again. Keeps one object per live uid in memory.
 
     `namespaces`: those of the recording; where it is one, trimmed lines without a namespace get it.
-    References to lines that are not there are added to `problems`.
+    References that no line before can have answered are added to `problems`; a line whose object's line before is not
+    there is `torn`.
     """
     restorer = Restorer()
     if problems is not None:
@@ -121,7 +145,7 @@ def read_watch(
         required(place, obj, "metadata", dict)
         required(place, obj, "kind", str)
         required(place, obj, "metadata.name", str)
-        restorer.restore(place, value)
+        torn = restorer.restore(place, value)
         if value.get("slim") and len(namespaces) == 1 and obj["kind"] in _NAMESPACED:
             obj["metadata"].setdefault("namespace", namespaces[0])
         time = time_at(place, value, "ts")
@@ -136,7 +160,8 @@ def read_watch(
             key=document.key,
             document=document,
             old=known.get(document.key),
-            trimmed=bool(value.get("slim")),
+            trimmed=torn or bool(value.get("slim")),
+            torn=torn,
             shown=time,
         )
         if kind == "DELETED":
@@ -152,28 +177,47 @@ class Restorer:
     def __init__(self) -> None:
         self._previous: dict[str, Json] = {}
         self.problems: list[str] = []
-        """References to lines that are not there, one text each."""
+        """References of an object's first line to one before, one text each."""
 
-    def restore(self, place: Line, value: Json) -> None:
-        """Complete the object of a watch line in place; what refers to a line that is not there is left out."""
+    def restore(self, place: Line, value: Json) -> bool:
+        """Complete the object of a watch line in place. Says whether that could not be done because the line that it
+        refers to is not there: what it left out stays out.
+        """
         obj = value["object"]
         uid = optional(place, obj["metadata"], "uid", str, "")
         last = self._previous.get(uid)
+        lost: list[tuple[str, str]] = []
         for name in optional(place, value, "sameMeta", list, []):
             if last is None or name not in last["metadata"]:
-                self.problems.append(_dangling(place, obj, "sameMeta", f"metadata.{name}"))
+                lost.append(("sameMeta", f"metadata.{name}"))
                 continue
             obj["metadata"][name] = last["metadata"][name]
         if value.get("sameSpec"):
-            if last is None or "spec" not in last:
-                self.problems.append(_dangling(place, obj, "sameSpec", "spec"))
+            if last is None or "spec" not in last or _respecified(last, obj):
+                lost.append(("sameSpec", "spec"))
             else:
                 obj["spec"] = last["spec"]
         if uid and value["type"] == "DELETED":
             self._previous.pop(uid, None)
         elif uid:
-            spec = last["spec"] if last is not None and "spec" in last and "spec" not in obj else None
-            self._previous[uid] = obj if spec is None else {**obj, "spec": spec}
+            known = last is not None and "spec" in last and "spec" not in obj and not lost
+            self._previous[uid] = {**obj, "spec": last["spec"]} if known and last is not None else obj
+        if value["type"] == "ADDED":
+            self.problems += [_dangling(place, obj, field, name) for field, name in lost]
+            return False
+        return bool(lost)
+
+
+def _respecified(last: Json, obj: Json) -> bool:
+    """Whether a spec was changed between an object's line before that is there, and the one that says that its spec is
+    as before: the generation has grown by more than what the line shows itself.
+    """
+    before, after = metadata(last), metadata(obj)
+    if not isinstance(before.get("generation"), int) or not isinstance(after.get("generation"), int):
+        return False
+    shown = int(is_deleting(obj) and not is_deleting(last))
+    shown += int(obj.get("kind") == "Deployment" and before.get("annotations") != after.get("annotations"))
+    return int(after["generation"]) - int(before["generation"]) > shown
 
 
 def _dangling(place: Line, obj: Json, field: str, name: str) -> str:

@@ -242,6 +242,12 @@ class Recording:
     """What the recording says about itself: scenario.yaml, or the header of a k8sfsm trace."""
     namespaces: tuple[str, ...] = ()
     """Namespaces that the recording is about; empty: all of them."""
+    appeared: frozenset[Key] = frozenset()
+    """Objects of `initial` that are there as they first show, because what was before that is not recorded."""
+    torn: frozenset[Line] = frozenset()
+    """Where changes are seen whose lines refer to lines that are not there: only part of `new` is known."""
+    holes: tuple[tuple[int, int], ...] = ()
+    """From when to when (ns) writes were made that are not recorded, in order of time."""
     problems: tuple[str, ...] = ()
     """What could not be understood or joined, one line each, beginning with the place."""
     notes: tuple[str, ...] = ()
@@ -250,6 +256,11 @@ class Recording:
     def changes(self) -> Iterator[RecordedWrite]:
         """The writes that changed an object, in order of revision."""
         return (write for write in self.writes if write.type is not None)
+
+    def unlike(self) -> tuple[RecordedWrite, ...]:
+        """The writes but for renewals that were cast from others; the last of those that are alike stands for them."""
+        alike = {write.like: write for write in self.writes if write.like is not None}
+        return (*(write for write in self.writes if write.like is None), *alike.values())
 
     def last(self) -> dict[Key, Document]:
         """Objects that exist after all writes, by key in order of creation."""

@@ -14,14 +14,15 @@ from attrs import define, field
 
 from k8sfsm.objects import ObjectError, Unmodelled
 from k8sfsm.request import Key
-from k8sfsm.trace.asking import REPEATED, Laws, Rows, Sort, all_rows, beside_the_likeness, laws_of
+from k8sfsm.trace.asking import Laws, Rows, Sort, all_rows, beside_the_likeness, laws_of
 from k8sfsm.trace.case import Finding, Past, Written, law
 from k8sfsm.trace.history import RecordedWrite, Recording
+from k8sfsm.trace.lacking import asked_within, ends_before, in_hole, watched_within, within
 from k8sfsm.trace.likeness import Likeness, Likenesses
 from k8sfsm.trace.lines import Json
 from k8sfsm.trace.masking import shown
 from k8sfsm.trace.resources import KINDS, VERSIONS, is_deleting, metadata
-from k8sfsm.trace.timestamps import parse_time
+from k8sfsm.trace.timestamps import SECOND, parse_time
 
 for _laws in ("kept", "moments", "reports", "told", "counts"):
     import_module(f"k8sfsm.trace.{_laws}")
@@ -56,6 +57,8 @@ class Integrity:
             audited=recording.format in ("recording", "audit") and bool(requests),
             start=recording.start or 0,
         )
+        past.holes = recording.holes
+        past.asked, past.watched = asked_within(recording.writes), watched_within(recording.writes)
         past.kinds = frozenset([key[0] for key in past.objects] + [write.key[0] for write in recording.changes()])
         return cls(past, all_rows())
 
@@ -64,10 +67,10 @@ class Integrity:
         past = self.past
         for document in recording.initial:
             past.meet(document)
-        requests = [write for write in recording.writes if not write.inferred]
+        writes = recording.unlike()
         if past.covered is not None:
-            past.covered |= _covered(recording, requests) or frozenset()
-        past.kinds |= {write.key[0] for write in recording.changes()}
+            past.covered |= _covered(recording, [write for write in writes if not write.inferred]) or frozenset()
+        past.kinds |= {write.key[0] for write in writes if write.type is not None}
 
     def of_writes(self, recording: Recording) -> Iterator[Finding]:
         """The findings in a portion's writes."""
@@ -91,14 +94,6 @@ class Integrity:
         else:
             found = _asked(case, likeness.laws)
         past.take(write)
-        return found
-
-    def of_repeated(self, write: RecordedWrite) -> list[Finding]:
-        """The same for a renewal that is like the one before but for its revision and the moment that it renews."""
-        case = Written(write=write, past=self.past)
-        self.likeness = None
-        found = _asked(case, self._laws_of(REPEATED))
-        self.past.renew(case)
         return found
 
     def _laws_of(self, sort: Sort) -> Laws:
@@ -179,7 +174,10 @@ def _began_before(case: Written) -> bool:
     """Whether an Event was first recorded before the history begins."""
     event = case.write.new.json if case.write.new is not None else {}
     text = event.get("firstTimestamp") or event.get("eventTime")
-    return (event.get("count") or 0) > 1 and (not text or parse_time(str(text)) < case.past.start)
+    if not text:
+        return (event.get("count") or 0) > 1
+    told = parse_time(str(text))
+    return told < case.past.start or any(since <= told + SECOND and told <= until for since, until in case.past.holes)
 
 
 @law.invariant
@@ -299,6 +297,10 @@ def request_has_change(case: Written) -> str:
         return ""
     if write.answered is None and write.new is None and not case.past.audited:
         return ""
+    if case.past.watched is not None and not within(case.past.watched, write.completed):
+        return ""  # the watch did not show yet, or any more, what was asked for
+    if case.past.holes and in_hole(case.past.holes, write.completed):
+        return ""
     return f"the {write.verb} succeeded (answer at revision {write.answered}), but no change of it is recorded"
 
 
@@ -309,6 +311,10 @@ def change_has_request(case: Written) -> str:
     if not case.past.audited or not write.inferred or write.type is None or write.trimmed:
         return ""
     if write.derived and write.actor == "user":  # an audit policy may leave people out
+        return ""
+    if case.past.asked is not None and not within(case.past.asked, write.shown):
+        return ""  # made before the first request that is recorded, or after the last
+    if case.past.holes and in_hole(case.past.holes, write.shown):
         return ""
     if case.past.covered is not None and (write.key[0], write.verb, write.subresource) not in case.past.covered:
         return ""
@@ -343,7 +349,7 @@ def precondition_met(case: Written) -> str:
 @law.invariant
 def ends_as_told(recording: Recording) -> Iterator[tuple[Key, str]]:
     """The objects at the end are those of the last changes."""
-    if recording.final is None:
+    if recording.final is None or ends_before(recording, recording.final):
         return
     last = recording.last()
     trimmed = {write.key: write.trimmed for write in recording.changes()}

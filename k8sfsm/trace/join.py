@@ -12,11 +12,13 @@ from typing import Any, Final
 
 from attrs import frozen
 
+from k8sfsm.law import constant
 from k8sfsm.request import Key
 from k8sfsm.trace.errors import Line
 from k8sfsm.trace.history import Document, WatchType
 from k8sfsm.trace.requests import Request
 from k8sfsm.trace.resources import is_deleting, metadata
+from k8sfsm.trace.timestamps import SECOND
 
 
 @frozen(kw_only=True)
@@ -32,6 +34,8 @@ class Seen:
     old: Document | None
     trimmed: bool = False
     """Whether the line carries only part of the object."""
+    torn: bool = False
+    """Whether it does because it refers to a line that is not there."""
     shown: int | None = None
     """ns; `time`, where the line says it."""
 
@@ -109,27 +113,51 @@ class Join:
             self._claim(number, self._further(number, request))
 
     def _free(self, key: Key, start: int = 0) -> list[int]:
+        """The changes of an object from one on that have no request yet."""
         return [index for index in self._of_key.get(key, ()) if index >= start and self.author[index] is None]
+
+    def _free_for(self, request: Request) -> list[int]:
+        """The changes of its object that a request can have made: a watch showed them not before, and soon after."""
+        since, until = request.received or 0, request.completed + int(constant("trace_watch_lag")) * SECOND
+        return [index for index in self._free(request.key) if since <= self.changes[index].time <= until]
 
     def _further(self, number: int, request: Request) -> list[int]:
         """Changes that the request made beside (or instead of) the one with its answer's revision."""
         if request.verb == "bind":
-            return [index for index in self._free(request.key) if self.changes[index].binds][:1]
+            return [i for i in self._free_for(request) if self.changes[i].binds][:1]
         if request.verb == "evict":
             return self._eviction(request)
         if request.verb == "delete":
-            return self._removal(number, request)
+            bare = request.answer is None and request.body is None and not self.made[number]
+            return (self._unanswered(request) if bare else []) or self._removal(number, request)
         if request.key[0] == "Event" and not self.made[number]:
             return self._event(request)
-        return [] if self.made[number] else self._emptied(request)
+        if self.made[number]:
+            return []
+        return self._unanswered(request) if request.answer is None else self._emptied(request)
 
     def _event(self, request: Request) -> list[int]:
         wanted = "ADDED" if request.verb == "create" else "MODIFIED"
-        return [index for index in self._free(request.key) if self.changes[index].type == wanted][:1]
+        free = self._free_for(request)
+        return [index for index in free if self.changes[index].type == wanted][:1]
+
+    def _unanswered(self, request: Request) -> list[int]:
+        """The first change that a request can have made whose line has no answer (audit level Metadata or Request)."""
+        key = request.key
+        since, until = request.received or 0, request.completed + LATE
+        if key[2]:
+            free = self._free(key)
+        else:
+            free = [i for i, change in enumerate(self.changes) if change.key[:2] == key[:2] and self.author[i] is None]
+        free = [i for i in free if since <= self.changes[i].time <= until]
+        found = [i for i in free if fits(request, self.changes[i]) and _may_be_of(request, self.changes[i])][:1]
+        if found and self.changes[found[0]].ends_grace:
+            found += [i for i in free if i > found[0] and self.changes[i].type == "DELETED"][:1]
+        return found
 
     def _eviction(self, request: Request) -> list[int]:
         """The DisruptionTarget condition, where it is a write of its own, and the deletion."""
-        free = self._free(request.key)
+        free = self._free_for(request)
         ending = next((index for index in free if self.changes[index].touches_deletion), None)
         if ending is None:
             return []
@@ -143,15 +171,16 @@ class Join:
         own = list(self.made[number])
         found: list[int] = []
         if not own and request.revision is None:
-            ends = [i for i in self._free(request.key) if self.changes[i].type == "DELETED" and self._same(request, i)]
+            free = self._free_for(request)
+            ends = [i for i in free if self.changes[i].type == "DELETED" and self._same(request, i)]
             own = found = ends[:1]
         if not own or self.changes[own[0]].type != "DELETED":
             return found
         if request.key[0] == "Service":
             return found + self._with_service(own[0])
-        before = [i for i in self._of_key[self.changes[own[0]].key] if i < own[0]]
-        if before and self.author[before[-1]] is None and self.changes[before[-1]].ends_grace:
-            found = [before[-1], *found]
+        before = [i for i in self._of_key[self.changes[own[0]].key] if i < own[0]][-1:]
+        if before and before[0] in self._free_for(request) and self.changes[before[0]].ends_grace:
+            found = [before[0], *found]
         return found
 
     def _with_service(self, removed: int) -> list[int]:
@@ -174,12 +203,13 @@ class Join:
         if request.revision is None or not (is_deleting(request.answer) or request.unchanging):
             return []
         began = request.completed if request.received is None else request.received
+        until = request.completed + int(constant("trace_watch_lag")) * SECOND
         for index in self._of_key.get(request.key, ()):
             change = self.changes[index]
             if change.revision is None or change.revision <= request.revision:
                 continue
             if change.type == "DELETED":
-                return [index] if self.author[index] is None else []
+                return [index] if self.author[index] is None and change.time <= until else []
             if change.time < began:
                 return []
         return []
@@ -228,6 +258,8 @@ def fits(request: Request, change: Seen) -> bool:
     """Whether a request can have made the change that has the revision of its answer, or only met it."""
     if request.key[0] != change.key[0] or (request.key[2] and request.key[2] != change.key[2]):
         return False
+    if is_deleting(change.document.json) and change.time < (request.received or 0):
+        return False  # a removal is answered with the state before, which somebody else may have made
     if request.verb == "create":
         return change.type == "ADDED"
     if request.verb in ("delete", "evict"):
@@ -235,6 +267,17 @@ def fits(request: Request, change: Seen) -> bool:
     if request.subresource == "status":
         return change.type == "MODIFIED" and not _starts_deletion(change)
     return change.type != "DELETED" or not request.unchanging
+
+
+def _may_be_of(request: Request, change: Seen) -> bool:
+    """Whether a change is of the state that the request's reference names, and of the part that it writes."""
+    if change.type != "MODIFIED" or change.old is None or request.verb not in ("update", "patch"):
+        return True
+    named = str(request.reference.get("resourceVersion") or "")
+    if named and named != str(change.old.revision):
+        return False
+    told = change.old.json.get("status") != change.document.json.get("status")
+    return told if request.subresource == "status" else not (told and request.subresource == "")
 
 
 def _starts_deletion(change: Seen) -> bool:

@@ -1,13 +1,14 @@
 """Renewals of leases: most of what a cluster writes, and each line of them is like the one before.
 
-A line is taken apart at the values that move: its moments and revisions. Where all that stands between them is what
-stood in a line before, the request is cast from the earlier one, and the line is not decoded.
+Of a line that was decoded it is kept what stands between the values that move, its moments and revisions. Where all
+of that stands in a later line about the same object, the request is cast from the earlier one, and the line is not
+decoded.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from attrs import field, frozen
@@ -15,93 +16,72 @@ from attrs import field, frozen
 from k8sfsm.objects import changer_of
 from k8sfsm.trace.errors import Line
 from k8sfsm.trace.lines import Json
-from k8sfsm.trace.requests import Request, precondition_of
-from k8sfsm.trace.resources import is_deleting, revision_of
-from k8sfsm.trace.timestamps import parse_time
+from k8sfsm.trace.renewal import TIMES, Mould, Plan
+from k8sfsm.trace.requests import Request
+from k8sfsm.trace.resources import is_deleting
 
 _MOVES: Final = ("auditID", "resourceVersion", "renewTime", "time", "requestReceivedTimestamp", "stageTimestamp")
 _MOVING: Final = re.compile(rf'"({"|".join(_MOVES)})":"([\w.:+-]*)"'.encode())
 """No text within a value looks like this: its quotation marks would be escaped."""
-_RENEWS: Final = (b'"resource":"leases"', b'"verb":"update"')
-_TIMES: Final = ("requestReceivedTimestamp", "stageTimestamp")
-_PARTS: Final = frozenset({*_TIMES, "auditID", "objectRef", "requestObject", "responseObject"})
+_URI: Final = b'"requestURI":"'
+_PARTS: Final = frozenset({*TIMES, "auditID", "objectRef", "requestObject", "responseObject"})
 _MOST: Final = 20_000
 """So many leases are known at once."""
-_cast: Final = changer_of(
-    Request, "line", "received", "completed", "body", "answer", "revision", "precondition", "reference"
-)
+_VARIANTS: Final = 4
+"""So many kinds of lines are known of each: several clients may write it, and each in its own way."""
 _marked: Final = changer_of(Request, "like")
-Plan = dict[Any, Any]
-"""Member or position -> the number of the text that moves there, or the plan for what is within it."""
-
-
-@frozen(eq=False)
-class Mould:
-    """The request of a line that was read, and what moves where in that line."""
-
-    origin: Request
-    plan: Plan
-
-    def cast(self, place: Line, moved: Sequence[bytes]) -> Request | None:
-        """The request of a line that is like this one but for what moved; None where a moment is none."""
-        texts = [value.decode() for value in moved]
-        known, plan = self.origin, self.plan
-        try:
-            received, completed = (parse_time(texts[plan[name]]) for name in _TIMES)
-        except ValueError:
-            return None
-        body: Any = _filled(known.body, plan.get("requestObject"), texts)
-        answer: Any = _filled(known.answer, plan.get("responseObject"), texts)
-        reference = _filled(known.reference, plan.get("objectRef"), texts)
-        demanded = precondition_of(known.verb, body)
-        return _cast(known, place, received, completed, body, answer, revision_of(answer), demanded, reference)
 
 
 @frozen
 class Moulds:
-    """The moulds of the leases that were read, by all of a line that does not move."""
+    """The moulds of the leases that were read, by the URI of the request."""
 
-    known: dict[tuple[bytes, ...], Mould] = field(factory=dict)
+    known: dict[bytes, list[Mould]] = field(factory=dict)
 
     def cast(self, place: Line, raw: bytes) -> Request | None:
         """The request of a line that is like one before; None where the line has to be decoded."""
-        if not all(text in raw for text in _RENEWS):
-            return None
-        rest, moved = _apart(raw)
-        mould = self.known.get(rest)
-        return None if mould is None else mould.cast(place, moved)
+        for mould in self.known.get(_uri(raw), ()):
+            request = mould.cast(place, raw)
+            if request is not None:
+                return request
+        return None
 
     def learn(self, raw: bytes, line: Json, request: Request) -> Request:
         """A line was decoded. The same request, which says what others are like it where it is a renewal."""
         if not _is_renewal(request):
             return request
-        rest, texts = _apart(raw)
+        parts = _MOVING.split(raw)
         moved = list(_moving(line, ()))
         plan = _plan(path for path, _ in moved)
         shown = [(path[-1].encode(), text.encode()) for path, text in moved]
-        if shown != list(zip(rest[1::2], texts, strict=True)) or not _PARTS >= plan.keys() >= set(_TIMES):
+        if shown != list(zip(parts[1::3], parts[2::3], strict=True)) or not _PARTS >= plan.keys() >= set(TIMES):
             return request
         if len(self.known) >= _MOST:
             self.known.clear()
         request = _marked(request, object())
-        self.known[rest] = Mould(request, plan)
+        stills = [b'"' + still + b'"' + name + b'":"' for still, name in zip(parts[::3], parts[1::3], strict=False)]
+        rest = (*stills[1:], b'"' + parts[-1])
+        mould = Mould(request, plan, stills[0][1:], tuple((still, len(still)) for still in rest))
+        self.known[_uri(raw)] = [mould, *self.known.get(_uri(raw), ())][:_VARIANTS]
         return request
 
 
-def _apart(raw: bytes) -> tuple[tuple[bytes, ...], list[bytes]]:
-    """(what stands still in a line with the names of what moves, what moves)."""
-    parts = _MOVING.split(raw)
-    moved = parts[2::3]
-    del parts[2::3]
-    return tuple(parts), moved
+def _uri(raw: bytes) -> bytes:
+    """The URI in a line, which tells which lines may be like it."""
+    start = raw.find(_URI) + len(_URI)
+    return raw[start : raw.find(b'"', start)]
 
 
 def _is_renewal(request: Request) -> bool:
-    """Whether a request replaced a lease, and did nothing else."""
-    plain = request.verb == "update" and request.key[0] == "Lease" and not request.subresource and request.code == 200
-    answer = request.answer
-    shown = answer is not None and answer.get("kind") == "Lease" and not is_deleting(answer)
-    return plain and shown and isinstance(request.body, dict)
+    """Whether a request replaced a lease, and did nothing else; the line shows both objects, or none."""
+    if request.verb != "update" or request.key[0] != "Lease" or request.subresource or request.code != 200:
+        return False
+    answer, body = request.answer, request.body
+    if answer is None:
+        return body is None
+    shown = answer.get("kind") == "Lease" and not is_deleting(answer) and request.revision is not None
+    demands = body.get("metadata") if isinstance(body, dict) else None
+    return shown and isinstance(demands, dict) and isinstance(demands.get("resourceVersion", ""), str)
 
 
 def _moving(value: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], str]]:
@@ -122,13 +102,3 @@ def _plan(paths: Iterable[tuple[Any, ...]]) -> Plan:
             within = within.setdefault(name, {})
         within[path[-1]] = number
     return plan
-
-
-def _filled(value: Any, plan: Plan | None, texts: Sequence[str]) -> Any:
-    """A part of a line with what moved in it; the rest is shared."""
-    if plan is None:
-        return value
-    filled = value.copy()
-    for name, what in plan.items():
-        filled[name] = texts[what] if type(what) is int else _filled(value[name], what, texts)
-    return filled

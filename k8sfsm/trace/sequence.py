@@ -27,15 +27,19 @@ def in_order(requests: Iterable[Request]) -> list[tuple[Request, int]]:
     revised.sort(key=_by_revision)
     bounds = _bounds(revised)
     placed: dict[int, list[Request]] = defaultdict(list)
-    of_key: dict[Key, list[int]] = defaultdict(list)
+    of_key: dict[Key, list[tuple[int, Request]]] = {request.key: [] for request in others}
     for index, request in enumerate(revised):
-        of_key[request.key].append(index)
+        if request.key in of_key:
+            of_key[request.key].append((index, request))
     for request in others:
-        low, high = _limits(request, [(i, revised[i]) for i in of_key.get(request.key, ())], len(revised))
+        low, high = _limits(request, of_key[request.key], len(revised))
         placed[min(max(bisect_right(bounds, request.completed), low), high)].append(request)
+    if not placed:
+        return list(zip(revised, bounds, strict=True))
     result: list[tuple[Request, int]] = []
     for index in range(len(revised) + 1):
-        result += [(request, request.completed) for request in placed.get(index, ())]
+        if index in placed:
+            result += [(request, request.completed) for request in placed[index]]
         if index < len(revised):
             result.append((revised[index], bounds[index]))
     return result
@@ -46,13 +50,20 @@ _by_completion: Final = attrgetter("completed", "line.file", "line.number")
 
 def is_revised(request: Request) -> bool:
     """Whether the answer shows an object at a revision (which the request made, or only met)."""
-    return request.ok and request.revision is not None and request.verb != "deletecollection"
+    return request.code < 300 and request.revision is not None and request.verb != "deletecollection"
 
 
-def _by_revision(request: Request) -> tuple[int, int, int, str, int]:
-    """By revision; of several answers with one revision the first is its maker: creations, then by time."""
-    maker = 0 if request.verb == "create" else 2 if request.unchanging or request.empties_finalizers else 1
-    return (request.revision or 0, maker, request.completed, request.line.file, request.line.number)
+def _by_revision(request: Request) -> tuple[int, int]:
+    """By revision; of several answers with one revision the first is its maker: creations, then by time, in which they
+    stand already.
+    """
+    if request.verb == "create":
+        maker = 0
+    elif request.unchanging or (request.like is None and request.empties_finalizers):  # no renewal removes anything
+        maker = 2
+    else:
+        maker = 1
+    return request.revision or 0, maker
 
 
 def _bounds(revised: Sequence[Request]) -> list[int]:

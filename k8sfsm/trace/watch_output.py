@@ -21,6 +21,7 @@ from k8sfsm.trace.fields import optional, required, time_at
 from k8sfsm.trace.folder import Restorer
 from k8sfsm.trace.history import Document, Recording, WatchType
 from k8sfsm.trace.join import Join, Seen
+from k8sfsm.trace.lacking import notes_of_lacks, older_than
 from k8sfsm.trace.lines import Json, Progress, json_values
 from k8sfsm.trace.resources import controller_reference, is_deleting, json_key, metadata, revision_of
 from k8sfsm.trace.skeleton import refuse_misshapen
@@ -48,6 +49,8 @@ class _Line:
     moments: list[int] = field(factory=list)
     listed: bool = False
     """Whether the output says that the object was there at the start."""
+    torn: bool = False
+    """Whether it refers to a line that is not there."""
 
 
 def read_watch_output(paths: Sequence[Path], progress: Progress | None = None) -> Recording:
@@ -58,12 +61,16 @@ def read_watch_output(paths: Sequence[Path], progress: Progress | None = None) -
     initial_uids = _initial(lines)
     initial, changes = _changes(lines, initial_uids)
     writes = assemble(Join(changes, []), initial)
+    torn = frozenset(change.line for change in changes if change.torn)
+    older = older_than(initial, writes, torn)
+    initial += older
     plain = any(line.type is None for line in lines)
     latest = max((moment for line in lines for moment in line.moments), default=None)
     notes = ["who wrote is inferred from what changed: watch output has no requests"]
     notes += ["environment facts are read off the kubelets' status writes and Events"]
     if any(line.time is None for line in lines):
         notes.append("times are the latest moment that objects name, to the second: watch output has none")
+    notes += notes_of_lacks(torn, older)
     if plain:
         notes.append("types are inferred: a line that changes nothing is taken for the deletion")
     return Recording(
@@ -74,6 +81,8 @@ def read_watch_output(paths: Sequence[Path], progress: Progress | None = None) -
         environment=facts_from_statuses(writes, initial),
         start=writes[0].time if writes else latest,
         end=writes[-1].time if writes else latest,
+        appeared=frozenset(document.key for document in older),
+        torn=torn,
         problems=tuple(problems),
         notes=tuple(notes),
     )
@@ -96,9 +105,9 @@ def _lines(path: Path, problems: list[str], progress: Progress | None) -> Iterat
         else:
             obj = required(place, value, "object", dict)
             required(place, obj, "metadata", dict)
-            restorer.restore(place, value)
+            torn = restorer.restore(place, value)
             time = time_at(place, value, "ts")
-            yield evolve(_line(place, kind, obj, time), listed=bool(value.get("initial")))
+            yield evolve(_line(place, kind, obj, time), listed=bool(value.get("initial")), torn=torn)
 
 
 def _bare(place: Line, value: Json) -> Iterator[_Line]:
@@ -228,7 +237,8 @@ def _changes(lines: Sequence[_Line], initial_uids: set[str]) -> tuple[list[Docum
             continue
         kind = line.type or _type(old, document)
         time = line.time or 0
-        changes.append(Seen(line=line.place, time=time, type=kind, key=document.key, document=document, old=old))
+        seen = Seen(line=line.place, time=time, type=kind, key=document.key, document=document, old=old)
+        changes.append(evolve(seen, trimmed=True, torn=True) if line.torn else seen)
         named.append(time or max([made_at(line.obj), *fresh]))
         if kind == "DELETED":
             known.pop(document.key, None)

@@ -63,6 +63,25 @@ def test_slices_that_are_followed_are_those_of_a_first_look(offered: Service, se
     assert len(it.every("EndpointSlice")) > 3
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_slices_come_in_the_order_that_chance_gives_them(seed: int) -> None:
+    chance = random.Random(seed)
+    it = Cluster(EndpointSliceController(limit=LIMIT), NAMED, node("node-0"), node("node-1"), node("node-2"))
+    by_chance = EndpointSliceController(limit=LIMIT)
+    for turn in range(40):
+        for _ in range(chance.randrange(3)):
+            _turn(it, chance)
+        places = {stored.metadata.name: chance.random() for stored in it.every("EndpointSlice")}
+        shuffled = evolve(it.view, tie_break=lambda key, places=places: places[key[2]])
+        first_look = EndpointSliceController(limit=LIMIT).reconcile(shuffled, WEB)
+        followed = by_chance.reconcile(shuffled, WEB)
+        assert (followed.steps, followed.error) == (first_look.steps, first_look.error)
+        in_order = by_chance.reconcile(evolve(it.view, tie_break=lambda key: 0), WEB)
+        plain = by_chance.reconcile(it.view, WEB) if turn % 3 == 0 else it.controller.reconcile(it.view, WEB)
+        assert (in_order.steps, in_order.error) == (plain.steps, plain.error)
+        it.sync(refuse=refusing(500) if chance.random() < 0.2 else lambda write: None)
+
+
 def test_a_difference_names_what_went_and_what_came_in_whatever_blocks() -> None:
     chance = random.Random(3)
     it = Cluster(EndpointSliceController(), *(pod(number) for number in range(300)))

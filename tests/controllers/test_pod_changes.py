@@ -10,6 +10,8 @@ from attrs import evolve
 from replicaset_objects import LABELS, NOW, meta, reference, replica_set, replication_controller
 
 from k8sfsm.controllers.expectations import Expected
+from k8sfsm.controllers.nodelifecycle.controller import HEALTH
+from k8sfsm.controllers.nodelifecycle.health import Health
 from k8sfsm.controllers.pod_changes import bulk_of, labelled_sorts_of, sorts_of
 from k8sfsm.engine.cluster import MANAGER, Component, Watch, Wiring
 from k8sfsm.engine.queue import WorkQueue
@@ -21,6 +23,7 @@ from k8sfsm.objects import (
     DeploymentSpec,
     DeploymentStrategy,
     LabelSelector,
+    Node,
     Pod,
     PodCondition,
     PodDisruptionBudget,
@@ -34,6 +37,7 @@ from k8sfsm.objects import (
     ResourceQuotaStatus,
     Service,
     ServiceSpec,
+    Taint,
     Toleration,
     key_of,
 )
@@ -66,6 +70,13 @@ OTHERS = (
 )
 REFERENCES = [(reference(owner),) for owner in OWNERS] + [(), (evolve(reference(OWNERS[0]), uid="gone"),)]
 LABELLED = ({}, LABELS, {**LABELS, "zone": "a"}, {**LABELS, "zone": "b"}, {"app": "slow"})
+
+
+REMEMBERED: dict[Any, Any] = {
+    **{("expected", key_of(owner)): Expected(9, ("default/pod-1",), NOW) for owner in OWNERS[:2]},
+    ("taints", "node-0"): (Taint(key="gone", effect="NoExecute"),),
+    HEALTH: {"node-0": Health(node=Node(), heard=NOW, ready="False"), "node-1": Health(node=Node(), heard=NOW)},
+}
 
 
 TURNS = ("ready", "unready", "addressed", "bound", "labels", "owner", "going", "target", "host", "none")
@@ -177,8 +188,7 @@ def test_a_run_of_changes_means_the_same_as_one_change_after_the_other(seed: int
     together = dict.fromkeys((wiring.actor for wiring, _ in _watchers()), 0)
     for _ in range(6):
         store, changes = _run(chance, store)
-        expected = {("expected", key_of(owner)): Expected(9, ("default/pod-1",), NOW) for owner in OWNERS[:2]}
-        view = _view(store, expected)
+        view = _view(store, REMEMBERED)
         for wiring, watch in _watchers():
             plain, bulk = Seer(wiring, watch, view), Seer(wiring, watch, view)
             if bulk.together(changes):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -163,3 +164,15 @@ def test_jitter_stays_in_its_bounds() -> None:
     drawn = [choices.delay(1000) for _ in range(200)]
     assert min(drawn) >= 500 and max(drawn) <= 3000 and len(set(drawn)) > 50
     assert Seeded(1).delay(1000) == 1000
+
+
+def test_what_is_drawn_is_read_off_the_number() -> None:
+    for seed in range(200):
+        drawn, number, digits = Seeded(seed), Seeded(seed).index(1 << 64), ""
+        for _ in range(5):
+            number, rest = divmod(number, len(ALPHABET))
+            digits += ALPHABET[rest]
+        assert drawn.fork().suffix("Pod", "", "") == digits
+        halves = drawn.fork()
+        plain = UUID(int=halves.index(1 << 64) << 64 | halves.index(1 << 64), version=4)
+        assert drawn.uid(A) == str(plain)

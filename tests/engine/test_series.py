@@ -26,7 +26,9 @@ class Recorder:
         pod = Pod(metadata=ObjectMeta(name="p", namespace="default", uid="u", resource_version=revision))
         fields: dict[str, Any] = {"type": "Warning", "reason": "FailedScheduling", "action": "Scheduling", **more}
         record = Record(regarding=pod, message=message, **fields)
-        self.memory, write = series_write(self.memory, record, lambda: self.event(at, message), at * SECOND)
+        self.memory, write = series_write(
+            self.memory, record, lambda: Create(object=self.event(at, message)), at * SECOND
+        )
         if isinstance(write, Create):
             self.store, _ = self.store.put(write.object)
         return write

@@ -8,12 +8,13 @@ import pytest
 
 from k8sfsm.controllers.nodeipam import Sync
 from k8sfsm.controllers.nodeipam import law as ipam
+from k8sfsm.controllers.nodelifecycle.controller import HEALTH, placed_pod
 from k8sfsm.controllers.nodelifecycle.health import Checkup, Health, LifecycleSettings, Suspect, law
 from k8sfsm.controllers.nodelifecycle.rounds import NodeCase, Placed, Round, Seen
 from k8sfsm.controllers.nodelifecycle.taints import NOT_READY, UNREACHABLE, Answered, LabelPair, Mark
-from k8sfsm.objects import NodeCondition, Pod, Taint, from_json
+from k8sfsm.objects import NodeCondition, Pod, PodSpec, Taint, from_json
 from k8sfsm.request import Outcome
-from k8sfsm.view import View
+from k8sfsm.view import Change, View
 
 SECOND = 10**9
 NOW = 1_700_000_000 * SECOND
@@ -137,6 +138,11 @@ def test_a_pod_that_comes_to_a_lost_node_is_marked(health: Health | None, rule: 
     decision = law.decide("placed-pod", case)
     assert decision.rule == f"NodeLifecycle/placed-pod/{rule}"
     assert decision.actions == (("mark_pods_not_ready",) if rule == "on-lost" else ())
+    placed, key = Pod(spec=PodSpec(node_name="n")), ("Pod", "a", "p")
+    view = View.of([], now=NOW, memory={HEALTH: {"n": health} if health is not None else {}})
+    for change in (Change(9, "ADDED", key, None, placed), Change(9, "MODIFIED", key, Pod(), placed)):
+        assert placed_pod(change, view) == ((key,) if rule == "on-lost" else ())
+    assert placed_pod(Change(9, "MODIFIED", key, placed, placed), view) == ()
 
 
 @pytest.mark.parametrize(

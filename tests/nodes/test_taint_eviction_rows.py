@@ -15,10 +15,11 @@ from k8sfsm.controllers.tainteviction import (
     Timer,
     TimerCase,
     law,
+    pod_with_other_tolerations,
 )
 from k8sfsm.objects import Pod, Taint, from_json
 from k8sfsm.request import Delete, Look, Outcome, Patch, Record, Remember
-from k8sfsm.view import View
+from k8sfsm.view import Change, View
 
 SECOND = 10**9
 NOW = 1_700_000_000 * SECOND
@@ -59,6 +60,29 @@ def test_a_pod_that_changed(subject: Pod | None, taints: tuple[Taint, ...], rule
     assert decision.rule == f"TaintEviction/pod/{rule}"
     done = {"gone": ("cancel_timer",), "tainted": ("judge",)}
     assert decision.actions == done.get(rule, ())
+
+
+@pytest.mark.parametrize(
+    ("type", "old", "new", "remembered", "looks"),
+    [
+        ("ADDED", None, pod(), {("taints", "n"): (TAINT,)}, True),
+        ("ADDED", None, pod(), {("taints", "m"): (TAINT,)}, False),
+        ("ADDED", None, pod(), {}, False),
+        ("ADDED", None, pod(on=""), {("taints", ""): (TAINT,)}, False),
+        ("MODIFIED", pod(on=""), pod(), {("taints", "n"): (TAINT,)}, True),
+        ("MODIFIED", pod(), pod(gone=5), {("taints", "n"): (TAINT,)}, True),
+        ("MODIFIED", pod(), pod(), {("taints", "n"): (TAINT,)}, False),
+        ("DELETED", pod(), pod(), {(TIMER, "a", "p"): timer()}, True),
+        ("DELETED", pod(), pod(), {}, False),
+    ],
+)
+def test_a_pod_is_looked_at_where_that_can_come_to_anything(
+    type: Any, old: Pod | None, new: Pod, remembered: dict[Any, Any], looks: bool
+) -> None:
+    view = View.of([new] if type != "DELETED" else [], now=NOW, memory=remembered)
+    assert pod_with_other_tolerations(Change(9, type, KEY, old, new), view) == ((KEY,) if looks else ())
+    if not looks and old is None:
+        assert not TaintEvictionController().reconcile(view, KEY).steps
 
 
 @pytest.mark.parametrize(

@@ -6,17 +6,16 @@ Source: staging/src/k8s.io/apimachinery/pkg/util/validation/validation.go.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from attrs import frozen
 
 from k8sfsm.apiserver.deletion import law
 from k8sfsm.objects.names import label_key_errors, label_value_errors
 from k8sfsm.table import CompiledTable
-
-Check: TypeAlias = Callable[[str], bool]
 
 
 @frozen
@@ -45,7 +44,7 @@ def format_errors(name: str, text: str) -> list[str]:
     other = _OTHERS.get(name)
     if other is not None:
         return other(text)
-    return [detail for broken, detail in _checks(law.table("format"), name) if broken(text)]
+    return [detail for shape, detail in _checks(law.table("format"), name) if shape.broken(text)]
 
 
 def has_format(name: str) -> Callable[[str], bool]:
@@ -53,13 +52,18 @@ def has_format(name: str) -> Callable[[str], bool]:
     other = _OTHERS.get(name)
     if other is not None:
         return lambda text: not other(text)
-    checks = [broken for broken, _ in _checks(law.table("format"), name)]
+    shapes = [shape for shape, _ in _checks(law.table("format"), name)]
+    longest = min([shape.longest for shape in shapes if shape.longest is not None], default=sys.maxsize)
+    needs = [shape.needs.fullmatch for shape in shapes if shape.needs is not None]
+    lacks = [shape.lacks.fullmatch for shape in shapes if shape.lacks is not None]
 
     def sound(text: str) -> bool:
-        for broken in checks:  # noqa: SIM110 (asked of every new name: a generator costs more than the checks)
-            if broken(text):
+        if 4 * len(text) > longest and len(text.encode()) > longest:
+            return False
+        for match in needs:  # asked of every new name: a generator costs more than the checks
+            if match(text) is None:
                 return False
-        return True
+        return not lacks or not any(match(text) for match in lacks)
 
     return sound
 
@@ -69,26 +73,32 @@ def is_format(name: str) -> bool:
     return name in _OTHERS or bool(_checks(law.table("format"), name))
 
 
+@frozen
+class _Shape:
+    """What a row demands of a text: that it is not longer (bytes), and what it matches and does not match."""
+
+    longest: int | None
+    needs: re.Pattern[str] | None
+    lacks: re.Pattern[str] | None
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> _Shape:
+        patterns = [re.compile(row[each], re.ASCII | re.DOTALL) if row[each] else None for each in ("needs", "lacks")]
+        return cls(row["longest"], *patterns)
+
+    def broken(self, text: str) -> bool:
+        """Whether a text breaks the rule of the row."""
+        if self.longest is not None and 4 * len(text) > self.longest and len(text.encode()) > self.longest:
+            return True
+        if self.needs is not None and self.needs.fullmatch(text) is None:
+            return True
+        return self.lacks is not None and self.lacks.fullmatch(text) is not None
+
+
 @lru_cache(maxsize=256)
-def _checks(table: CompiledTable, name: str) -> tuple[tuple[Check, str], ...]:
+def _checks(table: CompiledTable, name: str) -> tuple[tuple[_Shape, str], ...]:
     rows = table.collect(Format(name))
-    return tuple((_broken(row.outputs), _detail(row.outputs)) for row in rows)
-
-
-def _broken(row: Mapping[str, Any]) -> Check:
-    """Whether a text breaks the rule of a row."""
-    longest = row["longest"]
-    needs = re.compile(row["needs"], re.ASCII | re.DOTALL) if row["needs"] else None
-    lacks = re.compile(row["lacks"], re.ASCII | re.DOTALL) if row["lacks"] else None
-
-    def broken(text: str) -> bool:
-        if longest is not None and 4 * len(text) > longest and len(text.encode()) > longest:
-            return True
-        if needs is not None and needs.fullmatch(text) is None:
-            return True
-        return lacks is not None and lacks.fullmatch(text) is not None
-
-    return broken
+    return tuple((_Shape.of(row.outputs), _detail(row.outputs)) for row in rows)
 
 
 def _detail(row: Mapping[str, Any]) -> str:

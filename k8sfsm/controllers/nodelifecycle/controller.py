@@ -33,7 +33,7 @@ from k8sfsm.controllers.nodelifecycle.rounds import (
 )
 from k8sfsm.controllers.nodelifecycle.taints import condition_swap, goes_on, label_writes, swap_plan, tainted
 from k8sfsm.controllers.nodelifecycle.zones import EXCLUDED, Census, Zone, state_of, zone_of
-from k8sfsm.controllers.pod_changes import asked_by_sort, sorts_of
+from k8sfsm.controllers.pod_changes import asked_of_sorts
 from k8sfsm.law import constant
 from k8sfsm.node.registration import LEASES
 from k8sfsm.objects import Lease, Node, ObjectMeta, Pod, evolve, key_of
@@ -62,13 +62,24 @@ def changed_node(change: Change, view: View) -> tuple[Key, ...]:
     return () if change.type == "DELETED" else (change.key,)
 
 
+def _is_placed(change: Change, view: View) -> bool:
+    """Whether the Pod is bound to a node by this change, or first seen on one."""
+    if change.type == "DELETED" or not change.new.spec.node_name:
+        return False
+    return change.old is None or change.type == "ADDED" or change.old.spec.node_name != change.new.spec.node_name
+
+
 @law.key
-@asked_by_sort(sorts_of)
+@asked_of_sorts(_is_placed)
 def placed_pod(change: Change, view: View) -> tuple[Key, ...]:
-    """The Pod, when it is bound to a node or first seen on one."""
-    node = change.new.spec.node_name
-    before = "" if change.old is None or change.type == "ADDED" else change.old.spec.node_name
-    return (change.key,) if node and node != before and change.type != "DELETED" else ()
+    """The Pod, when it is bound to a node or first seen on one, unless it would be let be: the node is not lost.
+
+    The round that finds a node lost marks all Pods that are on it then.
+    """
+    if not _is_placed(change, view):
+        return ()
+    case = Placed(change.new, view.memory.get(HEALTH, NOTHING).get(change.new.spec.node_name))
+    return (change.key,) if law.decide("placed-pod", case).actions else ()
 
 
 class NodeLifecycleController:

@@ -109,11 +109,11 @@ class Queued:
 
 @value
 class Placed:
-    """A Pod on a node, and what is kept of the node."""
+    """A Pod on a node, and what is kept of the node. `round` None: it is only asked whether to look at the Pod."""
 
     pod: Pod
     health: Health | None
-    round: Round
+    round: Round | None = None
 
 
 @frozen
@@ -244,7 +244,9 @@ def announce_not_ready(case: NodeCase, decision: Decision) -> Iterable[Step]:
 def mark_pods_not_ready(case: NodeCase | Placed, decision: Decision) -> Iterable[Step]:
     """Set Ready of the node's Pods to False."""
     pods = (case.pod,) if isinstance(case, Placed) else case.round.view.on_node(case.seen.node.metadata.name)
-    case.round.marks.extend(PodCase(pod, case.round.now) for pod in pods)
+    round = case.round
+    assert round is not None
+    round.marks.extend(PodCase(pod, round.now) for pod in pods)
     return ()
 
 

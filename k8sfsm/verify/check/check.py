@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, Final
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from k8sfsm.apiserver import ApiServer, Options
 from k8sfsm.controllers.replicaset_pods import forget_pods
@@ -19,6 +19,7 @@ from k8sfsm.request import Key
 from k8sfsm.store import Store
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.trace.integrity import Integrity
+from k8sfsm.trace.lacking import Suspect, holes_behind, in_hole, notes_of_lacks
 from k8sfsm.trace.likeness import Likeness
 from k8sfsm.verify.check.breaches import Breaches
 from k8sfsm.verify.check.doubts import Doubts, is_bare
@@ -59,6 +60,10 @@ _TORN: Final = frozenset(
 """Laws that a log breaks which lacks writes: the state before is not known then."""
 _TORN_IN_LOGS: Final = _TORN | {"trace/patch-applied", "trace/begins-added"}
 """The same of an audit log, which shows no change beside the requests."""
+_SUSPECT: Final = _TORN_IN_LOGS | {
+    "trace/generation-counts", "trace/event-counts", "trace/request-has-change",
+}  # fmt: skip
+"""Laws that are broken where a recording lacks lines."""
 _SUMS: Final = ("trace/counts-pods", "trace/counts-sets")
 """Laws that need all parts of a whole to be known."""
 _ORDER: Final = "trace/time-follows-revisions"
@@ -92,6 +97,14 @@ def check_portions(
             judge.portion(recording, progress, done)
             done += len(recording.writes)
         judge.end()
+        holes = judge.holes_found()
+        if not holes:
+            return judge.report
+        notes = (*recording.notes, *notes_of_lacks((), (), holes))
+        again = evolve(recording, holes=tuple(sorted({*recording.holes, *holes})), notes=notes)
+        judge = _Check(again, actors, keep, whole=True)
+        judge.portion(again, progress, done)
+        judge.end()
         return judge.report
 
 
@@ -123,6 +136,7 @@ class _Check:
     refused: dict[tuple[str, Any], int] = field(factory=dict)
     guessed: set[Key] = field(factory=set)
     """Objects whose state was worked out from others that a log which began late may not have."""
+    suspects: list[Suspect] = field(factory=list)
     bundles: tuple[tuple[str, str], ...] = ()
     begun: bool = False
 
@@ -132,7 +146,8 @@ class _Check:
         self.choices = RecordedChoices(recording)
         store = Store.starting_at(0)
         for document in recording.initial:
-            store, _ = store.put(document.typed)
+            if document.key[0] != _EVENT:  # their changes are not followed
+                store, _ = store.put(document.typed)
         store = Store(store.snapshot, Store.starting_at(store.revision).history)
         self.past = Past(store, self.choices.node, self.choices.tie)
         self.machines = Machines.load()
@@ -194,44 +209,64 @@ class _Check:
     def _writes(self, recording: Recording, progress: Progress | None, done: int) -> None:
         groups: dict[int, list[RecordedWrite]] = defaultdict(list)
         for write in recording.writes:
-            groups[write.request].append(write)
+            if write.like is None:
+                groups[write.request].append(write)
         judged: dict[int, tuple[str, Explanation | None]] = {}
         made: dict[int, list[int]] = defaultdict(list)
+        holes = deque(recording.holes)
         for number, write in enumerate(recording.writes):
+            while holes and holes[0][1] <= write.time:
+                holes.popleft()
+                self._cross()
             if progress is not None and number % 64 == 0:
                 progress(done + number, done + len(recording.writes))
-            verdict = self.renewals.verdict(write) if write.key[0] == _LEASE else ""
-            sound = self._sound(write, bool(verdict))
-            if verdict and sound:
-                self._renew(write, verdict)
-                self.heard.take(write)
+            lease = write.key[0] == _LEASE
+            if lease and self._renews(write):
                 continue
+            sound = self._sound(write)
+            group = groups.get(write.request) or [write]
             if write.request not in judged:
                 self.past.coming = recording.writes[number + 1 : number + _AHEAD]
                 likeness = self.integrity.likeness if sound else None
-                judged[write.request] = self._judge(groups[write.request], likeness)
+                judged[write.request] = self._judge(group, likeness)
             self._follow(write)
             if write.type is not None and write.new is not None and self._commit(write):
                 made[write.request].append(self.past.store.revision)
-            if write is groups[write.request][-1]:
-                self._put_down(groups[write.request][0], *judged[write.request], tuple(made[write.request]))
-            if write.key[0] == _LEASE:
+            if write is group[-1]:
+                self._put_down(group[0], *judged[write.request], tuple(made[write.request]))
+            if lease:
                 self.heard.take(write)
                 self.renewals.judged(write, judged[write.request][0]) if sound else self.renewals.doubted(write.key)
 
-    def _sound(self, write: RecordedWrite, repeated: bool) -> bool:
+    def _renews(self, write: RecordedWrite) -> bool:
+        """Whether a write renewed a lease as it had been renewed before, in its order: then it is judged with that."""
+        verdict = self.renewals.verdict(write)
+        if not verdict or write.key in self.guessed or self.known.unsure(write):
+            return False
+        if not self.integrity.past.takes_renewal(write, self.renewals.revision(write.key)):
+            return False
+        self._renew(write, verdict)
+        self.heard.take(write)
+        return True
+
+    def _sound(self, write: RecordedWrite) -> bool:
         """Whether a write keeps the laws of histories, where all is known that they look at; else it is told."""
         bare = is_bare(write)
         if bare:
             self.known.hidden(write)
         if write.type == "ADDED" and write.old is not None and write.seen is None and not write.derived:
             self.known.torn(write)
+        if self.known.is_torn(write):
+            self.known.torn(write)
         if bare or write.key in self.guessed or self.known.unsure(write):
             self.integrity.past.take(write)
             return False
         sound = True
-        for finding in self.integrity.of_repeated(write) if repeated else self.integrity.of(write):
+        for finding in self.integrity.of(write):
             sound = False
+            if finding.rule in _SUSPECT and self.recording.format == "recording":
+                since = self.known.written.get(write.key, self.known.outset.start)
+                self.suspects.append(Suspect(write.key, since, write.time))
             gap = finding.rule in (_TORN if self.known.whole else _TORN_IN_LOGS) and not _continues(write)
             if gap:
                 self._torn(write)
@@ -240,6 +275,18 @@ class _Check:
             if not uncounted and not (gap and (self.known.bare or not self.known.whole)):
                 self.breaches.broken(finding, write)
         return sound
+
+    def holes_found(self) -> tuple[tuple[int, int], ...]:
+        """The holes (ns) that the history turned out to have, where that was not known before."""
+        known = self.recording.holes
+        found = holes_behind(self.suspects, self.recording.writes) if self.suspects else ()
+        return tuple(each for each in found if not any(in_hole((each,), moment) for hole in known for moment in hole))
+
+    def _cross(self) -> None:
+        """The history lacks writes from here on, and goes on after them."""
+        self.known.cross(self.integrity.past.objects)
+        objects = self.past.store.snapshot.objects
+        self.kubelets.runs.doubt(obj.metadata.uid for key, (_, obj) in objects.items() if key[0] == "Pod")
 
     def _torn(self, write: RecordedWrite) -> None:
         """The log lacks writes before this one: what seemed wrong since the object's last one that it has may come of
@@ -266,12 +313,12 @@ class _Check:
     def _follow(self, write: RecordedWrite) -> None:
         """Time passes: what was due before a write has come."""
         self.timed.take(write)
-        late = write.time - int(constant("check_clock_lag")) * SECOND
         if self.waiting:
             self.timed.until(write.time)
-            self._by_the_clock(late)
-        for found in self.undone.looked(write.time, self.choices, self.known.shows):
-            self.report.add("undone", found)
+            self._by_the_clock(write.time - int(constant("check_clock_lag")) * SECOND)
+        if self.undone.is_due(write.time):
+            for found in self.undone.looked(write.time, self.choices, self.known.shows):
+                self.report.add("undone", found)
 
     def end(self) -> None:
         """The history is over."""
@@ -286,7 +333,7 @@ class _Check:
         late = end - int(constant("check_clock_lag") + constant("check_undone_after")) * SECOND
         for found in self.timed.left(late, self.past.store.snapshot) if self.known.follows_nodes else ():
             self.report.add("undone", found)
-        for finding in self.integrity.at_end(self.recording):
+        for finding in self.integrity.at_end(self.recording) if self.known.whole else ():
             self.breaches.broken(finding, None)
 
     def _silent(self, end: int) -> Iterator[Found]:
@@ -369,6 +416,8 @@ class _Check:
 
     def _answered(self, write: RecordedWrite, why: Explanation | None) -> None:
         """Keep count of refusals, and of what was tried again."""
+        if write.ok and why is None and not self.refused:
+            return
         route = (write.actor, (write.verb, write.subresource, write.key))
         if write.ok:
             self.report.retried += self.refused.pop(route, 0)
@@ -416,7 +465,7 @@ class _Check:
             return False
         old = self.past.store.snapshot.get(write.key)
         gone = write.type == "DELETED"
-        if gone and old is None:
+        if (gone and old is None) or (not gone and self.known.is_torn(write)):
             return False
         if not write.trimmed and (gapped or not unsure):
             self.breaches.legal(write, old, None if gone else obj, sure=not unsure)

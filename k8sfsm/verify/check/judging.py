@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -10,10 +10,14 @@ from attrs import define, field, frozen
 
 from k8sfsm.law import Law
 from k8sfsm.request import Key
+from k8sfsm.trace.errors import Line
 from k8sfsm.trace.history import RecordedWrite, Recording
+from k8sfsm.trace.lacking import in_hole
 from k8sfsm.verify.check.outset import Outset
+from k8sfsm.verify.check.silence import tells_stops
 from k8sfsm.verify.replay.choices import reconciled
 from k8sfsm.verify.replay.compare import FieldPair, time_of
+from k8sfsm.verify.replay.predict import shows_leases
 
 if TYPE_CHECKING:
     from k8sfsm.verify.check.past import Past
@@ -27,6 +31,7 @@ BY_THE_CLOCK: Final = "clock"
 _LISTED: Final = ("Namespace", "PriorityClass", "Event", "Lease")
 """Kinds of which it does not matter to others how many there are."""
 _EVENT: Final = "Event"
+_MONITOR: Final = "node-controller"
 _EMPTIES: Final = "namespace-controller"
 """It looks at everything in a namespace, whatever it watches."""
 _SLIM: Final = ("Endpoints", "EndpointSlice", "Event")
@@ -174,8 +179,16 @@ class Known:
     """Some requests that changed known objects are shown without them."""
     gaps: bool = False
     """Some writes are not shown at all."""
+    silences: bool = False
+    """Whether the history tells when nodes fell silent."""
+    lost: bool = False
+    """Whether a node was found lost."""
     slim: bool = False
     whole: bool = True
+    holes: tuple[tuple[int, int], ...] = ()
+    """When writes are lacking (ns)."""
+    torn_at: set[Line] = field(factory=set)
+    """Where changes are seen of which only part is known, because the line that theirs refers to is missing."""
     outset: Outset = field(factory=Outset)
     """How it began."""
     begun: bool = False
@@ -184,25 +197,33 @@ class Known:
         """A portion of a history."""
         if not self.begun:
             self.outset, self.begun = Outset.of(recording), True
+        self.silences = self.silences or tells_stops(recording) or shows_leases(recording)
         self.slim |= bool(recording.about.get("slim"))
-        self.whole &= recording.format in ("recording", "k8sfsm")
+        self.torn_at |= recording.torn
+        self.holes = recording.holes
+        self.whole &= recording.format in ("recording", "k8sfsm") and not (
+            recording.appeared or recording.torn or recording.holes
+        )
         self.kinds |= {document.key[0] for document in recording.initial}
         self.kinds |= {write.key[0] for write in recording.writes}
-        if recording.format == "audit":
-            self.older |= {document.key[:2] for document in recording.initial if document.key[0] not in _LISTED}
-            self.new |= {document.key for document in recording.initial}
+        late = {each.key for each in recording.initial} if recording.format == "audit" else recording.appeared
+        self.older |= {key[:2] for key in late if key[0] not in _LISTED}
+        self.new |= late
 
     def changed(self, write: RecordedWrite) -> None:
         """A change is shown."""
-        if write.trimmed:
+        in_part = self.is_torn(write)
+        if write.trimmed and not in_part:
             self.trimmed.add(write.key[:2])
-        if not write.derived or write.type == "DELETED":
+        if (not write.derived and not in_part) or write.type == "DELETED":
             self.new.discard(write.key)
             self.gapped.discard(write.key)
         self.followed.add(write.key[0])
+        if write.key[0] == "Node" and write.actor == _MONITOR and write.subresource == "status":
+            self.lost = True
         if write.type == "DELETED":
             self.written.pop(write.key, None)
-        elif not self.whole:
+        else:
             self.written[write.key] = write.time
 
     def torn(self, write: RecordedWrite) -> None:
@@ -212,6 +233,18 @@ class Known:
         if write.key not in self.new and write.old is not None:
             self.gapped.add(write.key)
         self.new.add(write.key)
+
+    def cross(self, keys: Iterable[Key]) -> None:
+        """Writes are lacking: what became of the objects that were known, and which others there are, is not known."""
+        self.gaps = True
+        known = set(keys)
+        self.new |= known
+        self.gapped |= known
+        self.older |= {key[:2] for key in known}
+
+    def is_torn(self, write: RecordedWrite) -> bool:
+        """Whether only part of what a change left is known, because the line that its line refers to is missing."""
+        return write.trimmed and write.seen in self.torn_at
 
     def hidden(self, write: RecordedWrite) -> None:
         """A granted request is shown without what it left."""
@@ -232,6 +265,8 @@ class Known:
     @property
     def follows_nodes(self) -> bool:
         """Whether the history shows what controllers by the clock look at: nodes, and all that is written."""
+        if self.lost and not self.silences:
+            return False
         return not self.gaps and (self.whole or ("Node" in self.kinds and not self.older))
 
     def trimmed_for(self, write: RecordedWrite, kinds: Collection[str]) -> bool:
@@ -239,8 +274,10 @@ class Known:
         return bool(self.trimmed) and any((kind, write.key[1]) in self.trimmed for kind in kinds)
 
     def unsure(self, write: RecordedWrite) -> bool:
-        """Whether the state before a write is not known."""
-        return write.key in self.new or (write.old is None and write.type == "MODIFIED")
+        """Whether the state before a write is not known, or whether it changed anything."""
+        if write.key in self.new or (write.old is None and write.type == "MODIFIED"):
+            return True
+        return bool(self.holes) and write.type is None and in_hole(self.holes, write.completed)
 
     def missing(self, write: RecordedWrite, past: Past) -> str:
         """Why it cannot be told whether a rule orders a write; "" where it can."""
@@ -274,6 +311,14 @@ def outset(case: Basis) -> Literal["astir", "told-before", "timed", "quiet"]:
     if began.astir(write):
         return "astir"
     return "timed" if began.unwell and method_of(write.actor) == BY_THE_CLOCK else "quiet"
+
+
+@law.fact
+def silence_told(case: Basis) -> bool:
+    """Whether the history tells when the nodes fell silent that were found lost, where the component counts from that:
+    by leases, or by a record of what happened to machines.
+    """
+    return case.known.silences or not case.known.lost or method_of(case.write.actor) != BY_THE_CLOCK
 
 
 @law.fact

@@ -53,8 +53,7 @@ class Outset:
         just happened there.
         """
         lag = int(constant("check_view_lag")) * SECOND
-        space = write.key[1] or (write.key[2] if write.key[0] == "Namespace" else "")
-        last = self.last.get(space)
+        last = self.last.get(_place(write))
         return last is not None and write.time <= self.start + lag and last >= self.start - lag
 
     def told_before(self, write: RecordedWrite) -> bool:
@@ -64,6 +63,15 @@ class Outset:
         event = write.new.json
         told = [str(event[name]) for name in _TOLD_BY if event.get(name)]
         return bool(told) and max(parse_time(text) for text in told) + SECOND <= self.start
+
+
+def _place(write: RecordedWrite) -> str:
+    """The namespace that a write is about: an Event about an object of the cluster is in another one."""
+    kind, space, name = write.key
+    if kind == "Event" and write.new is not None:
+        about = write.new.json.get("involvedObject") or write.new.json.get("regarding") or {}
+        return str(about.get("namespace") or "")
+    return space or (name if kind == "Namespace" else "")
 
 
 def _is_unwell(document: Document) -> bool:

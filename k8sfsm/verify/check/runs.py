@@ -162,6 +162,10 @@ class Runs:
             elif fact.event == "container-exit":
                 told.ended[name] = (fact.time, fact.code or 0)
 
+    def doubt(self, uids: Iterable[str]) -> None:
+        """Not all that the runtime said of some pods is known."""
+        self.recorded.difference_update(uids)
+
     def judge(self, pod: Pod, old: Pod, at: int) -> tuple[str, dict[str, Any], str]:
         """(rule, facts, what is wrong) of the first run of a pod that cannot be; ("", {}, "") where all can."""
         before = {each.name: each for each in old.status.of_containers}

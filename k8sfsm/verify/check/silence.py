@@ -25,18 +25,26 @@ _FLAG: Final = "node-monitor-grace-period"
 
 def with_silence(recording: Recording) -> Recording:
     """The recording with the flag and the silences that it proves, where it does not tell them."""
-    if recording.about.get("flags_not_default") or any(fact.source == "runtime" for fact in recording.environment):
+    lost, told = tuple(_lost(recording)), bool(recording.about.get("flags_not_default"))
+    watched = tells_stops(recording)
+    if told and watched:
         return recording
-    lost = tuple(_lost(recording))
-    if shows_leases(recording):
-        return _with_flag(recording, lost)
+    if shows_leases(recording) and not watched:
+        return recording if told else _with_flag(recording, lost)
     grace = round(lifecycle_settings(recording).monitor_grace * SECOND)
     heard = min(_waits(recording, lost), default=grace)
-    if heard < grace:
+    if heard < grace and not told:
         recording = _flagged(recording, heard // SECOND, int(constant("node_lease_renew_interval")))
         grace = round(lifecycle_settings(recording).monitor_grace * SECOND)
+    if watched:
+        return recording
     facts = tuple(_silent(fact, lost, grace) for fact in recording.environment)
     return evolve(recording, environment=tuple(sorted(facts, key=lambda fact: fact.time)))
+
+
+def tells_stops(recording: Recording) -> bool:
+    """Whether the environment has a record of its own, which tells when kubelets and machines stopped."""
+    return any(fact.source == "runtime" for fact in recording.environment)
 
 
 def _lost(recording: Recording) -> Iterator[RecordedWrite]:

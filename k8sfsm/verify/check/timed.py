@@ -14,7 +14,6 @@ from typing import Any, Final
 from attrs import define, field
 
 from k8sfsm.apiserver import ApiServer
-from k8sfsm.engine.action import Deliver
 from k8sfsm.engine.cluster import Cluster
 from k8sfsm.engine.engine import Engine
 from k8sfsm.engine.line import Line
@@ -134,8 +133,8 @@ class Timed:
 
     def _put(self, store: Store, change: Change) -> None:
         self.engine.store = store
-        for component in self.engine.informers.publish(change):
-            self.engine.schedule(Deliver(component, change.key[0]), self.engine.now)
+        for delivery in self.engine.informers.publish(change):
+            self.engine.schedule(delivery, self.engine.now)
 
     def _join(self, node: str) -> None:
         if node in self.nodes or self.leases or _MONITOR not in self.played:

@@ -62,6 +62,10 @@ class Undone:
             self.waiting.add((name, key))
             heapq.heappush(self.due, (at + constant("check_undone_after") * SECOND, name, key))
 
+    def is_due(self, now: int) -> bool:
+        """Whether there is something to look at at `now` (ns)."""
+        return bool(self.due) and self.due[0][0] <= now
+
     def looked(self, now: int, choices: RecordedChoices, shown: Any) -> Iterator[Found]:
         """The orders that have stood for too long at `now` (ns). `shown`: whether the history shows a kind's writes."""
         while self.due and self.due[0][0] <= now:

@@ -21,7 +21,7 @@ from k8sfsm.engine.engine import Engine
 from k8sfsm.engine.trouble import NO_TROUBLE
 from k8sfsm.node.runtime import Instance, PodRuntime
 from k8sfsm.objects import evolve
-from k8sfsm.request import DONE, Update
+from k8sfsm.request import Update
 from k8sfsm.verify.explore.shape import Shape, Shapes, digest_of
 
 SECOND: Final = 1_000_000_000
@@ -180,10 +180,8 @@ class Fingerprints:
                 facts.append(fact)
         for what, entries in actor.queue.contents().items():
             facts += [told(what, who, node, *entry) for entry in entries]
+        facts += [told("waiting", who, node, key) for key in actor.waiting]
         for key, run in actor.runs.items():
-            if run.plan is DONE:
-                facts.append(told("waiting", who, node, key))
-                continue
             fact = told("run", who, node, key, run)
             if run.steps or run.batch is not None:
                 turning.append((_is_outdated, run, fact, fact.otherwise()))

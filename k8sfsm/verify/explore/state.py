@@ -105,7 +105,7 @@ class State:
         return (
             new.store is old.store
             and actor.memory == old.actors[action.actor].memory
-            and action.key not in actor.runs
+            and not actor.works_on(action.key)
             and new.node_states is old.node_states
             and not after.broken
         )

@@ -15,7 +15,7 @@ from k8sfsm.node.kubelet import Kubelet
 from k8sfsm.node.references import environment_references, volume_references
 from k8sfsm.objects import Pod, evolve, from_json
 from k8sfsm.request import DONE, Key, Plan, Record
-from k8sfsm.trace.history import RecordedWrite, Recording
+from k8sfsm.trace.history import Document, RecordedWrite, Recording
 from k8sfsm.view import View
 
 MILLISECOND: Final = 1_000_000
@@ -44,9 +44,27 @@ class HollowKubelet(Kubelet):
 
 
 def hollow_nodes(recording: Recording) -> frozenset[str]:
-    """Nodes without a real kubelet."""
-    added = (fact for fact in recording.environment if fact.event == "hollow-add")
-    return frozenset(name for fact in added for name in fact.more.get("names", ()))
+    """Nodes without a real kubelet: those that the environment calls so, and those that are no machine.
+
+    Source: pkg/kubelet/nodestatus/setters.go: MachineInfo, VersionInfo
+    """
+    found: set[str] = set()
+    for fact in recording.environment:
+        if fact.event == "hollow-add":
+            found.update(fact.more.get("names", ()))
+        elif fact.node and fact.more.get("hollow"):
+            found.add(fact.node)
+    if recording.format == "k8sfsm":
+        return frozenset(found)
+    nodes = [document for document in recording.initial if document.key[0] == "Node"]
+    nodes += [w.new for w in recording.writes if w.key[0] == "Node" and w.type == "ADDED" and w.new is not None]
+    return frozenset(found.union(node.key[2] for node in nodes if _is_no_machine(node)))
+
+
+def _is_no_machine(node: Document) -> bool:
+    """Whether a node tells its kubelet's version, and no boot of a machine: a kubelet tells both at once."""
+    told = (node.json.get("status") or {}).get("nodeInfo") or {}
+    return bool(told.get("kubeletVersion")) and not told.get("bootID")
 
 
 def stops_of(recording: Recording) -> Mapping[str, tuple[int, ...]]:

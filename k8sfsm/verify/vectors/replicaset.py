@@ -16,7 +16,7 @@ from k8sfsm.controllers.replicaset_pods import role_of, traits_of_pods
 from k8sfsm.controllers.replicaset_rank import RankedPod, Ranking, law, pods_to_delete, related_by_node
 from k8sfsm.controllers.replicaset_status import Report
 from k8sfsm.controllers.selector import Matcher, matcher
-from k8sfsm.engine.run import Batch, Run
+from k8sfsm.engine.run import Batch, Run, failure_of
 from k8sfsm.kinds.pod_readiness import is_pod_available, is_pod_ready
 from k8sfsm.objects import Pod, from_json, key_of, parse_time, to_json
 from k8sfsm.request import Create, Delete, Outcome, Parallel, Patch, Plan, Record, Remember, Update, Write
@@ -50,7 +50,7 @@ def play(plan: Plan, api: Api) -> Played:
             run = evolve(run, batch=None if run.batch.over else run.batch.next())
         if run.batch is None and not run.steps:
             if run.plan.then is None:
-                played.error = run.plan.error or run.failure
+                played.error = run.plan.error or failure_of(run.outcomes)
                 played.requeue_after = run.plan.requeue_after
                 return played
             run = Run.of(run.key, run.cause, run.plan.then(run.outcomes))
