@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from k8sfsm.objects import evolve
 from k8sfsm.request import Key
+from k8sfsm.trace.actors import sharing_actor
 from k8sfsm.trace.attribution import Unexplained, World, attribute
 from k8sfsm.trace.history import Document, RecordedWrite
 from k8sfsm.trace.join import Join, Seen
@@ -121,7 +122,7 @@ def _changed(
         request = evolve(request, answer=None, revision=None)  # it shows the list, not this object
     itself = change.key[0] == "Endpoints" and request.key[0] == "Service"  # what the API server does on its own
     return request.write(
-        actor="apiserver" if itself else request.actor,
+        actor="apiserver" if itself else _sender(request, change, old),
         answered=None if itself else request.revision,
         reference={} if itself else request.reference,
         answer=None if itself else request.answer,
@@ -136,6 +137,20 @@ def _changed(
         type=change.type,
         trimmed=change.trimmed,
     )
+
+
+def _sender(request: Request, change: Seen, old: Document | None) -> str:
+    """The actor of a request; where accounts are shared, and the body is not recorded, what it changed tells."""
+    if request.body is not None:
+        return request.actor
+    before, after = old.json if old is not None else {}, change.document.json
+    spec, known = (before.get("spec") or {}), (before.get("status") or {}).get("conditions") or ()
+    asked = {
+        "reason": after.get("reason"),
+        "spec": {name: value for name, value in (after.get("spec") or {}).items() if spec.get(name) != value},
+        "status": {"conditions": [c for c in (after.get("status") or {}).get("conditions") or () if c not in known]},
+    }
+    return sharing_actor(request.actor, request.verb, request.key[0], asked)
 
 
 def _unrequested(

@@ -128,15 +128,32 @@ class Join:
         if request.verb == "evict":
             return self._eviction(request)
         if request.verb == "delete":
-            return self._removal(number, request)
+            bare = request.answer is None and request.body is None and not self.made[number]
+            return (self._unanswered(request) if bare else []) or self._removal(number, request)
         if request.key[0] == "Event" and not self.made[number]:
             return self._event(request)
-        return [] if self.made[number] else self._emptied(request)
+        if self.made[number]:
+            return []
+        return self._unanswered(request) if request.answer is None else self._emptied(request)
 
     def _event(self, request: Request) -> list[int]:
         wanted = "ADDED" if request.verb == "create" else "MODIFIED"
         free = self._free_for(request)
         return [index for index in free if self.changes[index].type == wanted][:1]
+
+    def _unanswered(self, request: Request) -> list[int]:
+        """The first change that a request can have made whose line has no answer (audit level Metadata or Request)."""
+        key = request.key
+        since, until = request.received or 0, request.completed + LATE
+        if key[2]:
+            free = self._free(key)
+        else:
+            free = [i for i, change in enumerate(self.changes) if change.key[:2] == key[:2] and self.author[i] is None]
+        free = [i for i in free if since <= self.changes[i].time <= until]
+        found = [i for i in free if fits(request, self.changes[i]) and _may_be_of(request, self.changes[i])][:1]
+        if found and self.changes[found[0]].ends_grace:
+            found += [i for i in free if i > found[0] and self.changes[i].type == "DELETED"][:1]
+        return found
 
     def _eviction(self, request: Request) -> list[int]:
         """The DisruptionTarget condition, where it is a write of its own, and the deletion."""
@@ -186,12 +203,13 @@ class Join:
         if request.revision is None or not (is_deleting(request.answer) or request.unchanging):
             return []
         began = request.completed if request.received is None else request.received
+        until = request.completed + int(constant("trace_watch_lag")) * SECOND
         for index in self._of_key.get(request.key, ()):
             change = self.changes[index]
             if change.revision is None or change.revision <= request.revision:
                 continue
             if change.type == "DELETED":
-                return [index] if self.author[index] is None else []
+                return [index] if self.author[index] is None and change.time <= until else []
             if change.time < began:
                 return []
         return []
@@ -240,13 +258,26 @@ def fits(request: Request, change: Seen) -> bool:
     """Whether a request can have made the change that has the revision of its answer, or only met it."""
     if request.key[0] != change.key[0] or (request.key[2] and request.key[2] != change.key[2]):
         return False
+    if is_deleting(change.document.json) and change.time < (request.received or 0):
+        return False  # a removal is answered with the state before, which somebody else may have made
     if request.verb == "create":
         return change.type == "ADDED"
     if request.verb in ("delete", "evict"):
-        return change.type != "ADDED" and change.touches_deletion and change.time >= (request.received or 0)
+        return change.type != "ADDED" and change.touches_deletion
     if request.subresource == "status":
         return change.type == "MODIFIED" and not _starts_deletion(change)
     return change.type != "DELETED" or not request.unchanging
+
+
+def _may_be_of(request: Request, change: Seen) -> bool:
+    """Whether a change is of the state that the request's reference names, and of the part that it writes."""
+    if change.type != "MODIFIED" or change.old is None or request.verb not in ("update", "patch"):
+        return True
+    named = str(request.reference.get("resourceVersion") or "")
+    if named and named != str(change.old.revision):
+        return False
+    told = change.old.json.get("status") != change.document.json.get("status")
+    return told if request.subresource == "status" else not (told and request.subresource == "")
 
 
 def _starts_deletion(change: Seen) -> bool:

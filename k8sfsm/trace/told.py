@@ -294,6 +294,8 @@ def grace_obeyed(case: Written) -> str:
     write = case.write
     if write.key[0] != "Pod" or case.pair is None or write.verb != "delete" or write.inferred or write.derived:
         return ""
+    if write.body is None and write.answer is None and write.answered is None:
+        return ""  # audit level Metadata
     old, new = case.pair
     given = metadata(new).get("deletionGracePeriodSeconds")
     asked = write.body.get("gracePeriodSeconds") if isinstance(write.body, dict) else None

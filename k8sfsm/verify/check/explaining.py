@@ -295,7 +295,7 @@ class Explaining:
     def _planned(self, actor: Actor, key: Key, moment: Moment, view: View) -> Course | None:
         try:
             return Course.of(key, moment.revision, actor.wiring.controller.reconcile(view, key))
-        except (LawError, ValueError, KeyError, AttributeError):  # such a view cannot have been
+        except (LawError, ValueError, KeyError, AttributeError, AssertionError):  # such a view cannot have been
             return None
 
     def _with_idle(self, actor: Actor, course: Course, write: RecordedWrite) -> Iterator[Course]:
