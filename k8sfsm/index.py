@@ -188,16 +188,17 @@ class Index:
     """The lists of a snapshot: those of an earlier one, and the writes since, one link for each.
 
     They fall into groups, each worked in when one of its lists is asked for: Events and Leases, which are written often
-    and seldom asked for; Pods; Pods by their node, which kubelets ask for one by one; and all the rest, which the API
-    server asks for at every creation.
+    and seldom asked for; Pods; and all the rest, which the API server asks for at every creation. Which pods are on a
+    node is known at every link: of a pod's many writes hardly any changes that.
     """
 
-    __slots__ = ("_before", "_depth", "_known", "_write")
+    __slots__ = ("_before", "_depth", "_known", "_placed", "_write")
 
     def __init__(self) -> None:
         self._known: dict[str, Lists] = dict.fromkeys(_GROUPS, Lists())
         self._before: Index | None = None
         self._write: _Write | None = None
+        self._placed: _Placed = Map()
         self._depth = 0
 
     def after(self, key: Key, ordinal: int, old: Any, new: Any) -> Index:
@@ -206,6 +207,11 @@ class Index:
         following._known = _UNKNOWN
         following._before = self
         following._write = (key, ordinal, old, new)
+        following._placed = self._placed
+        if key[0] == "Pod":
+            was, node = "" if old is None else old.spec.node_name, "" if new is None else new.spec.node_name
+            if was != node:
+                following._placed = _moved(self._placed, (ordinal, key), was, node)
         following._depth = depth = self._depth + 1
         if depth >= _LONGEST:
             following._settle()
@@ -213,8 +219,12 @@ class Index:
 
     def series(self, index: str, kind: str, value: str) -> Series:
         """One list, by the name of the index, a kind and a value."""
-        group = index if index == "node" else _GROUP_OF.get(kind, "rest")
+        group = _GROUP_OF.get(kind, "rest")
         return (self._known.get(group) or self._lists(group)).series.get((index, kind, value), NO_SERIES)
+
+    def on_node(self, node: str) -> Iterator[Key]:
+        """The keys of the pods on a node, in order of creation."""
+        return (key for _, key in self._placed.get(node, ()))
 
     def namespaces_of(self, kind: str) -> tuple[str, ...]:
         """The namespaces in which there is an object of a kind, sorted ("" where it has none)."""
@@ -254,6 +264,18 @@ class Index:
 _Write: TypeAlias = tuple[Key, int, Any, Any]
 """Key, ordinal, object before and after."""
 _UNKNOWN: Final[dict[str, Lists]] = {}
+_Placed: TypeAlias = Map[str, tuple[tuple[int, Key], ...]]
+"""The pods on each node, with their ordinals and in order of these."""
+
+
+def _moved(placed: _Placed, pod: tuple[int, Key], was: str, node: str) -> _Placed:
+    """The pods on nodes after one has come to a node, or has left one ("": none)."""
+    if was:
+        left = tuple([each for each in placed[was] if each != pod])
+        placed = placed.set(was, left) if left else placed.delete(was)
+    if node:
+        placed = placed.set(node, tuple(sorted((*placed.get(node, ()), pod))))
+    return placed
 
 
 @value
@@ -279,12 +301,6 @@ def _of_often(write: _Write) -> bool:
 
 def _of_pods(write: _Write) -> bool:
     return write[0][0] == "Pod"
-
-
-def _of_nodes(write: _Write) -> bool:
-    """Whether a pod is on a node, or was."""
-    (kind, _, _), _, old, new = write
-    return kind == "Pod" and bool((old is not None and old.spec.node_name) or (new is not None and new.spec.node_name))
 
 
 def _advanced(lists: Lists, writes: Iterable[_Write], group: _Group) -> Lists:
@@ -360,16 +376,8 @@ def _often_mark(key: Key, obj: Any) -> Hashable:
     return key[:2] if key[0] == "Event" else _mark(key, obj)
 
 
-def _node_entries(key: Key, obj: Any) -> tuple[IndexKey, ...]:
-    return (("node", "Pod", obj.spec.node_name),) if obj.spec.node_name else ()
-
-
-def _node_mark(key: Key, obj: Any) -> Hashable:
-    return obj.spec.node_name  # type: ignore[no-any-return]
-
-
 def _entries(key: Key, obj: Any) -> tuple[IndexKey, ...]:
-    """The lists in which an object is, its node's aside."""
+    """The lists in which an object is."""
     kind, namespace, _ = key
     owner = controller_of(obj)
     by_owner = ("owned", kind, owner.uid) if owner is not None else ("orphans", kind, namespace)
@@ -391,6 +399,5 @@ _GROUP_OF: Final = {**dict.fromkeys(_OFTEN, "often"), "Pod": "pods"}
 _GROUPS: Final[Mapping[str, _Group]] = {
     "often": _Group(_of_often, _often_entries, _often_mark),
     "pods": _Group(_of_pods, _entries, _mark),
-    "node": _Group(_of_nodes, _node_entries, _node_mark),
     "rest": _Group(_of_rest, _entries, _mark),
 }

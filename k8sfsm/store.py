@@ -49,10 +49,15 @@ class Snapshot:
         return None if found is None else found[1]
 
     def series(self, index: str, kind: str, value: str) -> Series:
-        """One list: "in" or "orphans" of a kind and namespace, "node" of Pod and a node; by the uid of an owner,
-        "owned" where that is the controller, else "co-owned".
+        """One list: "in" or "orphans" of a kind and namespace; by the uid of an owner, "owned" where that is the
+        controller, else "co-owned".
         """
         return self.index.series(index, kind, value)
+
+    def on_node(self, node: str) -> tuple[Any, ...]:
+        """The pods on a node, in order of creation."""
+        objects = self.objects
+        return tuple([objects[key][1] for key in self.index.on_node(node)])
 
     @property
     def namespaces(self) -> Mapping[str, tuple[str, ...]]:

@@ -83,7 +83,7 @@ class View:
 
     def on_node(self, node: str) -> tuple[Any, ...]:
         """Pods bound to a node, in order of creation."""
-        return tuple(self.snapshot("Pod").series("node", "Pod", node))
+        return self.snapshot("Pod").on_node(node)
 
     def by_chance(self, objects: Sequence[T]) -> Sequence[T]:
         """Objects in the order that chance gives those which a comparison will not tell apart."""

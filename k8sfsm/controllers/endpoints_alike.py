@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Hashable
 from typing import Any, Final, Generic, TypeVar
 
-from k8sfsm.controllers.endpoints_pods import family_of, selects
+from k8sfsm.controllers.endpoints_pods import family_of, selection
 from k8sfsm.controllers.following import Difference, Memo
 from k8sfsm.kinds.pod_readiness import ready_condition
 from k8sfsm.law import LawError
@@ -33,6 +33,8 @@ class Look:
 
 _LOOKS: Final[dict[tuple[Any, ...], Look]] = {}
 _SEEN: Final[Memo[list[tuple[Look, int | None]]]] = Memo(8)
+_BY_POD: Final[Memo[tuple[Look, int | None]]] = Memo(2048)
+"""Who follows the pods of a namespace asks about the same ones, but seldom about as many at one time."""
 
 
 def looks_of(pods: Difference) -> list[tuple[Look, int | None]]:
@@ -42,19 +44,19 @@ def looks_of(pods: Difference) -> list[tuple[Look, int | None]]:
 
 def look_of(pod: Pod) -> Look:
     """The look of a pod."""
-    return _look_and_time(pod)[0]
+    return _BY_POD.of(pod, _look_and_time)[0]
 
 
 def _seen(pods: Difference) -> list[tuple[Look, int | None]]:
-    return list(map(_look_and_time, pods.come))
+    return [_BY_POD.get(pod) or _BY_POD.put(pod, _look_and_time(pod)) for pod in pods.come]
 
 
 def _look_and_time(pod: Pod) -> tuple[Look, int | None]:
     """Whatever the tables ask of a pod but its name, uid, node, addresses and labels; lists of ports by identity."""
     meta, spec, status = pod.metadata, pod.spec, pod.status
-    condition = ready_condition(pod)
+    condition, containers, ips = ready_condition(pod), spec.containers, status.pod_ips
     facts = (
-        tuple([id(each.ports) for each in spec.containers]),
+        id(containers[0].ports) if len(containers) == 1 else tuple([id(each.ports) for each in containers]),
         tuple([(id(each.ports), each.restart_policy) for each in spec.init_containers]) if spec.init_containers else (),
         spec.hostname,
         spec.subdomain,
@@ -63,7 +65,7 @@ def _look_and_time(pod: Pod) -> tuple[Look, int | None]:
         status.phase,
         None if condition is None else condition.status,
         family_of(status.pod_ip) if status.pod_ip else "",
-        tuple([family_of(each.ip) if each.ip else "" for each in status.pod_ips]),
+        tuple([family_of(each.ip) if each.ip else "" for each in ips]) if ips else (),
     )
     look = _LOOKS.get(facts)
     if look is None:
@@ -78,17 +80,17 @@ class Casts(Generic[T]):
     this pod's. Neither may refer to who keeps these casts.
     """
 
-    __slots__ = ("_cast", "_judge", "_known", "_service")
+    __slots__ = ("_cast", "_judge", "_known", "_selects")
 
     def __init__(self, service: Service, judge: Callable[..., T | None], cast: Callable[[T, Pod], T]) -> None:
-        self._service = service
+        self._selects = selection(service)
         self._judge = judge
         self._cast = cast
         self._known: dict[Hashable, T | None] = {}
 
     def of(self, pod: Pod, look: Look, *more: Hashable) -> T | None:
         """What a pod of this look gives; None: nothing. `more`: what the tables are told besides. Raises LawError."""
-        key = (look, selects(self._service, pod.metadata.labels), *more)
+        key = (look, self._selects(pod.metadata.labels), *more)
         known = self._known.get(key, _UNKNOWN)
         if known is _UNKNOWN:
             if len(self._known) >= _LIMIT:

@@ -6,7 +6,7 @@ Source: staging/src/k8s.io/endpointslice/util/controller_utils.go.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import Any, Final, Literal
@@ -195,6 +195,24 @@ def selects(service: Service, labels: Mapping[str, str]) -> bool:
     if not selector:
         return False
     return selector.items() <= labels.items()
+
+
+def selection(service: Service) -> Callable[[Mapping[str, str]], bool]:
+    """Whether a Service selects labels, found once for labels that pods share."""
+    known: dict[int, tuple[Mapping[str, str], bool]] = {}
+
+    def selected(labels: Mapping[str, str]) -> bool:
+        found = known.get(id(labels))
+        if found is None:
+            if len(known) >= _LABELS:
+                known.clear()
+            found = known[id(labels)] = (labels, selects(service, labels))
+        return found[1]
+
+    return selected
+
+
+_LABELS: Final = 1024
 
 
 @law.fact

@@ -11,7 +11,7 @@ from typing import Final
 from immutables import Map
 
 from k8sfsm.controllers.endpoints_alike import looks_of
-from k8sfsm.controllers.endpoints_pods import law, selects
+from k8sfsm.controllers.endpoints_pods import law, selection
 from k8sfsm.controllers.following import Difference, Memo, difference
 from k8sfsm.index import NO_SERIES, Series
 from k8sfsm.objects import Service
@@ -89,6 +89,7 @@ class ReadinessTimes:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._selects = selection(service)
         self._known: Memo[Series] = Memo(16)
 
     def look(self, listed: Series, before: Seen | None) -> Trigger:
@@ -108,10 +109,11 @@ class ReadinessTimes:
 
     def _times(self, pods: Difference) -> dict[str, int]:
         """When the readiness of the pods that came last changed, by name."""
+        selected = self._selects
         return {
             pod.metadata.name: time
             for pod, (_, time) in zip(pods.come, looks_of(pods), strict=True)
-            if time is not None and selects(self._service, pod.metadata.labels)
+            if time is not None and selected(pod.metadata.labels)
         }
 
 

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from k8sfsm.kinds.pod_readiness import ready_condition
 from k8sfsm.law import LawError
-from k8sfsm.objects import Pod, PodStatus, controller_of
+from k8sfsm.objects import Pod, controller_of
 from k8sfsm.request import Key, Noticed
 from k8sfsm.view import Change, View
 
@@ -35,14 +35,37 @@ TARGET: Final = "DisruptionTarget"
 # -- sorts -----------------------------------------------------------------------------------------------------------
 
 
-def _ready_status(pod: Pod) -> str | None:
-    condition = ready_condition(pod)
-    return None if condition is None else condition.status
+_LIMIT: Final = 8192
+_CONDITIONS: Final[dict[int, tuple[Any, str | None, bool]]] = {}
 
 
-def _is_targeted(status: PodStatus) -> bool:
-    """Is the pod about to be disrupted, or was it?"""
-    return TARGET in [each.type for each in status.conditions]
+def _conditions_of(pod: Pod) -> tuple[Any, str | None, bool]:
+    """The conditions of a pod, which many share; the status of the one that tells its readiness; and whether the pod is
+    about to be disrupted, or was.
+    """
+    conditions = pod.status.conditions
+    known = _CONDITIONS.get(id(conditions))
+    if known is None:
+        if len(_CONDITIONS) >= _LIMIT:
+            _CONDITIONS.clear()
+        ready = ready_condition(pod)
+        targeted = TARGET in [each.type for each in conditions]
+        known = _CONDITIONS[id(conditions)] = (conditions, None if ready is None else ready.status, targeted)
+    return known
+
+
+_OWNED: Final[dict[int, tuple[Any, bool]]] = {}
+
+
+def _is_owned(pod: Pod) -> bool:
+    """Has the pod a controller? Many share what says so."""
+    references = pod.metadata.owner_references
+    known = _OWNED.get(id(references))
+    if known is None:
+        if len(_OWNED) >= _LIMIT:
+            _OWNED.clear()
+        known = _OWNED[id(references)] = (references, controller_of(pod) is not None)
+    return known[1]
 
 
 def _sort_of(change: Change) -> object:
@@ -52,28 +75,27 @@ def _sort_of(change: Change) -> object:
     """
     old, new = change.old, change.new
     meta, spec, status = new.metadata, new.spec, new.status
-    if change.type == "DELETED" or meta.deletion_timestamp is not None or _is_targeted(status):
+    _, ready, targeted = _conditions_of(new)
+    if change.type == "DELETED" or meta.deletion_timestamp is not None or targeted:
         return id(change)
-    if old is not None and old.metadata.deletion_timestamp is not None:
+    # Whoever looks for owners looks at labels.
+    labels = None if _is_owned(new) else content_of(meta.labels)
+    if old is None:
+        return (change.type, meta.namespace, id(meta.owner_references), bool(spec.node_name), ready, labels)
+    before, was = old.metadata, old.spec
+    if before.deletion_timestamp is not None:
         return id(change)
-    facts: tuple[object, ...] = (
+    return (
         change.type,
         meta.namespace,
         id(meta.owner_references),
         bool(spec.node_name),
-        _ready_status(new),
-    )
-    if controller_of(new) is None:
-        facts = (*facts, content_of(meta.labels))  # whoever looks for owners looks at labels
-    if old is None:
-        return facts
-    before, was = old.metadata, old.spec
-    return (
-        facts,
+        ready,
+        labels,
         id(before.owner_references),
         before.resource_version == meta.resource_version,
         before.labels is meta.labels or before.labels == meta.labels,
-        old.status is status or (_ready_status(old), old.status.pod_ips == status.pod_ips),
+        old.status is status or (_conditions_of(old)[1], old.status.pod_ips == status.pod_ips),
         was is spec
         or (
             was.node_name == spec.node_name,
@@ -85,7 +107,6 @@ def _sort_of(change: Change) -> object:
 
 
 _CONTENTS: Final[dict[int, tuple[Any, frozenset[tuple[str, str]]]]] = {}
-_LIMIT: Final = 8192
 
 
 def content_of(labels: Any) -> frozenset[tuple[str, str]]:
@@ -123,15 +144,30 @@ class _Run:
     def labelled(self) -> tuple[Group, ...]:
         """The same, where changes of pods with other labels are of other sorts, too."""
         if not self._labelled:
-            found: dict[object, Group] = {}
-            for number, group in enumerate(self.sorts):
-                for place in group:
-                    old, labels = self.changes[place].old, self.changes[place].new.metadata.labels
-                    before = labels if old is None else old.metadata.labels
-                    sort = (number, content_of(labels), None if before is labels else content_of(before))
-                    found.setdefault(sort, []).append(place)
-            self._labelled = tuple(sorted(found.values()))
+            found: list[Group] = []
+            for group in self.sorts:
+                found += self._by_labels(group)
+            self._labelled = tuple(sorted(found))
         return self._labelled
+
+    def _by_labels(self, group: Group) -> Iterable[Group]:
+        """The places of one sort by the labels before and after: told apart as objects first, which most pods share."""
+        changes = self.changes
+        shared: dict[tuple[int, int], Group] = {}
+        for place in group:
+            change = changes[place]
+            now, old = id(change.new.metadata.labels), change.old
+            shared.setdefault((now, now if old is None else id(old.metadata.labels)), []).append(place)
+        if len(shared) == 1:
+            return (group,)
+        found: dict[object, Group] = {}
+        for places in shared.values():
+            change = changes[places[0]]
+            labels = change.new.metadata.labels
+            before = labels if change.old is None else change.old.metadata.labels
+            sort = (content_of(labels), None if before is labels else content_of(before))
+            found.setdefault(sort, []).extend(places)
+        return map(sorted, found.values())
 
 
 _LATEST: Final[list[_Run]] = []

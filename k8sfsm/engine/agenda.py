@@ -13,8 +13,8 @@ from k8sfsm.engine.action import Action
 class Agenda:
     """Actions in order of (due time, order of entry). `copy` costs the number of pending actions.
 
-    Much of what happens in a cluster is due at the same instant: each instant has a queue of its own. What happens often
-    leads to more at once, so a queue that has become empty stays until its instant is found to be over.
+    Much of what happens in a cluster is due at the same instant: each instant has a queue of its own. What happens
+    often leads to more at once, so a queue that has become empty stays until its instant is found to be over.
     """
 
     __slots__ = ("_instants", "_length", "_queues")

@@ -286,8 +286,7 @@ class Engine:
     def keep(self, event: Event, sender: Sender, cause: int, why: Why | None) -> None:
         """An Event that the API server lets through is stored as it is (`k8sfsm.apiserver.recorded_events`)."""
         self.store, change = self.store.add(event, self.now)
-        for delivery in self.informers.publish(change):
-            self.schedule(delivery, self.now + self.choices.delay(self.latencies.watch))
+        self._announce(change)
         if self.tracer is not None:
             write = Create(object=event, why=why)
             answer = Answer(self.store, Outcome(request=write, code=201, object=event), (change,))

@@ -264,7 +264,7 @@ class Informers:
 def _listed(kind: str, node: str, snapshot: Snapshot) -> Iterator[Any]:
     """What a list of `kind` returns to a component; `node` limits it to that node's own."""
     if node and kind == "Pod":
-        yield from snapshot.series("node", kind, node)
+        yield from snapshot.on_node(node)
     elif node and kind == "Node":
         found = snapshot.get((kind, "", node))
         if found is not None:

@@ -236,13 +236,20 @@ Mark: TypeAlias = tuple[tuple[Hashable, ...], tuple[Any, ...]]
 class Question:
     """What a look reads at any moment: the `key`, `times` (ns), and all `moments` of a mould.
 
-    `shape`: looks of the same one may differ in what led to them, and in how long ago that was.
+    `kind`: looks of the same one differ in nothing but in the `ages` (ns), how long ago each of the times was.
+    `shape`: looks of the same one may differ in what led to them, too.
     """
 
-    key: Hashable
+    kind: Hashable
+    ages: tuple[int, ...]
     shape: Hashable
     times: tuple[int, ...]
     moments: tuple[int, ...]
+
+    @property
+    def key(self) -> Hashable:
+        """What looks that are alike have in common."""
+        return self.ages, self.kind
 
 
 def mark(home: Home, view: View, key: Any, pod: Pod, memory: PodMemory) -> Mark | None:
@@ -342,7 +349,8 @@ def question(session: Session, known: Mark) -> Question | None:
     seconds = tuple([2 * (each // SECOND - second) + (not each % SECOND) for each in (*times, *course.stamps)])
     moments = (*times, *[each - each % SECOND for each in times], *course.stamps)
     shape = (course.likeness.template, len(moments), len(known[1]), *what)
-    return Question((course.likeness, ages, seconds, *what), shape, tuple(dict.fromkeys(times)), moments)
+    kind = (course.likeness, seconds, *what)
+    return Question(kind, ages, shape, tuple(dict.fromkeys(times)), moments)
 
 
 def _of_runtime(session: Session, times: list[int]) -> tuple[Any, ...] | None:

@@ -13,7 +13,7 @@ import k8sfsm.node.prober
 import k8sfsm.node.resetting  # noqa: F401  facts and actions of the tables
 from k8sfsm.law import Law, LawError
 from k8sfsm.node.alike import Mark, mark, reported
-from k8sfsm.node.looks import Plain, glanced, looked
+from k8sfsm.node.looks import CHECKED, Plain, glanced, looked
 from k8sfsm.node.memory import PodMemory
 from k8sfsm.node.newcomers import Newcomer, Newcomers
 from k8sfsm.node.registration import reconcile_node
@@ -89,7 +89,9 @@ class Kubelet:
                     return plan
             expected = None if known else memory
         entries = list(known)
-        if pod is not None and not any(entry.pod.metadata.uid == pod.metadata.uid for entry in entries):
+        if expected is not None and not CHECKED:
+            entries.append(expected)
+        elif pod is not None and not any(entry.pod.metadata.uid == pod.metadata.uid for entry in entries):
             entries.append(PodMemory(pod=pod, added_at=view.now))
             self._newcomers.met(pod, len(entries))
         if not entries:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Hashable, Sequence
+from operator import le
 from typing import Any, Final, TypeAlias
 
 from attrs import frozen
@@ -25,7 +26,8 @@ from k8sfsm.view import View
 COMPARED: Final = 1
 """How many casts of a look are compared with what the tables say."""
 _SIZE: Final = 8192
-_CHECKED: Final = "K8SFSM_FROZEN" in os.environ
+CHECKED: Final = "K8SFSM_FROZEN" in os.environ
+"""Everything that is cast is compared with what the tables say."""
 _PLACE: Final = object()
 """Stands for what the memory that a look leaves has in common with others."""
 _SENT: Final = object()
@@ -34,21 +36,80 @@ _SENT: Final = object()
 Cast: TypeAlias = Callable[[Sequence[Any]], Plan]
 
 
+class Span:
+    """How far apart the moments were in looks of one kind that came out the same, each from each: at least `low` and at
+    most `high` (ns).
+    """
+
+    __slots__ = ("high", "low")
+
+    def __init__(self, gaps: Sequence[int]) -> None:
+        self.low = self.high = tuple(gaps)
+
+    def has(self, gaps: Sequence[int]) -> bool:
+        """No two moments were closer together, nor further apart, than they were before."""
+        return all(map(le, self.low, gaps)) and all(map(le, gaps, self.high))
+
+    def widen(self, gaps: Sequence[int]) -> None:
+        """A look with such gaps came out the same."""
+        self.low, self.high = tuple(map(min, self.low, gaps)), tuple(map(max, self.high, gaps))
+
+
+class Form:
+    """How looks of one shape come out. `lefts`: the likeness of the memories that they leave, by which of their moments
+    were the same one. `spans`: for which looks that is known, by their kind.
+
+    The tables ask of two moments which is the later one, and whether more than so much time lies between them. So what
+    came out the same where two moments were close together and where they were far apart, does so in between.
+    """
+
+    __slots__ = ("lefts", "mould", "spans")
+
+    def __init__(self, mould: Mould) -> None:
+        self.mould = mould
+        self.lefts: dict[Hashable, Likeness] = {}
+        self.spans: dict[Hashable, Span] = {}
+
+    def covers(self, asked: Question) -> bool:
+        """It is known that the look comes out so, though none of just these times has been looked at."""
+        span = self.spans.get(asked.kind)
+        return span is not None and span.has(_gaps(asked.ages))
+
+    def holds(self, asked: Question) -> None:
+        """A look was compared, and came out so."""
+        span, gaps = self.spans.get(asked.kind), _gaps(asked.ages)
+        if span is not None:
+            span.widen(gaps)
+            return
+        if len(self.spans) >= _SIZE:
+            self.spans.clear()
+        self.spans[asked.kind] = Span(gaps)
+
+
+def _gaps(ages: Sequence[int]) -> list[int]:
+    return [one - other for place, one in enumerate(ages) for other in ages[:place]]
+
+
 class Look:
     """A look, as it came out for one pod. `left`: the likeness of the memories that it leaves."""
 
-    __slots__ = ("compared", "hopeless", "left", "met", "mould")
+    __slots__ = ("compared", "form", "hopeless", "left", "met")
 
     def __init__(self, template: Template) -> None:
         self.left = Likeness(template)
         self.met = 0
         self.compared = 0
         self.hopeless = False
-        self.mould: Mould | None = None
+        self.form: Form | None = None
+
+    def take(self, form: Form, asked: Question) -> None:
+        """It comes out in this form; what it leaves is alike with what others of the form leave."""
+        self.form = form
+        self.left = form.lefts.setdefault(tuple(map(asked.ages.index, asked.ages)), self.left)
 
     def give_up(self) -> None:
         """It is not cast any more."""
-        self.hopeless, self.mould = True, None
+        self.hopeless, self.form = True, None
 
 
 @frozen
@@ -78,13 +139,13 @@ class Plain:
 
 _LOOKS: dict[Hashable, Look] = {}
 _GLANCES: dict[Hashable, Glance] = {}
-_SHAPES: dict[Hashable, Mould] = {}
+_SHAPES: dict[Hashable, Form] = {}
 
 
 def glanced(known: Mark, memory: PodMemory) -> Plan | None:
     """The plan about a pod that is in the API, where looks like this one are known well."""
     glance = _GLANCES.get(known[0])
-    if glance is None or glance.look.compared < COMPARED or _CHECKED:
+    if glance is None or glance.look.compared < COMPARED or CHECKED:
         return None
     return glance.plan(known[1], memory)
 
@@ -99,15 +160,20 @@ def looked(session: Session, plain: Plain, known: Mark | None) -> Plan:
         if len(_LOOKS) >= _SIZE:
             _LOOKS.clear()
         look = _LOOKS[asked.key] = Look(session.memory.alike[0].likeness.template)
-    if look.mould is None:
+        form = _SHAPES.get(asked.shape)
+        if form is not None and form.covers(asked):
+            look.take(form, asked)
+            look.compared = COMPARED
+    if look.form is None:
         return _learnt(look, session, plain, known, asked)
     glance = _GLANCES.get(known[0])
     if glance is None or glance.look is not look:
         if len(_GLANCES) >= _SIZE:
             _GLANCES.clear()
-        glance = _GLANCES[known[0]] = Glance(look, look.mould.bound(asked.moments), _left(look, session, asked))
+        cast = look.form.mould.bound(asked.moments)
+        glance = _GLANCES[known[0]] = Glance(look, cast, _left(look, session, asked))
     made = glance.plan(known[1], session.memory)
-    return _compared(glance, made, session, plain) if look.compared < COMPARED or _CHECKED else made
+    return _compared(glance, made, session, plain, asked) if look.compared < COMPARED or CHECKED else made
 
 
 def _left(look: Look, session: Session, asked: Question) -> Course:
@@ -151,10 +217,17 @@ def _learnt(look: Look, session: Session, plain: Plain, known: Mark, asked: Ques
     if look.met > 1:
         _make(look, session, plain, steps, known, asked)
         return _followed(session, plain, steps, alike)
-    plan, guess = _followed(session, plain, steps, alike), _SHAPES.get(asked.shape)
-    if guess is not None and guess.bound(asked.moments)((*known[1], sent_at, alike)) == plan:
-        look.mould, look.compared = guess, 1
-    return plan
+    plan, form = _followed(session, plain, steps, alike), _SHAPES.get(asked.shape)
+    if form is None:
+        return plan
+    cast: Cast = form.mould.bound(asked.moments)
+    if cast((*known[1], sent_at, alike)) != plan:
+        form.spans.pop(asked.kind, None)
+        return plan
+    look.take(form, asked)
+    look.compared = 1
+    form.holds(asked)
+    return cast((*known[1], sent_at, (_left(look, session, asked), alike[1])))
 
 
 def _make(look: Look, session: Session, plain: Plain, steps: list[Step], known: Mark, asked: Question) -> None:
@@ -164,13 +237,14 @@ def _make(look: Look, session: Session, plain: Plain, steps: list[Step], known: 
     made = plain.planned(session, steps)
     session.memory = memory
     try:
-        look.mould = Mould(made, (*known[1], _SENT, _PLACE), asked.moments)
+        form = Form(Mould(made, (*known[1], _SENT, _PLACE), asked.moments))
     except Shapeless:
         look.give_up()
         return
+    look.take(form, asked)
     if len(_SHAPES) >= _SIZE:
         _SHAPES.clear()
-    _SHAPES[asked.shape] = look.mould
+    _SHAPES[asked.shape] = form
 
 
 def _goes_on(session: Session) -> bool:
@@ -184,13 +258,15 @@ def _followed(session: Session, plain: Plain, steps: list[Step], alike: Any) -> 
     return plain.planned(session, steps)
 
 
-def _compared(glance: Glance, made: Plan, session: Session, plain: Plain) -> Plan:
+def _compared(glance: Glance, made: Plan, session: Session, plain: Plain, asked: Question) -> Plan:
     """The plan that `plain` gives; a look whose cast is something else is not cast any more."""
     look, alike = glance.look, (glance.left, session.memory.alike[1])
     steps = plain.act(session)
     plan = _followed(session, plain, steps, alike)
     if _goes_on(session) and made == plan:
         look.compared += 1
+        if look.form is not None:
+            look.form.holds(asked)
         return plan
     if look.compared >= COMPARED:
         raise LawError(f"kubelet: {session.key} is not alike with others: {made} is not what the tables say")

@@ -144,7 +144,7 @@ def selected(store: Store, node: str, options: DrainOptions) -> Selection:
     """What is to be done about each pod of a node (drain.go: GetPodsForDeletion)."""
     evict: list[Pod] = []
     said: dict[str, dict[str, list[str]]] = {"warning": {}, "error": {}}
-    for pod in store.snapshot.series("node", "Pod", node):
+    for pod in store.snapshot.on_node(node):
         outputs = law.decide("drain-pod", Drained(pod=pod, options=options)).outputs
         if outputs["verdict"] == "evict":
             evict.append(pod)

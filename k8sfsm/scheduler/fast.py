@@ -17,7 +17,7 @@ from k8sfsm.scheduler.cluster import NOMINATED, Cluster
 from k8sfsm.scheduler.ledger import Ledger
 from k8sfsm.scheduler.plain import START, Placement
 from k8sfsm.scheduler.ring import Ring
-from k8sfsm.scheduler.signature import Signature, same_shape, shape_of
+from k8sfsm.scheduler.signature import Signature, made_alike, same_shape, shape_of
 from k8sfsm.scheduler.verdicts import Verdicts, nominated_beside
 from k8sfsm.view import View
 
@@ -33,6 +33,8 @@ class Cache:
         self.ledger = Ledger()
         self._signatures: dict[tuple[str, str], list[Signature]] = {}
         self._known = Memo()
+        self._last: Signature | None = None
+        self._last_pod = Pod()
 
     def advance(self, view: View) -> None:
         """Bring the arrays to the state of `view`."""
@@ -43,6 +45,14 @@ class Cache:
         self.ledger.expect(pod)
 
     def _signature(self, view: View, pod: Pod) -> Signature:
+        last = self._last
+        if last is not None and last.epoch == self.ledger.epoch and made_alike(pod, self._last_pod):
+            return last
+        self._last = found = self._known_signature(view, pod)
+        self._last_pod = pod
+        return found
+
+    def _known_signature(self, view: View, pod: Pod) -> Signature:
         meta = pod.metadata
         parts = (meta.namespace, meta.owner_references, *shape_of(pod))
         known: Signature | None = self._known.get(parts)

@@ -108,7 +108,10 @@ class Ledger:
                 return
             for change in changes:
                 if change.key[0] == "Pod":
-                    self._take(change.new, view, change.type == "DELETED")
+                    pod = change.new
+                    if pod.metadata.uid in self.expected:
+                        self.expect(pod)
+                    self._take(pod, view, change.type == "DELETED")
             if changes:
                 self._mark, self._revision = changes[-1], changes[-1].revision
             self._seen = seen
@@ -207,11 +210,15 @@ class Ledger:
     def _recall(self, view: View) -> None:
         """Compare the pods that are, were or were to be assumed with what the memory says."""
         if not self._goes_on(view):
-            assumed = assumed_in(view.memory)
-            if any(uid not in self.expected and uid not in self.touched for uid in assumed):
+            assumed, expected = assumed_in(view.memory), self.expected
+            if not assumed.keys() <= expected.keys() | self.touched.keys():
                 self._derive(view)
                 return
-            changed = {uid: pod for uid, pod in self.expected.items() if not self._is_on(uid, assumed.get(uid))}
+            placed, changed = self.placed, {}
+            for uid, pod in expected.items():
+                known = placed.get(uid)
+                if known is None or known.node != assumed.get(uid):
+                    changed[uid] = pod
             self.touched = {**changed, **self.touched}
         for uid, pod in self.touched.items():
             self._recall_one(view, uid, pod)
@@ -225,10 +232,6 @@ class Ledger:
         """
         line = _line_of(view)
         return line is not None and line is self._line and len(view.memory) >= len(self.expected) > _FEW
-
-    def _is_on(self, uid: str, node: str | None) -> bool:
-        placed = self.placed.get(uid)
-        return placed is not None and placed.node == node
 
     def _recall_one(self, view: View, uid: str, pod: Pod) -> None:
         if (ASSUMED, uid) in view.memory:
@@ -247,6 +250,8 @@ class Ledger:
     # -- pods -----------------------------------------------------------------------------------------------------
 
     def _note_nomination(self, pod: Pod, gone: bool = False) -> None:
+        if not (self.nominated or pod.status.nominated_node_name):
+            return
         if pod.status.nominated_node_name and not pod.spec.node_name and not gone:
             self.nominated[pod.metadata.uid] = pod
         elif self.nominated:

@@ -10,10 +10,20 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Final, Literal, TypeAlias
 
+from k8sfsm.controllers.pod_changes import Changes, asked_in_bulk
 from k8sfsm.kinds.pod_resources import PODS, PodRequest, scheduler_request
 from k8sfsm.objects import Node, Pod
-from k8sfsm.request import DONE, Key, Look, Plan, Remember
-from k8sfsm.scheduler.cluster import Cluster, NodeInfo, allocatable, counted_resources, host_ports, is_terminal
+from k8sfsm.request import DONE, Key, Look, Noticed, Plan, Remember
+from k8sfsm.scheduler.cluster import (
+    ASSUMED,
+    NOMINATED,
+    Cluster,
+    NodeInfo,
+    allocatable,
+    counted_resources,
+    host_ports,
+    is_terminal,
+)
 from k8sfsm.scheduler.eviction import key_of_pod
 from k8sfsm.scheduler.filters import (
     Candidate,
@@ -290,7 +300,31 @@ def pods_that_may_fit_now(change: Change, view: View) -> Iterable[Key]:
             yield waiting.key
 
 
+def notice(changes: Changes, view: View) -> Noticed | None:
+    """What a run of changes of pods means while no pod waits or is nominated; None: they are looked at one by one.
+
+    Most are about pods that are placed already: these are of interest once, where they are still assumed.
+    """
+    memory = view.memory
+    if WAITING in memory or NOMINATED in memory:
+        return None
+    bound: dict[tuple[str, str], None] = {}
+    keys: list[tuple[Key, int]] = []
+    for change in changes:
+        pod = change.new
+        if pod.spec.node_name or change.type == "DELETED":
+            assumed = (ASSUMED, pod.metadata.uid)
+            if assumed in memory:
+                bound[assumed] = None
+        elif change.old is not None:
+            return None
+        else:
+            keys.append((change.key, change.revision))
+    return Noticed(steps=tuple([Remember(key=key, value=None) for key in bound]), keys=keys)
+
+
 @law.key
+@asked_in_bulk(notice)
 def pods_to_place(change: Change, view: View) -> Iterable[Key]:
     """The pod itself where it has no node and is new, or changed in a way that may help it; and waiting pods that the
     change concerns.

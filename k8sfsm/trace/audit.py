@@ -22,6 +22,7 @@ from k8sfsm.trace.history import Document, RecordedWrite, Recording, WatchType, 
 from k8sfsm.trace.inference import infer
 from k8sfsm.trace.lines import Json, Progress
 from k8sfsm.trace.parts import concerns, cut, numbered
+from k8sfsm.trace.renewal import Renewal, RenewedLease, RenewedWrite
 from k8sfsm.trace.requests import Request
 from k8sfsm.trace.resources import is_deleting, metadata
 from k8sfsm.trace.sequence import in_order
@@ -33,10 +34,6 @@ _SEEN: Final = 20_000
 _APART: Final = 512
 """So many requests apart it is kept what was known, to go on from there."""
 _NEVER_TYPED: Final = ("Event", "Lease")
-_again: Final = changer_of(
-    RecordedWrite, "line", "request", "time", "received", "completed", "revision", "body", "precondition", "answered",
-    "reference", "old", "new",
-)  # fmt: skip
 _bare_again: Final = changer_of(
     RecordedWrite, "line", "request", "time", "received", "completed", "reference", "old", "new"
 )
@@ -188,21 +185,19 @@ class Derivation:
 
     def again(self, request: Request, time: int) -> RecordedWrite | None:
         """The write of a renewal that follows one like it, of which it proves no more than that did; else None."""
+        if type(request) is not Renewal:
+            return self._bare_again(request, time) if request.answer is None else None
         key, revision = request.key, request.revision
-        if request.answer is None:
-            return self._bare_again(request, time)
         last, known = self.renewed.get(key), self.world.objects.get(key)
         if last is None or last.like is not request.like or last.new is not known or revision in self.seen:
             return None
-        assert revision is not None
+        assert revision is not None and known is not None
         self.count += 1
         self.seen.add(revision)
-        new = Document(without_bookkeeping(request.answer))
+        new = RenewedLease(request)
         self.world.renew(key, new)
-        write = self.renewed[key] = _again(
-            last, request.line, self.count, time, request.received, request.completed, revision, request.body,
-            request.precondition, revision, request.reference, known, new,
-        )  # fmt: skip
+        first = last.first if type(last) is RenewedWrite else last
+        write = self.renewed[key] = RenewedWrite(first, request, self.count, time, known, new)
         return write
 
     def _bare_again(self, request: Request, time: int) -> RecordedWrite | None:

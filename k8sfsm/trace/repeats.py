@@ -8,7 +8,7 @@ decoded.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from attrs import field, frozen
@@ -16,75 +16,20 @@ from attrs import field, frozen
 from k8sfsm.objects import changer_of
 from k8sfsm.trace.errors import Line
 from k8sfsm.trace.lines import Json
+from k8sfsm.trace.renewal import TIMES, Mould, Plan
 from k8sfsm.trace.requests import Request
 from k8sfsm.trace.resources import is_deleting
-from k8sfsm.trace.timestamps import parse_time
 
 _MOVES: Final = ("auditID", "resourceVersion", "renewTime", "time", "requestReceivedTimestamp", "stageTimestamp")
 _MOVING: Final = re.compile(rf'"({"|".join(_MOVES)})":"([\w.:+-]*)"'.encode())
 """No text within a value looks like this: its quotation marks would be escaped."""
-_PLAIN: Final = bytes(each for each in range(128) if re.fullmatch(rb'[\w.:+"-]', bytes([each])))
-"""What moves consists of these; and the quotation mark that stands between two such values."""
 _URI: Final = b'"requestURI":"'
-_TIMES: Final = ("requestReceivedTimestamp", "stageTimestamp")
-_PARTS: Final = frozenset({*_TIMES, "auditID", "objectRef", "requestObject", "responseObject"})
+_PARTS: Final = frozenset({*TIMES, "auditID", "objectRef", "requestObject", "responseObject"})
 _MOST: Final = 20_000
 """So many leases are known at once."""
 _VARIANTS: Final = 4
 """So many kinds of lines are known of each: several clients may write it, and each in its own way."""
-_cast: Final = changer_of(
-    Request, "line", "received", "completed", "body", "answer", "revision", "precondition", "reference"
-)
-_cast_bare: Final = changer_of(Request, "line", "received", "completed", "reference")
 _marked: Final = changer_of(Request, "like")
-Plan = dict[Any, Any]
-"""Member or position -> the number of the text that moves there, or the plan for what is within it."""
-
-
-@frozen(eq=False)
-class Mould:
-    """The request of a line that was read, and what moves where in that line. `first`: what stands before the first
-    value that moves; `rest`: what stands behind each of them, with its length.
-    """
-
-    origin: Request
-    plan: Plan
-    first: bytes
-    rest: tuple[tuple[bytes, int], ...]
-
-    def cast(self, place: Line, raw: bytes) -> Request | None:
-        """The request of a line that is like this one but for what moved; None where it is not, or a moment is none."""
-        texts = self._moved(raw)
-        if texts is None:
-            return None
-        known, plan = self.origin, self.plan
-        reference = _filled(known.reference, plan.get("objectRef"), texts)
-        try:
-            received, completed = parse_time(texts[plan[_TIMES[0]]]), parse_time(texts[plan[_TIMES[1]]])
-        except ValueError:
-            return None
-        if known.answer is None:
-            return _cast_bare(known, place, received, completed, reference)
-        body: Any = _filled(known.body, plan.get("requestObject"), texts)
-        answer: Any = _filled(known.answer, plan["responseObject"], texts)
-        revision, demanded = answer["metadata"]["resourceVersion"], body["metadata"].get("resourceVersion", "0")
-        if not revision.isdigit() or not demanded.isdigit():
-            return None
-        return _cast(known, place, received, completed, body, answer, int(revision), int(demanded) or None, reference)
-
-    def _moved(self, raw: bytes) -> list[str] | None:
-        """What stands in a line where values move; None where something else is different."""
-        if not raw.startswith(self.first):
-            return None
-        at, found = len(self.first), []
-        for still, length in self.rest:
-            end = raw.find(b'"', at)
-            if not raw.startswith(still, end):
-                return None
-            found.append(raw[at:end])
-            at = end + length
-        moved = b'"'.join(found)
-        return None if at != len(raw) or moved.translate(None, _PLAIN) else moved.decode().split('"')
 
 
 @frozen
@@ -109,7 +54,7 @@ class Moulds:
         moved = list(_moving(line, ()))
         plan = _plan(path for path, _ in moved)
         shown = [(path[-1].encode(), text.encode()) for path, text in moved]
-        if shown != list(zip(parts[1::3], parts[2::3], strict=True)) or not _PARTS >= plan.keys() >= set(_TIMES):
+        if shown != list(zip(parts[1::3], parts[2::3], strict=True)) or not _PARTS >= plan.keys() >= set(TIMES):
             return request
         if len(self.known) >= _MOST:
             self.known.clear()
@@ -157,13 +102,3 @@ def _plan(paths: Iterable[tuple[Any, ...]]) -> Plan:
             within = within.setdefault(name, {})
         within[path[-1]] = number
     return plan
-
-
-def _filled(value: Any, plan: Plan | None, texts: Sequence[str]) -> Any:
-    """A part of a line with what moved in it; the rest is shared."""
-    if plan is None:
-        return value
-    filled = value.copy()
-    for name, what in plan.items():
-        filled[name] = texts[what] if type(what) is int else _filled(value[name], what, texts)
-    return filled

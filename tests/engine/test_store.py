@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from k8sfsm.controllers.following import difference
 from k8sfsm.index import GONE, Series
-from k8sfsm.objects import ObjectMeta, OwnerReference, Pod, PodSpec
-from k8sfsm.store import Store
+from k8sfsm.objects import Event, ObjectMeta, OwnerReference, Pod, PodSpec, ServiceAccount, controller_of
+from k8sfsm.store import Snapshot, Store
 from k8sfsm.view import View
 
 
@@ -168,8 +168,11 @@ def test_indexes_worked_in_at_any_time_are_those_of_all_objects(
             store, _ = store.remove(("Pod", "a", name))
             del model[name]
         for index, value in lists if turn % seldom == 0 or turn == len(writes) else ():
-            found = store.snapshot.series(index, "Pod", value)
-            assert [each.metadata.name for each in found] == _filed(model, index, value)
+            if index == "node":
+                names = [key[2] for key in store.snapshot.index.on_node(value)]
+            else:
+                names = [each.metadata.name for each in store.snapshot.series(index, "Pod", value)]
+            assert names == _filed(model, index, value)
 
 
 def test_pods_of_a_namespace_with_one_owner_are_one_series() -> None:
@@ -225,3 +228,50 @@ def test_a_view_knows_what_changed_up_to_its_revision() -> None:
     assert changes is not None and [change.key[2] for change in changes] == ["x"]
     assert view.changes_since("Pod", 5) is None
     assert View.of([pod("x")]).changes_since("Pod", 0) is None
+
+
+def found_plainly(snapshot: Snapshot, index: str, kind: str, value: str) -> list[str]:
+    """What a list has, by a look at all objects."""
+    there = [(ordinal, obj) for key, (ordinal, obj) in snapshot.objects.items() if key[0] == kind]
+    owner = {name: controller_of(obj) for name, obj in ((obj.metadata.name, obj) for _, obj in there)}
+    holds = {
+        "in": lambda obj: obj.metadata.namespace == value,
+        "orphans": lambda obj: obj.metadata.namespace == value and owner[obj.metadata.name] is None,
+        "owned": lambda obj: getattr(owner[obj.metadata.name], "uid", None) == value,
+        "on": lambda obj: obj.spec.node_name == value,
+    }[index]
+    return [obj.metadata.name for _, obj in sorted(there, key=lambda pair: pair[0]) if holds(obj)]
+
+
+@given(st.data())
+def test_lists_are_what_a_look_at_all_objects_finds(data: st.DataObject) -> None:
+    store, kept = Store(), [Store()]
+    for _ in range(data.draw(st.integers(1, 30))):
+        kind, name = data.draw(st.sampled_from(["Pod", "Event", "ServiceAccount"])), data.draw(st.sampled_from("xyz"))
+        if store.get(kind, "a", name) is not None and data.draw(st.booleans()):
+            store, _ = store.remove((kind, "a", name))
+        elif kind == "Pod":
+            node, owner = data.draw(st.sampled_from(["", "n", "m"])), data.draw(st.sampled_from(["", "u", "v"]))
+            store, _ = store.put(pod(name, node, owner))
+        else:
+            store, _ = store.put({"Event": Event, "ServiceAccount": ServiceAccount}[kind](metadata=pod(name).metadata))
+        kept.append(store)
+    for each in data.draw(st.permutations(kept)):  # whoever asks first, and for whichever state
+        snapshot = each.snapshot
+        for node in ("n", "m"):
+            assert [x.metadata.name for x in snapshot.on_node(node)] == found_plainly(snapshot, "on", "Pod", node)
+        for index, kind, value in [
+            *(("in", kind, "a") for kind in ("Pod", "Event", "ServiceAccount")),
+            *(("owned", "Pod", owner) for owner in "uv"),
+            *(("orphans", kind, "a") for kind in ("Pod", "ServiceAccount")),
+        ]:
+            listed = [x.metadata.name for x in snapshot.series(index, kind, value)]
+            assert listed == found_plainly(snapshot, index, kind, value)
+
+
+def test_links_are_worked_in_before_they_are_too_many() -> None:
+    store = Store()
+    for number in range(2500):
+        store, _ = store.put(pod(f"p{number % 700}", node=str(number % 9)))
+    assert len(store.snapshot.series("in", "Pod", "a")) == 700
+    assert [x.metadata.name for x in store.snapshot.on_node("7")] == found_plainly(store.snapshot, "on", "Pod", "7")

@@ -9,11 +9,13 @@ import pytest
 from immutables import Map
 
 from benchmarks.rollout import START, cluster_nodes, manifests
+from k8sfsm.engine.cluster import Latencies
 from k8sfsm.engine.engine import Engine
 from k8sfsm.engine.standard import standard_engine
 from k8sfsm.law import LawError
 from k8sfsm.mould import Mould, Shapeless
 from k8sfsm.node import alike, kubelet, looks, newcomers
+from k8sfsm.node.alike import Question
 from k8sfsm.node.past import Past
 from k8sfsm.node.runtime import RuntimeEvent, Sandbox, State, apply, pod_of, powered_off
 from k8sfsm.node.scripted import ScriptedRuntime
@@ -36,8 +38,11 @@ def forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
 
 
-def rolled_out(pods: int, until: int = 20, **container: Any) -> Engine:
-    engine = standard_engine(["node-0", "node-1"], ScriptedRuntime(), store=cluster_nodes(2), now=START, limited=False)
+def rolled_out(pods: int, until: int = 20, nodes: int = 2, **container: Any) -> Engine:
+    names, latencies = [f"node-{number}" for number in range(nodes)], Latencies(watch=1_000_000)
+    engine = standard_engine(
+        names, ScriptedRuntime(), store=cluster_nodes(nodes), now=START, limited=False, latencies=latencies
+    )
     for manifest in manifests(pods):
         if manifest["kind"] == "Deployment":
             manifest["spec"]["template"]["spec"]["containers"][0].update(container)  # type: ignore[index]
@@ -56,7 +61,7 @@ def _wrong(self: Mould, value: Any, parts: Sequence[Any], moments: Sequence[int]
 
 
 def casts() -> list[Any]:
-    return [look for look in looks._LOOKS.values() if look.mould is not None]
+    return [look for look in looks._LOOKS.values() if look.form is not None]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +117,39 @@ def test_looks_at_two_templates_are_not_alike() -> None:
 def test_looks_at_other_times_are_cast_from_moulds_of_their_shape() -> None:
     rolled_out(60)
     assert len(looks._SHAPES) < len(casts()) / 2
-    assert {look.mould for look in casts()} == set(looks._SHAPES.values())
+    assert {look.form for look in casts()} == set(looks._SHAPES.values())
+
+
+def question(*ages: int, kind: str = "a") -> Question:
+    return Question(kind, ages, "shape", (), ())
+
+
+def test_what_lies_between_two_looks_that_came_out_the_same_does_so_too() -> None:
+    form = looks.Form(Mould("", ()))
+    assert not form.covers(question(0, -5, -9))
+    form.holds(question(0, -5, -9))
+    assert form.covers(question(0, -5, -9)) and not form.covers(question(0, -6, -9))
+    form.holds(question(0, -8, -20))
+    assert form.covers(question(0, -6, -10)) and form.covers(question(0, -8, -12))
+    assert not form.covers(question(0, -9, -20)), "longer ago than it was compared"
+    assert not form.covers(question(0, -8, -9)), "closer together than they were compared"
+    assert not form.covers(question(0, -6, -10, kind="b"))
+
+
+def test_looks_between_others_are_cast_at_once() -> None:
+    rolled_out(100, nodes=12)
+    covered = [look for look in casts() if look.met == 0]
+    assert covered and all(look.form is not None and look.form.spans for look in covered)
+
+
+def test_a_form_that_is_trusted_wrongly_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    rolled_out(12)
+    looks._LOOKS.clear()
+    for form in looks._SHAPES.values():
+        monkeypatch.setattr(form.mould, "bound", lambda moments: lambda parts: None)
+    monkeypatch.setattr(looks.Form, "covers", lambda self, asked: True)
+    with pytest.raises(LawError, match="is not alike with others"):
+        rolled_out(12)
 
 
 def test_looks_that_find_nothing_new_are_cast_too() -> None:

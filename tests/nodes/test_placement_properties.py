@@ -250,9 +250,9 @@ def test_a_drained_node_is_empty_or_a_budget_says_why_not(data: st.DataObject) -
     }
     user = k8sfsm.start([deployment, budget], nodes=2, seed=data.draw(st.integers(0, 9)))
     user.engine.run(until=user.engine.now + 15 * SECOND)
-    there = list(user.engine.store.snapshot.series("node", "Pod", "node-1"))
+    there = list(user.engine.store.snapshot.on_node("node-1"))
     reply = user.drain("node-1", timeout="40s")
-    left = list(user.engine.store.snapshot.series("node", "Pod", "node-1"))
+    left = list(user.engine.store.snapshot.on_node("node-1"))
     assert reply.refused == bool(left)
     assert left or not there or least < replicas  # a budget that wants all of them lets none go
     if left:

@@ -63,7 +63,7 @@ def drain(user: User, **options: Any) -> tuple[list[str], Reply]:
 
 
 def names(user: User) -> list[str]:
-    return [each.metadata.name for each in user.engine.store.snapshot.series("node", "Pod", "node-1")]
+    return [each.metadata.name for each in user.engine.store.snapshot.on_node("node-1")]
 
 
 def test_a_drain_ends_when_all_pods_are_gone() -> None:

@@ -111,7 +111,7 @@ def related(snapshot: Snapshot, node: str, asked: Asked) -> bool:
         found = snapshot.get(("ResourceSlice", "", asked.name))
         return found is not None and to_json(found).get("spec", {}).get("nodeName") == node
     wanted = (asked.resource, asked.namespace, asked.name)
-    return any(wanted in set(_needs(pod, snapshot)) for pod in snapshot.series("node", "Pod", node))
+    return any(wanted in set(_needs(pod, snapshot)) for pod in snapshot.on_node(node))
 
 
 def _needs(pod: Any, snapshot: Snapshot) -> Iterator[tuple[str, str, str]]:

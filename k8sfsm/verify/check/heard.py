@@ -102,7 +102,7 @@ class Heard:
             if self.renewals[node] > _SHOWN:
                 yield from self._owes("lease", ("Node", "", node), node, now, end, at)
         for node in [each.metadata.name for each in now.series("in", "Node", "")]:
-            for pod in now.series("node", "Pod", node) if node not in scripted else ():
+            for pod in now.on_node(node) if node not in scripted else ():
                 for owed, since in _awaited(pod):
                     yield from self._owes(
                         owed, ("Pod", pod.metadata.namespace, pod.metadata.name), node, now, end, since

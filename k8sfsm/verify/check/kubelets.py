@@ -175,7 +175,7 @@ class Kubelets:
     def _admitted(self, node: str, but: Pod) -> Map[Any, Any]:
         """The kubelet's memory of the node's other pods: those whose status it has reported were admitted."""
         found = {}
-        for pod in self.past.store.snapshot.series("node", "Pod", node):
+        for pod in self.past.store.snapshot.on_node(node):
             if (
                 pod.metadata.uid != but.metadata.uid and pod.status.phase != "Pending"
             ) or pod.status.container_statuses:

@@ -12,8 +12,9 @@ from attrs import define, field
 
 from k8sfsm.objects import Lease, LeaseSpec, ObjectMeta, changer_of, evolve, parse_time
 from k8sfsm.request import Key
-from k8sfsm.trace.history import RecordedWrite, Recording
+from k8sfsm.trace.history import Document, RecordedWrite, Recording
 from k8sfsm.trace.lines import Json
+from k8sfsm.trace.renewal import RenewedLease
 
 _LEASE: Final = "Lease"
 _renewed: Final = changer_of(Lease, "metadata", "spec")
@@ -52,7 +53,7 @@ class Renewals:
         last, verdict = found
         if last.new is None or (write.old is not last.new and write.old.json is not last.new.json):
             return ""
-        self.moment = _renewed_at(write.new.json)
+        self.moment = _renewed_at(write.new)
         if self.moment is None:
             return ""
         if write.like is not None and write.like is last.like:
@@ -75,8 +76,8 @@ def without_renewals(recording: Recording) -> Recording:
     return evolve(recording, writes=tuple([write for write in recording.writes if write.like is None]))
 
 
-def _renewed_at(lease: Json) -> int | None:
-    text = lease.get("spec", {}).get("renewTime")
+def _renewed_at(lease: Document) -> int | None:
+    text = lease.renewed_at if type(lease) is RenewedLease else lease.json.get("spec", {}).get("renewTime")
     try:
         return parse_time(text) if isinstance(text, str) else None
     except ValueError:
