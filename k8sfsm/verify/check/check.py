@@ -284,6 +284,7 @@ class _Check:
 
     def _cross(self) -> None:
         """The history lacks writes from here on, and goes on after them."""
+        self.integrity.past.gapped = True
         self.known.cross(self.integrity.past.objects)
         objects = self.past.store.snapshot.objects
         self.kubelets.runs.doubt(obj.metadata.uid for key, (_, obj) in objects.items() if key[0] == "Pod")
