@@ -24,7 +24,7 @@ _IN: Final = "in"
 _BLOCK: Final = 128
 _STRETCH: Final = 32
 """Blocks in a stretch."""
-_LONGEST: Final = 1 << 14
+_LONGEST: Final = 1024
 """So many links are worked in anyhow."""
 _make: Final = object.__new__
 GONE: Final = object()
@@ -236,6 +236,19 @@ class Index:
     def on_node(self, node: str) -> Iterator[Key]:
         """The keys of the pods on a node, in order of creation."""
         return (key for _, key in self._placed.get(node, ()))
+
+    def dependents(self, kinds: Iterable[str], uid: str) -> tuple[Any, ...]:
+        """The objects of some kinds that name an owner, kind by kind: those that it controls first, then the others."""
+        found: list[Any] = []
+        known: dict[str, Map[IndexKey, Series]] = {}
+        for kind in kinds:
+            group = _GROUP_OF.get(kind, "rest")
+            lists = known.get(group)
+            if lists is None:
+                lists = known[group] = (self._known.get(group) or self._lists(group)).series
+            for index in ("owned", "co-owned"):
+                found += lists.get((index, kind, uid), ())
+        return tuple(found)
 
     def namespaces_of(self, kind: str) -> tuple[str, ...]:
         """The namespaces in which there is an object of a kind, sorted ("" where it has none)."""
