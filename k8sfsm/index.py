@@ -240,12 +240,8 @@ class Index:
     def dependents(self, kinds: Iterable[str], uid: str) -> tuple[Any, ...]:
         """The objects of some kinds that name an owner, kind by kind: those that it controls first, then the others."""
         found: list[Any] = []
-        known: dict[str, Map[IndexKey, Series]] = {}
         for kind in kinds:
-            group = _GROUP_OF.get(kind, "rest")
-            lists = known.get(group)
-            if lists is None:
-                lists = known[group] = (self._known.get(group) or self._lists(group)).series
+            lists = self._lists(_GROUP_OF.get(kind, "_rest")).series
             for index in ("owned", "co-owned"):
                 found += lists.get((index, kind, uid), ())
         return tuple(found)
