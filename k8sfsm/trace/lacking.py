@@ -22,9 +22,7 @@ Span: TypeAlias = tuple[int, int]
 """From when to when (ns)."""
 
 
-def older_than(
-    initial: Iterable[Document], writes: Sequence[RecordedWrite], torn: Collection[Line]
-) -> list[Document]:
+def older_than(initial: Iterable[Document], writes: Sequence[RecordedWrite], torn: Collection[Line]) -> list[Document]:
     """The objects that existed before the first line that shows them, as that line shows them.
 
     Events, which come and go without a word, are left out, and so are objects that are not shown whole.
