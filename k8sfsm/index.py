@@ -222,9 +222,26 @@ class Index:
         group = _GROUP_OF.get(kind, "rest")
         return (self._known.get(group) or self._lists(group)).series.get((index, kind, value), NO_SERIES)
 
+    def seldom(self) -> object:
+        """What stays the very same as long as nothing is written but Pods, and what is written often."""
+        return self._known.get("rest") or self._lists("rest")
+
     def on_node(self, node: str) -> Iterator[Key]:
         """The keys of the pods on a node, in order of creation."""
         return (key for _, key in self._placed.get(node, ()))
+
+    def dependents(self, kinds: Iterable[str], uid: str) -> tuple[Any, ...]:
+        """The objects of some kinds that name an owner, kind by kind: those that it controls first, then the others."""
+        found: list[Any] = []
+        known: dict[str, Map[IndexKey, Series]] = {}
+        for kind in kinds:
+            group = _GROUP_OF.get(kind, "rest")
+            lists = known.get(group)
+            if lists is None:
+                lists = known[group] = (self._known.get(group) or self._lists(group)).series
+            for index in ("owned", "co-owned"):
+                found += lists.get((index, kind, uid), ())
+        return tuple(found)
 
     def namespaces_of(self, kind: str) -> tuple[str, ...]:
         """The namespaces in which there is an object of a kind, sorted ("" where it has none)."""
@@ -259,6 +276,11 @@ class Index:
             self._lists(group)
         self._before = self._write = None
         self._depth = 0
+
+
+def is_seldom(kind: str) -> bool:
+    """Whether a kind is one of those which `Index.seldom` stands for."""
+    return kind not in _GROUP_OF
 
 
 _Write: TypeAlias = tuple[Key, int, Any, Any]

@@ -66,7 +66,8 @@ class Settings:
 class Session:
     """The case of the kubelet's tables for one pod. Actions change `memory` and give steps; `status` is to be sent.
 
-    `runtime`: what the runtime knows of the pod; `containers`: init, regular, then ephemeral containers.
+    `runtime`: what the runtime knows of the pod; `containers`: init, regular, then ephemeral containers. `goes_round`:
+    what comes of the look depends on what comes again and again (`latest_round`).
     """
 
     settings: Settings
@@ -81,6 +82,7 @@ class Session:
     again: bool = False
     container_name: str = ""
     forgotten: bool = False
+    goes_round: bool = False
     requests: dict[str, tuple[int, int, int]] = field(factory=dict)
     runtime: PodRuntime = field(init=False)
     containers: tuple[Container, ...] = field(init=False)
@@ -98,8 +100,12 @@ class Session:
     @lazy
     def last_relist(self) -> int:
         """When the kubelet last looked for containers that ended by themselves."""
-        period = int(law.constant("relist_period")) * SECOND
-        return self.now - (self.now - self.settings.relist_offset) % period
+        return self.latest_round(self.settings.relist_offset, int(law.constant("relist_period")) * SECOND)
+
+    def latest_round(self, begin: int, period: int) -> int:
+        """The latest moment until now of those that lie `period` (ns) apart, from `begin` on."""
+        self.goes_round = True
+        return self.now - (self.now - begin) % period
 
     @property
     def asked_for_relist(self) -> bool:
