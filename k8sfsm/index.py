@@ -222,7 +222,7 @@ class Index:
                 following._placed = _moved(self._placed, (ordinal, key), was, node)
         following._depth = depth = self._depth + 1
         if depth >= _LONGEST:
-            following._settle()
+            following.settle()
         return following
 
     def series(self, index: str, kind: str, value: str) -> Series:
@@ -276,7 +276,7 @@ class Index:
             setattr(self, group, found)
         return found
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Work everything in: no earlier link is needed any more."""
         for group in _GROUPS:
             self._lists(group)
