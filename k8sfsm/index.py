@@ -222,7 +222,7 @@ class Index:
                 following._placed = _moved(self._placed, (ordinal, key), was, node)
         following._depth = depth = self._depth + 1
         if depth >= _LONGEST:
-            following._settle()
+            following.settle()
         return following
 
     def series(self, index: str, kind: str, value: str) -> Series:
@@ -240,8 +240,12 @@ class Index:
     def dependents(self, kinds: Iterable[str], uid: str) -> tuple[Any, ...]:
         """The objects of some kinds that name an owner, kind by kind: those that it controls first, then the others."""
         found: list[Any] = []
+        known: dict[str, Map[IndexKey, Series]] = {}
         for kind in kinds:
-            lists = self._lists(_GROUP_OF.get(kind, "_rest")).series
+            group = _GROUP_OF.get(kind, "_rest")
+            lists = known.get(group)
+            if lists is None:
+                lists = known[group] = self._lists(group).series
             for index in ("owned", "co-owned"):
                 found += lists.get((index, kind, uid), ())
         return tuple(found)
@@ -272,7 +276,7 @@ class Index:
             setattr(self, group, found)
         return found
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Work everything in: no earlier link is needed any more."""
         for group in _GROUPS:
             self._lists(group)
