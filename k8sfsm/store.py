@@ -206,11 +206,14 @@ class Store:
         return Store(self.snapshot, History(base=self.revision))
 
     def forgetting(self, revision: int) -> Store:
-        """Forget the history up to `revision`, in whole chunks; the same store where that is less than one."""
+        """Forget the history up to `revision`, in whole chunks; the same store where that is less than one. Nor are
+        states kept that the lists have not taken in yet.
+        """
         history = self.history
         gone = min(max(revision - history.base, 0) // _CHUNK, len(history.chunks))
         if not gone:
             return self
+        self.snapshot.index.settle()
         left = History(history.base + gone * _CHUNK, history.chunks[gone:], history.tail)
         return Store(self.snapshot, left)
 

@@ -28,7 +28,7 @@ from k8sfsm.node.references import token_volume
 from k8sfsm.node.runtime import BARE, EMPTY, NODE, Image, Instance, PodRuntime
 from k8sfsm.node.session import SECOND, Session, Settings, addresses_of
 from k8sfsm.node.starting import pulled_text
-from k8sfsm.objects import Container, Node, ObjectMeta, Pod, PodCondition, PodSpec, PodStatus
+from k8sfsm.objects import Container, HostIP, Node, ObjectMeta, Pod, PodCondition, PodSpec, PodStatus
 from k8sfsm.view import View
 
 law = Law("kubelet")
@@ -270,11 +270,11 @@ def mark(home: Home, view: View, key: Any, pod: Pod, memory: PodMemory) -> Mark 
     past, box, work = runtime.past, runtime.sandbox, memory.work
     if past is None or node is None or eviction_key(uid) in view.memory:
         return None
-    (course, own), (host, cidr), ip = alike, node, "" if box is None else box.ip
+    (course, own), (host, cidr, hosts), ip = alike, node, "" if box is None else box.ip
     template, images = course.likeness.template, state.get(NODE, BARE).images
     flags = (law.edition, stored is sent, pod is known, not host, not cidr, host == ip)
     what = (past, view.now, *flags, *map(images.get, template.images))
-    parts = (pod, known, key, uid, meta.name, home.node, host, cidr, ip, memory.generated, sent, *own)
+    parts = (pod, known, key, uid, meta.name, home.node, host, cidr, hosts, ip, memory.generated, sent, *own)
     if work.doing == "pull":
         parts = (*parts, _said_of_pull(images, runtime, template, work.name))
     return course, what, (*parts, *_ids(runtime, template)) if runtime.containers else parts
@@ -318,7 +318,7 @@ class Home:
         self.node = settings.node
         self._nodes: Any = None
         self._seen: Node | None = None
-        self._addresses: tuple[str, str] | None = None
+        self._addresses: tuple[str, str, tuple[HostIP, ...]] | None = None
 
     def seen(self, view: View) -> Node | None:
         """The Node, as the kubelet sees it."""
@@ -330,16 +330,18 @@ class Home:
             self._nodes = nodes
         return self._seen
 
-    def addresses(self, view: View) -> tuple[str, str] | None:
-        """The Node's address and the network of its pods; None where it has several addresses."""
+    def addresses(self, view: View) -> tuple[str, str, tuple[HostIP, ...]] | None:
+        """The Node's address, the network of its pods, and how a status tells the first; None where there are several
+        addresses.
+        """
         if view.snapshot("Node") is not self._nodes:
             self.seen(view)
         return self._addresses
 
-    def _found(self, node: Node | None) -> tuple[str, str] | None:
+    def _found(self, node: Node | None) -> tuple[str, str, tuple[HostIP, ...]] | None:
         hosts = addresses_of(node, self.settings)
         cidr = "" if node is None else node.spec.pod_cidr
-        return (hosts[0].ip if hosts else "", cidr) if len(hosts) < 2 else None
+        return (hosts[0].ip if hosts else "", cidr, hosts) if len(hosts) < 2 else None
 
 
 def question(session: Session, known: Mark) -> Question | None:

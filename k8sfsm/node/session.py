@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 from attrs import define, field, frozen
@@ -254,7 +255,13 @@ def addresses_of(node: Node | None, settings: Settings) -> tuple[HostIP, ...]:
     """A node's internal addresses, as its Node object has them; before that exists, the configured one."""
     known = () if node is None else tuple(a.address for a in node.status.addresses if a.type == "InternalIP")
     configured = (settings.host_ip,) if settings.host_ip else ()
-    return tuple(HostIP(ip=address) for address in known or configured)
+    return _hosts(known or configured)
+
+
+@lru_cache(maxsize=8192)
+def _hosts(addresses: tuple[str, ...]) -> tuple[HostIP, ...]:
+    """The same for all pods of a node."""
+    return tuple(HostIP(ip=address) for address in addresses)
 
 
 def _last(runtime: PodRuntime, name: str) -> Instance | None:

@@ -285,6 +285,9 @@ def test_what_is_written_seldom_is_the_same_until_it_is_written() -> None:
         store, _ = store.put(obj)
         assert store.snapshot.index.seldom() is seldom
     assert is_seldom("ServiceAccount")
+    written, _ = store.put(ServiceAccount(metadata=ObjectMeta(name="t", namespace="a")))
+    after, _ = written.put(pod("y"))
+    assert written.snapshot.index.seldom() is after.snapshot.index.seldom()
     for changed in (
         store.put(ServiceAccount(metadata=ObjectMeta(name="s", namespace="a", uid="u")))[0],
         store.put(ServiceAccount(metadata=ObjectMeta(name="t", namespace="b")))[0],

@@ -17,7 +17,7 @@ from k8sfsm.node.kubelet import Kubelet
 from k8sfsm.node.memory import Eviction, PodMemory, eviction_key
 from k8sfsm.node.newcomers import Newcomers
 from k8sfsm.node.runtime import RuntimeEvent, apply
-from k8sfsm.objects import Node, Pod, from_json
+from k8sfsm.objects import HostIP, Node, Pod, from_json
 from k8sfsm.view import View
 
 NOW = 1_767_225_600_000_000_000
@@ -89,10 +89,10 @@ def test_what_the_node_says_is_looked_up_again_where_it_says_something_else() ->
     home = alike.Home(Kubelet("node-1").settings)
     inside = [{"type": "InternalIP", "address": "10.0.0.1"}]
     first, second = node(status={"addresses": inside}), node(status={"addresses": [*inside, *inside]})
-    assert home.addresses(View.of([first])) == ("10.0.0.1", "")
+    assert home.addresses(View.of([first])) == ("10.0.0.1", "", (HostIP(ip="10.0.0.1"),))
     assert home.addresses(View.of([second])) is None
-    assert home.addresses(View.of([])) == ("", "")
-    assert home.addresses(View.of([first])) == ("10.0.0.1", "")
+    assert home.addresses(View.of([])) == ("", "", ())
+    assert home.addresses(View.of([first])) == ("10.0.0.1", "", (HostIP(ip="10.0.0.1"),))
 
 
 def test_where_others_take_the_room_the_tables_are_asked() -> None:
