@@ -233,21 +233,27 @@ def member_of(resident: Resident, family: AddressType) -> Member | None:
     ports = _ports(pod, service)
     group = port_group(ports)
     if not law.decide("node", resident).outputs["published"]:
-        meta = service.metadata
-        skipped = f"skipping Pod {pod.metadata.name} for Service {meta.namespace}/{meta.name}"
-        return Member(group, ports, error=f"{skipped}: Node {pod.spec.node_name} Not Found")
+        return Member(group, ports, error=_node_missed(pod, service))
     endpoint = _endpoint(resident, family)
     if not endpoint.addresses:
         return Member(group, ports)
     return Member(group, ports, identity_of(endpoint), endpoint)
 
 
+def _node_missed(pod: Pod, service: Service) -> str:
+    meta = service.metadata
+    skipped = f"skipping Pod {pod.metadata.name} for Service {meta.namespace}/{meta.name}"
+    return f"{skipped}: Node {pod.spec.node_name} Not Found"
+
+
 def _judged(service: Service, family: AddressType, pod: Pod, zone: str | None) -> Member | None:
     return member_of(Resident(pod, service, zone), family)
 
 
-def _of_alike(family: AddressType, member: Member, pod: Pod) -> Member:
+def _of_alike(service: Service, family: AddressType, member: Member, pod: Pod) -> Member:
     """What a pod gives that looks like the one which gave `member`."""
+    if member.error:
+        return Member(member.group, member.ports, error=_node_missed(pod, service))
     if member.endpoint is None:
         return member
     meta = pod.metadata
@@ -271,9 +277,7 @@ class Members:
     """The endpoints of one version of a Service in one family, computed again only for pods that changed."""
 
     def __init__(self, service: Service, family: AddressType) -> None:
-        self._service = service
-        self._family: AddressType = family
-        self._casts = Casts(service, partial(_judged, service, family), partial(_of_alike, family))
+        self._casts = Casts(service, partial(_judged, service, family), partial(_of_alike, service, family))
         self._zones: Mapping[str, str] = {}
         self._listed = NO_SERIES
         self._given: dict[int, tuple[int, Member]] = {}
@@ -340,10 +344,7 @@ class Members:
         group.touched[member.identity] = None
 
     def _member(self, pod: Pod, look: Look) -> Member | None:
-        zone = self._zones.get(pod.spec.node_name)
-        if zone is None:  # the pod is named where its node is missed
-            return _judged(self._service, self._family, pod, zone)
-        return self._casts.of(pod, look, zone)
+        return self._casts.of(pod, look, self._zones.get(pod.spec.node_name))
 
 
 class Zones:

@@ -224,6 +224,16 @@ def test_both_families() -> None:
     assert [found.address_type for found in slices(headless)] == ["IPv4", "IPv6"]
 
 
+MISSED = ((1, "nowhere"), (3, "elsewhere"))
+
+
+def test_each_pod_on_an_unknown_node_is_named_with_it() -> None:
+    it = cluster(service(), pod(1, node="nowhere"), pod(2), pod(3, node="elsewhere"), pod(4))
+    it.sync()
+    missed = [f"skipping Pod web-{number} for Service default/web: Node {node} Not Found" for number, node in MISSED]
+    assert it.error == f"[{', '.join(missed)}]"
+
+
 def test_unknown_nodes() -> None:
     it = cluster(service(), pod(1, node="nowhere"), pod(2))
     it.sync()
