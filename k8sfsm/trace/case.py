@@ -90,6 +90,8 @@ class Past:
     """When a watch showed changes."""
     holes: tuple[Span, ...] = ()
     """When writes were made that are not recorded."""
+    gapped: bool = False
+    """Whether such a time has passed: there may have been objects that were never shown."""
     late: frozenset[str] = frozenset()
     """uids of objects that were gone at the last look back."""
 

@@ -242,7 +242,7 @@ def _with_namespaces(requests: list[Request], changes: list[Seen], spaces: tuple
     return [completed(request) for request in requests]
 
 
-_NAMESPACED: Final = frozenset({"Pod", "ReplicaSet", "Deployment", "Endpoints", "EndpointSlice"})
+_NAMESPACED: Final = frozenset({"Pod", "ReplicaSet", "Deployment", "Endpoints", "EndpointSlice", "PodDisruptionBudget"})
 
 
 def _about(folder: Path) -> dict[str, Any]:

@@ -194,7 +194,7 @@ def owners_exist(case: Written) -> str:
             continue
         known = case.past.identities.get(str(reference.get("uid")))
         spoken = (reference.get("apiVersion"), reference.get("kind"), reference.get("name"))
-        if known is None and (str(spoken[1]), str(spoken[2])) in case.past.names:
+        if known is None and (str(spoken[1]), str(spoken[2])) in case.past.names and not case.past.gapped:
             return f"its owner {spoken[1]} {spoken[2]} never had the uid {reference.get('uid')}"
         if known is not None and known != spoken:
             return f"its owner is {' '.join(map(str, spoken))}, but that uid is of {' '.join(map(str, known))}"

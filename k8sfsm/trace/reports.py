@@ -61,7 +61,7 @@ def event_about(case: Written) -> str:
         return f"it is about {' '.join(map(str, spoken))}, but that uid is of {' '.join(map(str, known))}"
     if spoken[1] == "Node" or not about.get("uid"):
         return ""  # kubelets name their node by itself, and the taint eviction controller names pods without uid
-    if known is None and (str(spoken[1]), str(spoken[2])) in case.past.names:
+    if known is None and (str(spoken[1]), str(spoken[2])) in case.past.names and not case.past.gapped:
         return f"its object {spoken[1]} {spoken[2]} never had the uid {about.get('uid')}"
     return ""
 

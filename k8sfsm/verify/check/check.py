@@ -19,7 +19,7 @@ from k8sfsm.request import Key
 from k8sfsm.store import Store
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.trace.integrity import Integrity
-from k8sfsm.trace.lacking import Suspect, holes_behind, in_hole, notes_of_lacks
+from k8sfsm.trace.lacking import notes_of_lacks
 from k8sfsm.trace.likeness import Likeness
 from k8sfsm.verify.check.breaches import Breaches
 from k8sfsm.verify.check.doubts import Doubts, is_bare
@@ -28,6 +28,7 @@ from k8sfsm.verify.check.explaining import Explaining
 from k8sfsm.verify.check.heard import Heard
 from k8sfsm.verify.check.judging import BY_THE_CLOCK, KUBELET, Known, Request, judged_as, method_of
 from k8sfsm.verify.check.kubelets import Kubelets
+from k8sfsm.verify.check.lacks import Lacks, is_gap, is_uncounted
 from k8sfsm.verify.check.matching import Granting
 from k8sfsm.verify.check.past import SECOND, Actor, Past
 from k8sfsm.verify.check.renewals import Renewals, without_renewals
@@ -50,24 +51,6 @@ _AHEAD: Final = 64
 """So many writes ahead are looked at."""
 _EVENT: Final = "Event"
 _LEASE: Final = "Lease"
-_TORN: Final = frozenset(
-    f"trace/{name}"
-    for name in (
-        "precondition-met", "change-has-request", "status-kept", "status-write-alone", "deletion-alone", "scale-alone",
-        "removal-shows-last", "reborn-anew",
-    )
-)  # fmt: skip
-"""Laws that a log breaks which lacks writes: the state before is not known then."""
-_TORN_IN_LOGS: Final = _TORN | {"trace/patch-applied", "trace/begins-added"}
-"""The same of an audit log, which shows no change beside the requests."""
-_SUSPECT: Final = _TORN_IN_LOGS | {
-    "trace/generation-counts", "trace/event-counts", "trace/request-has-change",
-}  # fmt: skip
-"""Laws that are broken where a recording lacks lines."""
-_SUMS: Final = ("trace/counts-pods", "trace/counts-sets")
-"""Laws that need all parts of a whole to be known."""
-_ORDER: Final = "trace/time-follows-revisions"
-"""The law that needs to know what came before what; a log that began late does not show all revisions."""
 
 
 def check(recording: Recording, actors: Collection[str] = (), progress: Progress | None = None) -> Report:
@@ -97,7 +80,7 @@ def check_portions(
             judge.portion(recording, progress, done)
             done += len(recording.writes)
         judge.end()
-        holes = judge.holes_found()
+        holes = judge.lacks.holes(recording)
         if not holes:
             return judge.report
         notes = (*recording.notes, *notes_of_lacks((), (), holes))
@@ -136,7 +119,7 @@ class _Check:
     refused: dict[tuple[str, Any], int] = field(factory=dict)
     guessed: set[Key] = field(factory=set)
     """Objects whose state was worked out from others that a log which began late may not have."""
-    suspects: list[Suspect] = field(factory=list)
+    lacks: Lacks = field(factory=Lacks)
     bundles: tuple[tuple[str, str], ...] = ()
     begun: bool = False
 
@@ -256,7 +239,7 @@ class _Check:
             self.known.hidden(write)
         if write.type == "ADDED" and write.old is not None and write.seen is None and not write.derived:
             self.known.torn(write)
-        if self.known.is_torn(write):
+        if write.trimmed and self.known.is_torn(write):
             self.known.torn(write)
         if bare or write.key in self.guessed or self.known.unsure(write):
             self.integrity.past.take(write)
@@ -264,26 +247,18 @@ class _Check:
         sound = True
         for finding in self.integrity.of(write):
             sound = False
-            if finding.rule in _SUSPECT and self.recording.format == "recording":
-                since = self.known.written.get(write.key, self.known.outset.start)
-                self.suspects.append(Suspect(write.key, since, write.time))
-            gap = finding.rule in (_TORN if self.known.whole else _TORN_IN_LOGS) and not _continues(write)
+            self.lacks.note(finding, write, self.known)
+            gap = is_gap(finding, write, self.known)
             if gap:
                 self._torn(write)
-            uncounted = finding.rule in _SUMS and (self.known.older or self.known.outset.astir(write))
-            uncounted = uncounted or (finding.rule == _ORDER and bool(self.known.older))
-            if not uncounted and not (gap and (self.known.bare or not self.known.whole)):
+            tells = gap and (self.known.bare or not self.known.whole)
+            if not tells and not is_uncounted(finding, write, self.known):
                 self.breaches.broken(finding, write)
         return sound
 
-    def holes_found(self) -> tuple[tuple[int, int], ...]:
-        """The holes (ns) that the history turned out to have, where that was not known before."""
-        known = self.recording.holes
-        found = holes_behind(self.suspects, self.recording.writes) if self.suspects else ()
-        return tuple(each for each in found if not any(in_hole((each,), moment) for hole in known for moment in hole))
-
     def _cross(self) -> None:
         """The history lacks writes from here on, and goes on after them."""
+        self.integrity.past.gapped = True
         self.known.cross(self.integrity.past.objects)
         objects = self.past.store.snapshot.objects
         self.kubelets.runs.doubt(obj.metadata.uid for key, (_, obj) in objects.items() if key[0] == "Pod")
@@ -492,8 +467,3 @@ class _Check:
         for name, actor in self.past.actors.items():
             for key in actor.stirred:
                 self.undone.woken(name, key, start)
-
-
-def _continues(write: RecordedWrite) -> bool:
-    """Whether a write demanded the very revision that is known: then no write before it is missing."""
-    return write.precondition is not None and write.old is not None and write.old.revision == write.precondition

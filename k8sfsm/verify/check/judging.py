@@ -179,6 +179,8 @@ class Known:
     """Some requests that changed known objects are shown without them."""
     gaps: bool = False
     """Some writes are not shown at all."""
+    recorded: bool = False
+    """It is a recording, which shows changes beside requests."""
     silences: bool = False
     """Whether the history tells when nodes fell silent."""
     lost: bool = False
@@ -197,6 +199,7 @@ class Known:
         """A portion of a history."""
         if not self.begun:
             self.outset, self.begun = Outset.of(recording), True
+        self.recorded = recording.format == "recording"
         self.silences = self.silences or tells_stops(recording) or shows_leases(recording)
         self.slim |= bool(recording.about.get("slim"))
         self.torn_at |= recording.torn
@@ -212,7 +215,7 @@ class Known:
 
     def changed(self, write: RecordedWrite) -> None:
         """A change is shown."""
-        in_part = self.is_torn(write)
+        in_part = write.trimmed and self.is_torn(write)
         if write.trimmed and not in_part:
             self.trimmed.add(write.key[:2])
         if (not write.derived and not in_part) or write.type == "DELETED":
