@@ -123,15 +123,22 @@ def over_is_not_ready(view: View) -> Iterator[str]:
             yield f"{_name(pod)} is {pod.status.phase} and Ready"
 
 
+@law.fact
+def address_held(pod: Pod) -> str:
+    """The address that a Pod holds while it runs and is to go on; "" where it holds none, or has its node's."""
+    address = pod.status.pod_ip
+    if not address or pod.spec.host_network or pod.status.phase != "Running" or not running_containers(pod):
+        return ""
+    return address if pod.metadata.deletion_timestamp is None else ""
+
+
 @law.invariant
 def addresses_differ(view: View) -> Iterator[str]:
     """No two Pods that run and are not on their nodes' networks have one address."""
     owners: dict[str, str] = {}
     for pod in view.list("Pod"):
-        address = pod.status.pod_ip
-        if not address or pod.spec.host_network or pod.status.phase != "Running" or not running_containers(pod):
-            continue
-        if pod.metadata.deletion_timestamp is not None:
+        address = address_held(pod)
+        if not address:
             continue
         other = owners.setdefault(address, _name(pod))
         if other != _name(pod):

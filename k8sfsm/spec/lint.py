@@ -232,6 +232,8 @@ def names_used(room: Room) -> Iterator[tuple[str, str, Position]]:
     if room.invariants is not None:
         for invariant in room.invariants.invariants.values():
             yield "invariant", invariant.holds, invariant.at
+            if invariant.reads:
+                yield "fact", invariant.reads, invariant.at
 
 
 def _names(room: Room, functions: Functions) -> Iterator[Finding]:

@@ -174,7 +174,8 @@ class Invariant:
 
     `of`: the kinds of which a write can break it (none: all). `each`: it is about one object of these at a time.
     `fresh`: who writes can keep to it only where it sees the cluster as it is. `verbs`, `changes`: the requests, and
-    the changes that a watch shows of them (`none`: it shows none), that can break it (none: all).
+    the changes that a watch shows of them (`none`: it shows none), that can break it (none: all). `reads`: the fact
+    that is all that it looks at of each object; a write that leaves it as it was cannot break it.
     """
 
     type: InvariantType
@@ -184,6 +185,7 @@ class Invariant:
     fresh: bool = False
     verbs: tuple[str, ...] = ()
     changes: tuple[WatchedAs, ...] = ()
+    reads: str = ""
     source: str = ""
     doc: str = ""
     at: Position = NOWHERE

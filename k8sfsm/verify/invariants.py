@@ -36,7 +36,7 @@ class Violation:
 
 @frozen
 class Invariant:
-    """An invariant, bound to its function. `of`, `each`, `fresh`: see `k8sfsm.spec.model.Invariant`."""
+    """An invariant, bound to its function. `of`, `each`, `fresh`, `reads`: see `k8sfsm.spec.model.Invariant`."""
 
     path: str
     type: Type
@@ -44,6 +44,7 @@ class Invariant:
     of: tuple[str, ...] = ()
     each: bool = False
     fresh: bool = False
+    reads: Callable[[Any], Any] | None = None
 
 
 @lru_cache(maxsize=8)
@@ -58,11 +59,12 @@ def _invariants(path: Path) -> tuple[Invariant, ...]:
         for name, row in spec.invariants.items():
             try:
                 function = law.function("invariant", row.holds)
+                reads = law.function("fact", row.reads) if row.reads else None
             except LawError as error:
                 for module, reason in failed.items():
                     error.add_note(f"{module} could not be imported: {reason}")
                 raise
-            found.append(Invariant(f"{spec.kind}/{name}", row.type, function, row.of, row.each, row.fresh))
+            found.append(Invariant(f"{spec.kind}/{name}", row.type, function, row.of, row.each, row.fresh, reads))
     return tuple(found)
 
 

@@ -7,7 +7,7 @@ break it (`of`), and whether it is about one object at a time (`each`).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -111,7 +111,7 @@ def broken_by(changes: Iterable[Change], view: View, blind: bool = False) -> Ite
             if not (blind and each.fresh):
                 for says in each.holds(change, view):
                     yield Violation(each.path, says)
-        general.update((each.path, each) for each in others)
+        general.update((each.path, each) for each in others if each.reads is None or _moves(change, each.reads))
         if single:
             last[change.key] = change
     for change in last.values():
@@ -119,6 +119,11 @@ def broken_by(changes: Iterable[Change], view: View, blind: bool = False) -> Ite
             yield from _alone(change, view)
     for each in general.values():
         yield from (Violation(each.path, says) for says in each.holds(view))
+
+
+def _moves(change: Change, reads: Callable[[Any], Any]) -> bool:
+    """Whether a change moves what an invariant looks at of an object."""
+    return change.type != "MODIFIED" or change.old is None or reads(change.old) != reads(change.new)
 
 
 def _alone(change: Change, view: View) -> Iterator[Violation]:
