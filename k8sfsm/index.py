@@ -24,7 +24,7 @@ _IN: Final = "in"
 _BLOCK: Final = 128
 _STRETCH: Final = 32
 """Blocks in a stretch."""
-_LONGEST: Final = 1 << 14
+_LONGEST: Final = 1024
 """So many links are worked in anyhow."""
 _make: Final = object.__new__
 GONE: Final = object()
@@ -192,10 +192,12 @@ class Index:
     node is known at every link: of a pod's many writes hardly any changes that.
     """
 
-    __slots__ = ("_before", "_depth", "_known", "_placed", "_write")
+    __slots__ = ("_before", "_depth", "_often", "_placed", "_pods", "_rest", "_write")
 
     def __init__(self) -> None:
-        self._known: dict[str, Lists] = dict.fromkeys(_GROUPS, Lists())
+        self._often: Lists | None = Lists()
+        self._pods: Lists | None = Lists()
+        self._rest: Lists | None = Lists()
         self._before: Index | None = None
         self._write: _Write | None = None
         self._placed: _Placed = Map()
@@ -204,56 +206,77 @@ class Index:
     def after(self, key: Key, ordinal: int, old: Any, new: Any) -> Index:
         """The index after a write; `old` None: the object is new, `new` None: it is gone."""
         following = _make(Index)
-        following._known = _UNKNOWN
+        following._often, following._pods, following._rest = self._often, self._pods, self._rest
         following._before = self
         following._write = (key, ordinal, old, new)
         following._placed = self._placed
-        if key[0] == "Pod":
+        group = _GROUP_OF.get(key[0])
+        if group is None:
+            following._rest = None
+        elif group == "_often":
+            following._often = None
+        else:
+            following._pods = None
             was, node = "" if old is None else old.spec.node_name, "" if new is None else new.spec.node_name
             if was != node:
                 following._placed = _moved(self._placed, (ordinal, key), was, node)
         following._depth = depth = self._depth + 1
         if depth >= _LONGEST:
-            following._settle()
+            following.settle()
         return following
 
     def series(self, index: str, kind: str, value: str) -> Series:
         """One list, by the name of the index, a kind and a value."""
-        group = _GROUP_OF.get(kind, "rest")
-        return (self._known.get(group) or self._lists(group)).series.get((index, kind, value), NO_SERIES)
+        return self._lists(_GROUP_OF.get(kind, "_rest")).series.get((index, kind, value), NO_SERIES)
+
+    def seldom(self) -> object:
+        """What stays the very same as long as nothing is written but Pods, and what is written often."""
+        return self._rest or self._lists("_rest")
 
     def on_node(self, node: str) -> Iterator[Key]:
         """The keys of the pods on a node, in order of creation."""
         return (key for _, key in self._placed.get(node, ()))
 
+    def dependents(self, kinds: Iterable[str], uid: str) -> tuple[Any, ...]:
+        """The objects of some kinds that name an owner, kind by kind: those that it controls first, then the others."""
+        found: list[Any] = []
+        known: dict[str, Map[IndexKey, Series]] = {}
+        for kind in kinds:
+            group = _GROUP_OF.get(kind, "rest")
+            lists = known.get(group)
+            if lists is None:
+                lists = known[group] = (self._known.get(group) or self._lists(group)).series
+            for index in ("owned", "co-owned"):
+                found += lists.get((index, kind, uid), ())
+        return tuple(found)
+
     def namespaces_of(self, kind: str) -> tuple[str, ...]:
         """The namespaces in which there is an object of a kind, sorted ("" where it has none)."""
-        return self._lists(_GROUP_OF.get(kind, "rest")).namespaces.get(kind, ())
+        return self._lists(_GROUP_OF.get(kind, "_rest")).namespaces.get(kind, ())
 
     @property
     def namespaces(self) -> Mapping[str, tuple[str, ...]]:
         """The same for all kinds of which there is, or was, something."""
-        found = self._lists("rest").namespaces
+        found = self._lists("_rest").namespaces
         for group in dict.fromkeys(_GROUP_OF.values()):
             found = found.update(self._lists(group).namespaces)
         return found
 
     def _lists(self, group: str) -> Lists:
         """The lists of a group, with every write worked in."""
-        found = self._known.get(group)
+        found: Lists | None = getattr(self, group)
         if found is None:
-            concerns = _GROUPS[group].concerns
             writes, link = [], self
-            while (found := link._known.get(group)) is None:
+            while (found := getattr(link, group)) is None:
                 assert link._write is not None and link._before is not None
-                if concerns(link._write):
+                if _GROUP_OF.get(link._write[0][0], "_rest") == group:
                     writes.append(link._write)
                 link = link._before
             found = _advanced(found, writes, _GROUPS[group]) if writes else found
-            self._known = {**self._known, group: found}
+            setattr(self, group, found)
         return found
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Work everything in: no earlier link is needed any more."""
         for group in _GROUPS:
             self._lists(group)
@@ -261,9 +284,13 @@ class Index:
         self._depth = 0
 
 
+def is_seldom(kind: str) -> bool:
+    """Whether a kind is one of those which `Index.seldom` stands for."""
+    return kind not in _GROUP_OF
+
+
 _Write: TypeAlias = tuple[Key, int, Any, Any]
 """Key, ordinal, object before and after."""
-_UNKNOWN: Final[dict[str, Lists]] = {}
 _Placed: TypeAlias = Map[str, tuple[tuple[int, Key], ...]]
 """The pods on each node, with their ordinals and in order of these."""
 
@@ -282,25 +309,11 @@ def _moved(placed: _Placed, pod: tuple[int, Key], was: str, node: str) -> _Place
 class _Group:
     """Lists that are worked in together.
 
-    `concerns`: whether a write has to do with them; `entries`: those in which an object is; `mark`: objects of the same
-    one are in the same ones.
+    `entries`: those in which an object is; `mark`: objects of the same one are in the same ones.
     """
 
-    concerns: Callable[[_Write], bool]
     entries: Callable[[Key, Any], tuple[IndexKey, ...]]
     mark: Callable[[Key, Any], Hashable]
-
-
-def _of_rest(write: _Write) -> bool:
-    return write[0][0] not in _GROUP_OF
-
-
-def _of_often(write: _Write) -> bool:
-    return write[0][0] in _OFTEN
-
-
-def _of_pods(write: _Write) -> bool:
-    return write[0][0] == "Pod"
 
 
 def _advanced(lists: Lists, writes: Iterable[_Write], group: _Group) -> Lists:
@@ -393,11 +406,10 @@ def _mark(key: Key, obj: Any) -> Hashable:
     return key[0], key[1], id(obj.metadata.owner_references)
 
 
-_OFTEN: Final = ("Event", "Lease")
-_GROUP_OF: Final = {**dict.fromkeys(_OFTEN, "often"), "Pod": "pods"}
-"""Kinds that are not among the rest."""
+_GROUP_OF: Final = {"Event": "_often", "Lease": "_often", "Pod": "_pods"}
+"""The group of lists, by its attribute, of kinds that are not among the rest."""
 _GROUPS: Final[Mapping[str, _Group]] = {
-    "often": _Group(_of_often, _often_entries, _often_mark),
-    "pods": _Group(_of_pods, _entries, _mark),
-    "rest": _Group(_of_rest, _entries, _mark),
+    "_often": _Group(_often_entries, _often_mark),
+    "_pods": _Group(_entries, _mark),
+    "_rest": _Group(_entries, _mark),
 }

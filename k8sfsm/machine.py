@@ -312,7 +312,8 @@ class Machines:
 
     def check(self, old: Any, new: Any, actor: str, now: int) -> Verdict:
         """Judge a write of a whole object: `old` is None for a creation, `new` None for a removal."""
-        machine = self.of((old if new is None else new).kind)
+        kind = (old if new is None else new).kind
+        machine = self._kinds.get(kind) or self.of(kind)
         return machine.check(old, new, actor, now) if machine is not None else LEGAL
 
     def check_part(

@@ -147,26 +147,29 @@ class Store:
 
     def put(self, obj: Any, at: int = 0) -> tuple[Store, Change]:
         """Commit an object, which gets the new revision as its resourceVersion."""
-        snapshot, meta = self.snapshot, obj.metadata
-        revision, objects = snapshot.revision + 1, snapshot.objects
-        version = str(revision)
+        meta, version = obj.metadata, self.next_version
         if meta.resource_version != version:
             obj = evolve(obj, metadata=_versioned(meta, version))
         key = (obj.kind, meta.namespace, meta.name)
-        found = objects.get(key)
-        ordinal, old = (revision, None) if found is None else found
-        change = Change(revision, "ADDED" if found is None else "MODIFIED", key, old, obj, at)
-        index = snapshot.index.after(key, ordinal, old, obj)
-        after = Snapshot(revision, objects.set(key, (ordinal, obj)), index)
-        return Store(after, self.history.append(change)), change
+        return self.replace(key, obj, at) if key in self.snapshot.objects else self.add(key, obj, at)
 
-    def add(self, obj: Any, at: int = 0) -> tuple[Store, Change]:
-        """Commit a new object that has the `next_version`. The name must be free."""
-        snapshot, meta = self.snapshot, obj.metadata
-        revision, key = snapshot.revision + 1, (obj.kind, meta.namespace, meta.name)
+    def add(self, key: Key, obj: Any, at: int = 0) -> tuple[Store, Change]:
+        """Commit a new object, which has the `next_version` already. Nothing may be stored under its key."""
+        snapshot = self.snapshot
+        revision = snapshot.revision + 1
         change = Change(revision, "ADDED", key, None, obj, at)
         index = snapshot.index.after(key, revision, None, obj)
         after = Snapshot(revision, snapshot.objects.set(key, (revision, obj)), index)
+        return Store(after, self.history.append(change)), change
+
+    def replace(self, key: Key, obj: Any, at: int = 0) -> tuple[Store, Change]:
+        """Commit another state, which has the `next_version` already, of the object that is stored under a key."""
+        snapshot = self.snapshot
+        revision, objects = snapshot.revision + 1, snapshot.objects
+        ordinal, old = objects[key]
+        change = Change(revision, "MODIFIED", key, old, obj, at)
+        index = snapshot.index.after(key, ordinal, old, obj)
+        after = Snapshot(revision, objects.set(key, (ordinal, obj)), index)
         return Store(after, self.history.append(change)), change
 
     def remove(self, key: Key, at: int = 0) -> tuple[Store, Change]:
@@ -203,11 +206,14 @@ class Store:
         return Store(self.snapshot, History(base=self.revision))
 
     def forgetting(self, revision: int) -> Store:
-        """Forget the history up to `revision`, in whole chunks; the same store where that is less than one."""
+        """Forget the history up to `revision`, in whole chunks; the same store where that is less than one. Nor are
+        states kept that the lists have not taken in yet.
+        """
         history = self.history
         gone = min(max(revision - history.base, 0) // _CHUNK, len(history.chunks))
         if not gone:
             return self
+        self.snapshot.index.settle()
         left = History(history.base + gone * _CHUNK, history.chunks[gone:], history.tail)
         return Store(self.snapshot, left)
 

@@ -73,6 +73,12 @@ class View:
         snapshot = self.snapshot(kind)
         return (*snapshot.series("owned", kind, uid), *snapshot.series("co-owned", kind, uid))
 
+    def dependents_among(self, kinds: Iterable[str], uid: str) -> tuple[Any, ...]:
+        """The same of several kinds, one after the other."""
+        if isinstance(self.snapshots, Snapshot):
+            return self.snapshots.index.dependents(kinds, uid)
+        return tuple([obj for kind in kinds for obj in self.dependents(kind, uid)])
+
     def orphans(self, kind: str, namespace: str) -> tuple[Any, ...]:
         """Objects in a namespace that no controller owns, in order of creation."""
         return tuple(self.series("orphans", kind, namespace))

@@ -25,6 +25,7 @@ from k8sfsm.apiserver.answer import Sender
 from k8sfsm.apiserver.deletion import law
 from k8sfsm.apiserver.memo import Memo
 from k8sfsm.apiserver.names import Chance, generated_name
+from k8sfsm.index import is_seldom
 from k8sfsm.law import LawError
 from k8sfsm.machine import Move
 from k8sfsm.mould import Mould, Shapeless
@@ -57,9 +58,19 @@ class _Reads:
         self.objects: dict[Key, Any] = {}
         self.series: dict[tuple[str, str, str], Any] = {}
         self.strange = False
+        self._seen: object = None
 
     def hold(self, snapshot: Snapshot) -> bool:
-        """Whether the same would be read again."""
+        """Whether the same would be read again. Of kinds that are written seldom this needs no look at each."""
+        seldom = snapshot.index.seldom()
+        if seldom is self._seen:
+            return True
+        same = self._is_same(snapshot)
+        if same and all(map(is_seldom, (*(key[0] for key in self.objects), *(name[1] for name in self.series)))):
+            self._seen = seldom
+        return same
+
+    def _is_same(self, snapshot: Snapshot) -> bool:
         for key, found in self.objects.items():
             if snapshot.get(key) is not found:
                 return False

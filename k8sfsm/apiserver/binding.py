@@ -74,17 +74,17 @@ def _scheduled(status: PodStatus, second: int) -> PodStatus:
 
 def _labels(labels: Mapping[str, str], node: Node | None) -> Mapping[str, str]:
     """The pod's labels with those that it takes over from its node."""
-    added = topology_labels(node)
-    if not added:
+    if node is None:
         return labels
-    known: dict[tuple[tuple[str, str], ...], Mapping[str, str]] | None = _LABELS.get((labels,))
+    known: dict[tuple[str | None, ...], Mapping[str, str]] | None = _LABELS.get((labels,))
     if known is None:
         known = {}
         _LABELS.put((labels,), known)
-    place = tuple(added.items())
+    place = tuple(map(node.metadata.labels.get, TOPOLOGY_LABELS))
     found = known.get(place)
     if found is None:
-        found = known[place] = {**labels, **added}
+        added = topology_labels(node)
+        found = known[place] = {**labels, **added} if added else labels
     return found
 
 

@@ -6,8 +6,7 @@ Source of the order: staging/src/k8s.io/apiserver/pkg/registry/generic/registry/
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
 from attrs import define, field
 
@@ -40,10 +39,11 @@ from k8sfsm.apiserver.preconditions import (
 from k8sfsm.apiserver.rbac.gate import Gate
 from k8sfsm.apiserver.recorded_events import RecordedEvents
 from k8sfsm.apiserver.served import refuse_unserved
+from k8sfsm.apiserver.short_ways import SHORT_WAYS, with_report
 from k8sfsm.apiserver.strategy import StrategyCase, prepared_for_create, prepared_for_update
 from k8sfsm.apiserver.validation import invalid, invalid_report, warnings
 from k8sfsm.machine import Machines, Move
-from k8sfsm.objects import ObjectMeta, Pod, Service, changer_of, evolve, key_of
+from k8sfsm.objects import Pod, Service, evolve, key_of
 from k8sfsm.request import (
     Bind,
     Create,
@@ -63,7 +63,6 @@ SECOND = 1_000_000_000
 _SERVER = "apiserver"
 PEOPLE = "user"
 """The actor that stands for everybody outside the cluster."""
-_versioned: Final = changer_of(ObjectMeta, "resource_version")
 _WITH_DEFAULTS = ("", "ephemeralcontainers", "resize")
 """Subresources of which the spec is written."""
 
@@ -114,6 +113,12 @@ class ApiServer:
 
     def handle(self, store: Store, write: Write, sender: Sender, now: int, chance: Chance) -> Answer:
         """Do one write, or refuse it. Never raises for what a request can be: refusals are outcomes."""
+        short = SHORT_WAYS.get(write.__class__)
+        answer = None if short is None else short(self, store, write, sender, now)
+        return answer or self.handle_plainly(store, write, sender, now, chance)
+
+    def handle_plainly(self, store: Store, write: Write, sender: Sender, now: int, chance: Chance) -> Answer:
+        """The same, on no short way."""
         if write.dry_run:
             return self._tried(store, write, sender, now, chance)
         request = Request(write, sender, now, chance, store)
@@ -235,8 +240,7 @@ class ApiServer:
         self._look(request, old, old)
         if write.status == old.status:
             return 200, old
-        metadata = _versioned(old.metadata, request.store.next_version)
-        new = _reporter(old.__class__)(old, metadata, write.status)
+        new = with_report(old, write.status, request.store.next_version)
         refuse_invalid(new, invalid_report(old, new))
         return 200, self._put(request, old, new)
 
@@ -374,12 +378,6 @@ class ApiServer:
             texts = "; ".join(str(illegal) for illegal in checked.illegal)
             raise Refusal(422, "IllegalTransition", texts)
         request.moves.extend(checked.moves)
-
-
-@lru_cache(maxsize=256)
-def _reporter(cls: type[Any]) -> Callable[[Any, Any, Any], Any]:
-    """What puts other metadata and another status into objects of a class."""
-    return changer_of(cls, "metadata", "status")
 
 
 def _target(write: Write) -> Key:

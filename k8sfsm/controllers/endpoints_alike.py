@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from k8sfsm.controllers.endpoints_pods import family_of, selection
 from k8sfsm.controllers.following import Difference, Memo
-from k8sfsm.kinds.pod_readiness import ready_condition
+from k8sfsm.controllers.pod_changes import readiness_of
 from k8sfsm.law import LawError
 from k8sfsm.objects import Pod, Service
 from k8sfsm.value import value
@@ -54,7 +54,7 @@ def _seen(pods: Difference) -> list[tuple[Look, int | None]]:
 def _look_and_time(pod: Pod) -> tuple[Look, int | None]:
     """Whatever the tables ask of a pod but its name, uid, node, addresses and labels; lists of ports by identity."""
     meta, spec, status = pod.metadata, pod.spec, pod.status
-    condition, containers, ips = ready_condition(pod), spec.containers, status.pod_ips
+    condition, containers, ips = readiness_of(pod), spec.containers, status.pod_ips
     facts = (
         id(containers[0].ports) if len(containers) == 1 else tuple([id(each.ports) for each in containers]),
         tuple([(id(each.ports), each.restart_policy) for each in spec.init_containers]) if spec.init_containers else (),

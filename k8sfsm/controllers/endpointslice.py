@@ -13,9 +13,10 @@ from attrs import define, field
 from k8sfsm.controllers.endpoints_pods import services_of_pod
 from k8sfsm.controllers.endpoints_service import ask_about_services
 from k8sfsm.controllers.endpoints_trigger import ReadinessTimes, annotated, trigger_time
+from k8sfsm.controllers.endpointslice_drafts import Draft, Drafts
 from k8sfsm.controllers.endpointslice_hints import Hinted, Hinting, give_hints
 from k8sfsm.controllers.endpointslice_members import AddressType, Members, Wanted, Zones, address_types, law
-from k8sfsm.controllers.endpointslice_packing import MANAGER, Draft, Drafts, Packing, reuse
+from k8sfsm.controllers.endpointslice_packing import MANAGER, Packing, reuse
 from k8sfsm.controllers.endpointslice_shelf import Shelf, Shelves
 from k8sfsm.controllers.endpointslice_tracker import (
     Managed,

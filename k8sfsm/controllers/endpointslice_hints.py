@@ -11,8 +11,8 @@ from typing import Final, Literal
 from attrs import define, field
 from immutables import Map
 
+from k8sfsm.controllers.endpointslice_drafts import Draft, Drafts
 from k8sfsm.controllers.endpointslice_members import AddressType, law
-from k8sfsm.controllers.endpointslice_packing import Draft, Drafts
 from k8sfsm.controllers.endpointslice_shelf import Known
 from k8sfsm.controllers.endpointslice_zones import allocate, giving_and_receiving, move_hints
 from k8sfsm.law import Decision

@@ -8,7 +8,7 @@ Source: pkg/controller/garbagecollector/garbagecollector.go, graph_builder.go.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Final, Literal, TypeAlias
 
 from attrs import frozen
@@ -107,7 +107,13 @@ def _blocks(dependent: Any, uid: str) -> bool:
 
 def dependents_of(uid: str, view: View) -> tuple[Any, ...]:
     """The objects that name the object with this uid as an owner, by kind and in order of creation."""
-    return tuple(obj for watch in law.controller().watches for obj in view.dependents(watch.kind, uid))
+    return view.dependents_among(_collected(law.edition), uid)
+
+
+@lru_cache(maxsize=8)
+def _collected(edition: object) -> tuple[str, ...]:
+    """The kinds in the graph, in an edition of the room's tables."""
+    return tuple(watch.kind for watch in law.controller().watches)
 
 
 # -- who has to be looked at ------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from k8sfsm.kinds.pod_readiness import ready_condition
 from k8sfsm.law import LawError
-from k8sfsm.objects import Pod, controller_of
+from k8sfsm.objects import Pod, PodCondition, controller_of
 from k8sfsm.request import Key, Noticed
 from k8sfsm.view import Change, View
 
@@ -36,22 +36,31 @@ TARGET: Final = "DisruptionTarget"
 
 
 _LIMIT: Final = 8192
-_CONDITIONS: Final[dict[int, tuple[Any, str | None, bool]]] = {}
+_CONDITIONS: Final[dict[int, tuple[Any, PodCondition | None, bool]]] = {}
 
 
-def _conditions_of(pod: Pod) -> tuple[Any, str | None, bool]:
-    """The conditions of a pod, which many share; the status of the one that tells its readiness; and whether the pod is
-    about to be disrupted, or was.
+def _conditions_of(pod: Pod) -> tuple[Any, PodCondition | None, bool]:
+    """The conditions of a pod, which many share; the one that tells its readiness; and whether the pod is about to be
+    disrupted, or was.
     """
     conditions = pod.status.conditions
     known = _CONDITIONS.get(id(conditions))
     if known is None:
         if len(_CONDITIONS) >= _LIMIT:
             _CONDITIONS.clear()
-        ready = ready_condition(pod)
         targeted = TARGET in [each.type for each in conditions]
-        known = _CONDITIONS[id(conditions)] = (conditions, None if ready is None else ready.status, targeted)
+        known = _CONDITIONS[id(conditions)] = (conditions, ready_condition(pod), targeted)
     return known
+
+
+def readiness_of(pod: Pod) -> PodCondition | None:
+    """The same as `ready_condition`, found once for pods that share their conditions."""
+    return _conditions_of(pod)[1]
+
+
+def _ready_status(pod: Pod) -> str | None:
+    condition = readiness_of(pod)
+    return None if condition is None else condition.status
 
 
 _OWNED: Final[dict[int, tuple[Any, bool]]] = {}
@@ -75,11 +84,12 @@ def _sort_of(change: Change) -> object:
     """
     old, new = change.old, change.new
     meta, spec, status = new.metadata, new.spec, new.status
-    _, ready, targeted = _conditions_of(new)
+    _, condition, targeted = _conditions_of(new)
     if change.type == "DELETED" or meta.deletion_timestamp is not None or targeted:
         return id(change)
     # Whoever looks for owners looks at labels.
     labels = None if _is_owned(new) else content_of(meta.labels)
+    ready = None if condition is None else condition.status
     if old is None:
         return (change.type, meta.namespace, id(meta.owner_references), bool(spec.node_name), ready, labels)
     before, was = old.metadata, old.spec
@@ -95,7 +105,7 @@ def _sort_of(change: Change) -> object:
         id(before.owner_references),
         before.resource_version == meta.resource_version,
         before.labels is meta.labels or before.labels == meta.labels,
-        old.status is status or (_conditions_of(old)[1], old.status.pod_ips == status.pod_ips),
+        old.status is status or (_ready_status(old), old.status.pod_ips == status.pod_ips),
         was is spec
         or (
             was.node_name == spec.node_name,

@@ -13,11 +13,11 @@ from typing import Any, Final, Literal
 
 from k8sfsm.controllers.claim import CountedTraits, Traits
 from k8sfsm.controllers.following import difference
-from k8sfsm.controllers.pod_changes import content_of
+from k8sfsm.controllers.pod_changes import content_of, readiness_of
 from k8sfsm.controllers.replicaset_flavour import Flavour
 from k8sfsm.controllers.selector import Matcher
 from k8sfsm.index import NO_SERIES, Series
-from k8sfsm.kinds.pod_readiness import SECOND, is_pod_ready, ready_since
+from k8sfsm.kinds.pod_readiness import SECOND, ready_since
 from k8sfsm.law import Law
 from k8sfsm.lazy import lazy
 from k8sfsm.objects import Pod, controller_of
@@ -37,9 +37,12 @@ class PodTraits(Traits):
 
 
 _LIMIT: Final = 1 << 17
+_LIKENESSES: Final = 8192
 # By id: safe because `_alive` keeps each of these Pods alive, so that no other object can have its id.
 _alive: dict[int, Pod] = {}
 _traits: dict[int, PodTraits] = {}
+_alike: dict[Any, tuple[Any, Any, PodTraits]] = {}
+"""By the references to owners and the labels, which pods of a template share as objects, and what else is asked."""
 _shared: dict[Any, PodTraits] = {}
 """By value. Who has counted by traits finds the same ones again as long as this is not emptied."""
 
@@ -52,20 +55,31 @@ def _learn(pod: Pod) -> PodTraits:
     if len(_alive) >= _LIMIT:
         _alive.clear()
         _traits.clear()
-    metadata, owner = pod.metadata, controller_of(pod)
-    values = (
-        "" if owner is None else owner.uid,
+    if len(_alike) >= _LIKENESSES:
+        _alike.clear()
+    metadata, condition = pod.metadata, readiness_of(pod)
+    references, labels = metadata.owner_references, metadata.labels
+    state = (
         metadata.namespace,
         metadata.deletion_timestamp is not None,
         pod.status.phase,
-        is_pod_ready(pod),
+        condition is not None and condition.status == "True",
     )
-    key = (values, content_of(metadata.labels))
+    alike = (id(references), id(labels), state)
+    known = _alike.get(alike)
+    if known is None:
+        known = _alike[alike] = (references, labels, _traits_with(pod, *state))
+    _alive[id(pod)], _traits[id(pod)] = pod, known[2]
+    return known[2]
+
+
+def _traits_with(pod: Pod, namespace: str, deleting: bool, phase: str, ready: bool) -> PodTraits:
+    owner, labels = controller_of(pod), pod.metadata.labels
+    uid = "" if owner is None else owner.uid
+    key = (uid, namespace, deleting, phase, ready, content_of(labels))
     traits = _shared.get(key)
     if traits is None:
-        uid, namespace, deleting, phase, ready = values
-        traits = _shared[key] = PodTraits(uid, metadata.labels, namespace, deleting, phase, ready)
-    _alive[id(pod)], _traits[id(pod)] = pod, traits
+        traits = _shared[key] = PodTraits(uid, labels, namespace, deleting, phase, ready)
     return traits
 
 
@@ -77,7 +91,7 @@ def _forget(pod: Pod) -> None:
 
 def forget_pods() -> None:
     """Let go of all Pods: what is remembered of them is found again where it is asked for."""
-    for memory in (_traits, _shared, _alive, _followed):
+    for memory in (_traits, _alike, _shared, _alive, _followed):
         memory.clear()
 
 

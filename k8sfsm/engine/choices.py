@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from struct import Struct
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
+
+import numpy as np
 
 from k8sfsm.apiserver import Sender
 from k8sfsm.request import Key, Write
@@ -24,6 +26,13 @@ _OF_VERSION: Final = _MASK - 0xF000
 _VARIANT: Final = 1 << 63
 _OF_VARIANT: Final = (1 << 62) - 1
 """Bits of the second half: its variant; all but that."""
+_GAMMA: Final = 0x9E3779B97F4A7C15
+_FIRST: Final = 0xBF58476D1CE4E5B9
+_SECOND: Final = 0x94D049BB133111EB
+"""Constants of SplitMix64."""
+_MANY: Final = 32
+_MOST: Final = 1024
+"""From how many numbers on they are mixed together; how many are drawn ahead at the most."""
 _two_words: Final = Struct(">QQ").pack
 
 
@@ -64,25 +73,57 @@ class Choices(Protocol):
         """Independent choices that go on as these would."""
 
 
+def mixed(state: int) -> int:
+    """The number of a state of SplitMix64; the state after it is larger by a constant."""
+    z = ((state ^ (state >> 30)) * _FIRST) & _MASK
+    z = ((z ^ (z >> 27)) * _SECOND) & _MASK
+    return z ^ (z >> 31)
+
+
+def mixed_together(states: np.ndarray[Any, np.dtype[np.uint64]]) -> list[int]:
+    """The numbers of many states."""
+    z = (states ^ (states >> np.uint64(30))) * np.uint64(_FIRST)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(_SECOND)
+    found: list[int] = (z ^ (z >> np.uint64(31))).tolist()
+    return found
+
+
+_STRIDES: Final = np.arange(1, _MOST + 1, dtype=np.uint64) * np.uint64(_GAMMA)
+
+
 class Seeded:
     """Choices from a seed (SplitMix64): the same seed gives the same choices on every machine.
 
-    `jitter` 0 keeps every delay as it is; 1 draws it between half and three times its length.
+    `jitter` 0 keeps every delay as it is; 1 draws it between half and three times its length. Numbers are drawn ahead,
+    each time twice as many as before: one that is forked often draws few that nobody asks for.
     """
 
-    __slots__ = ("_jitter", "_state")
+    __slots__ = ("_ahead", "_jitter", "_many", "_state")
     tie = None
 
     def __init__(self, seed: int = 0, jitter: int = 0) -> None:
         self._state = seed & _MASK
         self._jitter = jitter
+        self._ahead: list[int] = []
+        self._many = 1
 
     def _draw(self) -> int:
-        self._state = (self._state + 0x9E3779B97F4A7C15) & _MASK
-        z = self._state
-        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
-        return z ^ (z >> 31)
+        return self._ahead.pop() if self._ahead else self._draw_ahead()
+
+    def _draw_ahead(self) -> int:
+        """The next number; those that are drawn with it come after it. `_state` is the one after them all."""
+        state, many = self._state, self._many
+        self._state = (state + many * _GAMMA) & _MASK
+        self._many = min(2 * many, _MOST)
+        if many == 1:
+            return mixed(self._state)
+        if many < _MANY:
+            found = [mixed((state + place * _GAMMA) & _MASK) for place in range(1, many + 1)]
+        else:
+            found = mixed_together(_STRIDES[:many] + np.uint64(state))
+        found.reverse()
+        self._ahead = found
+        return found.pop()
 
     def index(self, count: int) -> int:
         """A number from 0 to `count` - 1."""
@@ -122,6 +163,4 @@ class Seeded:
 
     def fork(self) -> Seeded:
         """The same generator in the same state."""
-        twin = Seeded(0, self._jitter)
-        twin._state = self._state
-        return twin
+        return Seeded(self._state - len(self._ahead) * _GAMMA, self._jitter)

@@ -285,7 +285,8 @@ class Engine:
 
     def keep(self, event: Event, sender: Sender, cause: int, why: Why | None) -> None:
         """An Event that the API server lets through is stored as it is (`k8sfsm.apiserver.recorded_events`)."""
-        self.store, change = self.store.add(event, self.now)
+        meta = event.metadata
+        self.store, change = self.store.add((event.kind, meta.namespace, meta.name), event, self.now)
         self._announce(change)
         if self.tracer is not None:
             write = Create(object=event, why=why)

@@ -178,8 +178,10 @@ def _wait(engine: Engine, actor: Actor, run: Run) -> None:
 
 def _schedule_send(engine: Engine, actor: Actor, run: Run, latency: int) -> None:
     """Let the run's next write arrive when chance and the client's rate limit let it."""
-    arrives = engine.choices.arrival(run.next_write, actor.wiring.sender, engine.now, latency)
-    engine.schedule(Send(actor.wiring.actor, run.key), max(actor.bucket.reserve(engine.now), arrives))
+    wiring, now = actor.wiring, engine.now
+    arrives = engine.choices.arrival(run.next_write, wiring.sender, now, latency)
+    allowed = actor.bucket.reserve(now)
+    engine.schedule(Send(wiring.actor, run.key), allowed if allowed > arrives else arrives)
 
 
 # -- steps that need no answer --------------------------------------------------------------------------------------

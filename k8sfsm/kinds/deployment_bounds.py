@@ -9,6 +9,7 @@ from typing import Final
 
 from attrs import frozen
 
+from k8sfsm.apiserver.memo import Memo
 from k8sfsm.law import Law
 from k8sfsm.objects import Deployment, IntOrString, ReplicaSet
 from k8sfsm.objects.percent import scaled_value
@@ -74,16 +75,28 @@ def _resolved(deployment: Deployment) -> Fenceposts:
         return Fenceposts(0, 0)
 
 
+def _allowed(deployment: Deployment) -> Fenceposts:
+    """The bounds of a Deployment, which follow from its spec."""
+    parts = (law.edition, deployment.spec)
+    found: Fenceposts | None = _ALLOWED.get(parts)
+    if found is None:
+        counted = law.decide("bounds", Bounds(deployment)).outputs["counted"]
+        found = _resolved(deployment) if counted else Fenceposts(0, 0)
+        _ALLOWED.put(parts, found)
+    return found
+
+
+_ALLOWED: Final = Memo()
+
+
 def max_surge(deployment: Deployment) -> int:
     """Pods above spec.replicas that the strategy allows."""
-    counted = law.decide("bounds", Bounds(deployment)).outputs["counted"]
-    return _resolved(deployment).surge if counted else 0
+    return _allowed(deployment).surge
 
 
 def max_unavailable(deployment: Deployment) -> int:
     """Pods below spec.replicas that the strategy allows; never more than there are to be."""
-    counted = law.decide("bounds", Bounds(deployment)).outputs["counted"]
-    return min(_resolved(deployment).unavailable, replicas_of(deployment)) if counted else 0
+    return min(_allowed(deployment).unavailable, replicas_of(deployment))
 
 
 def min_available(deployment: Deployment) -> int:

@@ -25,10 +25,10 @@ from attrs import define
 from k8sfsm.law import Law
 from k8sfsm.node.memory import PodMemory, eviction_key
 from k8sfsm.node.references import token_volume
-from k8sfsm.node.runtime import EMPTY, Image, Instance, PodRuntime, node_of
+from k8sfsm.node.runtime import BARE, EMPTY, NODE, Image, Instance, PodRuntime
 from k8sfsm.node.session import SECOND, Session, Settings, addresses_of
 from k8sfsm.node.starting import pulled_text
-from k8sfsm.objects import Container, Node, ObjectMeta, Pod, PodCondition, PodSpec, PodStatus
+from k8sfsm.objects import Container, HostIP, Node, ObjectMeta, Pod, PodCondition, PodSpec, PodStatus
 from k8sfsm.view import View
 
 law = Law("kubelet")
@@ -132,13 +132,15 @@ class Likeness:
 class Course:
     """What memories have in common that were made alike, at the same moments: `times` (ns) and `stamps`, whole seconds.
 
-    There may be several of the same content, none of which stands for another.
+    There may be several of the same content, none of which stands for another. `latest`: what the latest look at one of
+    them read, and how it was cast.
     """
 
-    __slots__ = ("_reported", "likeness", "stamps", "times")
+    __slots__ = ("_reported", "latest", "likeness", "stamps", "times")
 
     def __init__(self, likeness: Likeness, times: tuple[int, ...], stamps: tuple[int, ...]) -> None:
         self.likeness, self.times, self.stamps = likeness, times, stamps
+        self.latest: tuple[Any, Any] | None = None
         self._reported: Course | None = None
 
     @property
@@ -228,8 +230,10 @@ def reported(alike: Any) -> Any:
 # -- what is looked at ------------------------------------------------------------------------------------------------
 
 
-Mark: TypeAlias = tuple[tuple[Hashable, ...], tuple[Any, ...]]
-"""What a look reads at this moment: without the pod's parts, beginning with course, past and moment; and the parts."""
+Mark: TypeAlias = tuple[Course, tuple[Hashable, ...], tuple[Any, ...]]
+"""What a look reads at this moment: the course, what there is without the pod's parts, beginning with past and moment,
+and the parts.
+"""
 
 
 @define
@@ -254,8 +258,8 @@ class Question:
 
 def mark(home: Home, view: View, key: Any, pod: Pod, memory: PodMemory) -> Mark | None:
     """What a look at a pod that is in the API is about; None: it may read more than that."""
-    meta, known, sent, stored = pod.metadata, memory.pod, memory.sent, pod.status
-    if memory.alike is None or meta.deletion_timestamp is not None or home.settings.tries:
+    meta, known, sent, stored, alike = pod.metadata, memory.pod, memory.sent, pod.status, memory.alike
+    if alike is None or meta.deletion_timestamp is not None or home.settings.tries:
         return None
     if pod is not known and (pod.spec is not known.spec or not _same_metadata(meta, known.metadata)):
         return None
@@ -263,23 +267,24 @@ def mark(home: Home, view: View, key: Any, pod: Pod, memory: PodMemory) -> Mark 
         return None
     uid, state, node = meta.uid, view.runtime, home.addresses(view)
     runtime: PodRuntime = state.get(uid, EMPTY)
-    past, box = runtime.past, runtime.sandbox
+    past, box, work = runtime.past, runtime.sandbox, memory.work
     if past is None or node is None or eviction_key(uid) in view.memory:
         return None
-    (course, own), (host, cidr), ip = memory.alike, node, "" if box is None else box.ip
-    template, images = course.likeness.template, node_of(state).images
+    (course, own), (host, cidr, hosts), ip = alike, node, "" if box is None else box.ip
+    template, images = course.likeness.template, state.get(NODE, BARE).images
     flags = (law.edition, stored is sent, pod is known, not host, not cidr, host == ip)
-    what = (course, past, view.now, *flags, *map(images.get, template.images))
-    parts = (pod, known, key, uid, meta.name, home.node, host, cidr, ip, memory.generated, sent, *own)
-    if memory.work.doing == "pull":
-        parts = (*parts, _said_of_pull(images, runtime, template, memory.work.name))
-    return what, (*parts, *_ids(runtime, template)) if runtime.containers else parts
+    what = (past, view.now, *flags, *map(images.get, template.images))
+    parts = (pod, known, key, uid, meta.name, home.node, host, cidr, hosts, ip, memory.generated, sent, *own)
+    if work.doing == "pull":
+        parts = (*parts, _said_of_pull(images, runtime, template, work.name))
+    return course, what, (*parts, *_ids(runtime, template)) if runtime.containers else parts
 
 
 def _ids(runtime: PodRuntime, template: Template) -> list[str]:
     found: list[str] = []
     for name in template.containers:
-        found += [run.id for run in runtime.containers.get(name, ())]
+        runs = runtime.containers.get(name, ())
+        found += (runs[0].id,) if len(runs) == 1 else [run.id for run in runs]
     return found
 
 
@@ -313,7 +318,7 @@ class Home:
         self.node = settings.node
         self._nodes: Any = None
         self._seen: Node | None = None
-        self._addresses: tuple[str, str] | None = None
+        self._addresses: tuple[str, str, tuple[HostIP, ...]] | None = None
 
     def seen(self, view: View) -> Node | None:
         """The Node, as the kubelet sees it."""
@@ -325,16 +330,18 @@ class Home:
             self._nodes = nodes
         return self._seen
 
-    def addresses(self, view: View) -> tuple[str, str] | None:
-        """The Node's address and the network of its pods; None where it has several addresses."""
+    def addresses(self, view: View) -> tuple[str, str, tuple[HostIP, ...]] | None:
+        """The Node's address, the network of its pods, and how a status tells the first; None where there are several
+        addresses.
+        """
         if view.snapshot("Node") is not self._nodes:
             self.seen(view)
         return self._addresses
 
-    def _found(self, node: Node | None) -> tuple[str, str] | None:
+    def _found(self, node: Node | None) -> tuple[str, str, tuple[HostIP, ...]] | None:
         hosts = addresses_of(node, self.settings)
         cidr = "" if node is None else node.spec.pod_cidr
-        return (hosts[0].ip if hosts else "", cidr) if len(hosts) < 2 else None
+        return (hosts[0].ip if hosts else "", cidr, hosts) if len(hosts) < 2 else None
 
 
 def question(session: Session, known: Mark) -> Question | None:
@@ -344,11 +351,11 @@ def question(session: Session, known: Mark) -> Question | None:
     runtime = _of_runtime(session, times)
     if runtime is None or len(times) > _MOMENTS:
         return None
-    second, what = now // SECOND, (*known[0][3:], *runtime)
+    second, what = now // SECOND, (*known[1][2:], *runtime)
     ages = tuple([each - now for each in times])
     seconds = tuple([2 * (each // SECOND - second) + (not each % SECOND) for each in (*times, *course.stamps)])
     moments = (*times, *[each - each % SECOND for each in times], *course.stamps)
-    shape = (course.likeness.template, len(moments), len(known[1]), *what)
+    shape = (course.likeness.template, len(moments), len(known[2]), *what)
     kind = (course.likeness, seconds, *what)
     return Question(kind, ages, shape, tuple(dict.fromkeys(times)), moments)
 

@@ -75,7 +75,7 @@ class Kubelet:
         return self._pod(view, key)
 
     def _pod(self, view: View, key: Key) -> Plan:
-        pod: Pod | None = view.get(*key)
+        pod: Pod | None = view.snapshot("Pod").get(key)
         if pod is not None and pod.spec.node_name != self.node:
             pod = None
         known: tuple[PodMemory, ...] = view.memory.get(key, ())
@@ -203,7 +203,7 @@ class Answered:
             return Plan(requeue_after=self.later)
         sent = _remember_sent(self.entries[place], self.statuses[place], first)
         values = (*self.entries[:place], sent, *self.entries[place + 1 :]) if len(self.entries) > 1 else (sent,)
-        return _remembered(DONE, (Remember(key=self.key, value=values),), self.later)
+        return _remembered(DONE, (_entry(_NO_ENTRY, self.key, values),), self.later)
 
     def _sender(self) -> int | None:
         """Whose status the first write is."""
@@ -232,6 +232,8 @@ def _remember_sent(memory: PodMemory, status: PodStatus | None, outcome: Outcome
 
 _sent: Final = changer_of(PodMemory, "sent", "sent_at", "alike")
 _remembered: Final = changer_of(Plan, "steps", "requeue_after")
+_NO_ENTRY: Final = Remember(key=("", "", ""), value=None)
+_entry: Final = changer_of(Remember, "key", "value")
 
 
 def _writes(session: Session) -> list[Any]:

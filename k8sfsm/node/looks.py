@@ -60,7 +60,8 @@ class Form:
     were the same one. `spans`: for which looks that is known, by their kind.
 
     The tables ask of two moments which is the later one, and whether more than so much time lies between them. So what
-    came out the same where two moments were close together and where they were far apart, does so in between.
+    came out the same where two moments were close together and where they were far apart, does so in between; unless it
+    depends on what comes again and again, such as the ticks of probes.
     """
 
     __slots__ = ("lefts", "mould", "spans")
@@ -144,10 +145,16 @@ _SHAPES: dict[Hashable, Form] = {}
 
 def glanced(known: Mark, memory: PodMemory) -> Plan | None:
     """The plan about a pod that is in the API, where looks like this one are known well."""
-    glance = _GLANCES.get(known[0])
-    if glance is None or glance.look.compared < COMPARED or CHECKED:
+    course, what, parts = known
+    latest = course.latest
+    if latest is not None and latest[0] == what:
+        glance: Glance = latest[1]
+        return glance.plan(parts, memory)
+    found = _GLANCES.get((course, what))
+    if found is None or found.look.compared < COMPARED or CHECKED:
         return None
-    return glance.plan(known[1], memory)
+    course.latest = (what, found)  # the next look is most often alike
+    return found.plan(parts, memory)
 
 
 def looked(session: Session, plain: Plain, known: Mark | None) -> Plan:
@@ -166,13 +173,13 @@ def looked(session: Session, plain: Plain, known: Mark | None) -> Plan:
             look.compared = COMPARED
     if look.form is None:
         return _learnt(look, session, plain, known, asked)
-    glance = _GLANCES.get(known[0])
+    glance = _GLANCES.get(known[:2])
     if glance is None or glance.look is not look:
         if len(_GLANCES) >= _SIZE:
             _GLANCES.clear()
         cast = look.form.mould.bound(asked.moments)
-        glance = _GLANCES[known[0]] = Glance(look, cast, _left(look, session, asked))
-    made = glance.plan(known[1], session.memory)
+        glance = _GLANCES[known[:2]] = Glance(look, cast, _left(look, session, asked))
+    made = glance.plan(known[2], session.memory)
     return _compared(glance, made, session, plain, asked) if look.compared < COMPARED or CHECKED else made
 
 
@@ -221,13 +228,14 @@ def _learnt(look: Look, session: Session, plain: Plain, known: Mark, asked: Ques
     if form is None:
         return plan
     cast: Cast = form.mould.bound(asked.moments)
-    if cast((*known[1], sent_at, alike)) != plan:
+    if cast((*known[2], sent_at, alike)) != plan:
         form.spans.pop(asked.kind, None)
         return plan
     look.take(form, asked)
     look.compared = 1
-    form.holds(asked)
-    return cast((*known[1], sent_at, (_left(look, session, asked), alike[1])))
+    if not session.goes_round:
+        form.holds(asked)
+    return cast((*known[2], sent_at, (_left(look, session, asked), alike[1])))
 
 
 def _make(look: Look, session: Session, plain: Plain, steps: list[Step], known: Mark, asked: Question) -> None:
@@ -237,7 +245,7 @@ def _make(look: Look, session: Session, plain: Plain, steps: list[Step], known: 
     made = plain.planned(session, steps)
     session.memory = memory
     try:
-        form = Form(Mould(made, (*known[1], _SENT, _PLACE), asked.moments))
+        form = Form(Mould(made, (*known[2], _SENT, _PLACE), asked.moments))
     except Shapeless:
         look.give_up()
         return
@@ -265,7 +273,7 @@ def _compared(glance: Glance, made: Plan, session: Session, plain: Plain, asked:
     plan = _followed(session, plain, steps, alike)
     if _goes_on(session) and made == plan:
         look.compared += 1
-        if look.form is not None:
+        if look.form is not None and not session.goes_round:
             look.form.holds(asked)
         return plan
     if look.compared >= COMPARED:

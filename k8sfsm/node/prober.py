@@ -112,7 +112,7 @@ def _ask(case: ProbeCase) -> Iterator[Step]:
     session, name = case.session, case.container.name
     asks, ticks = _WORK[law.decide("probe", case).outputs["does"]]
     period = (case.probe.period_seconds or 10) * SECOND
-    tick = session.now - (session.now - session.memory.added_at) % period
+    tick = session.latest_round(session.memory.added_at, period)
     if ticks:
         session.wake(tick + period)
     asked = session.memory.asked.get((name, case.kind), 0)

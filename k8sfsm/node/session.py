@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 from attrs import define, field, frozen
@@ -66,7 +67,8 @@ class Settings:
 class Session:
     """The case of the kubelet's tables for one pod. Actions change `memory` and give steps; `status` is to be sent.
 
-    `runtime`: what the runtime knows of the pod; `containers`: init, regular, then ephemeral containers.
+    `runtime`: what the runtime knows of the pod; `containers`: init, regular, then ephemeral containers. `goes_round`:
+    what comes of the look depends on what comes again and again (`latest_round`).
     """
 
     settings: Settings
@@ -81,6 +83,7 @@ class Session:
     again: bool = False
     container_name: str = ""
     forgotten: bool = False
+    goes_round: bool = False
     requests: dict[str, tuple[int, int, int]] = field(factory=dict)
     runtime: PodRuntime = field(init=False)
     containers: tuple[Container, ...] = field(init=False)
@@ -98,8 +101,12 @@ class Session:
     @lazy
     def last_relist(self) -> int:
         """When the kubelet last looked for containers that ended by themselves."""
-        period = int(law.constant("relist_period")) * SECOND
-        return self.now - (self.now - self.settings.relist_offset) % period
+        return self.latest_round(self.settings.relist_offset, int(law.constant("relist_period")) * SECOND)
+
+    def latest_round(self, begin: int, period: int) -> int:
+        """The latest moment until now of those that lie `period` (ns) apart, from `begin` on."""
+        self.goes_round = True
+        return self.now - (self.now - begin) % period
 
     @property
     def asked_for_relist(self) -> bool:
@@ -248,7 +255,13 @@ def addresses_of(node: Node | None, settings: Settings) -> tuple[HostIP, ...]:
     """A node's internal addresses, as its Node object has them; before that exists, the configured one."""
     known = () if node is None else tuple(a.address for a in node.status.addresses if a.type == "InternalIP")
     configured = (settings.host_ip,) if settings.host_ip else ()
-    return tuple(HostIP(ip=address) for address in known or configured)
+    return _hosts(known or configured)
+
+
+@lru_cache(maxsize=8192)
+def _hosts(addresses: tuple[str, ...]) -> tuple[HostIP, ...]:
+    """The same for all pods of a node."""
+    return tuple(HostIP(ip=address) for address in addresses)
 
 
 def _last(runtime: PodRuntime, name: str) -> Instance | None:

@@ -22,8 +22,15 @@ Relative: TypeAlias = tuple[str, int, IntArray]
 """A plugin whose scores depend on the highest one: how they are normalized, its weight, and what it says of nodes."""
 _WINDOWS: Final = 64
 _HALF: Final = 0.5
-_highest = np.maximum.reduce
-_lowest = np.minimum.reduce
+
+
+def _highest(values: IntArray) -> int:
+    """The same as `values.max()`; finding the place first takes a quarter of the time."""
+    return int(values.item(values.argmax()))
+
+
+def _lowest(values: IntArray) -> int:
+    return int(values.item(values.argmin()))
 
 
 @define(eq=False)
@@ -136,7 +143,7 @@ class Ring:
         """The total scores of the nodes found."""
         total = window.base
         for normalize, weight, raw in window.relative:
-            highest = int(_highest(raw))
+            highest = _highest(raw)
             if normalize == "reversed_share_of_highest":
                 total = total + weight * (MAX - MAX * raw // highest if highest else MAX)
             elif highest:
@@ -152,10 +159,10 @@ class Ring:
         by_zone += window.by_host
         by_zone += _HALF
         raw: IntArray = by_zone.astype(Ints)  # none is below 0, so what is cut off is what floor takes away
-        highest = int(_highest(raw))
+        highest = _highest(raw)
         if not highest:
             return spreading.weight * MAX
-        score: IntArray = highest + int(_lowest(raw)) - raw
+        score: IntArray = highest + _lowest(raw) - raw
         score *= MAX
         score //= highest
         score *= spreading.weight

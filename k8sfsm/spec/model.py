@@ -16,6 +16,7 @@ from k8sfsm.spec.unary import Test
 
 Hit: TypeAlias = Literal["unique", "first", "collect"]
 InvariantType: TypeAlias = Literal["safety", "transition", "convergence"]
+WatchedAs: TypeAlias = Literal["ADDED", "MODIFIED", "DELETED", "none"]
 ABSENT = "Absent"
 """The implicit state of an object before its creation and after its removal."""
 
@@ -172,7 +173,8 @@ class Invariant:
     """A property of the cluster; `holds` names the function that checks it.
 
     `of`: the kinds of which a write can break it (none: all). `each`: it is about one object of these at a time.
-    `fresh`: who writes can keep to it only where it sees the cluster as it is.
+    `fresh`: who writes can keep to it only where it sees the cluster as it is. `verbs`, `changes`: the requests, and
+    the changes that a watch shows of them (`none`: it shows none), that can break it (none: all).
     """
 
     type: InvariantType
@@ -180,6 +182,8 @@ class Invariant:
     of: tuple[str, ...] = ()
     each: bool = False
     fresh: bool = False
+    verbs: tuple[str, ...] = ()
+    changes: tuple[WatchedAs, ...] = ()
     source: str = ""
     doc: str = ""
     at: Position = NOWHERE

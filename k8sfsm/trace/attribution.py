@@ -50,17 +50,19 @@ class World:
 
     def put(self, document: Document) -> None:
         """An object was created or changed."""
-        known = self.objects.get(document.key)
-        if known is not None and known.uid == document.uid and _has_same_owners(known.json, document.json):
-            self.objects[document.key] = document
-            return
-        self._forget(document.key)
-        self.objects[document.key] = document
+        key = document.key
+        known = self.objects.get(key)
+        if known is not None:
+            if known.uid == document.uid and _has_same_owners(known.json, document.json):
+                self.objects[key] = document
+                return
+            self._forget(key)
+        self.objects[key] = document
         if document.uid:
-            self.uids[document.uid] = document.key
+            self.uids[document.uid] = key
         owner = controller_reference(document.json)
         if owner:
-            self.owned.setdefault(owner.get("uid", ""), {})[document.key] = None
+            self.owned.setdefault(owner.get("uid", ""), {})[key] = None
 
     def renew(self, key: Key, document: Document) -> None:
         """An object was changed that kept its uid and its owners."""
@@ -135,6 +137,15 @@ def attribute(case: Unexplained) -> Attribution:
         subresource=str(decision.outputs.get("subresource") or ""),
         rule=decision.rule,
     )
+
+
+OF_OTHERS: Final = frozenset({"owner_state", "surplus", "namespace_dying"})
+"""The facts that look at other objects than the one that was written."""
+
+
+def facts_of(case: Unexplained) -> frozenset[str]:
+    """The facts that the table asks to tell who made a change."""
+    return frozenset(law.decide("attribution", case).facts)
 
 
 def reporter(event: Json) -> tuple[str, str]:

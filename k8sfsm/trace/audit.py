@@ -31,7 +31,7 @@ from k8sfsm.trace.statuses import facts_from_statuses
 
 _SEEN: Final = 20_000
 """So many revisions back an answer may show a change again."""
-_APART: Final = 512
+_APART: Final = 1024
 """So many requests apart it is kept what was known, to go on from there."""
 _NEVER_TYPED: Final = ("Event", "Lease")
 _bare_again: Final = changer_of(
@@ -142,15 +142,13 @@ class Derivation:
     bare: dict[Key, RecordedWrite] = field(factory=dict)
     """The last one that was logged without it."""
 
-    def going_on(self, kinds: frozenset[str]) -> Derivation:
-        """A derivation that goes on from here, with what is left of this one's memory."""
-        following = self.copy()
-        following.kinds = kinds
-        following.appeared = []
+    def go_on(self, kinds: frozenset[str]) -> None:
+        """Another portion of the log begins: what is long past is forgotten."""
+        self.kinds = kinds
+        self.appeared = []
         if len(self.seen) > 2 * _SEEN:
             newest = max(self.seen)
-            following.seen = {revision for revision in self.seen if revision > newest - _SEEN}
-        return following
+            self.seen = {revision for revision in self.seen if revision > newest - _SEEN}
 
     def copy(self) -> Derivation:
         """The same, to go on apart."""

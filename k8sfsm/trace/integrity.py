@@ -5,7 +5,8 @@ A function of a law says in words what is wrong, or "" where the law holds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Iterator
 from importlib import import_module
 from typing import Any, Final
 
@@ -13,9 +14,11 @@ from attrs import define, field
 
 from k8sfsm.objects import ObjectError, Unmodelled
 from k8sfsm.request import Key
+from k8sfsm.trace.asking import Laws, Rows, Sort, all_rows, beside_the_likeness, laws_of
 from k8sfsm.trace.case import Finding, Past, Written, law
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.trace.lacking import asked_within, ends_before, in_hole, watched_within, within
+from k8sfsm.trace.likeness import Likeness, Likenesses
 from k8sfsm.trace.lines import Json
 from k8sfsm.trace.masking import shown
 from k8sfsm.trace.resources import KINDS, VERSIONS, is_deleting, metadata
@@ -37,9 +40,12 @@ class Integrity:
     """The laws on their way through a history, which may come in portions."""
 
     past: Past
-    rows: dict[str, list[tuple[str, Callable[[Any], Any], tuple[str, ...]]]]
-    of_kind: dict[str, list[tuple[str, Callable[[Any], Any]]]] = field(factory=dict)
-    """The laws that a write of a kind can break."""
+    rows: Rows
+    asked: dict[Sort, Laws] = field(factory=dict)
+    """The laws that a write of a sort can break."""
+    likenesses: Likenesses = field(factory=Likenesses)
+    likeness: Likeness | None = None
+    """What the last write has in common with those that are alike."""
 
     @classmethod
     def before(cls, recording: Recording) -> Integrity:
@@ -54,7 +60,7 @@ class Integrity:
         past.holes = recording.holes
         past.asked, past.watched = asked_within(recording.writes), watched_within(recording.writes)
         past.kinds = frozenset([key[0] for key in past.objects] + [write.key[0] for write in recording.changes()])
-        return cls(past, _rows())
+        return cls(past, all_rows())
 
     def go_on(self, recording: Recording) -> None:
         """Another portion begins: what it shows for the first time was there before."""
@@ -71,15 +77,29 @@ class Integrity:
         for write in recording.writes:
             yield from self.of(write)
 
-    def of(self, write: RecordedWrite) -> Iterator[Finding]:
-        """The findings in the next write."""
-        case = Written(write=write, past=self.past)
-        yield from _asked(case, self.of_kind.get(write.key[0]) or self._laws_of(write.key[0]))
-        self.past.take(write)
+    def of(self, write: RecordedWrite) -> list[Finding]:
+        """The findings in the next write. Of one that is like an earlier one not all is asked again."""
+        past, key = self.past, write.key
+        case = Written(write=write, past=past)
+        sort = (key[0], write.verb, write.type)
+        laws = self._laws_of(sort)
+        likeness = self.likeness = self.likenesses.of(write, case.old, past.unrevised.get(key, ""))
+        if likeness is None:
+            found = _asked(case, laws)
+        elif likeness.laws is None or _CHECKED:
+            found = _asked(case, laws)
+            _compare(found, likeness.laws)
+            if not found:
+                likeness.laws = beside_the_likeness(case, laws)
+        else:
+            found = _asked(case, likeness.laws)
+        past.take(write)
+        return found
 
-    def _laws_of(self, kind: str) -> list[tuple[str, Callable[[Any], Any]]]:
-        found = [(rule, holds) for rule, holds, kinds in self.rows["transition"] if not kinds or kind in kinds]
-        self.of_kind[kind] = found
+    def _laws_of(self, sort: Sort) -> Laws:
+        found = self.asked.get(sort)
+        if found is None:
+            found = self.asked[sort] = laws_of(sort, self.rows)
         return found
 
     def at_end(self, recording: Recording) -> Iterator[Finding]:
@@ -89,12 +109,23 @@ class Integrity:
                 yield Finding(rule=rule, message=message, file=recording.source, line=0, key=key)
 
 
-def _asked(case: Written, laws: list[tuple[str, Callable[[Any], Any]]]) -> Iterator[Finding]:
+def _asked(case: Written, laws: Laws) -> list[Finding]:
     write = case.write
+    found: list[Finding] = []
     for rule, holds in laws:
         if message := holds(case):
             place = write.seen or write.line
-            yield Finding(rule=rule, message=message, file=place.file, line=place.number, key=write.key)
+            found.append(Finding(rule=rule, message=message, file=place.file, line=place.number, key=write.key))
+    return found
+
+
+def _compare(found: list[Finding], asked: Laws | None) -> None:
+    """Raises AssertionError where a law would not have been asked that is broken."""
+    if asked is not None and any(finding.rule not in {rule for rule, _ in asked} for finding in found):
+        raise AssertionError(f"a write that is like one that kept the laws does not: {found[0]}")
+
+
+_CHECKED: Final = "K8SFSM_FROZEN" in os.environ
 
 
 def _covered(recording: Recording, requests: list[RecordedWrite]) -> frozenset[tuple[str, str, str]] | None:
@@ -102,14 +133,6 @@ def _covered(recording: Recording, requests: list[RecordedWrite]) -> frozenset[t
     if recording.format == "recording" and requests and not recording.about.get("slim"):
         return None
     return frozenset((write.key[0], write.verb, write.subresource) for write in requests if write.ok)
-
-
-def _rows() -> dict[str, list[tuple[str, Callable[[Any], Any], tuple[str, ...]]]]:
-    spec = law.invariants()
-    rows: dict[str, list[tuple[str, Callable[[Any], Any], tuple[str, ...]]]] = {"transition": [], "convergence": []}
-    for name, row in spec.invariants.items() if spec else ():
-        rows[row.type].append((f"trace/{name}", law.function("invariant", row.holds), row.of))
-    return rows
 
 
 _KNOWN: Final = frozenset(KINDS.values())

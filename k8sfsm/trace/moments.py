@@ -38,8 +38,9 @@ def time_follows_revisions(case: Written) -> str:
     write, past = case.write, case.past
     if write.type is None or write.revision is None or write.derived:
         return ""
-    until = min((t for t in (write.completed, write.shown) if t is not None and not write.inferred), default=None)
-    until = write.shown if until is None else until
+    until = None if write.inferred else write.completed
+    if until is None or (write.shown is not None and write.shown < until):
+        until = write.shown
     if until is not None and past.received > until:
         return f"made by {format_time(until)}, after a change that was asked for at {format_time(past.received)}"
     late = None if write.shown is None else past.shown - write.shown
@@ -52,8 +53,12 @@ def time_follows_revisions(case: Written) -> str:
 def names_no_future(case: Written) -> str:
     """A new moment that an object names has come, when the object is stored."""
     write = case.write
-    until = max((t for t in (write.completed, write.shown) if t is not None), default=None)
-    if until is None or write.new is None or write.type is None or write.derived:
+    if write.new is None or write.type is None or write.derived:
+        return ""
+    until, shown = write.completed, write.shown
+    if until is None or (shown is not None and shown > until):
+        until = shown
+    if until is None:
         return ""
     for path, text, moment in case.moments:
         if moment > until + SECOND and case.is_fresh(text):

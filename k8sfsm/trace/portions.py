@@ -40,15 +40,18 @@ def audit_portions(
     merged = logs[0] if len(logs) == 1 else heapq.merge(*logs, key=lambda request: request.completed)
     reader = _Reader(source=" ".join(str(path) for path in paths), namespaces=(namespace,) if namespace else ())
     waiting: list[Request] = []
-    latest = 0
+    latest, enough = 0, 2 * size
     for request in merged:
         waiting.append(request)
-        latest = max(latest, request.completed)
-        if len(waiting) >= 2 * size:
+        if request.completed > latest:
+            latest = request.completed
+        if len(waiting) >= enough:
             now = [each for each in waiting if each.completed <= latest - _LATE]
             if len(now) >= size:
                 waiting = [each for each in waiting if each.completed > latest - _LATE]
                 yield reader.portion(now)
+            # where a lot is written at the same time, that is not looked through again at every line
+            enough = max(2 * size, len(waiting) + size // 4)
     yield reader.portion(waiting)
 
 
@@ -65,8 +68,8 @@ class _Reader:
 
     def portion(self, requests: list[Request]) -> Recording:
         """The next requests as a recording."""
-        kinds = self.derivation.kinds | {request.key[0] for request in requests}
-        found, derivation, guesses = derive(requests, self.derivation.going_on(kinds))
+        self.derivation.go_on(self.derivation.kinds | {request.key[0] for request in requests})
+        found, derivation, guesses = derive(requests, self.derivation)
         writes = tuple(found)
         self.derivation = derivation
         if self.start is None and writes:

@@ -40,11 +40,18 @@ class Mould:
     rest: tuple[tuple[bytes, int], ...]
     places: tuple[int | None, ...] = field(init=False)
     """Which texts are the two moments of the request, the revision that it demanded, and the one that it made."""
+    renews: int | None = field(init=False)
+    """Which one is spec.renewTime in the answer."""
 
     @places.default
     def _found(self) -> tuple[int | None, ...]:
         demanded, made = (self.plan.get(_PARTS[name], {}).get("metadata", {}) for name in ("body", "answer"))
         return (*(self.plan[name] for name in TIMES), *(each.get("resourceVersion") for each in (demanded, made)))
+
+    @renews.default
+    def _moment(self) -> int | None:
+        place: int | None = self.plan.get(_PARTS["answer"], {}).get("spec", {}).get("renewTime")
+        return place
 
     def cast(self, place: Line, raw: bytes) -> Request | None:
         """The request of a line that is like this one but for what moved; None where it is not, or a moment is none."""
@@ -84,11 +91,6 @@ class Mould:
     def part(self, name: str, texts: Sequence[str]) -> Any:
         """The body, the answer or the reference of the request, with what moved in it."""
         return _filled(getattr(self.origin, name), self.plan.get(_PARTS[name]), texts)
-
-    def renewed_at(self, texts: Sequence[str]) -> str | None:
-        """spec.renewTime in the answer; None where there is none."""
-        place = self.plan[_PARTS["answer"]].get("spec", {}).get("renewTime")
-        return None if place is None else texts[place]
 
 
 class Renewal(Request):
@@ -147,7 +149,8 @@ class RenewedLease(Document):
     @property
     def renewed_at(self) -> str | None:
         """spec.renewTime; None where there is none."""
-        return self.source.mould.renewed_at(self.source.texts)
+        place = self.source.mould.renews
+        return None if place is None else self.source.texts[place]
 
 
 class RenewedWrite(RecordedWrite):

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from k8sfsm.apiserver.patch import json_patch, merge, strategic_merge
 from k8sfsm.request import Key
-from k8sfsm.trace.attribution import Unexplained, attribute
+from k8sfsm.trace.attribution import OF_OTHERS, Unexplained, attribute, facts_of
 from k8sfsm.trace.case import Written, law
 from k8sfsm.trace.differences import difference, missing, short
 from k8sfsm.trace.lines import Json
@@ -78,6 +78,15 @@ def writer_fits(case: Written) -> str:
         wrong = write.actor == "kubelet" and found.actor == "kubelet" and found.node and found.node != write.node
         return f"written by the kubelet of {write.node}, and it is of {found.node}" if wrong else ""
     return f"written by {write.account}, and only the {found.actor} writes this ({found.rule})"
+
+
+def asks_others(case: Written) -> bool:
+    """Whether other objects than that of a write have a say in who writes it."""
+    write, past = case.write, case.past
+    if write.type is None or write.new is None:
+        return True
+    asked = facts_of(Unexplained(type=write.type, old=case.old, new=write.new, world=past.world, kinds=past.kinds))
+    return not asked.isdisjoint(OF_OTHERS)
 
 
 _SHARED: Final = (

@@ -16,7 +16,7 @@ from k8sfsm.engine.choices import Seeded
 from k8sfsm.engine.cluster import EventSource
 from k8sfsm.engine.recorder import event_write
 from k8sfsm.machine import Machines
-from k8sfsm.objects import Event, ObjectMeta, Pod, from_json
+from k8sfsm.objects import Event, ObjectMeta, Pod, from_json, key_of
 from k8sfsm.request import Create, Record
 from k8sfsm.store import Store
 
@@ -65,7 +65,7 @@ def test_both_ways_give_the_same_answer(
     if isinstance(short, Create):
         assert short == long and chance.uid(("", "", "")) == Seeded(1).uid(("", "", ""))
         return
-    after, change = store.add(short, NOW)
+    after, change = store.add(key_of(short), short, NOW)
     assert (after, (change,), short) == (answer.store, answer.changes, answer.outcome.object)
     if component != "default-scheduler":
         assert short_memory == long_memory

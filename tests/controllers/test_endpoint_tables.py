@@ -309,7 +309,7 @@ def test_queue_and_watches(room: str) -> None:
 
 
 def test_fullest_slice_is_filled_first() -> None:
-    from k8sfsm.controllers.endpointslice_packing import Draft
+    from k8sfsm.controllers.endpointslice_drafts import Draft
     from k8sfsm.objects import Endpoint, EndpointSlice
 
     drafts = [Draft(EndpointSlice(), [Endpoint()] * count, {}) for count in (1, 3, 2, 3)]

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from k8sfsm.engine.action import Enqueue
 from k8sfsm.engine.agenda import Agenda
-from k8sfsm.engine.choices import ALPHABET, Seeded
+from k8sfsm.engine.choices import ALPHABET, Seeded, mixed
 from k8sfsm.engine.queue import MILLISECOND, SECOND, QueueSettings, TokenBucket, WorkQueue
+from k8sfsm.request import Key
 
 A, B = ("Pod", "a", "a"), ("Pod", "a", "b")
 
@@ -103,6 +104,42 @@ def test_copies_of_queues_and_buckets_are_independent() -> None:
     assert bucket.copy().reserve(0) == bucket.reserve(0)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_key_that_a_free_worker_takes_up_at_once_might_as_well_be_added(seed: int) -> None:
+    chance = random.Random(seed)
+    settings = QueueSettings(workers=1 + seed % 3)
+    plain, short = WorkQueue(settings), WorkQueue(settings)
+    busy: list[Key] = []
+    begun = 0
+    for _ in range(200):
+        key = ("Pod", "", f"p{chance.randrange(6)}")
+        if busy and chance.random() < 0.5:
+            done = busy.pop(chance.randrange(len(busy)))
+            if chance.random() < 0.3:
+                plain.detach(done)
+                short.detach(done)
+            assert plain.done(done) == short.done(done)
+            new = []
+        else:
+            plain.add(key)
+            new = [key] if short.begin(key) else []
+            begun += len(new)
+            if not new:
+                short.add(key)
+        taken = _all_of(plain)
+        assert taken == [*new, *_all_of(short)]
+        assert plain.contents() == short.contents() and plain.idle == short.idle
+        busy += taken
+    assert begun > 10
+
+
+def _all_of(queue: WorkQueue) -> list[Key]:
+    found = []
+    while (each := queue.get()) is not None:
+        found.append(each[0])
+    return found
+
+
 def test_agenda_is_first_in_first_out_at_one_instant() -> None:
     agenda = Agenda()
     for due, key in ((5, A), (3, A), (3, B)):
@@ -157,6 +194,21 @@ def test_seeded_choices_are_the_same_everywhere() -> None:
     assert set(drawn[0][0]) <= set(ALPHABET)
     fork = one.fork()
     assert fork.uid(A) == one.uid(A)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 7, (1 << 64) - 1, 0x9E3779B97F4A7C15])
+def test_numbers_drawn_ahead_are_those_drawn_one_by_one(seed: int) -> None:
+    choices = Seeded(seed)
+    state, expected = seed, []
+    for _ in range(4000):
+        state = (state + 0x9E3779B97F4A7C15) % (1 << 64)
+        expected.append(mixed(state))
+    drawn = []
+    for number in range(4000):
+        if number % 701 == 0:
+            choices = choices.fork()
+        drawn.append(choices.index(1 << 64))
+    assert drawn == expected and all(type(each) is int for each in drawn)
 
 
 def test_jitter_stays_in_its_bounds() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k8sfsm.controllers.following import difference
-from k8sfsm.index import GONE, Series
+from k8sfsm.index import GONE, Series, is_seldom
 from k8sfsm.objects import Event, ObjectMeta, OwnerReference, Pod, PodSpec, ServiceAccount, controller_of
 from k8sfsm.store import Snapshot, Store
 from k8sfsm.view import View
@@ -275,3 +275,22 @@ def test_links_are_worked_in_before_they_are_too_many() -> None:
         store, _ = store.put(pod(f"p{number % 700}", node=str(number % 9)))
     assert len(store.snapshot.series("in", "Pod", "a")) == 700
     assert [x.metadata.name for x in store.snapshot.on_node("7")] == found_plainly(store.snapshot, "on", "Pod", "7")
+
+
+def test_what_is_written_seldom_is_the_same_until_it_is_written() -> None:
+    store, _ = Store().put(ServiceAccount(metadata=ObjectMeta(name="s", namespace="a")))
+    seldom = store.snapshot.index.seldom()
+    for obj in (pod("x"), Event(metadata=ObjectMeta(name="e", namespace="a")), pod("x", node="n")):
+        assert not is_seldom(obj.kind)
+        store, _ = store.put(obj)
+        assert store.snapshot.index.seldom() is seldom
+    assert is_seldom("ServiceAccount")
+    written, _ = store.put(ServiceAccount(metadata=ObjectMeta(name="t", namespace="a")))
+    after, _ = written.put(pod("y"))
+    assert written.snapshot.index.seldom() is after.snapshot.index.seldom()
+    for changed in (
+        store.put(ServiceAccount(metadata=ObjectMeta(name="s", namespace="a", uid="u")))[0],
+        store.put(ServiceAccount(metadata=ObjectMeta(name="t", namespace="b")))[0],
+        store.remove(("ServiceAccount", "a", "s"))[0],
+    ):
+        assert changed.snapshot.index.seldom() is not seldom

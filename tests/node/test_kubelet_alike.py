@@ -17,8 +17,9 @@ from k8sfsm.mould import Mould, Shapeless
 from k8sfsm.node import alike, kubelet, looks, newcomers
 from k8sfsm.node.alike import Question
 from k8sfsm.node.past import Past
-from k8sfsm.node.runtime import RuntimeEvent, Sandbox, State, apply, pod_of, powered_off
+from k8sfsm.node.runtime import PodRuntime, RuntimeEvent, Sandbox, State, apply, pod_of, powered_off
 from k8sfsm.node.scripted import ScriptedRuntime
+from k8sfsm.node.session import Session
 from k8sfsm.objects import ContainerStatus, Pod, PodStatus, from_json, to_json
 from k8sfsm.request import Create
 
@@ -142,6 +143,25 @@ def test_looks_between_others_are_cast_at_once() -> None:
     assert covered and all(look.form is not None and look.form.spans for look in covered)
 
 
+def test_ticks_of_probes_say_nothing_about_other_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds: set[int] = set()
+    held: set[int] = set()
+    latest_round, holds = Session.latest_round, looks.Form.holds
+
+    def noted(session: Session, begin: int, period: int) -> int:
+        rounds.add(session.now)
+        return latest_round(session, begin, period)
+
+    def noted_too(form: looks.Form, asked: Question) -> None:
+        held.add(asked.times[0])
+        holds(form, asked)
+
+    monkeypatch.setattr(Session, "latest_round", noted)
+    monkeypatch.setattr(looks.Form, "holds", noted_too)
+    rolled_out(12, until=6, livenessProbe={"exec": {"command": ["true"]}, "periodSeconds": 1})
+    assert rounds and held and not rounds & held
+
+
 def test_a_form_that_is_trusted_wrongly_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     rolled_out(12)
     looks._LOOKS.clear()
@@ -196,6 +216,26 @@ def test_of_a_machine_that_went_off_the_past_is_not_known() -> None:
     assert pod_of(state, "uid-1").past is None
     assert pod_of(apply(state, event("volumes-mounted")), "uid-1").past is None
     assert pod_of(apply(Map(), event("volumes-mounted")), "uid-1").past is not None
+
+
+def pulled(*uids: str, past: bool = True) -> list[PodRuntime]:
+    """What is known of pods that pulled two images at the same moments. `past`: it is told from what came before."""
+    state: State = Map()
+    for uid in uids:
+        state = apply(state, event("volumes-mounted", uid))
+    if not past:
+        state = powered_off(state, NOW)
+    for number, kind in enumerate(("pull-start", "pull-queued", "pull-done", "pull-failed", "pull-start")):
+        for uid in uids:
+            image = f"web:{number % 2}"
+            state = apply(state, event(kind, uid, NOW + number, image=image, begins=NOW + 2 * number, image_id="id"))
+    return [pod_of(state, uid) for uid in uids]
+
+
+def test_pods_of_the_same_past_share_what_became_of_their_pulls() -> None:
+    first, second = pulled("uid-1", "uid-2")
+    assert first.pulls is second.pulls and len(first.pulls) == 2
+    assert first.pulls == pulled("uid-3", past=False)[0].pulls
 
 
 # -- moulds -----------------------------------------------------------------------------------------------------------

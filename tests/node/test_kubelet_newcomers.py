@@ -6,15 +6,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from immutables import Map
 
 from k8sfsm.law import LawError
 from k8sfsm.node import alike, newcomers
+from k8sfsm.node.admission import Bound, Requests, capacity_of, has_room, requests_of
 from k8sfsm.node.kubelet import Kubelet
 from k8sfsm.node.memory import Eviction, PodMemory, eviction_key
 from k8sfsm.node.newcomers import Newcomers
 from k8sfsm.node.runtime import RuntimeEvent, apply
-from k8sfsm.objects import Node, Pod, from_json
+from k8sfsm.objects import HostIP, Node, Pod, from_json
 from k8sfsm.view import View
 
 NOW = 1_767_225_600_000_000_000
@@ -82,11 +85,61 @@ def test_where_something_else_is_known_the_tables_are_asked(objects: tuple[Any, 
     assert expected(pod(1), *objects, **view) is None
 
 
+def test_what_the_node_says_is_looked_up_again_where_it_says_something_else() -> None:
+    home = alike.Home(Kubelet("node-1").settings)
+    inside = [{"type": "InternalIP", "address": "10.0.0.1"}]
+    first, second = node(status={"addresses": inside}), node(status={"addresses": [*inside, *inside]})
+    assert home.addresses(View.of([first])) == ("10.0.0.1", "", (HostIP(ip="10.0.0.1"),))
+    assert home.addresses(View.of([second])) is None
+    assert home.addresses(View.of([])) == ("", "", ())
+    assert home.addresses(View.of([first])) == ("10.0.0.1", "", (HostIP(ip="10.0.0.1"),))
+
+
 def test_where_others_take_the_room_the_tables_are_asked() -> None:
     held = {("Pod", "default", f"web-{n}"): (PodMemory(pod=pod(n), added_at=0, stage="syncing"),) for n in range(2, 6)}
     assert expected(pod(1), memory=held) is None
     del held["Pod", "default", "web-2"]
     assert expected(pod(1), memory=held) is not None
+
+
+def weighing(number: int, cpu: str, memory: str) -> Pod:
+    container = {"name": "app", "image": "web:1", "resources": {"requests": {"cpu": cpu, "memory": memory}}}
+    return pod(number, containers=[container])
+
+
+AMOUNT = st.tuples(st.integers(0, 3), st.integers(0, 4))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(AMOUNT, max_size=6), st.lists(st.tuples(AMOUNT, st.booleans()), max_size=8), AMOUNT)
+def test_where_a_bound_leaves_room_there_is_room(
+    before: list[tuple[int, int]], then: list[tuple[tuple[int, int], bool]], wanted: tuple[int, int]
+) -> None:
+    """`before`: remembered when the kubelet is asked first; `then`: who comes after that, and whether he goes again."""
+    bound, requests, capacity = Bound(), {}, capacity_of(node(status={"allocatable": ROOM}))
+    held = {n: (PodMemory(pod=weighing(n, f"{cpu}", f"{gib}Gi"), added_at=0),) for n, (cpu, gib) in enumerate(before)}
+    bound.begin(View.of([], memory=held), requests)
+    for number, ((cpu, gib), goes) in enumerate(then, start=100):
+        come = weighing(number, f"{cpu}", f"{gib}Gi")
+        bound.met(requests_of(requests, come))
+        if not goes:
+            held[number] = (PodMemory(pod=come, added_at=0),)
+    asking, view = weighing(99, f"{wanted[0]}", f"{wanted[1]}Gi"), View.of([], memory=held)
+    if bound.leaves_room(view, capacity, requests_of(requests, asking), requests):
+        assert has_room(view, capacity, asking, requests)
+
+
+ROOM = {"cpu": "16", "memory": "24Gi", "pods": "10"}
+
+
+def test_a_bound_counts_all_of_one_name_and_what_was_there_before() -> None:
+    requests: Requests = {}
+    capacity, small = (10, 4_000, 1 << 40), weighing(1, "1", "1Mi")
+    memory = {"web": tuple(PodMemory(pod=weighing(n, "1", "1Mi"), added_at=0) for n in (2, 3))}
+    assert Bound().leaves_room(View.of([], memory=memory), capacity, requests_of(requests, small), requests)
+    more = {**memory, "db": (PodMemory(pod=weighing(4, "1", "1Mi"), added_at=0),)}
+    assert has_room(View.of([], memory=more), capacity, small, requests)
+    assert not Bound().leaves_room(View.of([], memory=more), capacity, requests_of(requests, small), requests)
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,11 @@ class Gate:
         if sender.actor != _PEOPLE and _always(verdict, asked, isinstance(sender.role, tuple)):
             self._open.add(_form_of(sender, write))
 
+    def is_open(self, sender: Sender, write: Write, old: Any) -> bool:
+        """Whether a request is let in, and nobody looks at the object of which it changes a part."""
+        own = _on_own_node(sender, write, old) if sender.node else old.kind not in GUARDED
+        return own and self.knows(sender, write)
+
     def look_at(self, sender: Sender, write: Write, old: Any, new: Any, snapshot: Snapshot) -> None:
         """Look at the objects of a write: a kubelet's own, and rights that are granted. Raises Refusal (403, 404)."""
         granting = new is not None and new.kind in GUARDED
@@ -99,7 +104,7 @@ def _form_of(sender: Sender, write: Any) -> tuple[Any, ...]:
     node: so their requests are judged alike for all nodes.
     """
     form, role = write.__class__, sender.role
-    kind, namespace, name = _target(write)
+    kind, namespace, name = write.key if form is PatchStatus else _target(write)
     part = write.subresource if form in _PARTS else ""
     reads = form is Patch and write.body == {}
     if role.__class__ is str:

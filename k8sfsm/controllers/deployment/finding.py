@@ -14,7 +14,7 @@ from k8sfsm.controllers.deployment.working import Working, active
 from k8sfsm.kinds.deployment import same_template
 from k8sfsm.kinds.deployment_bounds import law, replicas_of
 from k8sfsm.law import LawError
-from k8sfsm.objects import Deployment, ReplicaSet
+from k8sfsm.objects import Deployment, PodTemplateSpec, ReplicaSet
 
 
 @law.fact
@@ -51,8 +51,11 @@ def oldest_first(replica_sets: Iterable[ReplicaSet]) -> tuple[ReplicaSet, ...]:
 
 @frozen
 class Found:
-    """The ReplicaSets of a Deployment; `old` is every other than `new`, whatever its size, oldest first."""
+    """The ReplicaSets of a Deployment; `old` is every other than `new`, whatever its size, oldest first. `template`:
+    that of the Deployment.
+    """
 
+    template: PodTemplateSpec
     new: ReplicaSet | None
     old: tuple[ReplicaSet, ...]
 
@@ -62,7 +65,7 @@ def find(deployment: Deployment, replica_sets: Iterable[ReplicaSet]) -> Found:
     ordered = oldest_first(replica_sets)
     template = deployment.spec.template
     new = next((rs for rs in ordered if same_template(rs.spec.template, template)), None)
-    return Found(new, tuple(rs for rs in ordered if new is None or rs.metadata.uid != new.metadata.uid))
+    return Found(template, new, tuple(rs for rs in ordered if new is None or rs.metadata.uid != new.metadata.uid))
 
 
 @law.fact

@@ -62,7 +62,9 @@ def ensure_new_replica_set(case: Working, decision: Decision) -> Phase:
 
 
 def _find(case: Working, *, create: bool) -> Phase:
-    found = find(case.deployment, case.claimed)
+    found = case.found
+    if found is None or found.template is not case.deployment.spec.template:
+        found = case.found = find(case.deployment, case.claimed)
     case.new_rs, case.old_rss, case.may_create = found.new, found.old, create
     yield from perform(law, law.decide("new-rs", case), case)
 
@@ -71,9 +73,20 @@ def _find(case: Working, *, create: bool) -> Phase:
 
 
 def _annotated(case: Working) -> Annotated:
+    """The annotations that the new ReplicaSet is to have; they follow from those that there are."""
     assert case.new_rs is not None
-    revision = max_revision(case.old_rss) + 1
-    return annotations_for_new(case.deployment, case.new_rs, revision, exists=True, history_limit=_history_limit())
+    deployment, new, limit = case.deployment, case.new_rs, _history_limit()
+    old = [rs.metadata.annotations for rs in case.old_rss]
+    parts = (law.edition, limit, deployment.metadata.annotations, new.metadata.annotations, *old)
+    found: Annotated | None = _ANNOTATED.get(parts)
+    if found is None:
+        revision = max_revision(case.old_rss) + 1
+        found = annotations_for_new(deployment, new, revision, exists=True, history_limit=limit)
+        _ANNOTATED.put(parts, found)
+    return found
+
+
+_ANNOTATED: Final = Memo()
 
 
 @law.fact

@@ -76,7 +76,9 @@ def scale_notes_outdated(rs: ReplicaSet, deployment: Deployment) -> bool:
 
 
 def with_annotations(rs: ReplicaSet, annotations: Mapping[str, str]) -> ReplicaSet:
-    """A copy of the ReplicaSet with these annotations."""
+    """The ReplicaSet with these annotations."""
+    if rs.metadata.annotations == annotations:
+        return rs
     return evolve(rs, metadata=evolve(rs.metadata, annotations=dict(annotations)))
 
 

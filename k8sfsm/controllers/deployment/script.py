@@ -14,7 +14,7 @@ from attrs import frozen
 
 from k8sfsm.law import Decision, Law
 from k8sfsm.objects import evolve
-from k8sfsm.request import Call, Outcome, Parallel, Plan, Record, Remember, Step, Why, Write
+from k8sfsm.request import Call, Outcome, Parallel, Plan, Record, Remember, Step, Write
 
 Phase: TypeAlias = Generator[Step, "Outcome | None", None]
 """A part of a script: yields steps, is sent the outcome of each write (None for other steps)."""
@@ -56,17 +56,14 @@ def accepted(outcome: Outcome | None) -> Any:
 def perform(law: Law, decision: Decision, case: Any) -> Phase:
     """Run the actions of a decision in order; steps without a cause get the decision's."""
     for name in decision.actions:
-        yield from _with_cause(law.function("action", name)(case, decision), decision.why)
-
-
-def _with_cause(phase: Phase, why: Why) -> Phase:
-    answer: Outcome | None = None
-    while True:
-        try:
-            step = phase.send(answer)
-        except StopIteration:
-            return
-        answer = yield step if step.why is not None else evolve(step, why=why)
+        phase: Phase = law.function("action", name)(case, decision)
+        answer: Outcome | None = None
+        while True:
+            try:
+                step = phase.send(answer)
+            except StopIteration:
+                break
+            answer = yield step if step.why is not None else evolve(step, why=decision.why)
 
 
 def plan_of(script: Callable[[], Script]) -> Plan:

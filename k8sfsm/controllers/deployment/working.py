@@ -29,7 +29,8 @@ class Working:
 
     `claimed`: the ReplicaSets as cached; `new_rs`, `old_rss`: as last found; `created`: the outcome of a creation;
     `unsaved`: the status holds something that was not written yet; `scaled`: the step before changed a size;
-    `requeue_after`: ns after which the key comes back by itself, `limited` by the queue's rate limit.
+    `requeue_after`: ns after which the key comes back by itself, `limited` by the queue's rate limit. `found`: which of
+    the ReplicaSets are old and which is new, as looked up last.
     """
 
     view: View
@@ -43,6 +44,7 @@ class Working:
     new_status: DeploymentStatus = field(factory=DeploymentStatus)
     requeue_after: int | None = None
     limited: bool = False
+    found: Any = None
 
     @property
     def all_rss(self) -> tuple[ReplicaSet, ...]:

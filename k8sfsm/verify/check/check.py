@@ -20,12 +20,13 @@ from k8sfsm.store import Store
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.trace.integrity import Integrity
 from k8sfsm.trace.lacking import notes_of_lacks
+from k8sfsm.trace.likeness import Likeness
 from k8sfsm.verify.check.breaches import Breaches
 from k8sfsm.verify.check.doubts import Doubts, is_bare
 from k8sfsm.verify.check.events import Announced
 from k8sfsm.verify.check.explaining import Explaining
 from k8sfsm.verify.check.heard import Heard
-from k8sfsm.verify.check.judging import BY_THE_CLOCK, KUBELET, Known, Request, law, method_of
+from k8sfsm.verify.check.judging import BY_THE_CLOCK, KUBELET, Known, Request, judged_as, method_of
 from k8sfsm.verify.check.kubelets import Kubelets
 from k8sfsm.verify.check.lacks import Lacks, is_gap, is_uncounted
 from k8sfsm.verify.check.matching import Granting
@@ -209,7 +210,8 @@ class _Check:
             group = groups.get(write.request) or [write]
             if write.request not in judged:
                 self.past.coming = recording.writes[number + 1 : number + _AHEAD]
-                judged[write.request] = self._judge(group)
+                likeness = self.integrity.likeness if sound else None
+                judged[write.request] = self._judge(group, likeness)
             self._follow(write)
             if write.type is not None and write.new is not None and self._commit(write):
                 made[write.request].append(self.past.store.revision)
@@ -319,11 +321,11 @@ class _Check:
 
     # -- one request --------------------------------------------------------------------------------------------------
 
-    def _judge(self, writes: Sequence[RecordedWrite]) -> tuple[str, Explanation | None]:
-        """Verdict and explanation of a request, given with all that it changed."""
+    def _judge(self, writes: Sequence[RecordedWrite], likeness: Likeness | None) -> tuple[str, Explanation | None]:
+        """Verdict and explanation of a request, given with all that it changed, and what it is like."""
         write = writes[0]
         actor = self.past.actors.get(write.actor)
-        verdict = str(law.decide("judged", self._request(write, actor)).outputs["verdict"])
+        verdict = judged_as(self._request(write, actor))
         if verdict == "unjudged":
             self.report.unjudged["the history does not show it whole, or what its component saw"] += 1
         if verdict == "refused" and actor is not None:
@@ -333,7 +335,7 @@ class _Check:
             return "unjudged", None
         if verdict != _BY_RULE or method_of(write.actor) == BY_THE_CLOCK:
             return verdict, None
-        why = self._why(actor, writes)
+        why = self._why(actor, writes, likeness)
         if isinstance(why, Explanation):
             return "explained", why
         if actor is not None and write.key[0] == _EVENT:
@@ -342,10 +344,12 @@ class _Check:
             self.explaining.give_up(actor, write)
         return self._unexplained(write, why), None
 
-    def _why(self, actor: Actor | None, writes: Sequence[RecordedWrite]) -> Explanation | Nearest:
+    def _why(
+        self, actor: Actor | None, writes: Sequence[RecordedWrite], likeness: Likeness | None
+    ) -> Explanation | Nearest:
         write = writes[0]
         if actor is None:
-            return self.kubelets.explain(write)
+            return self.kubelets.explain(write, likeness)
         if write.key[0] != _EVENT:
             return self.explaining.explain(actor, writes)
         if write.verb == "deletecollection":

@@ -87,6 +87,27 @@ def cache_whole(case: Request) -> bool:
     return not case.blind
 
 
+def judged_as(case: Request) -> str:
+    """What a request is judged as, by the table `judged`. It is asked once about all requests of which its facts are
+    the same.
+    """
+    write = case.write
+    traits = (
+        law.edition, write.actor, write.key[0], write.ok, case.modelled, case.wanted, case.scripted, case.blind,
+        subject(case), whole(case),
+    )  # fmt: skip
+    found = _JUDGED.get(traits)
+    if found is None:
+        if len(_JUDGED) >= _SORTS:
+            _JUDGED.clear()
+        found = _JUDGED[traits] = str(law.decide("judged", case).outputs["verdict"])
+    return found
+
+
+_JUDGED: Final[dict[tuple[object, ...], str]] = {}
+_SORTS: Final = 4096
+
+
 @frozen
 class Writer:
     """An actor, by its name."""

@@ -6,8 +6,10 @@ counts, resources, the end of a pod) follows from its tables.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, Literal
+from functools import lru_cache
+from typing import Any, Final, Literal, TypeAlias
 
 from attrs import define, field, frozen
 from immutables import Map
@@ -22,12 +24,17 @@ from k8sfsm.node.status import ReportCase, StatusCase, ended_status, generate, m
 from k8sfsm.objects import Pod, PodStatus, evolve, format_micro_time, to_json
 from k8sfsm.objects.pod import ContainerState, ContainerStatus, HostIP
 from k8sfsm.trace.history import RecordedWrite
+from k8sfsm.trace.likeness import Likeness
 from k8sfsm.verify.check.judging import law
 from k8sfsm.verify.check.past import SECOND, Past
 from k8sfsm.verify.check.runs import Runs
 from k8sfsm.verify.check.verdicts import Explanation, Nearest, apart
 from k8sfsm.verify.replay.compare import differences
 
+Learnt: TypeAlias = tuple[str, dict[str, Any], bool]
+"""A rule, its facts, and whether the kubelet reads its pods' cgroups."""
+_CHECKED: Final = "K8SFSM_FROZEN" in os.environ
+_UNKNOWN: Final = object()
 _NOT_YET: Final = ("", "ContainerCreating", "PodInitializing")
 """Reasons of containers that wait although nothing has gone wrong."""
 
@@ -60,9 +67,13 @@ class Kubelets:
     runs: Runs
     cgroups: dict[str, bool] = field(factory=dict)
     """Node -> whether its kubelet reads its pods' cgroups, as seen last."""
+    uneventful: RecordedWrite | None = None
+    """The last status that is known to tell of no run that has begun anew."""
 
-    def explain(self, write: RecordedWrite) -> Explanation | Nearest:
-        """The rule that gives the written status, or orders the deletion."""
+    def explain(self, write: RecordedWrite, likeness: Likeness | None = None) -> Explanation | Nearest:
+        """The rule that gives the written status, or orders the deletion. `likeness`: what the write has in common
+        with those that are alike; of the others it is not asked again then.
+        """
         stored = self.past.store.snapshot.get(write.key)
         if stored is None or (write.uid and stored.metadata.uid != write.uid):
             return Nearest("", {}, "there is no such pod")
@@ -71,13 +82,63 @@ class Kubelets:
         if write.new is None or write.type is None:
             return Explanation("kubelet/pod_sync/sync", {}, write.key, self.past.store.revision, self._cause(write))
         written: Pod = write.new.typed
+        if likeness is None or not self._follows_from_likeness(write, stored, written):
+            return self._asked(stored, written, write)
+        reads = self.cgroups.get(stored.spec.node_name, True)
+        known = likeness.found.get(reads, _UNKNOWN)
+        if known is _UNKNOWN:
+            found = self._asked(stored, written, write)
+            likeness.found[reads] = self._learnt(found, stored, written)
+            return found
+        if known is None:
+            return self._asked(stored, written, write)
+        if wrong := _misdated(written, write.time):
+            return Nearest("kubelet/pod_sync/sync", {}, wrong)
+        rule, facts, did_read = known
+        cast = Explanation(rule, dict(facts), write.key, self.past.store.revision, self._cause(write))
+        if _CHECKED and self._asked(stored, written, write) != cast:
+            raise AssertionError(f"{write.line}: a status that is like one of {rule} does not follow from it")
+        self.cgroups[stored.spec.node_name] = did_read
+        self.uneventful = write
+        return cast
+
+    def _asked(self, stored: Pod, written: Pod, write: RecordedWrite) -> Explanation | Nearest:
+        """What the tables say of a status."""
         rule, facts, wrong = self.runs.judge(written, stored, write.time)
         if wrong:
             return Nearest(rule, facts, wrong)
         return self._status(stored, written, write)
 
+    def _follows_from_likeness(self, write: RecordedWrite, stored: Pod, written: Pod) -> bool:
+        """Whether nothing but the pod before and after, and what the kubelet reads, says which rule gives a status:
+        the runtime's log tells nothing of it, no deadline runs, and its node and the time of its start are told as
+        they are.
+        """
+        before, said = stored.status, written.status
+        if stored.metadata.uid in self.runs.recorded or stored.spec.active_deadline_seconds is not None:
+            return False
+        shown = write.old.typed if write.old is not None else None
+        if shown is None or shown.status is not before or shown.spec is not stored.spec:
+            return False
+        if before.start_time is None and said.start_time != write.time - write.time % SECOND:
+            return False
+        addresses = self._host_ips(written)
+        return addresses == said.host_ips and said.host_ip == (addresses[0].ip if addresses else "")
+
+    def _learnt(
+        self, found: Explanation | Nearest, stored: Pod, written: Pod
+    ) -> tuple[str, dict[str, Any], bool] | None:
+        """What is kept of an explanation for statuses that are alike: the rule, its facts, and what the kubelet reads.
+        None where the status tells of a run that has begun anew: then times matter.
+        """
+        if not isinstance(found, Explanation) or self.runs.begun_anew(written, stored):
+            return None
+        return found.rule, found.facts, self.cgroups[stored.spec.node_name]
+
     def follow(self, write: RecordedWrite) -> None:
         """A status was written: what follows from it counts from now on."""
+        if write is self.uneventful:
+            return
         stored = self.past.store.snapshot.get(write.key)
         if stored is not None and write.new is not None and write.type == "MODIFIED":
             self.runs.follow(write.new.typed, stored, write.time)
@@ -303,13 +364,20 @@ def dated(case: Dated) -> Literal["before", "within", "after"]:
     return "after" if case.changed > case.written + SECOND else "within"
 
 
+@lru_cache(maxsize=64)
+def _possible(lies: Literal["before", "within", "after"], edition: object) -> bool:
+    """What an edition of the table says of a condition whose time lies so: it asks nothing else."""
+    example = {"before": Dated(0, SECOND, 0), "within": Dated(0, 0, 0), "after": Dated(2 * SECOND, 0, 0)}[lies]
+    return bool(law.decide("condition-time", example).outputs["possible"])
+
+
 def _misdated(written: Pod, at: int) -> str:
     made = written.metadata.creation_timestamp or 0
     for each in written.status.conditions:
         since = each.last_transition_time
         if each.type not in OWNED or since is None:
             continue
-        if not law.decide("condition-time", Dated(since, made, at)).outputs["possible"]:
+        if not _possible(dated(Dated(since, made, at)), law.edition):
             return f"condition {each.type} changed at {format_micro_time(since)}, outside the pod's life"
     return ""
 

@@ -278,10 +278,11 @@ class Past:
         while len(self.moments) > 1 and self.moments[1].at < oldest:
             self._forget(self.moments.popleft())
         self.store = self.store.forgetting(self.moments[0].revision)
+        bare = self.seen_by(_NO_MEMORY, moment)
         return [
             (name, key)
             for name, actor, watch in self._watchers(change.key[0])
-            for key in self._notify(actor, watch, change, moment)
+            for key in self._notify(actor, watch, change, bare, moment)
         ]
 
     def _watchers(self, kind: str) -> list[tuple[str, Actor, Watch]]:
@@ -321,19 +322,20 @@ class Past:
         """The view of a controller that has just seen a change."""
         return View(moment.at, moment.snapshot, memory, Map(), self.store, self.choose_node, self.tie_break)
 
-    def _notify(self, actor: Actor, watch: Watch, change: Change, moment: Moment) -> list[Key]:
+    def _notify(self, actor: Actor, watch: Watch, change: Change, bare: View, moment: Moment) -> list[Key]:
+        """An actor hears of a change; `bare`: the view of one who remembers nothing."""
         memories, oldest = actor.memories, self.moments[0].revision
         memory = memories[-1][1]
         subject, place = actor.subject, change.key[1]
         concerned = not subject or not place or change.key[0] == subject or (subject, place) in self.places
         observe = actor.wiring.observe
-        view = self.seen_by(memory, moment) if concerned or observe is not None else None
+        view = self.seen_by(memory, moment) if memory and (concerned or observe is not None) else bare
         if observe is not None:
             memory = _noted(memory, tuple(observe(change, view)))
         memories.append((change.revision, memory))
         while len(memories) > 1 and memories[1][0] <= oldest:
             memories.popleft()
-        if view is None or not concerned:
+        if not concerned:
             return []
         keys = []
         for found in watch.keys(change, view):

@@ -67,6 +67,17 @@ def _newest(status: ContainerStatus) -> tuple[str, ContainerState]:
     return "", status.state
 
 
+def _runs_anew(before: ContainerStatus | None, now: ContainerStatus) -> bool:
+    """Whether a container's status tells of another run than the one before, which has ended."""
+    if before is None:
+        return False
+    identity, _ = _newest(now)
+    known, earlier = _newest(before)
+    if not identity or not known or identity == known:
+        return False
+    return earlier.terminated is not None or now.last_state.terminated is not None
+
+
 @law.fact
 def run_told(case: Run) -> Literal["yes", "no", "unknown"]:
     """Whether the runtime has said that the run began; unknown: what it says is not in the history."""
@@ -171,6 +182,11 @@ class Runs:
                 return rule, self._facts(case), f"container {status.name}: {decision.outputs['says']}{_how(case)}"
         return "", {}, ""
 
+    def begun_anew(self, pod: Pod, old: Pod) -> bool:
+        """Whether a status tells of a run that begins after an earlier one has ended."""
+        before = {each.name: each for each in old.status.of_containers}
+        return any(_runs_anew(before.get(each.name), each) for each in pod.status.of_containers)
+
     def follow(self, pod: Pod, old: Pod, at: int) -> None:
         """A status was written: restarts in it count for the back-off."""
         before = {each.name: each for each in old.status.of_containers}
@@ -199,14 +215,10 @@ class Runs:
         uid = pod.metadata.uid
         told = self.told.get((uid, now.name), Told()) if uid in self.recorded else None
         case = Run(container, pod.spec.restart_policy, before, now, told)
+        if before is None or not _runs_anew(before, now):
+            return case
         identity, state = _newest(now)
-        known, earlier = ("", None) if before is None else _newest(before)
-        if before is None or not identity or identity == known or earlier is None:
-            return case
-        ended = earlier.terminated or now.last_state.terminated
-        if not known or ended is None:
-            return case
-        case.ended = ended
+        ended = case.ended = _newest(before)[1].terminated or now.last_state.terminated
         began = self._began(case, identity, state)
         finished = self._finished(case, ended)
         case.counted = (

@@ -1,0 +1,86 @@
+"""The short ways of what components write by the thousand, and what is hardly ever refused: reports and bindings.
+
+What a request comes to that is let in, of which nobody looks at the object, in which nothing is found at a glance and
+whose transition is legal, is known without asking anybody else. Where anything is to be said, or is not sure, this says
+nothing, and the request goes the way of all others (`ApiServer.handle`). Nothing is refused here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from k8sfsm.apiserver.answer import Answer, Refusal, Sender
+from k8sfsm.apiserver.apply import is_tracked
+from k8sfsm.apiserver.binding import bound
+from k8sfsm.apiserver.validation import surely_valid_report
+from k8sfsm.objects import ObjectMeta, changer_of
+from k8sfsm.request import Bind, Outcome, PatchStatus
+from k8sfsm.store import Store
+
+if TYPE_CHECKING:
+    from k8sfsm.apiserver.server import ApiServer
+
+ShortWay: TypeAlias = Callable[["ApiServer", Store, Any, Sender, int], Answer | None]
+"""Server, store, write, sender, now (ns) -> the answer; None where somebody has to look at the write."""
+_SECOND: Final = 1_000_000_000
+_versioned: Final = changer_of(ObjectMeta, "resource_version")
+_answered: Final = changer_of(Outcome, "request", "code", "object")
+_OUTCOME: Final = Outcome(request=Bind(key=("", "", ""), uid="", node=""), code=0)
+
+
+def _reported(server: ApiServer, store: Store, write: PatchStatus, sender: Sender, now: int) -> Answer | None:
+    """The answer to a status."""
+    found = store.snapshot.objects.get(write.key)
+    if found is None or write.dry_run or server.options.managed_fields:
+        return None
+    old = found[1]
+    status = write.status
+    if (write.uid and write.uid != old.metadata.uid) or is_tracked(old) or status == old.status:
+        return None
+    new = with_report(old, status, store.next_version)
+    if not server.gate.is_open(sender, write, old) or not surely_valid_report(old, new):
+        return None
+    return _stored(server, store, write, sender, now, old, new, 200)
+
+
+def _bound(server: ApiServer, store: Store, write: Bind, sender: Sender, now: int) -> Answer | None:
+    """The answer to a binding."""
+    found = store.snapshot.objects.get(write.key)
+    if found is None or write.dry_run or not server.gate.knows(sender, write):
+        return None
+    old = found[1]
+    if (write.uid and write.uid != old.metadata.uid) or is_tracked(old):
+        return None
+    node = store.get("Node", "", write.node)
+    try:
+        new = bound(old, write.node, node, now - now % _SECOND, store.next_version)
+    except Refusal:
+        return None
+    return _stored(server, store, write, sender, now, old, new, 201)
+
+
+def _stored(
+    server: ApiServer, store: Store, write: Any, sender: Sender, now: int, old: Any, new: Any, code: int
+) -> Answer | None:
+    """The answer where the transition is legal."""
+    verdict = server.machines.check(old, new, sender.actor, now)
+    if verdict.illegal:
+        return None
+    store, change = store.replace(write.key, new, now)
+    return Answer(store, _answered(_OUTCOME, write, code, new), (change,), verdict.moves)
+
+
+SHORT_WAYS: Final[Mapping[type[Any], ShortWay]] = {PatchStatus: _reported, Bind: _bound}
+
+
+def with_report(old: Any, status: Any, version: str) -> Any:
+    """An object with another status. `version`: the resourceVersion that it gets."""
+    return _reporter(old.__class__)(old, _versioned(old.metadata, version), status)
+
+
+@lru_cache(maxsize=256)
+def _reporter(cls: type[Any]) -> Callable[[Any, Any, Any], Any]:
+    """What puts other metadata and another status into objects of a class."""
+    return changer_of(cls, "metadata", "status")
