@@ -242,10 +242,10 @@ class Index:
         found: list[Any] = []
         known: dict[str, Map[IndexKey, Series]] = {}
         for kind in kinds:
-            group = _GROUP_OF.get(kind, "rest")
+            group = _GROUP_OF.get(kind, "_rest")
             lists = known.get(group)
             if lists is None:
-                lists = known[group] = (self._known.get(group) or self._lists(group)).series
+                lists = known[group] = self._lists(group).series
             for index in ("owned", "co-owned"):
                 found += lists.get((index, kind, uid), ())
         return tuple(found)
