@@ -43,15 +43,18 @@ def is_history(path: Path) -> bool:
 
 
 def placement_section(path: Path, obj: str, at: str) -> PlacementReport | None:
-    """The scheduler's decision about a pod in whatever stands at `path`; None where `obj` is no pod.
+    """The scheduler's decision about a pod in whatever stands at `path`; None where `obj` is no pod, or where a
+    history does not have it at that time: it began later, or lacks what was before.
 
-    `at`: an RFC 3339 time or a resourceVersion of a history. Raises UsageError where there is no such pod.
+    `at`: an RFC 3339 time or a resourceVersion of a history. Raises UsageError where a state has no such pod.
     """
     if not is_pod_name(obj):
         return None
     try:
         return placement_in(path, obj, _since_start(path, at) if at else None)[0]
     except NoSuchPodError as error:
+        if is_history(path):
+            return None
         raise click.UsageError(str(error)) from None
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve
+from click.testing import CliRunner
 
 from k8sfsm.trace.errors import Line
 from k8sfsm.trace.history import Document, RecordedWrite, Recording
@@ -19,6 +20,7 @@ from k8sfsm.verify.check.report import KINDS, Report
 from k8sfsm.verify.check.silence import with_silence
 from k8sfsm.verify.replay.heartbeats import lifecycle_settings
 from k8sfsm.verify.replay.kubelets import hollow_nodes
+from k8sfsm_cli.app import main
 from tests.check.cutting import Cut
 from tests.check.forging import forged, inserted, position, recording
 
@@ -259,3 +261,13 @@ def test_an_event_about_an_object_of_the_cluster_follows_that_object() -> None:
     assert outset.astir(told)
     other = {**about, "involvedObject": {"kind": "Pod", "namespace": "default"}}
     assert not outset.astir(evolve(told, new=Document(json.loads(json.dumps(other)))))
+
+
+def test_a_pod_whose_placing_is_not_recorded_is_explained(tmp_path: Path) -> None:
+    folder = Cut("02-scale", tmp_path).begin(0.5, events=False).written()
+    history = read_history(folder)
+    gone = next(write.key for write in history.writes if write.key[0] == "Pod" and write.type == "DELETED")
+    said = CliRunner().invoke(main, ["explain", str(folder), "/".join(gone)])
+    assert said.exit_code == 0 and "kubelet" in said.output and "Where pod" not in said.output
+    unknown = CliRunner().invoke(main, ["explain", str(folder), "Pod/02-scale/nobody"])
+    assert unknown.exit_code == 2 and "was written in this history" in unknown.output
