@@ -17,6 +17,7 @@ from typing import Any, Final
 import zstandard
 
 from k8sfsm.objects import format_micro_time, parse_time
+from k8sfsm.objects.durations import SECOND
 
 SAMPLE: Final = Path(__file__).parents[1] / "tests/data/recordings/audit-10.jsonl.zst"
 NAMESPACE: Final = "10-delete-release-adopt"
@@ -25,7 +26,6 @@ _VERSION: Final = re.compile(r'"resourceVersion":"(\d+)"')
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 _EVENT: Final = re.compile(r"\.(18[0-9a-f]{14})\b")
 """The end of an Event's name: its time in ns."""
-SECOND: Final = 1_000_000_000
 _GAP: Final = 10_000
 """Revisions from one of the story to the next: room for heartbeats."""
 _NODES: Final = 100

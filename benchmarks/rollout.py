@@ -18,10 +18,10 @@ from rich.table import Table
 
 from k8sfsm.engine.cluster import Latencies
 from k8sfsm.engine.collecting import seldom_collected
-from k8sfsm.engine.queue import MILLISECOND
 from k8sfsm.engine.standard import standard_engine
 from k8sfsm.node.scripted import ScriptedRuntime
 from k8sfsm.objects import from_json
+from k8sfsm.objects.durations import MILLISECOND
 from k8sfsm.request import Create
 from k8sfsm.store import Store
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from k8sfsm.engine.line import Line
-
-SECOND = 1_000_000_000
+from k8sfsm.objects.durations import SECOND
 
 
 def timeline_rows(lines: Iterable[Line], start: int, events: bool = False) -> Iterator[tuple[str, str, str, str, str]]:

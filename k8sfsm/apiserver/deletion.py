@@ -9,12 +9,12 @@ from attrs import frozen
 
 from k8sfsm.law import Law
 from k8sfsm.objects import evolve
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Delete
 from k8sfsm.value import value
 
 law = Law("apiserver")
 
-SECOND: Final = 1_000_000_000
 COLLECTOR_FINALIZERS: Final = ("orphan", "foregroundDeletion")
 _ORPHANING_KINDS: Final = ("ReplicationController", "Job")
 _TERMINAL: Final = ("Succeeded", "Failed")

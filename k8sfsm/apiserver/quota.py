@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, Literal
 
-from k8sfsm.apiserver.deletion import SECOND, law
+from k8sfsm.apiserver.deletion import law
 from k8sfsm.apiserver.valid.resources import is_extended
 from k8sfsm.kinds.pod_resources import pod_limits, pod_requests
 from k8sfsm.objects import Pod, Quantity
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.table import CompiledTable
 from k8sfsm.value import value
 

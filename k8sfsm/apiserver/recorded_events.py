@@ -19,11 +19,11 @@ from k8sfsm.apiserver.rbac.gate import Gate
 from k8sfsm.apiserver.strategy import generation_of
 from k8sfsm.apiserver.validation import invalid, sound_name_of
 from k8sfsm.objects import Event, ObjectMeta, changer_of
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Create
 from k8sfsm.store import Store
 from k8sfsm.value import value
 
-SECOND: Final = 1_000_000_000
 _NO_META: Final = ObjectMeta()
 _born: Final = changer_of(
     ObjectMeta, "name", "namespace", "uid", "creation_timestamp", "generation", "resource_version"

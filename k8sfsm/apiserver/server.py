@@ -44,6 +44,7 @@ from k8sfsm.apiserver.strategy import StrategyCase, prepared_for_create, prepare
 from k8sfsm.apiserver.validation import invalid, invalid_report, warnings
 from k8sfsm.machine import Machines, Move
 from k8sfsm.objects import Pod, Service, evolve, key_of
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import (
     Bind,
     Create,
@@ -59,7 +60,6 @@ from k8sfsm.request import (
 )
 from k8sfsm.store import Change, Store
 
-SECOND = 1_000_000_000
 _SERVER = "apiserver"
 PEOPLE = "user"
 """The actor that stands for everybody outside the cluster."""

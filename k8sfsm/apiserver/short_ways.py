@@ -16,6 +16,7 @@ from k8sfsm.apiserver.apply import is_tracked
 from k8sfsm.apiserver.binding import bound
 from k8sfsm.apiserver.validation import surely_valid_report
 from k8sfsm.objects import ObjectMeta, changer_of
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Bind, Outcome, PatchStatus
 from k8sfsm.store import Store
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 ShortWay: TypeAlias = Callable[["ApiServer", Store, Any, Sender, int], Answer | None]
 """Server, store, write, sender, now (ns) -> the answer; None where somebody has to look at the write."""
-_SECOND: Final = 1_000_000_000
 _versioned: Final = changer_of(ObjectMeta, "resource_version")
 _answered: Final = changer_of(Outcome, "request", "code", "object")
 _OUTCOME: Final = Outcome(request=Bind(key=("", "", ""), uid="", node=""), code=0)
@@ -55,7 +55,7 @@ def _bound(server: ApiServer, store: Store, write: Bind, sender: Sender, now: in
         return None
     node = store.get("Node", "", write.node)
     try:
-        new = bound(old, write.node, node, now - now % _SECOND, store.next_version)
+        new = bound(old, write.node, node, now - now % SECOND, store.next_version)
     except Refusal:
         return None
     return _stored(server, store, write, sender, now, old, new, 201)

@@ -17,13 +17,13 @@ from k8sfsm.apiserver.answer import Refusal
 from k8sfsm.apiserver.rbac.users import ACCOUNT_PREFIX, User, user_of
 from k8sfsm.law import Law, constant
 from k8sfsm.objects import KINDS
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.objects.times import format_time
 from k8sfsm.store import Snapshot
 from k8sfsm.value import value
 
 law = Law("serviceaccounttoken")
 
-SECOND: Final = 1_000_000_000
 ISSUER: Final = "https://kubernetes.default.svc"
 HOUR: Final = 3600
 YEAR: Final = 365 * 24 * HOUR

@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from k8sfsm.cloud.state import CLOUD, CloudEvent, State, Topic, outage
 from k8sfsm.node.runtime import Runtime
-from k8sfsm.objects.times import SECOND
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Call
 
 VERBS: Final[Mapping[str, tuple[Topic, str]]] = {

@@ -14,7 +14,7 @@ from k8sfsm.controllers.nodelifecycle.health import ready_of
 from k8sfsm.kinds.volumes import AttachableVolume, claimed_volume, volume_named, volumes_of
 from k8sfsm.law import Decision, Law, constant
 from k8sfsm.objects import Node, Pod, from_json
-from k8sfsm.objects.times import SECOND
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Create, Delete, Key, Patch, Plan, Record, Remember, Step, regardless
 from k8sfsm.view import Change, View
 

@@ -15,11 +15,11 @@ from k8sfsm.controllers.selector import Matcher
 from k8sfsm.law import Decision, Law
 from k8sfsm.lazy import lazy
 from k8sfsm.objects import controller_of, evolve
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Outcome, Parallel, Patch, Plan, Step
 from k8sfsm.value import value
 
 law: Final = Law("claim")
-SECOND: Final = 1_000_000_000
 
 
 @value(eq=False)

@@ -15,7 +15,7 @@ from k8sfsm.cloud.state import Instance
 from k8sfsm.law import Decision, Law, constant
 from k8sfsm.node.registration import UNINITIALIZED
 from k8sfsm.objects import Node, NodeAddress, evolve, to_json
-from k8sfsm.objects.times import SECOND
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Key, Patch, Plan, Record, Step, Update
 from k8sfsm.view import Change, View
 

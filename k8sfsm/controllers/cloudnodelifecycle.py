@@ -15,7 +15,7 @@ from k8sfsm.controllers.nodelifecycle.health import ready_of
 from k8sfsm.law import Decision, Law, constant
 from k8sfsm.node.registration import UNINITIALIZED
 from k8sfsm.objects import Node, Taint, to_json
-from k8sfsm.objects.times import SECOND
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Delete, Key, Patch, Plan, Record, Step, regardless
 from k8sfsm.view import Change, View
 

@@ -15,8 +15,8 @@ from k8sfsm.cloud.state import CloudRoute
 from k8sfsm.law import Decision, Law, constant
 from k8sfsm.network.proxy.address import contains
 from k8sfsm.objects import Node, format_duration, format_time
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.objects.meta import ObjectMeta
-from k8sfsm.objects.times import SECOND
 from k8sfsm.request import Key, Look, Patch, Plan, Record, Step
 from k8sfsm.view import Change, View
 

@@ -15,7 +15,7 @@ from k8sfsm.cloud.state import Balancer
 from k8sfsm.controllers.cloudservice_changes import FINALIZER, Changed, change_message, law, wants
 from k8sfsm.law import Decision, constant
 from k8sfsm.objects import Node, Service, key_of
-from k8sfsm.objects.times import SECOND
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Key, Patch, Plan, Record, Remember, Step
 from k8sfsm.view import Change, View
 

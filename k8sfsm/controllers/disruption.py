@@ -25,11 +25,11 @@ from k8sfsm.objects import (
     evolve,
     key_of,
 )
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.objects.percent import PercentError, scaled_value
 from k8sfsm.request import DONE, Key, Plan, Record, Step, Update
 from k8sfsm.view import Change, View
 
-SECOND: Final = 1_000_000_000
 UNMANAGED: Final = (
     "Pods selected by this PodDisruptionBudget (selector: {selector}) were found to be unmanaged. As a result, the"
     " status of the PDB cannot be calculated correctly, which may result in undefined behavior. To account for these"

@@ -15,7 +15,8 @@ from k8sfsm.controllers.endpoints_pods import law, selection
 from k8sfsm.controllers.following import Difference, Memo, difference
 from k8sfsm.index import NO_SERIES, Series
 from k8sfsm.objects import Service
-from k8sfsm.objects.times import SECOND, format_time
+from k8sfsm.objects.durations import SECOND
+from k8sfsm.objects.times import format_time
 from k8sfsm.request import Remember
 from k8sfsm.value import value
 

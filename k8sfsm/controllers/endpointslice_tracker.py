@@ -16,7 +16,7 @@ from k8sfsm.controllers.endpointslice_zones import Ratios, node_ready, overloade
 from k8sfsm.controllers.following import Block, Blocks, Memo
 from k8sfsm.kinds.endpointslice import MANAGED_BY, SERVICE_NAME
 from k8sfsm.objects import EndpointSlice, Node
-from k8sfsm.objects.times import SECOND
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Key, Remember
 from k8sfsm.value import value
 from k8sfsm.view import Change, View

@@ -13,12 +13,12 @@ from attrs import frozen
 
 from k8sfsm.law import Decision, Law, constant
 from k8sfsm.objects import Event, Unmodelled, key_of, parse_time
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Delete, Key, Plan, Step, regardless
 from k8sfsm.view import View
 
 law = Law("eventexpiry")
 
-SECOND: Final = 1_000_000_000
 ROUND: Final[Key] = ("EventExpiry", "", "round")
 
 

@@ -10,10 +10,10 @@ from k8sfsm.kinds.pod import TERMINAL
 from k8sfsm.kinds.pod_readiness import is_pod_ready
 from k8sfsm.law import Law
 from k8sfsm.objects import Pod, Taint
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.scheduler.invariants import bearing
 from k8sfsm.view import View
 
-SECOND: Final = 1_000_000_000
 _MARGIN: Final = 60 * SECOND
 taint_law: Final = Law("tainteviction")
 budget_law: Final = Law("disruption")

@@ -17,12 +17,12 @@ from typing import Any, Final, Literal
 
 from k8sfsm.law import Law, constant
 from k8sfsm.objects import Pod
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Key, Outcome, Remember
 from k8sfsm.value import value
 from k8sfsm.view import View
 
 law: Final = Law("expectations")
-SECOND: Final = 1_000_000_000
 Part = Literal["expected", "seen", "given up"]
 PARTS: Final[tuple[Part, ...]] = ("expected", "seen", "given up")
 

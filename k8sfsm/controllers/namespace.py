@@ -14,13 +14,13 @@ from attrs import field
 
 from k8sfsm.law import Decision, Law, constant
 from k8sfsm.objects import KINDS, Namespace, NamespaceCondition, evolve
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import DeleteCollection, Key, Outcome, Plan, Step, Update
 from k8sfsm.value import value
 from k8sfsm.view import Change, View
 
 law = Law("namespace")
 
-SECOND: Final = 1_000_000_000
 FINALIZER: Final = "kubernetes"
 _FIRST: Final = "Pod"
 _NOT_STORED: Final = ("Binding", "Eviction", "Scale")

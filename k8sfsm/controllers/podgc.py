@@ -14,12 +14,12 @@ from k8sfsm.controllers.nodelifecycle.health import ready_of
 from k8sfsm.controllers.pod_changes import asked_in_bulk
 from k8sfsm.law import Decision, Law, constant
 from k8sfsm.objects import Node, Pod, format_time, key_of
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Delete, Key, Noticed, Patch, Plan, Remember, Step, regardless
 from k8sfsm.view import Change, View
 
 law = Law("podgc")
 
-SECOND: Final = 1_000_000_000
 ROUND: Final[Key] = ("PodGC", "", "round")
 QUARANTINE: Final = "quarantine"
 OUT_OF_SERVICE: Final = "node.kubernetes.io/out-of-service"

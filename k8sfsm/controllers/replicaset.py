@@ -23,9 +23,9 @@ from k8sfsm.controllers.replicaset_pods import by_role, candidates_of, traits_of
 from k8sfsm.controllers.replicaset_rank import pods_to_delete, related_by_node
 from k8sfsm.controllers.replicaset_status import Report, StatusAnswer, next_availability
 from k8sfsm.controllers.selector import Matcher, SelectorError, matcher
-from k8sfsm.kinds.pod_readiness import SECOND
 from k8sfsm.law import Decision, Law, constant
 from k8sfsm.objects import ObjectMeta, OwnerReference, Pod, controller_of, evolve, key_of
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Create, Delete, Key, Outcome, Parallel, Plan, Remember, Step, Write
 from k8sfsm.store import Change
 from k8sfsm.value import value

@@ -14,9 +14,10 @@ from k8sfsm.controllers import expectations as awaited
 from k8sfsm.controllers.pod_changes import Changes, asked_in_bulk, keys_by_sort, sorts_of
 from k8sfsm.controllers.replicaset_flavour import REPLICA_SETS, Flavour
 from k8sfsm.controllers.selector import SelectorError, matcher
-from k8sfsm.kinds.pod_readiness import SECOND, is_pod_ready
+from k8sfsm.kinds.pod_readiness import is_pod_ready
 from k8sfsm.law import Decision, Law
 from k8sfsm.objects import Pod, controller_of, evolve, key_of
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Key, Noticed, Remember
 from k8sfsm.store import Change
 from k8sfsm.table import CompiledTable

@@ -17,10 +17,11 @@ from k8sfsm.controllers.pod_changes import content_of, readiness_of
 from k8sfsm.controllers.replicaset_flavour import Flavour
 from k8sfsm.controllers.selector import Matcher
 from k8sfsm.index import NO_SERIES, Series
-from k8sfsm.kinds.pod_readiness import SECOND, ready_since
+from k8sfsm.kinds.pod_readiness import ready_since
 from k8sfsm.law import Law
 from k8sfsm.lazy import lazy
 from k8sfsm.objects import Pod, controller_of
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.value import value
 from k8sfsm.view import View
 

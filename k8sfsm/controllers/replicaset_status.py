@@ -11,9 +11,9 @@ from typing import Any, Final
 from k8sfsm.controllers.replicaset_flavour import Flavour
 from k8sfsm.controllers.replicaset_pods import count, ready_times
 from k8sfsm.controllers.selector import Matcher
-from k8sfsm.kinds.pod_readiness import SECOND
 from k8sfsm.law import Decision, Law
 from k8sfsm.objects import Pod, evolve
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Outcome, Update
 from k8sfsm.value import value
 

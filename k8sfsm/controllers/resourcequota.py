@@ -29,12 +29,12 @@ from k8sfsm.controllers.pod_changes import asked_in_bulk
 from k8sfsm.kinds.pod_resources import add
 from k8sfsm.law import Decision, Law, constant
 from k8sfsm.objects import KINDS, ZERO, Pod, Quantity, ResourceQuota, ResourceQuotaStatus, Service, evolve, key_of
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import DONE, Key, Look, Noticed, Plan, Rank, Step, Update
 from k8sfsm.view import Change, View
 
 law = Law("resourcequota")
 
-SECOND: Final = 1_000_000_000
 RESYNC: Final[Key] = ("ResourceQuota", "", "")
 """Stands for all quotas: every so often each is looked at."""
 COUNTED: Final = tuple(kind.kind for kind in KINDS.values() if kind.namespaced)

@@ -14,6 +14,7 @@ from k8sfsm.controllers.pod_changes import asked_of_sorts
 from k8sfsm.law import Count, Decision, Law, constant
 from k8sfsm.lazy import lazy
 from k8sfsm.objects import Node, ObjectMeta, Pod, Taint, Toleration, evolve, format_time
+from k8sfsm.objects.durations import MILLISECOND, SECOND
 from k8sfsm.request import DONE, Delete, Key, Look, Outcome, Patch, Plan, Record, Remember, Step
 from k8sfsm.scheduler.tolerations import tolerates
 from k8sfsm.value import value
@@ -21,8 +22,6 @@ from k8sfsm.view import Change, View
 
 law = Law("tainteviction")
 
-SECOND: Final = 1_000_000_000
-MILLISECOND: Final = 1_000_000
 NO_EXECUTE: Final = "NoExecute"
 TIMER: Final = "TaintEviction"
 """The kind of the keys of timers: (TIMER, namespace, name of the Pod)."""

@@ -8,7 +8,8 @@ from typing import Any, Final, Protocol
 from attrs import field, frozen
 
 from k8sfsm.apiserver import Sender
-from k8sfsm.engine.queue import MILLISECOND, QueueSettings
+from k8sfsm.engine.queue import QueueSettings
+from k8sfsm.objects.durations import MILLISECOND
 from k8sfsm.request import Key, Plan, Remember
 from k8sfsm.store import Change
 from k8sfsm.view import View

@@ -29,8 +29,8 @@ from k8sfsm.engine.action import (
     Tell,
 )
 from k8sfsm.engine.cluster import API_SERVER, Component
-from k8sfsm.engine.queue import MILLISECOND, SECOND
 from k8sfsm.kinds.pod import running_containers
+from k8sfsm.objects.durations import MILLISECOND, SECOND
 
 if TYPE_CHECKING:
     from k8sfsm.engine.engine import Engine

@@ -14,10 +14,9 @@ from typing import Any, Final, TypeAlias
 
 from attrs import frozen
 
+from k8sfsm.objects.durations import MILLISECOND, SECOND
 from k8sfsm.request import Key, Rank
 
-SECOND: Final = 1_000_000_000
-MILLISECOND: Final = 1_000_000
 _LONG_AGO: Final = -(1 << 62)
 Ranked: TypeAlias = tuple[tuple[int, ...], int, Key]
 Held: TypeAlias = tuple[int, tuple[int, ...], int, Key, tuple[int, ...]]

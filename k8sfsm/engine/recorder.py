@@ -14,11 +14,11 @@ from typing import Any, Final, TypeAlias
 from immutables import Map
 
 from k8sfsm.engine.cluster import EventSource
-from k8sfsm.engine.queue import SECOND
 from k8sfsm.engine.series import series_write
 from k8sfsm.law import constant
 from k8sfsm.objects import Event, ObjectMeta, ObjectReference, changer_of, evolve
 from k8sfsm.objects import EventSource as Source
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Create, Patch, Record, Update
 from k8sfsm.store import Store
 from k8sfsm.value import value

@@ -16,11 +16,11 @@ from immutables import Map
 
 from k8sfsm.law import constant
 from k8sfsm.objects import Event, EventSeries, ObjectMeta, evolve, to_json
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Create, Patch, Record
 from k8sfsm.store import Store
 from k8sfsm.value import value
 
-SECOND: Final = 1_000_000_000
 _ROUNDS: Final = "rounds"
 """Memory: how often series were looked at."""
 Memory: TypeAlias = Map[Any, Any]

@@ -10,7 +10,8 @@ from attrs import evolve
 from k8sfsm.apiserver import Sender
 from k8sfsm.apiserver.rbac.users import account_of, is_component
 from k8sfsm.engine.cluster import Component, Controller, EventSource, Watch, Wiring
-from k8sfsm.engine.queue import MILLISECOND, SECOND, QueueSettings
+from k8sfsm.engine.queue import QueueSettings
+from k8sfsm.objects.durations import MILLISECOND, SECOND
 
 
 def wire(component: Component) -> tuple[Wiring, ...]:

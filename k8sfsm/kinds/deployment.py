@@ -18,10 +18,10 @@ from k8sfsm.objects import (
     controller_of,
     evolve,
 )
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Key
 from k8sfsm.view import Change, View
 
-SECOND: Final = 1_000_000_000
 MAX_INT32: Final = 2**31 - 1
 REVISION: Final = "deployment.kubernetes.io/revision"
 POD_TEMPLATE_HASH: Final = "pod-template-hash"

@@ -14,10 +14,10 @@ from k8sfsm.objects import (
     SelectorError,
     evolve,
 )
+from k8sfsm.objects.durations import SECOND
 
 law = Law("disruption")
 
-SECOND: Final = 1_000_000_000
 ALLOWED: Final = "DisruptionAllowed"
 
 

@@ -8,9 +8,9 @@ from typing import Final
 from k8sfsm.kinds.node import law
 from k8sfsm.law import constant
 from k8sfsm.objects import Node
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.view import View
 
-SECOND: Final = 1_000_000_000
 _MARGIN: Final = 30
 """Seconds in which the node controller looks at every node and writes what it found."""
 _LEASES: Final = "kube-node-lease"

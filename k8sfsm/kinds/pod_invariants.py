@@ -11,10 +11,10 @@ from k8sfsm.kinds.node_invariants import heard_nodes
 from k8sfsm.kinds.pod import TERMINAL, law
 from k8sfsm.machine import Machines
 from k8sfsm.objects import ContainerStatus, Pod
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.spec.loader import specs_dir
 from k8sfsm.view import Change, View
 
-SECOND: Final = 1_000_000_000
 _LATE: Final = 60 * SECOND
 """So long after its grace period a Pod that was deleted is gone."""
 _UNSTARTED: Final = ("ContainerCreating", "PodInitializing")

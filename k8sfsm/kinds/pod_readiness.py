@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from k8sfsm.objects import Pod, PodCondition
-
-SECOND: Final = 1_000_000_000
+from k8sfsm.objects.durations import SECOND
 
 
 def ready_condition(pod: Pod) -> PodCondition | None:

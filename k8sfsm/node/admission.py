@@ -13,8 +13,9 @@ from k8sfsm.kinds.pod_resources import pod_requests
 from k8sfsm.law import Decision, Law
 from k8sfsm.node.ending import begin_ending
 from k8sfsm.node.phase import TERMINAL
-from k8sfsm.node.session import SECOND, Session
+from k8sfsm.node.session import Session
 from k8sfsm.objects import Node, Pod, Quantity, Taint, evolve
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Step
 from k8sfsm.scheduler.cluster import host_ports
 from k8sfsm.scheduler.filters import ports_conflict

@@ -6,7 +6,7 @@ from attrs import define, frozen
 
 from k8sfsm.law import Law
 from k8sfsm.objects.container import Container
-from k8sfsm.objects.times import SECOND
+from k8sfsm.objects.durations import SECOND
 
 law = Law("kubelet")
 

@@ -11,9 +11,10 @@ from k8sfsm.node.conditions import SHARED
 from k8sfsm.node.memory import Work, eviction_key
 from k8sfsm.node.reporting import report, status_now
 from k8sfsm.node.runtime import newest
-from k8sfsm.node.session import SECOND, Session, runs_now
+from k8sfsm.node.session import Session, runs_now
 from k8sfsm.node.starting import stop_call
 from k8sfsm.objects import Container, PodCondition, evolve
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Delete, Remember, Step
 
 law = Law("kubelet")

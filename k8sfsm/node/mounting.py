@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from k8sfsm.law import Decision, Law
 from k8sfsm.node.memory import Work
 from k8sfsm.node.references import missing_volume, unattached_volume
-from k8sfsm.node.session import SECOND, Session
+from k8sfsm.node.session import Session
 from k8sfsm.node.starting import finish_sync
 from k8sfsm.objects import evolve
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Step
 
 law = Law("kubelet")

@@ -22,7 +22,8 @@ from k8sfsm.node.scripted import (
     script_of,
 )
 from k8sfsm.objects import Container, Probe, evolve
-from k8sfsm.objects.times import SECOND, parse_time
+from k8sfsm.objects.durations import SECOND
+from k8sfsm.objects.times import parse_time
 from k8sfsm.request import Call
 
 _ORDERED: Final = ("sigterm", "sigkill after grace period", "sigkill")

@@ -11,7 +11,7 @@ from k8sfsm.law import Decision, Law
 from k8sfsm.node.housekeeping import keep_house, orphans
 from k8sfsm.node.pressure import Round, look_at_memory, memory_row
 from k8sfsm.node.references import volumes_in_use
-from k8sfsm.node.session import SECOND, Settings
+from k8sfsm.node.session import Settings
 from k8sfsm.objects import (
     Lease,
     LeaseSpec,
@@ -26,6 +26,7 @@ from k8sfsm.objects import (
     Taint,
     evolve,
 )
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import DONE, Create, Key, PatchStatus, Plan, Record, Remember, Step, Update
 from k8sfsm.view import View
 

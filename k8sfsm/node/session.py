@@ -16,12 +16,12 @@ from k8sfsm.node.memory import Doing, Eviction, PodMemory, Stage, eviction_key
 from k8sfsm.node.phase import TERMINAL
 from k8sfsm.node.runtime import Instance, PodRuntime, node_of, pod_of
 from k8sfsm.objects import Container, HostIP, Node, Pod, PodStatus, evolve
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Call, Key, Record, Why
 from k8sfsm.view import View
 
 law = Law("kubelet")
 
-SECOND: Final = 1_000_000_000
 _LISTS: Final = {"init": "initContainers", "regular": "containers", "ephemeral": "ephemeralContainers"}
 LATE: Final = SECOND // 10
 """How much (ns) later than it happened something may be recorded."""

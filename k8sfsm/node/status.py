@@ -35,11 +35,10 @@ from k8sfsm.node.restarts import all_removed, restart_wanted
 from k8sfsm.node.runtime import NO_ENTRIES, PodRuntime
 from k8sfsm.objects import Quantity, evolve
 from k8sfsm.objects.container import Container, ResourceRequirements
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.objects.pod import ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodStatus
 
 law = Law("kubelet")
-
-SECOND: Final = 1_000_000_000
 
 
 @define(slots=False, kw_only=True)

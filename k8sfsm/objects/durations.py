@@ -11,17 +11,19 @@ from typing import Final
 from k8sfsm.objects.gotext import quote
 
 _MICROSECOND: Final = 1_000
-_MILLISECOND: Final = 1_000_000
-_SECOND: Final = 1_000_000_000
-_MINUTE: Final = 60 * _SECOND
+MILLISECOND: Final = 1_000_000
+"""ns in a millisecond."""
+SECOND: Final = 1_000_000_000
+"""ns in a second."""
+_MINUTE: Final = 60 * SECOND
 _HOUR: Final = 60 * _MINUTE
 _UNITS: Final = {
     "ns": 1,
     "us": _MICROSECOND,
     "µs": _MICROSECOND,
     "μs": _MICROSECOND,
-    "ms": _MILLISECOND,
-    "s": _SECOND,
+    "ms": MILLISECOND,
+    "s": SECOND,
     "m": _MINUTE,
     "h": _HOUR,
 }
@@ -45,7 +47,7 @@ def human_duration(duration: int) -> str:
 
     Source: util/duration/duration.go: HumanDuration.
     """
-    seconds = abs(duration) // _SECOND * (-1 if duration < 0 else 1)
+    seconds = abs(duration) // SECOND * (-1 if duration < 0 else 1)
     if seconds < -1:
         return "<invalid>"
     if seconds < 0:
@@ -90,13 +92,13 @@ def format_duration(duration: int) -> str:
     if duration == 0:
         return "0s"
     sign, rest = ("-" if duration < 0 else ""), abs(duration)
-    for unit, size in (("ns", 1), ("µs", _MICROSECOND), ("ms", _MILLISECOND)):
+    for unit, size in (("ns", 1), ("µs", _MICROSECOND), ("ms", MILLISECOND)):
         if rest < size * 1_000:
             return f"{sign}{_decimal(rest, size)}{unit}"
     minutes, rest = divmod(rest, _MINUTE)
     hours, minutes = divmod(minutes, 60)
     shown = f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else ""
-    return f"{sign}{shown}{_decimal(rest, _SECOND)}s"
+    return f"{sign}{shown}{_decimal(rest, SECOND)}s"
 
 
 def _decimal(amount: int, size: int) -> str:

@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
-SECOND: Final = 1_000_000_000
+from k8sfsm.objects.durations import SECOND
+
 _MICROSECOND: Final = 1_000
 _MICRO_LENGTH: Final = len("2026-01-15T12:00:00.123456Z")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -13,6 +13,7 @@ from attrs import define, evolve, field, frozen
 
 from k8sfsm.law import Law
 from k8sfsm.objects import Pod, controller_of, format_duration
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Evict, Key, Outcome, Write
 from k8sfsm.scenario.order import Order, Refused
 from k8sfsm.store import Store
@@ -20,7 +21,6 @@ from k8sfsm.table import Decision
 
 law = Law("kubectl")
 
-SECOND: Final = 1_000_000_000
 MIRROR: Final = "kubernetes.io/config.mirror"
 _GONE: Final = 404
 _TOO_MANY: Final = 429

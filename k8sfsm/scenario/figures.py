@@ -12,7 +12,7 @@ from attrs import frozen
 
 from k8sfsm.engine.line import Line
 from k8sfsm.objects import Event
-from k8sfsm.objects.times import SECOND
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Key
 from k8sfsm.scenario.expect import Question, read_question
 from k8sfsm.scenario.model import Figure, Which

@@ -12,6 +12,7 @@ from k8sfsm.engine.engine import Engine
 from k8sfsm.engine.line import Line
 from k8sfsm.law import amended
 from k8sfsm.objects import evolve, format_duration
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Key
 from k8sfsm.scenario.cluster import START, engine_of
 from k8sfsm.scenario.draining import Drain
@@ -28,7 +29,6 @@ from k8sfsm.scenario.user import Reply, User, drain_options
 from k8sfsm.scenario.verbs import in_namespace
 from k8sfsm.spec.mistakes import Mistake, SpecError
 
-SECOND: Final = 1_000_000_000
 QUIET: Final = 660 * SECOND
 """A story is over where only probes and heartbeats go on for so long: longer than the usual progress deadline."""
 LONGEST: Final = 3600 * SECOND

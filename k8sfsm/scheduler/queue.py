@@ -16,12 +16,12 @@ from typing import Any, Final
 from attrs import frozen
 
 from k8sfsm.objects import Pod
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import CountEvents, Key, Look, Parallel, Plan, Rank, Step
 from k8sfsm.scheduler.rules import law
 from k8sfsm.table import Decision
 from k8sfsm.view import View
 
-SECOND: Final = 1_000_000_000
 WAITING: Final = "waiting"
 FORGOTTEN: Final = "forgotten"
 """Memory: (FORGOTTEN, namespace, name) -> a pod as it was assumed, from its refusal until others have heard of it."""

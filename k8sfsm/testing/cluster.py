@@ -12,6 +12,7 @@ from k8sfsm.engine.line import Line
 from k8sfsm.engine.offer import usual_allowance
 from k8sfsm.engine.policy import Random
 from k8sfsm.objects import format_duration, parse_duration
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.scenario.cluster import START
 from k8sfsm.scenario.expect import read_expectation
 from k8sfsm.scenario.model import NodeSetting
@@ -22,7 +23,6 @@ from k8sfsm.verify.invariants import Violation, check_convergence
 from k8sfsm.verify.watch import Watch
 from k8sfsm.view import View
 
-SECOND: Final = 1_000_000_000
 _QUIET: Final = ("Event", "Lease")
 _LAST: Final = 25
 """Lines that a failure shows."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from k8sfsm.engine.queue import MILLISECOND
 from k8sfsm.objects import controller_of
+from k8sfsm.objects.durations import MILLISECOND
 from k8sfsm.request import Key, Plan, Write
 from k8sfsm.spec.model import Controller, Queue, Watch
 from k8sfsm.view import Change, View

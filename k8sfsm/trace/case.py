@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 from attrs import define, field, frozen
 
 from k8sfsm.law import Law, constant
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Key
 from k8sfsm.trace.attribution import World
 from k8sfsm.trace.errors import Line
@@ -17,7 +18,6 @@ from k8sfsm.trace.lacking import Span
 from k8sfsm.trace.ledger import Ledger
 from k8sfsm.trace.lines import Json
 from k8sfsm.trace.named import all_moments, changed_moments
-from k8sfsm.trace.timestamps import SECOND
 from k8sfsm.value import value
 
 law = Law("trace")

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from k8sfsm.law import constant
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.trace.case import Written, law
 from k8sfsm.trace.ledger import OF_PODS, OF_SETS, Tally
 from k8sfsm.trace.lines import Json
 from k8sfsm.trace.resources import metadata
-from k8sfsm.trace.timestamps import SECOND
 
 
 @law.invariant

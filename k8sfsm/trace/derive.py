@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.trace.lines import Json
 from k8sfsm.trace.resources import is_deleting, metadata
-from k8sfsm.trace.timestamps import SECOND, format_time, parse_time
+from k8sfsm.trace.timestamps import format_time, parse_time
 
 _TOPOLOGY: Final = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone")
 _TERMINAL: Final = ("Succeeded", "Failed")

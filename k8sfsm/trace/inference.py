@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from k8sfsm.law import constant
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Key
 from k8sfsm.trace.attribution import World
 from k8sfsm.trace.history import Document, Verb
 from k8sfsm.trace.lines import Json
 from k8sfsm.trace.requests import Request
 from k8sfsm.trace.resources import is_deleting, metadata, revision_of
-from k8sfsm.trace.timestamps import SECOND, format_time, parse_time
+from k8sfsm.trace.timestamps import format_time, parse_time
 
 
 def infer(request: Request, world: World) -> Iterator[Request]:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from attrs import define, field
 
 from k8sfsm.objects import ObjectError, Unmodelled
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Key
 from k8sfsm.trace.asking import Laws, Rows, Sort, all_rows, beside_the_likeness, laws_of
 from k8sfsm.trace.case import Finding, Past, Written, law
@@ -22,7 +23,7 @@ from k8sfsm.trace.likeness import Likeness, Likenesses
 from k8sfsm.trace.lines import Json
 from k8sfsm.trace.masking import shown
 from k8sfsm.trace.resources import KINDS, VERSIONS, is_deleting, metadata
-from k8sfsm.trace.timestamps import SECOND, parse_time
+from k8sfsm.trace.timestamps import parse_time
 
 for _laws in ("kept", "moments", "reports", "told", "counts"):
     import_module(f"k8sfsm.trace.{_laws}")

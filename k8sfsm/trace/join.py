@@ -13,12 +13,12 @@ from typing import Any, Final
 from attrs import frozen
 
 from k8sfsm.law import constant
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Key
 from k8sfsm.trace.errors import Line
 from k8sfsm.trace.history import Document, WatchType
 from k8sfsm.trace.requests import Request
 from k8sfsm.trace.resources import is_deleting, metadata
-from k8sfsm.trace.timestamps import SECOND
 
 
 @frozen(kw_only=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from k8sfsm.law import constant
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.trace.case import Written, law
 from k8sfsm.trace.named import NOW
 from k8sfsm.trace.resources import metadata
-from k8sfsm.trace.timestamps import SECOND, format_time, parse_time
+from k8sfsm.trace.timestamps import format_time, parse_time
 
 
 @law.invariant

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.trace.lines import Json
-from k8sfsm.trace.timestamps import SECOND, parse_time
+from k8sfsm.trace.timestamps import parse_time
 
 NOW: Final = frozenset(
     {"creationTimestamp", "deletionTimestamp", "lastTransitionTime", "lastUpdateTime", "timeAdded", "startTime"}

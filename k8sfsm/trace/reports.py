@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.trace.case import Written, law
 from k8sfsm.trace.lines import Json
 from k8sfsm.trace.resources import metadata
-from k8sfsm.trace.timestamps import SECOND, format_time, parse_time
+from k8sfsm.trace.timestamps import format_time, parse_time
 
 
 def _event(case: Written) -> Json | None:

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 from attrs import define, field
 
 from k8sfsm.objects import evolve
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Key
 from k8sfsm.trace.errors import Line
 from k8sfsm.trace.history import Document, EnvironmentFact, RecordedWrite
@@ -25,8 +26,7 @@ _LISTS: Final = ("initContainerStatuses", "containerStatuses", "ephemeralContain
 _START_ERRORS: Final = frozenset({"StartError", "ContainerCannotRun"})
 _PULL_ERRORS: Final = frozenset({"ErrImagePull", "RegistryUnavailable", "SignatureValidationFailed"})
 _BEFORE: Final = Line("")
-_SECOND: Final = 1_000_000_000
-_ALIVE: Final = _SECOND
+_ALIVE: Final = SECOND
 """A kubelet that has just written lives on so long at least: what it saw before is reported."""
 _NANOSECONDS: Final = range(10**17, 10**19)  # 1973 to 2286: what a name's hexadecimal ending may mean
 
@@ -211,7 +211,7 @@ class _Reader:
         for fact in self.facts:
             since = begun.get((fact.uid, fact.container, fact.attempt), 0)
             told = self.killed.get((fact.uid, fact.container), ())
-            ordered = fact.event == "container-exit" and any(since <= at <= fact.time + _SECOND for at in told)
+            ordered = fact.event == "container-exit" and any(since <= at <= fact.time + SECOND for at in told)
             yield evolve(fact, more={**fact.more, "why": "sigterm"}) if ordered else fact
 
     # -- Events -----------------------------------------------------------------------------------------------------

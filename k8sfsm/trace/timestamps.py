@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.objects.times import second_of
 
 _FORM: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?(?:[Zz]|([+-])(\d\d):(\d\d))"
 )
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-SECOND: Final = 1_000_000_000
 
 
 def parse_time(text: str) -> int:

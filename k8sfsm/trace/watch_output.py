@@ -13,6 +13,7 @@ from typing import Any, Final
 from attrs import define, field
 
 from k8sfsm.objects import evolve
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Key
 from k8sfsm.trace.assembly import assemble
 from k8sfsm.trace.derive import without_bookkeeping
@@ -26,7 +27,7 @@ from k8sfsm.trace.lines import Json, Progress, json_values
 from k8sfsm.trace.resources import controller_reference, is_deleting, json_key, metadata, revision_of
 from k8sfsm.trace.skeleton import refuse_misshapen
 from k8sfsm.trace.statuses import facts_from_statuses, made_at
-from k8sfsm.trace.timestamps import SECOND, parse_time
+from k8sfsm.trace.timestamps import parse_time
 
 _TYPES: Final = ("ADDED", "MODIFIED", "DELETED")
 _MOMENTS: Final = frozenset(

@@ -13,7 +13,6 @@ from k8sfsm.request import Create, Outcome, Write
 from k8sfsm.store import Change, Store
 
 NOW = 1_700_000_000_500_000_000
-SECOND = 1_000_000_000
 MACHINES = Machines.load()
 
 

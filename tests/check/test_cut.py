@@ -10,6 +10,7 @@ import pytest
 from attrs import evolve
 from click.testing import CliRunner
 
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.trace.errors import Line
 from k8sfsm.trace.history import Document, RecordedWrite, Recording
 from k8sfsm.trace.lacking import Suspect, ends_before, holes_behind, holes_in, in_hole, older_than, within
@@ -23,8 +24,6 @@ from k8sfsm.verify.replay.kubelets import hollow_nodes
 from k8sfsm_cli.app import main
 from tests.check.cutting import Cut
 from tests.check.forging import forged, inserted, position, recording
-
-SECOND = 1_000_000_000
 
 
 def everything(report: Report) -> list[str]:

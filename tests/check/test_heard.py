@@ -8,14 +8,13 @@ import pytest
 from attrs import evolve
 
 from k8sfsm.objects import Node, NodeCondition, NodeStatus, ObjectMeta
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.store import Store
 from k8sfsm.trace.errors import Line
 from k8sfsm.trace.history import EnvironmentFact, RecordedWrite, Recording
 from k8sfsm.verify.check.check import check
 from k8sfsm.verify.check.heard import Heard, Owing, law
 from tests.check.forging import recording
-
-SECOND = 1_000_000_000
 
 
 def node(ready: str = "True") -> Node:

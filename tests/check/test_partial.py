@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.trace.history import Document, RecordedWrite, Recording
 from k8sfsm.trace.lines import json_lines
 from k8sfsm.trace.reading import read_history
@@ -19,7 +20,6 @@ from k8sfsm.verify.check.report import KINDS, Found, Report
 from tests.check.forging import DATA, forged, position, recording
 
 LOG = DATA / "audit-10.jsonl.zst"
-SECOND = 1_000_000_000
 
 
 def everything(report: Report) -> list[str]:

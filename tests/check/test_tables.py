@@ -11,6 +11,7 @@ from attrs import evolve
 from k8sfsm.node.backoff import Backoff
 from k8sfsm.objects import Namespace, ObjectMeta, ServiceAccount
 from k8sfsm.objects.container import Container
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.objects.pod import (
     ContainerState,
     ContainerStateRunning,
@@ -27,7 +28,6 @@ from k8sfsm.verify.check.events import Told as ToldEvent
 from k8sfsm.verify.check.judging import Known, Request, law, method_of
 from k8sfsm.verify.check.kubelets import Dated, Situation
 from k8sfsm.verify.check.outset import Outset
-from k8sfsm.verify.check.past import SECOND
 from k8sfsm.verify.check.runs import Run, Told
 from k8sfsm.verify.check.undone import OpenOrder
 from k8sfsm.verify.replay.compare import FieldPair

@@ -10,10 +10,10 @@ from immutables import Map
 from k8sfsm.cloud.asking import Asked
 from k8sfsm.cloud.state import Balancer, CloudRoute, Disk, Instance, Outage, Reply
 from k8sfsm.objects import Node, NodeAddress, NodeCondition, Service, Taint, from_json
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Record, Remember
 from k8sfsm.view import View
 
-SECOND = 1_000_000_000
 NOW = 1_000 * SECOND
 UNINITIALIZED = Taint(key="node.cloudprovider.kubernetes.io/uninitialized", value="true", effect="NoSchedule")
 SHUTDOWN = Taint(key="node.cloudprovider.kubernetes.io/shutdown", effect="NoSchedule")

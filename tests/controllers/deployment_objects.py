@@ -26,10 +26,10 @@ from k8sfsm.objects import (
     RollingUpdateDeployment,
     parse_time,
 )
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Outcome, Plan, Record, Write
 from k8sfsm.view import View
 
-SECOND = 1_000_000_000
 NOW = parse_time("2026-01-15T12:00:00Z")
 KEY = ("Deployment", "default", "web")
 LABELS = {"app": "web"}

@@ -26,11 +26,11 @@ from k8sfsm.objects import (
     ServiceSpec,
     key_of,
 )
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Create, Delete, Key, Outcome, Plan, Record, Remember, Update, Write
 from k8sfsm.store import Change, Store
 from k8sfsm.view import View
 
-SECOND = 1_000_000_000
 NOON = 1_768_478_400 * SECOND
 WEB: Key = ("Service", "default", "web")
 HTTP = ServicePort(name="http", port=80, target_port=8080, protocol="TCP")

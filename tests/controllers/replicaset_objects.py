@@ -6,7 +6,6 @@ from typing import Any
 
 from attrs import evolve
 
-from k8sfsm.kinds.pod_readiness import SECOND
 from k8sfsm.objects import (
     ContainerStatus,
     LabelSelector,
@@ -24,6 +23,7 @@ from k8sfsm.objects import (
     ReplicationControllerSpec,
     parse_time,
 )
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Create, Outcome, Update, Write
 from k8sfsm.store import Change
 from k8sfsm.view import View

@@ -12,10 +12,10 @@ from k8sfsm.engine.standard import standard_engine
 from k8sfsm.law import usable
 from k8sfsm.node.scripted import ScriptedRuntime
 from k8sfsm.objects import Namespace, ObjectMeta, from_json
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Create, Delete, Update
 from k8sfsm.view import View
 
-SECOND = 1_000_000_000
 HOUR = 3600 * SECOND
 EARLY, LATE = "2026-01-01T00:00:00Z", "2026-01-01T00:30:00Z"
 START = 1_767_225_600 * SECOND

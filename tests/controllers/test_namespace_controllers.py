@@ -15,11 +15,11 @@ from k8sfsm.engine.cluster import MANAGER, Cluster, Component
 from k8sfsm.engine.engine import Engine
 from k8sfsm.machine import Machines
 from k8sfsm.objects import Namespace, from_json, key_of
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Create, Delete, Outcome, Patch, PatchStatus
 from k8sfsm.store import Change
 from k8sfsm.view import View
 
-SECOND = 1_000_000_000
 START = 1_700_000_000 * SECOND
 KEY = ("Namespace", "", "a")
 

@@ -11,9 +11,9 @@ from k8sfsm.engine.engine import Engine
 from k8sfsm.engine.standard import standard_engine
 from k8sfsm.node.scripted import ScriptedRuntime
 from k8sfsm.objects import Namespace, ObjectMeta, from_json
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Create, Delete, Propagation
 
-SECOND = 1_000_000_000
 NAMES = "abcdef"
 Owners = list[list[tuple[int, bool]]]
 """For each object, some of those before it, and whether each is to wait for it."""

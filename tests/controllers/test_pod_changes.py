@@ -17,7 +17,6 @@ from k8sfsm.engine.cluster import MANAGER, Component, Watch, Wiring
 from k8sfsm.engine.queue import WorkQueue
 from k8sfsm.engine.standard import manager_controllers
 from k8sfsm.engine.wiring import wire
-from k8sfsm.kinds.pod_readiness import SECOND
 from k8sfsm.objects import (
     Deployment,
     DeploymentSpec,
@@ -41,6 +40,7 @@ from k8sfsm.objects import (
     Toleration,
     key_of,
 )
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Remember
 from k8sfsm.store import Change, Store
 from k8sfsm.view import View, remembered

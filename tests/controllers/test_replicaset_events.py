@@ -11,8 +11,8 @@ from replicaset_objects import KEY, LABELS, NOW, change, newer, pod, reference, 
 from k8sfsm.controllers.expectations import Expected, Met
 from k8sfsm.controllers.replicaset import ReplicaSetController
 from k8sfsm.controllers.replicaset_events import pod_owners
-from k8sfsm.kinds.pod_readiness import SECOND
 from k8sfsm.objects import LabelSelector, LabelSelectorRequirement
+from k8sfsm.objects.durations import SECOND
 
 OWNER = replica_set(2)
 OTHER = replica_set(2, name="other", selector=LabelSelector(match_labels={"app": "other"}))

@@ -19,8 +19,8 @@ from k8sfsm.controllers.expectations import (
     law,
     remember_written,
 )
-from k8sfsm.kinds.pod_readiness import SECOND
 from k8sfsm.law import usable
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Create, Outcome
 
 LIMIT = 300 * SECOND

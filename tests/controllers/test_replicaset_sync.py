@@ -22,7 +22,6 @@ from replicaset_objects import (
 
 from k8sfsm.controllers.expectations import Expected, Met, Written
 from k8sfsm.controllers.replicaset import ReplicaSetController
-from k8sfsm.kinds.pod_readiness import SECOND
 from k8sfsm.objects import (
     LabelSelector,
     LabelSelectorRequirement,
@@ -31,6 +30,7 @@ from k8sfsm.objects import (
     ReplicaSetCondition,
     ReplicaSetStatus,
 )
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Create, Delete, Patch, Plan, Remember, Update
 from k8sfsm.verify.vectors.replicaset import Played, play
 from k8sfsm.view import View

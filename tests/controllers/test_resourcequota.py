@@ -18,11 +18,11 @@ from k8sfsm.engine.standard import standard_engine
 from k8sfsm.law import usable
 from k8sfsm.node.scripted import ScriptedRuntime
 from k8sfsm.objects import evolve, from_json, key_of
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Create, Delete, Look, Patch, Update
 from k8sfsm.store import Change
 from k8sfsm.view import View
 
-SECOND = 1_000_000_000
 NOW = 1_000 * SECOND
 KEY = ("ResourceQuota", "a", "q")
 

@@ -16,6 +16,7 @@ from k8sfsm.engine.line import Line
 from k8sfsm.engine.standard import standard_engine
 from k8sfsm.node.scripted import ScriptedRuntime
 from k8sfsm.objects import from_json
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Create, Patch
 from k8sfsm.scenario.loading import load_story
 from k8sfsm.scenario.play import Play
@@ -26,7 +27,6 @@ from k8sfsm.verify.invariants import Violation, check_convergence, check_safety
 from k8sfsm.view import View
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-SECOND: Final = 1_000_000_000
 START: Final = 1_700_000_000 * SECOND
 KINDS: Final = ("Service", "Endpoints", "EndpointSlice", "MirroredEndpoints")
 STORIES: Final = ("service-names", "readiness-gap", "rolling-update")

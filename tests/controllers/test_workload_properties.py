@@ -21,12 +21,12 @@ from k8sfsm.engine.policy import Random
 from k8sfsm.engine.standard import standard_engine
 from k8sfsm.node.scripted import ScriptedRuntime
 from k8sfsm.objects import controller_of, from_json
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Create, Patch
 from k8sfsm.scenario.user import User
 from k8sfsm.verify.invariants import Violation, check_convergence, check_safety, check_transition
 from k8sfsm.view import View
 
-SECOND: Final = 1_000_000_000
 MINUTE: Final = 60 * SECOND
 START: Final = 1_700_000_000 * SECOND
 NODES: Final = ("node-1", "node-2")

@@ -9,10 +9,10 @@ from k8sfsm.engine.engine import Engine, Tracer
 from k8sfsm.engine.standard import standard_engine
 from k8sfsm.node.scripted import ScriptedRuntime
 from k8sfsm.objects import from_json, to_json
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Create, Patch
 from k8sfsm.view import View
 
-SECOND = 1_000_000_000
 START = 1_700_000_000 * SECOND
 NODES = ("node-1", "node-2")
 WEB = ("Deployment", "default", "web")

@@ -14,11 +14,11 @@ from k8sfsm.engine.cluster import Cluster, Component, Latencies
 from k8sfsm.engine.engine import Engine
 from k8sfsm.machine import Machines
 from k8sfsm.objects import from_json
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Create, Delete, Key, Look, Outcome, Parallel, Patch, Plan, Record, Remember, Why, Write
 from k8sfsm.spec.loader import load_tables
 from k8sfsm.view import Change, View
 
-SECOND = 1_000_000_000
 START = 1_700_000_000 * SECOND
 KEY: Key = ("ConfigMap", "a", "work")
 

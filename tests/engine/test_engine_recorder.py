@@ -9,10 +9,10 @@ from immutables import Map
 from k8sfsm.engine.cluster import EventSource
 from k8sfsm.engine.recorder import COMBINED, event_write
 from k8sfsm.objects import from_json
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Create, Record
 from k8sfsm.store import Store
 
-SECOND = 1_000_000_000
 START = 1_700_000_000 * SECOND + 5
 POD = from_json({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "a", "uid": "u"}})
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from k8sfsm.engine.action import Enqueue
 from k8sfsm.engine.agenda import Agenda
 from k8sfsm.engine.choices import ALPHABET, Seeded, mixed
-from k8sfsm.engine.queue import MILLISECOND, SECOND, QueueSettings, TokenBucket, WorkQueue
+from k8sfsm.engine.queue import QueueSettings, TokenBucket, WorkQueue
+from k8sfsm.objects.durations import MILLISECOND, SECOND
 from k8sfsm.request import Key
 
 A, B = ("Pod", "a", "a"), ("Pod", "a", "b")

@@ -10,10 +10,10 @@ import pytest
 from benchmarks.rollout import START, cluster_nodes, manifests
 from k8sfsm.engine.cluster import Latencies
 from k8sfsm.engine.engine import Engine
-from k8sfsm.engine.queue import MILLISECOND, SECOND
 from k8sfsm.engine.standard import standard_engine
 from k8sfsm.node.scripted import ScriptedRuntime
 from k8sfsm.objects import from_json
+from k8sfsm.objects.durations import MILLISECOND, SECOND
 from k8sfsm.request import Create
 from k8sfsm.scheduler.ledger import Ledger
 from k8sfsm.table import CompiledTable

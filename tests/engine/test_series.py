@@ -9,11 +9,10 @@ from immutables import Map
 import k8sfsm
 from k8sfsm.engine.series import Memory, finished, series_write
 from k8sfsm.objects import Event, ObjectMeta, Pod
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Create, Patch, Record
 from k8sfsm.scenario.model import NodeSetting
 from k8sfsm.store import Store
-
-SECOND = 1_000_000_000
 
 
 class Recorder:

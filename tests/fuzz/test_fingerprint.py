@@ -13,11 +13,11 @@ from k8sfsm.engine.action import Enqueue
 from k8sfsm.engine.engine import Engine
 from k8sfsm.node.runtime import Instance, PodRuntime
 from k8sfsm.objects import evolve
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.scenario.play import Play
 from k8sfsm.verify.explore.fingerprint import Fingerprints, fingerprint
 from k8sfsm.verify.explore.state import State, first_state
 
-SECOND = 1_000_000_000
 NODES = frozenset({"node-1", "node-2"})
 NAMES = st.sampled_from(("a", "b", "c", "d", "node-1", "node-2"))
 FACTS = st.lists(st.tuples(st.integers(0, 5), st.lists(NAMES, unique=True, max_size=3).map(tuple)), max_size=12)

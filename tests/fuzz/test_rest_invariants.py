@@ -9,12 +9,12 @@ import pytest
 from attrs import evolve
 
 from k8sfsm.objects import ContainerState, ContainerStateWaiting, Taint
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.scenario.starting import start
 from k8sfsm.store import Store
 from k8sfsm.verify.invariants import check_convergence, check_transition
 from k8sfsm.view import Change, View
 
-SECOND = 1_000_000_000
 HOUR = 3600 * SECOND
 TEMPLATE = "template: {metadata: {labels: {app: %s}}, spec: {containers: [{name: app, image: 'sim/web:1'}]}}"
 MANIFESTS = f"""

@@ -9,6 +9,7 @@ from attrs import evolve
 
 from k8sfsm.engine.policy import Random
 from k8sfsm.objects import ContainerState, Taint, key_of
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.scenario.starting import start
 from k8sfsm.store import Change
 from k8sfsm.verify.invariants import Violation, check_safety, check_transition, invariants
@@ -36,7 +37,6 @@ kind: Service
 metadata: {name: other}
 spec: {type: NodePort, selector: {app: web}, ports: [{port: 80}]}
 """
-SECOND = 1_000_000_000
 
 
 def fully_checked(changes: tuple[Change, ...], view: View) -> set[Violation]:

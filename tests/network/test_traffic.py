@@ -11,10 +11,10 @@ from k8sfsm.node.probing import is_healthy
 from k8sfsm.node.runtime import PodRuntime, RuntimeEvent
 from k8sfsm.node.scripted import ScriptedRuntime, parse_script
 from k8sfsm.objects import from_json
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Call, Plan, Remember
 from k8sfsm.view import View
 
-SECOND = 1_000_000_000
 WEB = ("Service", "default", "web")
 RATES = (Rate(0, WEB, 60), Rate(10 * SECOND, WEB, 90))
 

@@ -13,10 +13,9 @@ from k8sfsm.node.kubelet import Kubelet
 from k8sfsm.node.runtime import Runtime, RuntimeEvent, apply
 from k8sfsm.node.scripted import ScriptedRuntime
 from k8sfsm.objects import Pod, PodCondition, key_of
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Call, Create, Delete, Key, Outcome, PatchStatus, Plan, Record, Remember, Update
 from k8sfsm.view import View
-
-SECOND = 1_000_000_000
 
 
 class World:

@@ -15,8 +15,9 @@ from k8sfsm.node.kubelet import Kubelet
 from k8sfsm.node.recorded import RecordedRuntime
 from k8sfsm.node.session import Settings
 from k8sfsm.objects import from_json, key_of, to_json
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.objects.times import parse_time
-from tests.node.harness import SECOND, World
+from tests.node.harness import World
 
 DATA = Path(__file__).parent.parent / "data" / "pods"
 

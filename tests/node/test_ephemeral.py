@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from k8sfsm.engine.engine import Engine
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.scenario.starting import start
 
-SECOND = 1_000_000_000
 POD = """
 apiVersion: v1
 kind: Pod

@@ -15,13 +15,13 @@ import pytest
 from k8sfsm.engine.action import Start, Stop
 from k8sfsm.machine import Machines
 from k8sfsm.objects import from_json
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.scenario.starting import start
 from k8sfsm.scenario.user import User
 from k8sfsm.spec.graph import END, START, graph
 from tests.node.recordings import lines
 
 MACHINES = Machines.load()
-SECOND = 1_000_000_000
 RECORDINGS = ("rare-transitions", "01-deploy-create", "11-node-failure", "13a-restart-policies", "14a-init", "20d-job")
 SILENT = ("kubelet", "apiserver")
 """Who may have written what the recording names no actor for."""

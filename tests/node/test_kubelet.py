@@ -24,7 +24,8 @@ from k8sfsm.objects import (
     ResourceRequirements,
     SleepAction,
 )
-from tests.node.harness import SECOND, World, key, pod_named
+from k8sfsm.objects.durations import SECOND
+from tests.node.harness import World, key, pod_named
 from tests.node.recordings import lines
 
 OK = Container(name="app", image="sim/ok:1")

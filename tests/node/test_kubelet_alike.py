@@ -21,9 +21,9 @@ from k8sfsm.node.runtime import PodRuntime, RuntimeEvent, Sandbox, State, apply,
 from k8sfsm.node.scripted import ScriptedRuntime
 from k8sfsm.node.session import Session
 from k8sfsm.objects import ContainerStatus, Pod, PodStatus, from_json, to_json
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Create
 
-SECOND = 1_000_000_000
 NOW = START + 5
 
 

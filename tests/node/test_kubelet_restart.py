@@ -6,9 +6,9 @@ import pytest
 
 from k8sfsm.engine.action import Start, Stop
 from k8sfsm.node.runtime import NODE, node_of, pod_of
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.scenario.starting import start
 
-SECOND = 1_000_000_000
 KUBELET = "kubelet/node-1"
 POD = """
 apiVersion: v1

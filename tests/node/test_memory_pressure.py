@@ -6,10 +6,10 @@ from itertools import pairwise
 
 import pytest
 
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.scenario.model import NodeSetting
 from k8sfsm.scenario.starting import start
 
-SECOND = 1_000_000_000
 MI = 1 << 20
 NODE = (NodeSetting(name="node-1", memory="2Gi"),)
 

@@ -21,10 +21,10 @@ from k8sfsm.machine import Machines
 from k8sfsm.node.scripted import ScriptedRuntime
 from k8sfsm.objects import Container, ExecAction, Namespace, ObjectMeta, Pod, Probe, evolve
 from k8sfsm.objects.container import ContainerRestartRule, ContainerRestartRuleOnExitCodes
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Create, Delete, Patch
 from tests.node.harness import pod_named
 
-SECOND = 1_000_000_000
 START = 1_700_000_000 * SECOND
 MINUTES = 12
 CHECK = ExecAction(command=("probe", "ready"))

@@ -17,7 +17,8 @@ from k8sfsm.objects import (
     ResourceRequirements,
     Unmodelled,
 )
-from tests.node.harness import SECOND, World, key, pod_named
+from k8sfsm.objects.durations import SECOND
+from tests.node.harness import World, key, pod_named
 
 OK = Container(name="app", image="sim/ok:1")
 

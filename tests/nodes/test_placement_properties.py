@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 import k8sfsm
 from k8sfsm.engine.line import Line
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.scenario.model import NodeSetting
 from k8sfsm.scenario.user import User
 
-SECOND = 1_000_000_000
 HOST = "kubernetes.io/hostname"
 CLASSES = {"low": 10, "middle": 100, "high": 1000}
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]

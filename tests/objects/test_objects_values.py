@@ -35,6 +35,7 @@ from k8sfsm.objects import (
     parse_time,
     scaled_value,
 )
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.verify.vectors import targets
 
 NAMES = [
@@ -46,7 +47,6 @@ NAMES = [
     "field_selector_parse",
     "human_duration",
 ]
-SECOND = 1_000_000_000
 SUFFIXES = ["", "n", "u", "m", "k", "M", "G", "Ki", "Mi", "Gi", "Ti", "e3", "E-2", "e0"]
 numbers = st.decimals(min_value=-(10**9), max_value=10**9, places=3, allow_nan=False, allow_infinity=False)
 quantities = st.builds(lambda number, suffix: f"{number:f}{suffix}", numbers, st.sampled_from(SUFFIXES))

@@ -18,12 +18,12 @@ from k8sfsm.controllers.clusterroleaggregation import ClusterRoleAggregationCont
 from k8sfsm.controllers.rootca import BUNDLE, RootCAPublisher, bundle_of
 from k8sfsm.controllers.serviceaccounttoken import NAME, TYPE, UID, TokenController
 from k8sfsm.objects import from_json
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.scenario.loading import read_story
 from k8sfsm.scenario.play import Play
 from k8sfsm.view import View
 
 NOW = 1_700_000_000_000_000_000
-SECOND = 1_000_000_000
 
 
 def thing(kind: str, name: str, namespace: str = "a", version: str = "v1", **body: Any) -> Any:

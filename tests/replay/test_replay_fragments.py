@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from k8sfsm.engine.queue import MILLISECOND
+from k8sfsm.objects.durations import MILLISECOND
 from k8sfsm.request import Create, Key
 from k8sfsm.trace.errors import Line
 from k8sfsm.trace.history import Document, RecordedWrite, Recording

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from k8sfsm.objects.durations import MILLISECOND
 from k8sfsm.trace.errors import Line
 from k8sfsm.trace.history import Document, EnvironmentFact, RecordedWrite
-from k8sfsm.verify.replay.compare import MILLISECOND, FieldPair, Left, MissingState, Record, law
+from k8sfsm.verify.replay.compare import FieldPair, Left, MissingState, Record, law
 from k8sfsm.verify.replay.environment import PodFacts
 from k8sfsm.verify.replay.events import EventSeen
 from k8sfsm.verify.replay.evictions import Attempt

@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 import k8sfsm
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.scenario.loading import read_story
 from k8sfsm.scenario.play import Play, play
 from k8sfsm.scenario.user import Reply, User
 from k8sfsm.spec.mistakes import SpecError
 
-SECOND = 1_000_000_000
 WEB = """
 apiVersion: apps/v1
 kind: Deployment

@@ -10,13 +10,12 @@ from attrs import evolve
 from k8sfsm.engine.line import Line
 from k8sfsm.law import Law, constant
 from k8sfsm.objects import from_json
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.scenario.figures import Told, read_figure
 from k8sfsm.scenario.loading import read_story
 from k8sfsm.scenario.model import Figure, Which
 from k8sfsm.scenario.play import Play, play
 from k8sfsm.spec import SpecError
-
-SECOND = 1_000_000_000
 
 
 def pod(name: str, phase: str = "Running", app: str = "web", namespace: str = "default") -> Any:

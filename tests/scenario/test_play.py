@@ -9,6 +9,7 @@ import pytest
 
 import k8sfsm
 from k8sfsm.objects import ManifestError
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.scenario.cluster import START
 from k8sfsm.scenario.expect import read_expectation
 from k8sfsm.scenario.loading import load_story, read_story
@@ -17,7 +18,6 @@ from k8sfsm.scenario.output import final_objects
 from k8sfsm.scenario.play import Play, play
 from k8sfsm.spec import SpecError, specs_dir
 
-SECOND = 1_000_000_000
 STORIES = sorted(path for path in (specs_dir() / "scenarios").glob("*.yaml") if not path.stem.startswith("pitfall-"))
 """Pitfalls are there to fail: `tests/fuzz` finds how."""
 WEB = """

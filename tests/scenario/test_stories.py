@@ -15,13 +15,13 @@ from k8sfsm.controllers.replicaset_flavour import REPLICA_SETS
 from k8sfsm.engine.line import Line
 from k8sfsm.law import Decision, Law
 from k8sfsm.objects import controller_of
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.scenario.cluster import START
 from k8sfsm.scenario.loading import load_story, read_story
 from k8sfsm.scenario.play import Play, play
 from k8sfsm.spec import load_specs, specs_dir
 from k8sfsm_cli.timeline import timeline_rows
 
-SECOND = 1_000_000_000
 FOLDER = specs_dir() / "scenarios"
 EXPIRE = "expectations-expire"
 STORIES = (*sorted(path.stem for path in FOLDER.glob("rollout-*.yaml")), EXPIRE)

@@ -9,9 +9,10 @@ import pytest
 from scheduler_clusters import node, pod
 
 from k8sfsm.engine.queue import QueueSettings, WorkQueue
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Key, Look, Outcome
 from k8sfsm.scheduler import Scheduler
-from k8sfsm.scheduler.queue import FLUSH, SECOND, WAITING, Queued, Waiting, backoff
+from k8sfsm.scheduler.queue import FLUSH, WAITING, Queued, Waiting, backoff
 from k8sfsm.scheduler.rules import law
 from k8sfsm.view import View
 

@@ -11,10 +11,10 @@ import test_trace_integrity
 from attrs import evolve
 from test_trace_integrity import edited, find, on, rules, with_write
 
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.trace.case import law
 from k8sfsm.trace.errors import Line
 from k8sfsm.trace.history import Document, RecordedWrite, Recording
-from k8sfsm.trace.timestamps import SECOND
 
 MINUTE = 60 * SECOND
 

@@ -5,20 +5,17 @@ Source: pkg/controller/deployment/progress.go: syncRolloutStatus, getReplicaFail
 
 from __future__ import annotations
 
-from typing import Final
-
 from attrs import frozen
 
 from k8sfsm.controllers.deployment.conditions import condition, from_replica_set, with_condition, without_condition
 from k8sfsm.controllers.deployment.script import Phase, perform
 from k8sfsm.controllers.deployment.status import calculate, is_progressing, is_timed_out
 from k8sfsm.controllers.deployment.working import Working, has_progress_deadline, progressing_reason
-from k8sfsm.kinds.deployment import SECOND, condition_of, is_complete
+from k8sfsm.kinds.deployment import condition_of, is_complete
 from k8sfsm.kinds.deployment_bounds import law
 from k8sfsm.law import Decision, LawError
 from k8sfsm.objects import DeploymentStatus, ReplicaSet, ReplicaSetCondition, evolve
-
-_MILLISECOND: Final = 1_000_000
+from k8sfsm.objects.durations import MILLISECOND, SECOND
 
 
 @frozen
@@ -159,6 +156,6 @@ def requeue_after_deadline(case: Working, decision: Decision) -> Phase:
 @law.action
 def requeue_soon(case: Working, decision: Decision) -> Phase:
     """Come back after the queue's shortest delay: upstream's AddRateLimited, whose count the good end resets."""
-    case.requeue_after = round(law.controller().queue.base_delay_ms * _MILLISECOND)
+    case.requeue_after = round(law.controller().queue.base_delay_ms * MILLISECOND)
     case.limited = True
     yield from ()

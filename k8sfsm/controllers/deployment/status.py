@@ -14,10 +14,11 @@ from attrs import frozen
 from k8sfsm.controllers.deployment.conditions import condition, with_condition
 from k8sfsm.controllers.deployment.script import Phase, perform, send
 from k8sfsm.controllers.deployment.working import Working, wanted_pods
-from k8sfsm.kinds.deployment import SECOND, condition_of
+from k8sfsm.kinds.deployment import condition_of
 from k8sfsm.kinds.deployment_bounds import law, min_available
 from k8sfsm.law import Decision
 from k8sfsm.objects import Deployment, DeploymentStatus, ReplicaSet, evolve
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Update
 
 

@@ -13,11 +13,11 @@ from typing import Any, Final
 from attrs import frozen
 
 from k8sfsm.objects import Quantity, parse_time
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.spec.loader import specs_dir
 from k8sfsm.spec.source import read_yaml
 
 _ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"
-_SECOND: Final = 1_000_000_000
 _YEAR_ONE: Final = 62_135_596_800
 """Seconds from the year 1 to the Unix epoch."""
 _MAX_NAME: Final = 253
@@ -153,7 +153,7 @@ def _time(value: Any) -> str:
     """A time as the controller has it in memory: whole seconds, in the local zone (a container's: UTC)."""
     if value is None:
         return "{Time:(time.Time){wall:(uint64)0 ext:(int64)0 loc:(*time.Location)<nil>}}"
-    seconds = parse_time(value) // _SECOND + _YEAR_ONE
+    seconds = parse_time(value) // SECOND + _YEAR_ONE
     zone = (
         "{name:(string)UTC zone:([]time.zone)<nil> tx:([]time.zoneTrans)<nil> extend:(string)"
         " cacheStart:(int64)0 cacheEnd:(int64)0 cacheZone:(*time.zone)<nil>}"

@@ -11,9 +11,10 @@ from typing import Any, Final, Protocol
 
 from attrs import define, field
 
-from k8sfsm.kinds.deployment import MAX_INT32, SECOND, condition_of
+from k8sfsm.kinds.deployment import MAX_INT32, condition_of
 from k8sfsm.kinds.deployment_bounds import law, replicas_of
 from k8sfsm.objects import Deployment, DeploymentStatus, ReplicaSet, evolve
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.view import View
 
 REVISION_HISTORY: Final = "deployment.kubernetes.io/revision-history"

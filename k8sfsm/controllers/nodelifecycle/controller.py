@@ -10,15 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from k8sfsm.controllers.nodelifecycle.health import (
-    MILLISECOND,
-    SECOND,
-    Checkup,
-    Health,
-    LifecycleSettings,
-    law,
-    ready_of,
-)
+from k8sfsm.controllers.nodelifecycle.health import Checkup, Health, LifecycleSettings, law, ready_of
 from k8sfsm.controllers.nodelifecycle.rounds import (
     BOTH,
     Disruption,
@@ -37,6 +29,7 @@ from k8sfsm.controllers.pod_changes import asked_of_sorts
 from k8sfsm.law import constant
 from k8sfsm.node.registration import LEASES
 from k8sfsm.objects import Lease, Node, ObjectMeta, Pod, evolve, key_of
+from k8sfsm.objects.durations import MILLISECOND, SECOND
 from k8sfsm.request import DONE, Key, Look, Outcome, Parallel, Plan, Record, Remember, Update, Write
 from k8sfsm.view import Change, View
 

@@ -13,13 +13,12 @@ from attrs import field, frozen
 from k8sfsm.law import Decision, Law, constant
 from k8sfsm.lazy import lazy
 from k8sfsm.objects import Node, NodeCondition, evolve
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Step, Update
 from k8sfsm.value import value
 
 law = Law("nodelifecycle")
 
-SECOND: Final = 1_000_000_000
-MILLISECOND: Final = 1_000_000
 LOST_CONDITIONS: Final = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
 """Conditions that turn Unknown; NetworkUnavailable belongs to the control plane."""
 

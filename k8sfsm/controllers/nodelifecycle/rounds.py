@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from attrs import define, field, frozen
 
-from k8sfsm.controllers.nodelifecycle.health import MILLISECOND, SECOND, Health, LifecycleSettings, law
+from k8sfsm.controllers.nodelifecycle.health import Health, LifecycleSettings, law
 from k8sfsm.controllers.nodelifecycle.taints import (
     NO_EXECUTE,
     NOT_READY,
@@ -25,6 +25,7 @@ from k8sfsm.controllers.nodelifecycle.zones import FULL, Census, Zone, rate_of, 
 from k8sfsm.kinds.pod_readiness import ready_condition
 from k8sfsm.law import Decision, constant
 from k8sfsm.objects import Node, ObjectMeta, Pod, Taint, evolve
+from k8sfsm.objects.durations import MILLISECOND, SECOND
 from k8sfsm.request import Record, Step, Update
 from k8sfsm.value import value
 from k8sfsm.view import View

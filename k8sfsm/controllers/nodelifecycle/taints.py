@@ -12,9 +12,10 @@ from typing import Any, Final, Literal
 
 from attrs import frozen
 
-from k8sfsm.controllers.nodelifecycle.health import SECOND, law
+from k8sfsm.controllers.nodelifecycle.health import law
 from k8sfsm.law import constant
 from k8sfsm.objects import Node, Taint, evolve, key_of, to_json
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import DONE, Outcome, Parallel, Patch, Plan, Why, Write
 
 NOT_READY: Final = "node.kubernetes.io/not-ready"

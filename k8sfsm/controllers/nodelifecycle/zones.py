@@ -12,8 +12,9 @@ from typing import Final, Literal
 from attrs import frozen
 from immutables import Map
 
-from k8sfsm.controllers.nodelifecycle.health import SECOND, LifecycleSettings, law
+from k8sfsm.controllers.nodelifecycle.health import LifecycleSettings, law
 from k8sfsm.objects import Node, evolve
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.value import value
 
 INITIAL: Final = "Initial"

@@ -15,6 +15,7 @@ from k8sfsm.engine.collecting import seldom_collected
 from k8sfsm.law import constant
 from k8sfsm.machine import Machines
 from k8sfsm.objects import ObjectError
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Key
 from k8sfsm.store import Store
 from k8sfsm.trace.history import RecordedWrite, Recording
@@ -30,7 +31,7 @@ from k8sfsm.verify.check.judging import BY_THE_CLOCK, KUBELET, Known, Request, j
 from k8sfsm.verify.check.kubelets import Kubelets
 from k8sfsm.verify.check.lacks import Lacks, is_gap, is_uncounted
 from k8sfsm.verify.check.matching import Granting
-from k8sfsm.verify.check.past import SECOND, Actor, Past
+from k8sfsm.verify.check.past import Actor, Past
 from k8sfsm.verify.check.renewals import Renewals, without_renewals
 from k8sfsm.verify.check.report import Found, Judged, Report, grouped, unexplained
 from k8sfsm.verify.check.runs import Runs

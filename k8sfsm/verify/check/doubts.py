@@ -9,10 +9,11 @@ from attrs import define, field
 
 from k8sfsm.law import constant
 from k8sfsm.machine import ABSENT, Illegal, Machines, RegionMachine, Verdict
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Key
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.verify.check.judging import KUBELET
-from k8sfsm.verify.check.past import SECOND, Past
+from k8sfsm.verify.check.past import Past
 
 _KNOWN_WRITERS: Final = ("user", "apiserver", KUBELET)
 

@@ -14,10 +14,10 @@ from attrs import define, field, frozen
 
 from k8sfsm.engine.recorder import COMBINED
 from k8sfsm.law import constant
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Key, Record, Why
 from k8sfsm.trace.history import RecordedWrite
 from k8sfsm.verify.check.judging import law
-from k8sfsm.verify.check.past import SECOND
 from k8sfsm.verify.check.verdicts import Explanation, Nearest
 from k8sfsm.verify.replay.events import timeless
 

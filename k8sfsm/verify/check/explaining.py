@@ -14,6 +14,7 @@ from k8sfsm.controllers.namespace import Sync
 from k8sfsm.controllers.namespace import law as emptying
 from k8sfsm.law import LawError
 from k8sfsm.objects import evolve
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import DONE, Key, Outcome, Record, Why
 from k8sfsm.scheduler.cluster import ASSUMED
 from k8sfsm.store import Change, Store
@@ -28,7 +29,7 @@ from k8sfsm.verify.check.matching import (
     recorded_address,
     status_written,
 )
-from k8sfsm.verify.check.past import SECOND, Actor, Moment, Past
+from k8sfsm.verify.check.past import Actor, Moment, Past
 from k8sfsm.verify.check.verdicts import Explanation, Nearest
 from k8sfsm.verify.check.views import Behind, views_of
 from k8sfsm.verify.replay.choices import address_of, reconciled

@@ -13,11 +13,11 @@ from attrs import define, field, frozen
 from k8sfsm.controllers.nodelifecycle.health import ready_of
 from k8sfsm.law import constant
 from k8sfsm.objects import Node, Pod
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Key
 from k8sfsm.store import Snapshot
 from k8sfsm.trace.history import EnvironmentFact, RecordedWrite
 from k8sfsm.verify.check.judging import KUBELET, law
-from k8sfsm.verify.check.past import SECOND
 from k8sfsm.verify.check.report import Found
 from k8sfsm.verify.replay.kubelets import STOPS
 

@@ -22,11 +22,12 @@ from k8sfsm.node.session import Session, Settings
 from k8sfsm.node.session import law as kubelet
 from k8sfsm.node.status import ReportCase, StatusCase, ended_status, generate, merged, settle
 from k8sfsm.objects import Pod, PodStatus, evolve, format_micro_time, to_json
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.objects.pod import ContainerState, ContainerStatus, HostIP
 from k8sfsm.trace.history import RecordedWrite
 from k8sfsm.trace.likeness import Likeness
 from k8sfsm.verify.check.judging import law
-from k8sfsm.verify.check.past import SECOND, Past
+from k8sfsm.verify.check.past import Past
 from k8sfsm.verify.check.runs import Runs
 from k8sfsm.verify.check.verdicts import Explanation, Nearest, apart
 from k8sfsm.verify.replay.compare import differences

@@ -13,11 +13,11 @@ from attrs import define, field
 
 from k8sfsm.law import constant
 from k8sfsm.objects import parse_time
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.trace.history import Document, RecordedWrite, Recording
 from k8sfsm.trace.lines import Json
 from k8sfsm.trace.resources import metadata
 
-SECOND: Final = 1_000_000_000
 _TIMES: Final = ("Time", "Timestamp", "At")
 """How the names of fields end that say when something happened."""
 _TOLD_BY: Final = ("eventTime", "firstTimestamp", "lastTimestamp")

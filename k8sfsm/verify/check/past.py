@@ -15,6 +15,7 @@ from k8sfsm.engine.wiring import wire
 from k8sfsm.index import NO_SERIES, Series
 from k8sfsm.law import constant
 from k8sfsm.objects import KINDS, key_of
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Key, Remember
 from k8sfsm.scheduler.scheduler import Scheduler
 from k8sfsm.store import Change, Snapshot, Store
@@ -23,7 +24,6 @@ from k8sfsm.value import value
 from k8sfsm.verify.check.course import Course
 from k8sfsm.view import View
 
-SECOND: Final = 1_000_000_000
 _NO_MEMORY: Final[Map[Any, Any]] = Map()
 _WAKES: Final = 64
 _SCHEDULER: Final = "kube-scheduler"

@@ -11,11 +11,11 @@ from k8sfsm.kinds.container_restarts import restarts_after
 from k8sfsm.node.backoff import Backoff, backoff_key, kubelet_backoff
 from k8sfsm.objects import Pod
 from k8sfsm.objects.container import Container
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.objects.pod import ContainerState, ContainerStatus
 from k8sfsm.trace.history import EnvironmentFact
 from k8sfsm.verify.check.judging import law
 
-SECOND: Final = 1_000_000_000
 _NOT_STARTED: Final = 128
 """The exit code of a container that could not be started."""
 _BEGUN: Final = ("container-start", "container-start-error")

@@ -12,12 +12,12 @@ from typing import Any, Final
 from attrs import evolve
 
 from k8sfsm.law import constant
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.trace.history import EnvironmentFact, RecordedWrite, Recording
 from k8sfsm.verify.replay.heartbeats import lifecycle_settings
 from k8sfsm.verify.replay.kubelets import STOPS
 from k8sfsm.verify.replay.predict import shows_leases
 
-SECOND: Final = 1_000_000_000
 _ROUND: Final = (10, 5, 1)
 """Flags are round numbers of seconds: tens rather than fives, fives rather than others."""
 _FLAG: Final = "node-monitor-grace-period"

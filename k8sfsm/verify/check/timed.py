@@ -22,12 +22,12 @@ from k8sfsm.law import constant
 from k8sfsm.node.scripted import ScriptedRuntime
 from k8sfsm.node.session import Settings
 from k8sfsm.objects import ObjectError, evolve, to_json
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Key, Why
 from k8sfsm.store import Change, Snapshot, Store
 from k8sfsm.trace.history import EnvironmentFact, RecordedWrite, Recording
 from k8sfsm.verify.check.events import Announced, Announcement
 from k8sfsm.verify.check.judging import BY_THE_CLOCK, law, method_of
-from k8sfsm.verify.check.past import SECOND
 from k8sfsm.verify.check.report import Found
 from k8sfsm.verify.check.silence import with_silence
 from k8sfsm.verify.check.verdicts import Explanation, Nearest, apart

@@ -12,10 +12,11 @@ from immutables import Map
 from k8sfsm.apiserver import ApiServer
 from k8sfsm.law import LawError, constant
 from k8sfsm.objects import evolve
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Key, Write
 from k8sfsm.verify.check.course import Course
 from k8sfsm.verify.check.judging import law
-from k8sfsm.verify.check.past import SECOND, Actor, Past
+from k8sfsm.verify.check.past import Actor, Past
 from k8sfsm.verify.check.report import Found
 from k8sfsm.verify.replay.choices import RecordedChoices, address_of
 

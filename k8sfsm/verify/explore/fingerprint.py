@@ -21,10 +21,10 @@ from k8sfsm.engine.engine import Engine
 from k8sfsm.engine.trouble import NO_TROUBLE
 from k8sfsm.node.runtime import Instance, PodRuntime
 from k8sfsm.objects import evolve
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Update
 from k8sfsm.verify.explore.shape import Shape, Shapes, digest_of
 
-SECOND: Final = 1_000_000_000
 OLD: Final = 3600 * SECOND
 """Everything is as old as that at the most: longer than any timer of the model but a few."""
 _ROUNDS: Final = 3

@@ -10,6 +10,7 @@ from attrs import define, field, frozen
 
 from k8sfsm.engine.collecting import seldom_collected
 from k8sfsm.engine.engine import Engine
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.scenario.cluster import START
 from k8sfsm.scenario.model import Story
 from k8sfsm.scenario.output import final_objects
@@ -19,7 +20,6 @@ from k8sfsm.verify.explore.state import State, first_state
 from k8sfsm.verify.fuzz.run import Chance, Failure, promises_broken
 from k8sfsm.verify.invariants import Violation
 
-SECOND: Final = 1_000_000_000
 LATE: Final = 660 * SECOND
 """A story that goes on for so long after its last command may never come to rest; it is not followed further."""
 LASTING: Final = 900 * SECOND

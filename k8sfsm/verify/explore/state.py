@@ -23,6 +23,7 @@ from attrs import define, evolve
 from k8sfsm.engine.action import Act, Deliver, Happen, Send
 from k8sfsm.engine.engine import Engine
 from k8sfsm.law import LawError
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.scenario.cluster import START
 from k8sfsm.scenario.model import Timed
 from k8sfsm.scenario.play import Play
@@ -32,7 +33,6 @@ from k8sfsm.verify.watch import Watch
 from k8sfsm.view import View
 
 STALE: Final = "stale-view"
-SECOND: Final = 1_000_000_000
 _BY_ROUNDS: Final = ("Node", "PodGC")
 """Kinds that are as they should be only after a round of a controller. Heartbeats and rounds do not go on here."""
 

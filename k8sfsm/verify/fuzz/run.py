@@ -16,6 +16,7 @@ from k8sfsm.engine.offer import KINDS
 from k8sfsm.engine.policy import Random
 from k8sfsm.law import LawError, amended
 from k8sfsm.objects import format_duration
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.scenario.cluster import START
 from k8sfsm.scenario.model import Promise, Story
 from k8sfsm.scenario.output import final_objects
@@ -25,7 +26,6 @@ from k8sfsm.verify.invariants import Violation, check_convergence
 from k8sfsm.verify.watch import REFUSED, Watch
 from k8sfsm.view import View
 
-SECOND: Final = 1_000_000_000
 RATE: Final = 30
 """One step in so many is a fault, as long as some are allowed."""
 AFTER: Final = 30 * SECOND

@@ -9,9 +9,9 @@ from typing import Any, Final, TypeAlias
 
 from k8sfsm.apiserver import Sender
 from k8sfsm.engine.choices import Seeded
-from k8sfsm.engine.queue import MILLISECOND, SECOND
 from k8sfsm.law import constant
 from k8sfsm.objects import key_of
+from k8sfsm.objects.durations import MILLISECOND, SECOND
 from k8sfsm.request import Bind, Create, Delete, DeleteCollection, Evict, Key, Patch, PatchStatus, Update, Write
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.verify.replay.contents import alike, content_of, recorded_content

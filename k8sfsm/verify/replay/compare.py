@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Set
-from typing import Any, Final
+from typing import Any
 
 from attrs import frozen
 
 from k8sfsm.law import Law, constant
 from k8sfsm.objects import format_micro_time, parse_time
+from k8sfsm.objects.durations import MILLISECOND, SECOND
 from k8sfsm.request import Key
 from k8sfsm.verify.replay.stalls import Span, overlap
 from k8sfsm.verify.replay.tracks import Stay, Track, TrackKey, Version, unmatched, without
 
 law = Law("replay")
-
-SECOND: Final = 1_000_000_000
-MILLISECOND: Final = 1_000_000
 
 
 @frozen(kw_only=True)

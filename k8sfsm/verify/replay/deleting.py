@@ -17,8 +17,8 @@ from attrs import evolve
 from k8sfsm.apiserver import Answer, ApiServer, Sender
 from k8sfsm.apiserver.deletion import DeleteCase
 from k8sfsm.apiserver.names import Chance
-from k8sfsm.engine.queue import SECOND
 from k8sfsm.law import constant
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Delete, Key, Write
 from k8sfsm.store import Store
 from k8sfsm.trace.history import Recording

@@ -18,13 +18,12 @@ from k8sfsm.controllers.podgc import ROUND, PodGarbageCollector
 from k8sfsm.engine.cluster import Controller
 from k8sfsm.law import constant
 from k8sfsm.objects import Lease, LeaseSpec, Node, ObjectMeta, evolve, parse_duration
+from k8sfsm.objects.durations import MILLISECOND, SECOND
 from k8sfsm.request import Key, Plan, Remember
 from k8sfsm.store import Store
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.view import View
 
-SECOND: Final = 1_000_000_000
-MILLISECOND: Final = 1_000_000
 _LEASES: Final = "kube-node-lease"
 _MONITOR_REASONS: Final = ("RegisteredNode", "RemovingNode", "NodeNotReady")
 _NEAR: Final = 2 * SECOND

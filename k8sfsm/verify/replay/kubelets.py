@@ -14,11 +14,11 @@ from k8sfsm.kinds.pod_resources import pod_requests
 from k8sfsm.node.kubelet import Kubelet
 from k8sfsm.node.references import environment_references, volume_references
 from k8sfsm.objects import Pod, evolve, from_json
+from k8sfsm.objects.durations import MILLISECOND
 from k8sfsm.request import DONE, Key, Plan, Record
 from k8sfsm.trace.history import Document, RecordedWrite, Recording
 from k8sfsm.view import View
 
-MILLISECOND: Final = 1_000_000
 _REPORT: Final = 10 * MILLISECOND
 """From what a kubelet sees to the arrival of what it writes about it."""
 START: Final = 75 * MILLISECOND

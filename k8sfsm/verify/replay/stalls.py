@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
-from k8sfsm.engine.queue import MILLISECOND
 from k8sfsm.law import constant
+from k8sfsm.objects.durations import MILLISECOND
 from k8sfsm.trace.history import RecordedWrite, Recording
 
 Span: TypeAlias = tuple[int, int]

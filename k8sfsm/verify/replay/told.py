@@ -7,16 +7,15 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from itertools import chain, islice
 from typing import Final
 
-from k8sfsm.engine.queue import MILLISECOND
 from k8sfsm.law import constant
 from k8sfsm.objects import evolve
+from k8sfsm.objects.durations import MILLISECOND, SECOND
 from k8sfsm.request import Key, Look, Outcome, Parallel, Patch, Plan, Write
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.verify.replay.choices import address_of, named, reconciled, requests_of
 from k8sfsm.verify.replay.contents import alike, content_of, recorded_content
 from k8sfsm.view import View
 
-SECOND: Final = 1_000_000_000
 _PAUSE: Final = 8 * MILLISECOND
 """How long after a look that led to nothing recorded the next one comes: something may be on its way."""
 _SEARCHES: Final = 16

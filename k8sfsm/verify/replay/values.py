@@ -13,8 +13,9 @@ from attrs import define, field
 
 from k8sfsm.law import constant
 from k8sfsm.objects import to_json
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Key
-from k8sfsm.verify.replay.compare import SECOND, Divergence, FieldPair, law, time_of
+from k8sfsm.verify.replay.compare import Divergence, FieldPair, law, time_of
 from k8sfsm.verify.replay.tracks import Version
 
 Place: TypeAlias = tuple[Key, str, str]

@@ -19,9 +19,9 @@ from k8sfsm.objects import (
     part_from_json,
     scaled_value,
 )
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.verify.vectors import target
 
-_SECOND = 1_000_000_000
 _MILLI = -3
 _GO_EXPONENT_FROM = 1e21
 
@@ -117,4 +117,4 @@ def field_selector_parse(given: dict[str, Any]) -> Any:
 @target("human_duration")
 def human_duration_text(given: dict[str, Any]) -> Any:
     """duration.HumanDuration."""
-    return {"text": human_duration(given["seconds"] * _SECOND)}
+    return {"text": human_duration(given["seconds"] * SECOND)}

@@ -32,12 +32,11 @@ from k8sfsm.objects import (
     part_from_json,
     to_json,
 )
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Key, Look, Outcome, Parallel, Record, Remember
 from k8sfsm.store import Store
 from k8sfsm.verify.vectors import target
 from k8sfsm.view import View
-
-SECOND: Final = 1_000_000_000
 
 
 @define

@@ -14,10 +14,9 @@ from k8sfsm.node.phase import phase_counts_for, phase_of
 from k8sfsm.node.runtime import Instance, PodRuntime, Sandbox
 from k8sfsm.node.status import StatusCase, generate
 from k8sfsm.objects import HostIP, Pod, PodCondition, from_json, to_json
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.objects.times import parse_time
 from k8sfsm.verify.vectors import target
-
-SECOND = 1_000_000_000
 
 
 def _pod(given: dict[str, Any]) -> Pod:
