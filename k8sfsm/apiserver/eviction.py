@@ -15,9 +15,9 @@ from k8sfsm.kinds.disruption_budget import matches, with_allowed_condition
 from k8sfsm.kinds.pod_readiness import is_pod_ready
 from k8sfsm.law import Count, constant
 from k8sfsm.objects import Pod, PodCondition, PodDisruptionBudget, evolve
+from k8sfsm.objects.pod import DISRUPTION_TARGET
 from k8sfsm.store import Store
 
-_TARGET: Final = "DisruptionTarget"
 _REASON: Final = "EvictionByEvictionAPI"
 _MESSAGE: Final = "Eviction API: evicting"
 
@@ -112,10 +112,10 @@ def granted(case: EvictionCase) -> PodDisruptionBudget | None:
 
 def marked(case: EvictionCase) -> Pod:
     """The Pod with the condition that says that it is about to be evicted."""
-    known = next((each for each in case.pod.status.conditions if each.type == _TARGET), None)
+    known = next((each for each in case.pod.status.conditions if each.type == DISRUPTION_TARGET), None)
     same = known is not None and known.status == "True"
     changed = PodCondition(
-        type=_TARGET,
+        type=DISRUPTION_TARGET,
         observed_generation=case.pod.metadata.generation,
         status="True",
         last_transition_time=known.last_transition_time if same and known is not None else case.second,

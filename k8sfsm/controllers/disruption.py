@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 from attrs import field, frozen
 
 from k8sfsm.controllers.disruption_scale import ScaleError, Scales, scale_text
-from k8sfsm.controllers.pod_changes import TARGET, asked_by_sort, labelled_sorts_of
+from k8sfsm.controllers.pod_changes import asked_by_sort, labelled_sorts_of
 from k8sfsm.kinds.disruption_budget import law, matches, with_allowed_condition, with_condition
 from k8sfsm.kinds.pod_readiness import is_pod_ready
 from k8sfsm.law import Count, Decision, constant
@@ -27,6 +27,7 @@ from k8sfsm.objects import (
 )
 from k8sfsm.objects.durations import SECOND
 from k8sfsm.objects.percent import PercentError, scaled_value
+from k8sfsm.objects.pod import DISRUPTION_TARGET
 from k8sfsm.request import DONE, Key, Plan, Record, Step, Update
 from k8sfsm.view import Change, View
 
@@ -66,7 +67,7 @@ def budget_of_pod(change: Change, view: View) -> Iterable[Key | tuple[Key, int]]
 
 def _target_since(pod: Pod) -> int | None:
     """Since when (ns) the Pod is about to be disrupted; None: it is not."""
-    found = (each for each in pod.status.conditions if each.type == TARGET and each.status == "True")
+    found = (each for each in pod.status.conditions if each.type == DISRUPTION_TARGET and each.status == "True")
     return next((each.last_transition_time for each in found), None)
 
 
@@ -271,7 +272,7 @@ def pod_ended(case: Marked) -> bool:
 @law.fact
 def target_reason(case: Marked) -> str:
     """The reason of the Pod's condition DisruptionTarget; none where it is not True."""
-    found = (each for each in case.pod.status.conditions if each.type == TARGET and each.status == "True")
+    found = (each for each in case.pod.status.conditions if each.type == DISRUPTION_TARGET and each.status == "True")
     return next((each.reason for each in found), "none")
 
 
@@ -342,7 +343,9 @@ def reset_condition(case: Marked, decision: Decision) -> Iterable[Step]:
     """Set the condition DisruptionTarget to False."""
     second = case.view.now - case.view.now % SECOND
     conditions = tuple(
-        PodCondition(type=TARGET, status="False", last_transition_time=second) if each.type == TARGET else each
+        PodCondition(type=DISRUPTION_TARGET, status="False", last_transition_time=second)
+        if each.type == DISRUPTION_TARGET
+        else each
         for each in case.pod.status.conditions
     )
     status = evolve(case.pod.status, conditions=conditions)

@@ -18,6 +18,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 from k8sfsm.kinds.pod_readiness import ready_condition
 from k8sfsm.law import LawError
 from k8sfsm.objects import Pod, PodCondition, controller_of
+from k8sfsm.objects.pod import DISRUPTION_TARGET
 from k8sfsm.request import Key, Noticed
 from k8sfsm.view import Change, View
 
@@ -29,7 +30,6 @@ Bulk: TypeAlias = Callable[[Changes, View], Noticed | None]
 """What a run of changes means to a controller, memory and keys; None: they have to be looked at one by one."""
 F = TypeVar("F", bound=Keys)
 _CHECKED: Final = "K8SFSM_FROZEN" in os.environ
-TARGET: Final = "DisruptionTarget"
 
 
 # -- sorts -----------------------------------------------------------------------------------------------------------
@@ -48,7 +48,7 @@ def _conditions_of(pod: Pod) -> tuple[Any, PodCondition | None, bool]:
     if known is None:
         if len(_CONDITIONS) >= _LIMIT:
             _CONDITIONS.clear()
-        targeted = TARGET in [each.type for each in conditions]
+        targeted = DISRUPTION_TARGET in [each.type for each in conditions]
         known = _CONDITIONS[id(conditions)] = (conditions, ready_condition(pod), targeted)
     return known
 

@@ -15,6 +15,7 @@ from k8sfsm.controllers.pod_changes import asked_in_bulk
 from k8sfsm.law import Decision, Law, constant
 from k8sfsm.objects import Node, Pod, format_time, key_of
 from k8sfsm.objects.durations import SECOND
+from k8sfsm.objects.pod import DISRUPTION_TARGET
 from k8sfsm.request import Delete, Key, Noticed, Patch, Plan, Remember, Step, regardless
 from k8sfsm.view import Change, View
 
@@ -159,7 +160,7 @@ def fail_and_delete(case: Suspect, decision: Decision) -> Iterable[Step]:
 
 def _condition(case: Suspect, out: Mapping[str, Any]) -> dict[str, Any]:
     condition = {
-        "type": "DisruptionTarget",
+        "type": DISRUPTION_TARGET,
         "status": "True",
         "reason": out["reason"],
         "message": out["message"],

@@ -15,6 +15,7 @@ from k8sfsm.law import Count, Decision, Law, constant
 from k8sfsm.lazy import lazy
 from k8sfsm.objects import Node, ObjectMeta, Pod, Taint, Toleration, evolve, format_time
 from k8sfsm.objects.durations import MILLISECOND, SECOND
+from k8sfsm.objects.pod import DISRUPTION_TARGET
 from k8sfsm.request import DONE, Delete, Key, Look, Outcome, Patch, Plan, Record, Remember, Step
 from k8sfsm.scheduler.tolerations import tolerates
 from k8sfsm.value import value
@@ -26,7 +27,7 @@ NO_EXECUTE: Final = "NoExecute"
 TIMER: Final = "TaintEviction"
 """The kind of the keys of timers: (TIMER, namespace, name of the Pod)."""
 _CONDITION: Final = {
-    "type": "DisruptionTarget",
+    "type": DISRUPTION_TARGET,
     "status": "True",
     "reason": "DeletionByTaintManager",
     "message": "Taint manager: deleting due to NoExecute taint",

@@ -29,7 +29,6 @@ OWNED: Final = frozenset(
     }
 )
 """Conditions that only the kubelet writes. Source: pkg/kubelet/types/pod_status.go: PodConditionsByKubelet"""
-SHARED: Final = "DisruptionTarget"
 
 
 @define(slots=False)

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from attrs import define
 
 from k8sfsm.law import Decision, Law
-from k8sfsm.node.conditions import SHARED
 from k8sfsm.node.memory import Work, eviction_key
 from k8sfsm.node.reporting import report, status_now
 from k8sfsm.node.runtime import newest
@@ -15,6 +14,7 @@ from k8sfsm.node.session import Session, runs_now
 from k8sfsm.node.starting import stop_call
 from k8sfsm.objects import Container, PodCondition, evolve
 from k8sfsm.objects.durations import SECOND
+from k8sfsm.objects.pod import DISRUPTION_TARGET
 from k8sfsm.request import Delete, Remember, Step
 
 law = Law("kubelet")
@@ -78,7 +78,7 @@ def report_eviction(session: Session, decision: Decision) -> Iterable[Step]:
     eviction = session.eviction
     assert eviction is not None
     target = PodCondition(
-        type=SHARED,
+        type=DISRUPTION_TARGET,
         observed_generation=session.pod.metadata.generation,
         status="True",
         last_transition_time=session.now - session.now % SECOND,
@@ -86,7 +86,7 @@ def report_eviction(session: Session, decision: Decision) -> Iterable[Step]:
         message=eviction.message,
     )
     status = status_now(session)
-    others = tuple(each for each in status.conditions if each.type != SHARED)
+    others = tuple(each for each in status.conditions if each.type != DISRUPTION_TARGET)
     failed = evolve(status, phase="Failed", reason="Evicted", message=eviction.message, conditions=(*others, target))
     report(session, failed, decision)
     return ()

@@ -13,7 +13,6 @@ from k8sfsm.law import Law
 from k8sfsm.lazy import lazy
 from k8sfsm.node.conditions import (
     OWNED,
-    SHARED,
     ConditionCase,
     condition_of,
     containers_ready_condition,
@@ -36,7 +35,7 @@ from k8sfsm.node.runtime import NO_ENTRIES, PodRuntime
 from k8sfsm.objects import Quantity, evolve
 from k8sfsm.objects.container import Container, ResourceRequirements
 from k8sfsm.objects.durations import SECOND
-from k8sfsm.objects.pod import ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodStatus
+from k8sfsm.objects.pod import DISRUPTION_TARGET, ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodStatus
 
 law = Law("kubelet")
 
@@ -228,11 +227,11 @@ def _conditions(case: StatusCase, statuses: Mapping[str, ContainerStatus], phase
         removed=case.restarting and all_removed(case.pod, case.runtime),
     )
     others = [each for each in stored if each.type not in OWNED]
-    shared = condition_of(case.old.conditions, SHARED)
-    if shared is not None and condition_of(others, SHARED) is None:
+    shared = condition_of(case.old.conditions, DISRUPTION_TARGET)
+    if shared is not None and condition_of(others, DISRUPTION_TARGET) is None:
         others.append(shared)
     elif shared is not None:
-        others = [shared if each.type == SHARED else each for each in others]
+        others = [shared if each.type == DISRUPTION_TARGET else each for each in others]
     return (*others, *owned_conditions(facts))
 
 
@@ -292,9 +291,9 @@ def merged(case: ReportCase, now: int) -> PodStatus:
     """The status as it is sent; what others own is the stored one's. Source: status_manager.go: mergePodStatus"""
     verdict = law.decide("report_phase", case).outputs
     status, stored = case.status, case.pod.status
-    conditions = tuple(each for each in status.conditions if each.type != SHARED or verdict["disruption"])
+    conditions = tuple(each for each in status.conditions if each.type != DISRUPTION_TARGET or verdict["disruption"])
     if not verdict["disruption"]:
-        held = condition_of(stored.conditions, SHARED)
+        held = condition_of(stored.conditions, DISRUPTION_TARGET)
         conditions = conditions if held is None else (held, *conditions)
     source = {"stored": stored, "new": status}[verdict["phase"]]
     if source is not status:

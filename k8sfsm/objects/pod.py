@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from attrs import frozen
 
@@ -83,6 +83,10 @@ class PodTemplateSpec(Struct):
 
     metadata: ObjectMeta = ObjectMeta()
     spec: PodSpec = PodSpec()
+
+
+DISRUPTION_TARGET: Final = "DisruptionTarget"
+"""The condition of a pod that is about to be evicted: kubelets, schedulers, controllers and the API server write it."""
 
 
 @frozen(kw_only=True, weakref_slot=False, repr=False)

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, TypeAlias
 from attrs import frozen
 
 from k8sfsm.objects import Pod, PodCondition, evolve, to_json
+from k8sfsm.objects.pod import DISRUPTION_TARGET
 from k8sfsm.request import Delete, Key, Look, Outcome, Parallel, Patch, Plan, Record, Remember
 from k8sfsm.scheduler.cluster import nominated_pods, priority_of
 from k8sfsm.scheduler.rules import PROFILE, law
@@ -69,7 +70,7 @@ def mark_victim(victim: Victim, _decision: Decision) -> Iterable[Patch]:
     """Write the condition DisruptionTarget."""
     pod = victim.pod
     condition = PodCondition(
-        type="DisruptionTarget",
+        type=DISRUPTION_TARGET,
         status="True",
         reason="PreemptionByScheduler",
         message=f"{victim.preemptor.spec.scheduler_name or PROFILE}: preempting to accommodate a higher priority pod",

@@ -13,6 +13,7 @@ from typing import Final, Literal, TypeAlias
 from attrs import field
 
 from k8sfsm.objects import Pod
+from k8sfsm.objects.pod import DISRUPTION_TARGET
 from k8sfsm.scheduler.cluster import Cluster, NodeInfo, priority_of
 from k8sfsm.scheduler.filters import UNSCHEDULABLE, Refusal
 from k8sfsm.scheduler.plain import Judge, Placement, Search, fit_error
@@ -65,7 +66,7 @@ def victims_terminating(preemptor: Preemptor) -> bool:
 
 def _is_leaving_victim(pod: Pod) -> bool:
     return pod.metadata.deletion_timestamp is not None and any(
-        c.type == "DisruptionTarget" and c.status == "True" and c.reason == "PreemptionByScheduler"
+        c.type == DISRUPTION_TARGET and c.status == "True" and c.reason == "PreemptionByScheduler"
         for c in pod.status.conditions
     )
 

@@ -9,6 +9,7 @@ from attrs import define, field, frozen
 
 from k8sfsm.engine.wiring import EVENT_COMPONENTS
 from k8sfsm.law import Law
+from k8sfsm.objects.pod import DISRUPTION_TARGET
 from k8sfsm.request import Key
 from k8sfsm.trace.history import Document, Verb, WatchType
 from k8sfsm.trace.lines import Json
@@ -263,8 +264,8 @@ def namespace_dying(case: Unexplained) -> bool:
 @law.fact
 def disruption(case: Unexplained) -> str:
     """Reason of the pod's DisruptionTarget condition; "" without one, and where a status write did not bring it."""
-    condition = _conditions(case.obj).get("DisruptionTarget") or {}
-    known = _conditions(case.before).get("DisruptionTarget")
+    condition = _conditions(case.obj).get(DISRUPTION_TARGET) or {}
+    known = _conditions(case.before).get(DISRUPTION_TARGET)
     if part(case) == "status" and condition == (known or {}):
         return ""
     return str(condition.get("reason") or "") if condition.get("status") == "True" else ""

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from k8sfsm.objects.durations import SECOND
+from k8sfsm.objects.pod import DISRUPTION_TARGET
 from k8sfsm.trace.lines import Json
 from k8sfsm.trace.resources import is_deleting, metadata
 from k8sfsm.trace.timestamps import format_time, parse_time
@@ -50,9 +51,9 @@ def evicted(pod: Json, body: Any, time: int) -> Iterator[tuple[str, Json]]:
 
     Source: pkg/registry/core/pod/storage/eviction.go: addConditionAndDeletePod.
     """
-    disrupted = any(c.get("type") == "DisruptionTarget" for c in (pod.get("status") or {}).get("conditions") or ())
+    disrupted = any(c.get("type") == DISRUPTION_TARGET for c in (pod.get("status") or {}).get("conditions") or ())
     if not disrupted and not is_deleting(pod):
-        condition = {"type": "DisruptionTarget", "status": "True", "lastProbeTime": None}
+        condition = {"type": DISRUPTION_TARGET, "status": "True", "lastProbeTime": None}
         condition |= {"lastTransitionTime": format_time(time, 0), "reason": "EvictionByEvictionAPI"}
         condition |= {"message": "Eviction API: evicting"}
         pod = {**pod, "status": _with_condition(pod, condition)}

@@ -14,6 +14,7 @@ from attrs import frozen
 
 from k8sfsm.law import constant
 from k8sfsm.objects.durations import SECOND
+from k8sfsm.objects.pod import DISRUPTION_TARGET
 from k8sfsm.request import Key
 from k8sfsm.trace.errors import Line
 from k8sfsm.trace.history import Document, WatchType
@@ -251,7 +252,7 @@ def announces_eviction(change: Seen) -> bool:
 def _disrupted(document: Document | None) -> bool:
     status = document.json.get("status") or {} if document else {}
     conditions = status.get("conditions") or ()
-    return any(c.get("type") == "DisruptionTarget" and c.get("status") == "True" for c in conditions)
+    return any(c.get("type") == DISRUPTION_TARGET and c.get("status") == "True" for c in conditions)
 
 
 def fits(request: Request, change: Seen) -> bool:

@@ -23,6 +23,7 @@ from k8sfsm.node.scripted import ScriptedRuntime
 from k8sfsm.node.session import Settings
 from k8sfsm.objects import ObjectError, evolve, to_json
 from k8sfsm.objects.durations import SECOND
+from k8sfsm.objects.pod import DISRUPTION_TARGET
 from k8sfsm.request import Key, Why
 from k8sfsm.store import Change, Snapshot, Store
 from k8sfsm.trace.history import EnvironmentFact, RecordedWrite, Recording
@@ -254,7 +255,7 @@ def _conditions(obj: Any, *kinds: str) -> dict[str, Any]:
 
 def _disruption(pod: Any) -> dict[str, Any]:
     """What these controllers say of a pod."""
-    return _conditions(pod, "DisruptionTarget", "Ready") | {"phase": (pod.get("status") or {}).get("phase")}
+    return _conditions(pod, DISRUPTION_TARGET, "Ready") | {"phase": (pod.get("status") or {}).get("phase")}
 
 
 def _ready(node: Any) -> dict[str, Any]:
