@@ -94,6 +94,7 @@ def holes_behind(suspects: Sequence[Suspect], writes: Iterable[RecordedWrite]) -
     return tuple(sorted(found))
 
 
+_FOR_EVER: Final = 1 << 63
 _PROVEN_BY: Final = 2
 """So many objects prove a hole."""
 _BEATING: Final = ("Node", "Lease")
@@ -120,19 +121,29 @@ def notes_of_lacks(torn: Collection[Line], older: Collection[Document], holes: I
         yield f"{len(torn)} lines refer to lines that are not there; what they left to those is not judged"
 
 
-def asked_within(writes: Iterable[RecordedWrite]) -> Span | None:
-    """When the first and the last request was answered of those that are recorded beside a watch."""
-    return _span(write.completed for write in writes if not write.inferred)
+def asked_within(writes: Sequence[RecordedWrite]) -> Span | None:
+    """From when to when requests are recorded beside a watch; None where there are none."""
+    strays = ((write.key, write.shown) for write in writes if write.inferred and write.type is not None)
+    return _span((write.completed for write in writes if not write.inferred), strays)
 
 
-def watched_within(writes: Iterable[RecordedWrite]) -> Span | None:
-    """When a watch showed the first and the last change; None where there was none."""
-    return _span(write.shown for write in writes)
+def watched_within(writes: Sequence[RecordedWrite]) -> Span | None:
+    """From when to when a watch showed changes; None where there was none."""
+    strays = ((write.key, write.completed) for write in writes if write.ok and write.code and write.type is None)
+    return _span((write.shown for write in writes), strays)
 
 
-def _span(moments: Iterable[int | None]) -> Span | None:
-    told = [moment for moment in moments if moment is not None]
-    return (min(told), max(told)) if told else None
+def _span(recorded: Iterable[int | None], strays: Iterable[tuple[Key, int | None]]) -> Span | None:
+    """From the first to the last moment of a record; for ever, unless the other record has strays of several objects
+    after it. One alone may be a line that somebody took away, or put there.
+    """
+    told = [moment for moment in recorded if moment is not None]
+    if not told:
+        return None
+    begin, end = min(told), max(told)
+    beyond = {key for key, moment in strays if moment is not None and moment >= end - LATE}
+    early = len(beyond) >= _PROVEN_BY
+    return begin, end if early else _FOR_EVER
 
 
 def within(span: Span, moment: int | None) -> bool:

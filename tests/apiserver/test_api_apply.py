@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from api_world import SECOND, World, config_map, pod, service, workload
+from api_world import World, config_map, pod, service, workload
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +16,7 @@ from k8sfsm.apiserver.apply.fields import fields_v1, read_fields, shown, with_pa
 from k8sfsm.apiserver.apply.managers import manager_of
 from k8sfsm.apiserver.apply.values import Schema, compare, field_set, merge, without
 from k8sfsm.objects import evolve, from_json, key_of, to_json
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Create, Delete, Patch, PatchStatus, Update
 
 WEB = ("Deployment", "a", "d")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from api_world import NOW, SECOND, World, config_map, pod
+from api_world import NOW, World, config_map, pod
 from attrs import evolve
 
 from k8sfsm.objects import from_json
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Delete, Patch, PatchStatus, Update
 
 KEY = ("Pod", "a", "p")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from api_world import NOW, SECOND, World, config_map, dig, pod, service, workload
+from api_world import NOW, World, config_map, dig, pod, service, workload
 from attrs import evolve
 
 from k8sfsm.apiserver.binding import bound
 from k8sfsm.apiserver.strategy import prepared_for_update
 from k8sfsm.objects import KINDS, Node, Pod, from_json, to_json
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Bind, Create, Delete, DeleteCollection, Evict, Patch, PatchStatus, Update
 
 KEY = ("Pod", "a", "p")

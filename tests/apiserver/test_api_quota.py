@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from api_world import NOW, SECOND, World, config_map, pod, service, workload
+from api_world import NOW, World, config_map, pod, service, workload
 
 from k8sfsm.apiserver import Options, Sender
 from k8sfsm.apiserver.deletion import law
 from k8sfsm.apiserver.quota_admission import Covered, Measured
 from k8sfsm.apiserver.quota_usage import custom_count, in_scopes, object_count, tracked, usage_of
 from k8sfsm.objects import ResourceQuota, evolve, from_json, to_json
+from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Bind, Create, Delete, Patch, PatchStatus, Update
 
 

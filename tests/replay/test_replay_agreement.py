@@ -163,7 +163,7 @@ def test_a_divergence_is_explained(tmp_path: Path) -> None:
 
 
 def test_a_damaged_history_is_a_finding(tmp_path: Path) -> None:
-    """An object whose creation is missing, and on which later lines rely, is no bad input."""
+    """An object whose creation is missing, and on which later lines rely, is no bad input: its request tells on it."""
     folder = ROOT / RECORDINGS[0]
     watch, audit = (read_lines(folder / f"{name}.jsonl.zst") for name in ("watch", "audit"))
     number = next(i for i, v in enumerate(watch) if v["object"]["kind"] == "Deployment")
@@ -171,7 +171,7 @@ def test_a_damaged_history_is_a_finding(tmp_path: Path) -> None:
     result = k8sfsm("replay", forged.write(tmp_path / "forged"), "-o", "json")
     assert result.returncode == 1
     found = json.loads(result.stdout)["findings"]
-    assert found[0]["rule"] == "trace/readable" and "Deployment 01-deploy-create/web" in found[0]["text"]
+    assert found[0]["rule"] == "trace/request-has-change" and "Deployment 01-deploy-create/web" in found[0]["text"]
     assert any(entry["object"] == "Deployment/01-deploy-create/web" for entry in found)
 
 
