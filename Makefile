@@ -31,8 +31,8 @@ format: $(VENV)/.installed ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.installed ## Measure speed and memory
-	$(BIN)/python -m benchmarks
+bench: $(VENV)/.installed ## Measure speed and memory, up to the largest cluster and a log of a million events (ten minutes)
+	$(BIN)/python -m benchmarks --large
 
 mutation: $(VENV)/.installed ## Remove or invert each row of specs/ in turn: do the tests notice?
 	$(BIN)/python -m benchmarks.mutation

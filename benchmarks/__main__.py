@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: prints the figures that README quotes; `--large` adds the largest cluster."""
+"""`python -m benchmarks`: prints figures of speed and memory; `--large` adds the largest cluster and log, as README quotes them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from benchmarks import check_log, proxy_rules, rollout
 
 if __name__ == "__main__":
     parser = ArgumentParser(prog="python -m benchmarks", description="Measure speed and memory.")
-    parser.add_argument("--large", action="store_true", help="roll out 150,000 pods on 5,000 nodes as well")
+    parser.add_argument("--large", action="store_true", help="add 150,000 pods on 5,000 nodes, and a log of a million events")
     large = parser.parse_args().large
     rollout.main(large=large)
     proxy_rules.main()
