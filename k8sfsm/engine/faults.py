@@ -32,7 +32,8 @@ from k8sfsm.engine.action import (
 from k8sfsm.engine.line import fault_line
 from k8sfsm.engine.trouble import skew_of
 from k8sfsm.kinds.pod import running_containers
-from k8sfsm.node.runtime import RuntimeEvent, newest, pod_of, powered_off
+from k8sfsm.node.runtime import RuntimeEvent, powered_off
+from k8sfsm.node.runtime_state import newest, pod_of
 from k8sfsm.objects import evolve
 from k8sfsm.store import Store
 

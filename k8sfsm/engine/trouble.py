@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from immutables import Map
 
 from k8sfsm.apiserver import Sender
-from k8sfsm.node.runtime import Answer, newest, pod_of
+from k8sfsm.node.runtime import Answer
+from k8sfsm.node.runtime_state import newest, pod_of
 from k8sfsm.node.scripted import not_found
 from k8sfsm.objects import evolve, key_of
 from k8sfsm.request import Create, DeleteCollection, Key, Outcome, Update, Write

@@ -10,7 +10,7 @@ from attrs import define
 from k8sfsm.kinds.container_restarts import restarts_after
 from k8sfsm.law import Law
 from k8sfsm.node.container_status import probe_result
-from k8sfsm.node.runtime import Instance, PodRuntime
+from k8sfsm.node.runtime_state import Instance, PodRuntime
 from k8sfsm.objects.container import Container
 from k8sfsm.objects.pod import Pod
 from k8sfsm.value import value

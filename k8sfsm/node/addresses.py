@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from k8sfsm.objects import changer_of, evolve
 
 if TYPE_CHECKING:
-    from k8sfsm.node.runtime import NodeRuntime
+    from k8sfsm.node.runtime_state import NodeRuntime
 
 
 _FIRST: Final = 12 * 256

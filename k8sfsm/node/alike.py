@@ -25,7 +25,7 @@ from attrs import define
 from k8sfsm.law import Law
 from k8sfsm.node.memory import PodMemory, eviction_key
 from k8sfsm.node.references import token_volume
-from k8sfsm.node.runtime import BARE, EMPTY, NODE, Image, Instance, PodRuntime
+from k8sfsm.node.runtime_state import BARE, EMPTY, NODE, Image, Instance, PodRuntime
 from k8sfsm.node.session import Session, Settings, addresses_of
 from k8sfsm.node.starting import pulled_text
 from k8sfsm.objects import Container, HostIP, Node, ObjectMeta, Pod, PodCondition, PodSpec, PodStatus

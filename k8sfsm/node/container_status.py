@@ -11,7 +11,7 @@ from k8sfsm.kinds.container_restarts import RESET, restarts_after
 from k8sfsm.law import Law
 from k8sfsm.lazy import lazy
 from k8sfsm.node.restarts import TEXTS
-from k8sfsm.node.runtime import Instance
+from k8sfsm.node.runtime_state import Instance
 from k8sfsm.objects import Quantity, evolve
 from k8sfsm.objects.container import Container, ResourceRequirements
 from k8sfsm.objects.pod import (

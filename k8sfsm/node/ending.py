@@ -9,7 +9,7 @@ from attrs import define
 from k8sfsm.law import Decision, Law
 from k8sfsm.node.memory import Work, eviction_key
 from k8sfsm.node.reporting import report, status_now
-from k8sfsm.node.runtime import newest
+from k8sfsm.node.runtime_state import newest
 from k8sfsm.node.session import Session, runs_now
 from k8sfsm.node.starting import stop_call
 from k8sfsm.objects import Container, PodCondition, evolve

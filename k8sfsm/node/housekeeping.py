@@ -8,7 +8,7 @@ from attrs import frozen
 
 from k8sfsm.law import Decision, Law
 from k8sfsm.node.memory import remembered
-from k8sfsm.node.runtime import NODE, Instance, PodRuntime
+from k8sfsm.node.runtime_state import NODE, Instance, PodRuntime
 from k8sfsm.objects import Container, ObjectMeta, Pod
 from k8sfsm.request import Call, Record, Step
 from k8sfsm.view import View

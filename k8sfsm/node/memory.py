@@ -10,7 +10,7 @@ from immutables import Map
 
 from k8sfsm.node.backoff import Backoff
 from k8sfsm.node.container_status import StartError
-from k8sfsm.node.runtime import NO_ENTRIES
+from k8sfsm.node.runtime_state import NO_ENTRIES
 from k8sfsm.objects import Pod, PodStatus
 from k8sfsm.value import value
 

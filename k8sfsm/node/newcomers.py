@@ -17,7 +17,7 @@ from k8sfsm.node.alike import Home, born, habits_of
 from k8sfsm.node.looks import Watched
 from k8sfsm.node.memory import PodMemory, eviction_key
 from k8sfsm.node.past import NOTHING_YET
-from k8sfsm.node.runtime import pod_of
+from k8sfsm.node.runtime_state import pod_of
 from k8sfsm.node.session import Session, Settings
 from k8sfsm.objects import Node, Pod, changer_of
 from k8sfsm.view import View

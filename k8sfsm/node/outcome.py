@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias
 from k8sfsm.law import Law
 from k8sfsm.node.memory import Work
 from k8sfsm.node.references import missing_volume, unattached_volume
-from k8sfsm.node.runtime import newest
+from k8sfsm.node.runtime_state import newest
 from k8sfsm.node.session import Session, anything_running, runs_now
 
 law = Law("kubelet")

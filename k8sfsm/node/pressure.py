@@ -11,7 +11,7 @@ from k8sfsm.law import Decision, Law
 from k8sfsm.lazy import lazy
 from k8sfsm.node.eviction import Usage, evicted
 from k8sfsm.node.memory import Eviction, PressureMemory, eviction_key
-from k8sfsm.node.runtime import PodRuntime, newest, node_of, pod_of
+from k8sfsm.node.runtime_state import PodRuntime, newest, node_of, pod_of
 from k8sfsm.objects import Container, Node, Pod, Quantity, evolve
 from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Look, Record, Remember, Step

@@ -9,7 +9,7 @@ from attrs import define
 
 from k8sfsm.law import Decision, Law
 from k8sfsm.node.container_status import probe_result
-from k8sfsm.node.runtime import Instance
+from k8sfsm.node.runtime_state import Instance
 from k8sfsm.node.session import Session
 from k8sfsm.objects import Container, Probe
 from k8sfsm.objects.durations import SECOND

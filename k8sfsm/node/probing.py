@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Protocol
 
-from k8sfsm.node.runtime import PodRuntime
+from k8sfsm.node.runtime_state import PodRuntime
 from k8sfsm.objects import Container, Probe
 
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from k8sfsm.node.probing import complaint, ip_of, probes_of
-from k8sfsm.node.runtime import Answer, Runtime, RuntimeEvent, State, pod_of
+from k8sfsm.node.runtime import Answer, Runtime, RuntimeEvent
+from k8sfsm.node.runtime_state import State, pod_of
 from k8sfsm.node.scripted import (
     NO_SUCH_FILE,
     ScriptedRuntime,

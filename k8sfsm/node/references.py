@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from k8sfsm.kinds.volumes import AttachableVolume, volumes_of
-from k8sfsm.node.runtime import pod_of
+from k8sfsm.node.runtime_state import pod_of
 from k8sfsm.node.session import Settings
 from k8sfsm.objects import Container, Pod, PodSpec
 from k8sfsm.view import View

@@ -15,7 +15,7 @@ from k8sfsm.law import Decision, Law
 from k8sfsm.node.container_status import Place
 from k8sfsm.node.memory import Work
 from k8sfsm.node.restarts import is_restarting
-from k8sfsm.node.runtime import Instance, newest
+from k8sfsm.node.runtime_state import Instance, newest
 from k8sfsm.node.session import Session
 from k8sfsm.node.starting import stop_call
 from k8sfsm.objects import Container, evolve

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from k8sfsm.kinds.container_restarts import action_after, may_restart_together
-from k8sfsm.node.runtime import PodRuntime, newest
+from k8sfsm.node.runtime_state import PodRuntime, newest
 from k8sfsm.objects import Pod, PodStatus
 from k8sfsm.objects.container import Container
 

@@ -19,7 +19,8 @@ from attrs import frozen
 from k8sfsm.law import constant
 from k8sfsm.node.addresses import pod_network
 from k8sfsm.node.probing import asks, complaint, ip_of, is_healthy, probes_of
-from k8sfsm.node.runtime import NODE, Answer, NodeRuntime, RuntimeEvent, State, image_of, node_of, pod_of
+from k8sfsm.node.runtime import Answer, RuntimeEvent
+from k8sfsm.node.runtime_state import NODE, NodeRuntime, State, image_of, node_of, pod_of
 from k8sfsm.objects import Container, Quantity, changer_of, evolve
 from k8sfsm.objects.durations import MILLISECOND, SECOND
 from k8sfsm.request import Call

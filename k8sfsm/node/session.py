@@ -14,7 +14,7 @@ from k8sfsm.node.conditions import OWNED
 from k8sfsm.node.container_status import Place
 from k8sfsm.node.memory import Doing, Eviction, PodMemory, Stage, eviction_key
 from k8sfsm.node.phase import TERMINAL
-from k8sfsm.node.runtime import Instance, PodRuntime, node_of, pod_of
+from k8sfsm.node.runtime_state import Instance, PodRuntime, node_of, pod_of
 from k8sfsm.objects import Container, HostIP, Node, Pod, PodStatus, evolve
 from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Call, Key, Record, Why

@@ -14,7 +14,7 @@ from k8sfsm.node.container_status import StartError
 from k8sfsm.node.memory import PullBackoff, Work
 from k8sfsm.node.references import missing_reference
 from k8sfsm.node.reporting import report
-from k8sfsm.node.runtime import Image, Pull
+from k8sfsm.node.runtime_state import Image, Pull
 from k8sfsm.node.session import Session, images_of
 from k8sfsm.objects import evolve
 from k8sfsm.objects.durations import SECOND

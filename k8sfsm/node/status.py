@@ -31,7 +31,7 @@ from k8sfsm.node.container_status import (
 )
 from k8sfsm.node.phase import TERMINAL, FinalPhaseCase, phase_of
 from k8sfsm.node.restarts import all_removed, restart_wanted
-from k8sfsm.node.runtime import NO_ENTRIES, PodRuntime
+from k8sfsm.node.runtime_state import NO_ENTRIES, PodRuntime
 from k8sfsm.objects import Quantity, evolve
 from k8sfsm.objects.container import Container, ResourceRequirements
 from k8sfsm.objects.durations import SECOND

@@ -25,7 +25,7 @@ from k8sfsm.controllers.volumeattacher import Sync, VolumeAttacher, changed_atta
 from k8sfsm.controllers.volumeattacher import law as attacher_law
 from k8sfsm.kinds.volumes import volume_named
 from k8sfsm.node.references import unattached_volume, volumes_in_use
-from k8sfsm.node.runtime import PodRuntime
+from k8sfsm.node.runtime_state import PodRuntime
 from k8sfsm.node.session import Settings
 from k8sfsm.objects import Pod, Taint, from_json
 from k8sfsm.request import Create, Delete, Patch, Plan, Remember

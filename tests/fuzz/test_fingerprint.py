@@ -11,7 +11,7 @@ from test_explore import story
 
 from k8sfsm.engine.action import Enqueue
 from k8sfsm.engine.engine import Engine
-from k8sfsm.node.runtime import Instance, PodRuntime
+from k8sfsm.node.runtime_state import Instance, PodRuntime
 from k8sfsm.objects import evolve
 from k8sfsm.objects.durations import SECOND
 from k8sfsm.scenario.play import Play

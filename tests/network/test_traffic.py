@@ -8,7 +8,8 @@ import pytest
 
 from k8sfsm.network.traffic import ALL, LOADS, Clients, News, Rate, Requests, law
 from k8sfsm.node.probing import is_healthy
-from k8sfsm.node.runtime import PodRuntime, RuntimeEvent
+from k8sfsm.node.runtime import RuntimeEvent
+from k8sfsm.node.runtime_state import PodRuntime
 from k8sfsm.node.scripted import ScriptedRuntime, parse_script
 from k8sfsm.objects import from_json
 from k8sfsm.objects.durations import SECOND

@@ -6,7 +6,7 @@ import pytest
 from immutables import Map
 
 from k8sfsm.node.actions import ActionsCase, Kill, compute
-from k8sfsm.node.runtime import Instance, PodRuntime, Probed, Sandbox
+from k8sfsm.node.runtime_state import Instance, PodRuntime, Probed, Sandbox
 from k8sfsm.objects import Container, ExecAction, Probe
 from tests.node.harness import pod_named
 

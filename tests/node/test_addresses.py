@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Network
 
 from k8sfsm.node.addresses import free_address, pod_network, take_address
-from k8sfsm.node.runtime import NodeRuntime
+from k8sfsm.node.runtime_state import NodeRuntime
 
 
 def test_the_largest_cluster_has_a_network_for_each_node() -> None:

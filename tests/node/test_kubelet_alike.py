@@ -17,7 +17,8 @@ from k8sfsm.mould import Mould, Shapeless
 from k8sfsm.node import alike, kubelet, looks, newcomers
 from k8sfsm.node.alike import Question
 from k8sfsm.node.past import Past
-from k8sfsm.node.runtime import PodRuntime, RuntimeEvent, Sandbox, State, apply, pod_of, powered_off
+from k8sfsm.node.runtime import RuntimeEvent, apply, powered_off
+from k8sfsm.node.runtime_state import PodRuntime, Sandbox, State, pod_of
 from k8sfsm.node.scripted import ScriptedRuntime
 from k8sfsm.node.session import Session
 from k8sfsm.objects import ContainerStatus, Pod, PodStatus, from_json, to_json

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from k8sfsm.engine.action import Start, Stop
-from k8sfsm.node.runtime import NODE, node_of, pod_of
+from k8sfsm.node.runtime_state import NODE, node_of, pod_of
 from k8sfsm.objects.durations import SECOND
 from k8sfsm.scenario.starting import start
 

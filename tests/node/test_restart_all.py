@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from k8sfsm.node.kubelet import Kubelet
-from k8sfsm.node.runtime import pod_of
+from k8sfsm.node.runtime_state import pod_of
 from k8sfsm.node.scripted import ScriptedRuntime
 from k8sfsm.node.status import StatusCase, generate
 from k8sfsm.objects import (

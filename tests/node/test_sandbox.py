@@ -7,7 +7,7 @@ from attrs import evolve
 
 from k8sfsm.kinds.sandbox import mode_of, reaper
 from k8sfsm.machine import Machines
-from k8sfsm.node.runtime import Sandbox
+from k8sfsm.node.runtime_state import Sandbox
 from tests.node.harness import pod_named
 
 FIRST = Sandbox(0, "10.244.0.2", True, 0)

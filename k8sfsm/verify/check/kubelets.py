@@ -17,7 +17,7 @@ from immutables import Map
 from k8sfsm.node.conditions import OWNED
 from k8sfsm.node.container_status import StartError
 from k8sfsm.node.memory import PodMemory
-from k8sfsm.node.runtime import Instance, PodRuntime, Probed, Sandbox
+from k8sfsm.node.runtime_state import Instance, PodRuntime, Probed, Sandbox
 from k8sfsm.node.session import Session, Settings
 from k8sfsm.node.session import law as kubelet
 from k8sfsm.node.status import ReportCase, StatusCase, ended_status, generate, merged, settle

@@ -19,7 +19,7 @@ from k8sfsm.controllers.expectations import Written
 from k8sfsm.engine.action import Act, Deliver, Send
 from k8sfsm.engine.engine import Engine
 from k8sfsm.engine.trouble import NO_TROUBLE
-from k8sfsm.node.runtime import Instance, PodRuntime
+from k8sfsm.node.runtime_state import Instance, PodRuntime
 from k8sfsm.objects import evolve
 from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Update

@@ -11,7 +11,7 @@ from k8sfsm.node.actions import ActionsCase, compute
 from k8sfsm.node.backoff import Backoff, backoff_text, start_now
 from k8sfsm.node.conditions import ConditionCase, containers_ready_condition, initialized_condition, ready_condition
 from k8sfsm.node.phase import phase_counts_for, phase_of
-from k8sfsm.node.runtime import Instance, PodRuntime, Sandbox
+from k8sfsm.node.runtime_state import Instance, PodRuntime, Sandbox
 from k8sfsm.node.status import StatusCase, generate
 from k8sfsm.objects import HostIP, Pod, PodCondition, from_json, to_json
 from k8sfsm.objects.durations import SECOND
