@@ -85,7 +85,7 @@ def main(large: bool = False) -> None:
                 f"{told['seconds']:.1f}",
                 f"{count / told['seconds']:.0f}", f"{told['megabytes']:.0f}", _read(reader, path),
             )  # fmt: skip
-    Console().print(table)
+    Console(width=120).print(table)
 
 
 if __name__ == "__main__":
