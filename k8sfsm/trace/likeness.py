@@ -15,7 +15,7 @@ It is done for statuses of pods, from which much more follows (`k8sfsm.verify.ch
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, Final
 
@@ -55,6 +55,8 @@ _SAME: Final = object()
 """Stands for what is as it was before."""
 _MAP: Final = object()
 _LIST: Final = object()
+_ABSENT: Final = object()
+_NO_MAP: Final[Mapping[str, Any]] = {}
 _OTHERS: Final[dict[Any, object]] = {True: object(), False: object(), None: object()}
 """What stands for values that Python takes for numbers, or that are none."""
 _PLACES: Final = tuple(object() for _ in range(256))
@@ -154,7 +156,7 @@ class Likenesses:
     def _became(self, state: _State, obj: Json) -> _State:
         """The state after another one."""
         shape: list[Any] = [state.number]
-        _walk_changes(state.json, obj, _PARTS, state.places, shape)
+        _walk_map(obj, _PARTS, state.places, shape, state.json)
         return _State(obj, self._number(shape), state.places)
 
     def _number(self, shape: list[Any]) -> int:
@@ -174,17 +176,18 @@ def _place(part: str, places: dict[str, int]) -> int:
     return place
 
 
-def _walk_changes(old: Json, new: Json, names: frozenset[str], places: dict[str, int], shape: list[Any]) -> None:
-    """Put behind a shape in what a map differs from what it was."""
-    shape += (_MAP, len(new))
-    for name, each in new.items():
-        other = old.get(name)
+def _walk_map(
+    value: Json, names: frozenset[str], places: dict[str, int], shape: list[Any], old: Mapping[str, Any] = _NO_MAP
+) -> None:
+    """Put a map behind a shape; what is as it was before is the same."""
+    shape += (_MAP, len(value))
+    for name, each in value.items():
+        other = old.get(name, _ABSENT)
         shape.append(name)
+        kind = each.__class__
         if each is other:
             shape.append(_SAME)
-            continue
-        kind = each.__class__
-        if kind is str:
+        elif kind is str:
             if each == other:
                 shape.append(_SAME)
             elif name in names and each and not each.startswith(_SPEAKING):
@@ -192,32 +195,9 @@ def _walk_changes(old: Json, new: Json, names: frozenset[str], places: dict[str,
             else:
                 shape.append(each)
         elif kind is dict:
-            if other.__class__ is dict:
-                _walk_changes(other, each, _WITHIN[name], places, shape)
-            else:
-                _walk_map(each, _WITHIN[name], places, shape)
+            _walk_map(each, _WITHIN[name], places, shape, other if other.__class__ is dict else _NO_MAP)
         elif kind is list:
             _walk_list(each, _WITHIN[name], places, shape, other if other.__class__ is list else ())
-        else:
-            shape.append(each if kind is int else _plain(each))
-
-
-def _walk_map(value: Json, names: frozenset[str], places: dict[str, int], shape: list[Any]) -> None:
-    """Put a map behind a shape."""
-    shape += (_MAP, len(value))
-    for name, each in value.items():
-        kind = each.__class__
-        if kind is str:
-            if name in names and each and not each.startswith(_SPEAKING):
-                shape += (name, _PLACES[_place(each, places)])
-            else:
-                shape += (name, each)
-            continue
-        shape.append(name)
-        if kind is dict:
-            _walk_map(each, _WITHIN[name], places, shape)
-        elif kind is list:
-            _walk_list(each, _WITHIN[name], places, shape)
         else:
             shape.append(each if kind is int else _plain(each))
 
@@ -233,10 +213,8 @@ def _walk_list(
         if at < count and each is old[at]:
             shape.append(_SAME)
         elif kind is dict:
-            if at < count and old[at].__class__ is dict:
-                _walk_changes(old[at], each, names, places, shape)
-            else:
-                _walk_map(each, names, places, shape)
+            known = at < count and old[at].__class__ is dict
+            _walk_map(each, names, places, shape, old[at] if known else _NO_MAP)
         elif kind is list:
             _walk_list(each, names, places, shape)
         else:
