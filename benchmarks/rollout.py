@@ -89,7 +89,7 @@ def measure(nodes: int, pods: int) -> dict[str, float]:
         store=cluster_nodes(nodes),
         now=START,
         limited=False,
-        latencies=Latencies(watch=MILLISECOND),
+        latencies=Latencies(watch=9 * MILLISECOND),
     )
     engine.run(until=START + 1_000_000_000)
     before = engine.steps
