@@ -132,7 +132,7 @@ def _new(
 def _free(about: ObjectMeta, store: Store, now: int) -> tuple[str, str]:
     """Namespace and name of a new Event: that of the object, and the time."""
     namespace, name = about.namespace or DEFAULT, f"{about.name}.{now:x}"
-    while ("Event", namespace, name) in store.snapshot.objects:
+    while ("Event", namespace, name) in store.snapshot.events:
         now += 1
         name = f"{about.name}.{now:x}"
     return namespace, name
