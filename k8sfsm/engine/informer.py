@@ -176,6 +176,10 @@ class Informers:
         """What a component has seen, per kind."""
         return self.readers[component].snapshots
 
+    def hear_of(self, kind: str) -> bool:
+        """Whether a component watches a kind; of those of a node it sees its own alone, and that is not asked here."""
+        return kind in self._subscribers
+
     def publish(self, change: Change) -> Sequence[Deliver]:
         """Send a change on its way. Returns the deliveries to those to whom nothing of its kind was on its way yet."""
         kind = change.key[0]

@@ -12,8 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
-from immutables import Map
-
+from k8sfsm.engine.recorded import Recorded
 from k8sfsm.law import constant
 from k8sfsm.objects import Event, EventSeries, ObjectMeta, evolve, to_json
 from k8sfsm.objects.durations import SECOND
@@ -23,7 +22,7 @@ from k8sfsm.value import value
 
 _ROUNDS: Final = "rounds"
 """Memory: how often series were looked at."""
-Memory: TypeAlias = Map[Any, Any]
+Memory: TypeAlias = dict[Any, Any]
 
 
 @value
@@ -35,20 +34,27 @@ class Cached:
 
 
 def series_write(
-    memory: Memory, record: Record, make: Callable[[], Event | Create], now: int
-) -> tuple[Memory, Event | Create | Patch | None]:
-    """The recorder's new memory, and the write that the record leads to (None: it is counted only).
+    memory: Memory, record: Record, make: Callable[[], Recorded | Create], now: int
+) -> Recorded | Create | Patch | None:
+    """The write that the record leads to (None: it is counted only), which the recorder's memory takes note of.
 
     `make`: a new Event, or the request for it.
     """
     key = _identity(record)
-    known: Cached | None = memory.get(key)
-    if known is None:
+    found = memory.get(key)
+    if found is None:
         made = make()
-        return memory.set(key, Cached(made.object if isinstance(made, Create) else made)), made
+        memory[key] = made if isinstance(made, Recorded) else Cached(made.object)
+        return made
+    known = _cached(found)
     count = 2 if known.series is None else known.series.count + 1
-    again = evolve(known, series=EventSeries(count=count, last_observed_time=now))
-    return memory.set(key, again), _patch(again, record) if known.series is None else None
+    again = memory[key] = evolve(known, series=EventSeries(count=count, last_observed_time=now))
+    return _patch(again, record) if known.series is None else None
+
+
+def _cached(found: Recorded | Cached) -> Cached:
+    """What is kept of an Event; of one that came once, the Event is all."""
+    return Cached(found.new) if isinstance(found, Recorded) else found
 
 
 def _identity(record: Record) -> tuple[Any, ...]:
@@ -69,7 +75,7 @@ def _patch(cached: Cached, record: Record | None = None) -> Patch:
     )
 
 
-def finished(memory: Memory, store: Store, now: int) -> tuple[Memory, tuple[Create | Patch, ...]]:
+def finished(memory: Memory, store: Store, now: int) -> tuple[Create | Patch, ...]:
     """A look at all series: those that are over are written and forgotten, and single Events are forgotten in time.
 
     From time to time all others are written as well, so that they do not expire.
@@ -78,15 +84,16 @@ def finished(memory: Memory, store: Store, now: int) -> tuple[Memory, tuple[Crea
     pause, refresh = constant("event_series_finish"), constant("event_series_refresh")
     refreshes = rounds > 0 and rounds * pause % refresh == 0
     writes: list[Create | Patch] = []
-    cached = [(key, each) for key, each in memory.items() if key != _ROUNDS]
+    cached = [(key, _cached(each)) for key, each in memory.items() if key != _ROUNDS]
     for key, each in sorted(cached, key=lambda pair: (pair[1].event.event_time, pair[1].event.metadata.name)):
         last = each.event.event_time if each.series is None else each.series.last_observed_time
         over = last < now - pause * SECOND
         if each.series is not None and (over or refreshes):
             writes.append(_written(each, store))
         if over:
-            memory = memory.delete(key)
-    return memory.set(_ROUNDS, rounds + 1), tuple(writes)
+            del memory[key]
+    memory[_ROUNDS] = rounds + 1
+    return tuple(writes)
 
 
 def _written(cached: Cached, store: Store) -> Create | Patch:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from immutables import Map
-
 import k8sfsm
 from k8sfsm.engine.series import Memory, finished, series_write
 from k8sfsm.objects import Event, ObjectMeta, Pod
@@ -17,7 +15,7 @@ from k8sfsm.store import Store
 
 class Recorder:
     def __init__(self) -> None:
-        self.memory: Memory = Map()
+        self.memory: Memory = {}
         self.store = Store.starting_at(0)
         self.number = 0
 
@@ -25,9 +23,7 @@ class Recorder:
         pod = Pod(metadata=ObjectMeta(name="p", namespace="default", uid="u", resource_version=revision))
         fields: dict[str, Any] = {"type": "Warning", "reason": "FailedScheduling", "action": "Scheduling", **more}
         record = Record(regarding=pod, message=message, **fields)
-        self.memory, write = series_write(
-            self.memory, record, lambda: Create(object=self.event(at, message)), at * SECOND
-        )
+        write = series_write(self.memory, record, lambda: Create(object=self.event(at, message)), at * SECOND)
         if isinstance(write, Create):
             self.store, _ = self.store.put(write.object)
         return write
@@ -38,8 +34,7 @@ class Recorder:
         return Event(metadata=meta, message=message, event_time=at * SECOND)
 
     def look(self, at: int) -> list[Create | Patch]:
-        self.memory, writes = finished(self.memory, self.store, at * SECOND)
-        return list(writes)
+        return list(finished(self.memory, self.store, at * SECOND))
 
 
 def counted(write: Any) -> tuple[str, int, str]:
