@@ -8,7 +8,6 @@ from immutables import Map
 
 from k8sfsm.engine.cluster import Wiring
 from k8sfsm.engine.queue import TokenBucket, WorkQueue
-from k8sfsm.engine.recorder import Memory
 from k8sfsm.engine.run import Run
 from k8sfsm.request import Key, Remember
 from k8sfsm.view import remembered
@@ -35,7 +34,7 @@ class Actor:
         component = self.wiring.component
         self.queue = WorkQueue(self.wiring.settings)
         self.memory: Map[Any, Any] = Map()
-        self.recorder: Memory = {}
+        self.recorder: Map[Any, Any] = Map()
         self.waiting: dict[Key, int] = {}
         self.runs: dict[Key, Run] = {}
         self.bucket = TokenBucket(component.qps, component.burst)
@@ -52,6 +51,6 @@ class Actor:
         """An independent actor in the same state."""
         twin = Actor.__new__(Actor)
         twin.wiring, twin.owner, twin.marks = self.wiring, owner, None
-        twin.queue, twin.memory, twin.recorder = self.queue.copy(), self.memory, self.recorder.copy()
+        twin.queue, twin.memory, twin.recorder = self.queue.copy(), self.memory, self.recorder
         twin.waiting, twin.runs, twin.bucket = self.waiting.copy(), self.runs.copy(), self.bucket.copy()
         return twin

@@ -203,7 +203,8 @@ def _record(engine: Engine, actor: Actor, step: Record, cause: int) -> None:
         way = engine.api.events.way(engine.store, step.regarding.metadata.namespace or DEFAULT, wiring.sender)
     else:
         now += trouble.skew_of(engine, wiring.component.name)
-    write = event_write(actor.recorder, step, wiring.source, engine.store, now, engine.choices, way)
+    memory, source = actor.recorder, wiring.source
+    actor.recorder, write = event_write(memory, step, source, engine.store, now, engine.choices, way)
     if isinstance(write, Recorded):
         engine.keep(write, wiring.sender, cause, step.why)
     elif write is not None and wiring.component.name not in engine.trouble.parted:
@@ -211,7 +212,8 @@ def _record(engine: Engine, actor: Actor, step: Record, cause: int) -> None:
 
 
 def _count_events(engine: Engine, actor: Actor, step: CountEvents, cause: int) -> None:
-    for each in finished(actor.recorder, engine.store, engine.now):
+    actor.recorder, counted = finished(actor.recorder, engine.store, engine.now)
+    for each in counted:
         engine.record(each, actor.wiring.sender, cause)
 
 

@@ -15,6 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
 
+from immutables import Map
+
 from k8sfsm.apiserver.names import Chance
 from k8sfsm.apiserver.recorded_events import Way
 from k8sfsm.engine.cluster import EventSource
@@ -28,7 +30,7 @@ from k8sfsm.request import Create, Key, Patch, Record, Update
 from k8sfsm.store import Store
 from k8sfsm.value import value
 
-Memory: TypeAlias = dict[Any, Any]
+Memory: TypeAlias = Map[Any, Any]
 DEFAULT: Final = "default"
 """The namespace of Events about objects that are in none."""
 COMBINED: Final = "(combined from similar events): "
@@ -60,8 +62,8 @@ def event_write(
     now: int,
     chance: Chance,
     way: Way | None = None,
-) -> Recorded | Create | Update | Patch | None:
-    """The write that a record leads to (None: dropped as spam, or only counted); the memory takes note of it.
+) -> tuple[Memory, Recorded | Create | Update | Patch | None]:
+    """The recorder's new memory, and the write that the record leads to (None: dropped as spam, or only counted).
 
     A new Event that may go a `way` is no request any more: it only has to be stored. Its uid comes from `chance`.
     """
@@ -75,9 +77,10 @@ def event_write(
     if known.__class__ is tuple and way is not None and _is_first(known, record, component):
         first = _new(record, source, store, now, chance, way)
         if first.__class__ is Recorded:
-            memory[about] = (*known, first)
-            return first
-    return _counted(memory, about, record, source, store, now, chance, way)
+            return memory.set(about, (*known, first)), first
+    told = _in_full(known, component) if known.__class__ is tuple else dict(known)
+    write = _counted(told, record, source, store, now, chance, way)
+    return memory.set(about, told), write
 
 
 def _is_first(known: tuple[Recorded, ...], record: Record, component: str) -> bool:
@@ -94,8 +97,7 @@ def _is_first(known: tuple[Recorded, ...], record: Record, component: str) -> bo
 
 
 def _counted(
-    memory: Memory,
-    about: Any,
+    told: dict[Any, Any],
     record: Record,
     source: EventSource,
     store: Store,
@@ -103,9 +105,7 @@ def _counted(
     chance: Chance,
     way: Way | None,
 ) -> Recorded | Create | Update | None:
-    """What becomes of an Event about an object about which something was told before."""
-    known = memory.get(about, ())
-    told = memory[about] = _in_full(known, source.component) if known.__class__ is tuple else dict(known)
+    """The write that a record about an object leads to, of which `told` takes note."""
     spent = record.reason if source.component in _PER_REASON else ""
     told[spent], allowed = _spent(told.get(spent), now)
     kind = (record.field_path, record.type, record.reason)

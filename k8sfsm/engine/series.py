@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
+from immutables import Map
+
 from k8sfsm.engine.recorded import Recorded
 from k8sfsm.law import constant
 from k8sfsm.objects import Event, EventSeries, ObjectMeta, evolve, to_json
@@ -22,7 +24,7 @@ from k8sfsm.value import value
 
 _ROUNDS: Final = "rounds"
 """Memory: how often series were looked at."""
-Memory: TypeAlias = dict[Any, Any]
+Memory: TypeAlias = Map[Any, Any]
 
 
 @value
@@ -35,8 +37,8 @@ class Cached:
 
 def series_write(
     memory: Memory, record: Record, make: Callable[[], Recorded | Create], now: int
-) -> Recorded | Create | Patch | None:
-    """The write that the record leads to (None: it is counted only), which the recorder's memory takes note of.
+) -> tuple[Memory, Recorded | Create | Patch | None]:
+    """The recorder's new memory, and the write that the record leads to (None: it is counted only).
 
     `make`: a new Event, or the request for it.
     """
@@ -44,12 +46,11 @@ def series_write(
     found = memory.get(key)
     if found is None:
         made = make()
-        memory[key] = made if isinstance(made, Recorded) else Cached(made.object)
-        return made
+        return memory.set(key, made if isinstance(made, Recorded) else Cached(made.object)), made
     known = _cached(found)
     count = 2 if known.series is None else known.series.count + 1
-    again = memory[key] = evolve(known, series=EventSeries(count=count, last_observed_time=now))
-    return _patch(again, record) if known.series is None else None
+    again = evolve(known, series=EventSeries(count=count, last_observed_time=now))
+    return memory.set(key, again), _patch(again, record) if known.series is None else None
 
 
 def _cached(found: Recorded | Cached) -> Cached:
@@ -75,7 +76,7 @@ def _patch(cached: Cached, record: Record | None = None) -> Patch:
     )
 
 
-def finished(memory: Memory, store: Store, now: int) -> tuple[Create | Patch, ...]:
+def finished(memory: Memory, store: Store, now: int) -> tuple[Memory, tuple[Create | Patch, ...]]:
     """A look at all series: those that are over are written and forgotten, and single Events are forgotten in time.
 
     From time to time all others are written as well, so that they do not expire.
@@ -91,9 +92,8 @@ def finished(memory: Memory, store: Store, now: int) -> tuple[Create | Patch, ..
         if each.series is not None and (over or refreshes):
             writes.append(_written(each, store))
         if over:
-            del memory[key]
-    memory[_ROUNDS] = rounds + 1
-    return tuple(writes)
+            memory = memory.delete(key)
+    return memory.set(_ROUNDS, rounds + 1), tuple(writes)
 
 
 def _written(cached: Cached, store: Store) -> Create | Patch:

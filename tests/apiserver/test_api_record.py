@@ -6,6 +6,7 @@ import pytest
 from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
+from immutables import Map
 
 from k8sfsm.apiserver import ApiServer, Sender
 from k8sfsm.apiserver.options import Options
@@ -44,14 +45,15 @@ class World:
 
     def __init__(self, server: ApiServer, component: str, namespace: str, short: bool) -> None:
         self.server, self.source, self.short = server, EventSource(component, "n"), short
-        self.memory: Memory = {}
+        self.memory: Memory = Map()
         self.chance = Seeded(7)
         self.store = store_with(namespace)
         self.went_short = 0
 
     def tell(self, record: Record, now: int) -> None:
         way = self.server.events.way(self.store, "a", SENDER) if self.short else None
-        write = event_write(self.memory, record, self.source, self.store, now, self.chance, way)
+        memory, source = self.memory, self.source
+        self.memory, write = event_write(memory, record, source, self.store, now, self.chance, way)
         if isinstance(write, Recorded):
             self.store = self.store.noted(write)
             self.went_short += 1

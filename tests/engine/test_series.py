@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from immutables import Map
+
 import k8sfsm
 from k8sfsm.engine.series import Memory, finished, series_write
 from k8sfsm.objects import Event, ObjectMeta, Pod
@@ -15,7 +17,7 @@ from k8sfsm.store import Store
 
 class Recorder:
     def __init__(self) -> None:
-        self.memory: Memory = {}
+        self.memory: Memory = Map()
         self.store = Store.starting_at(0)
         self.number = 0
 
@@ -23,7 +25,9 @@ class Recorder:
         pod = Pod(metadata=ObjectMeta(name="p", namespace="default", uid="u", resource_version=revision))
         fields: dict[str, Any] = {"type": "Warning", "reason": "FailedScheduling", "action": "Scheduling", **more}
         record = Record(regarding=pod, message=message, **fields)
-        write = series_write(self.memory, record, lambda: Create(object=self.event(at, message)), at * SECOND)
+        self.memory, write = series_write(
+            self.memory, record, lambda: Create(object=self.event(at, message)), at * SECOND
+        )
         if isinstance(write, Create):
             self.store, _ = self.store.put(write.object)
         return write
@@ -34,7 +38,8 @@ class Recorder:
         return Event(metadata=meta, message=message, event_time=at * SECOND)
 
     def look(self, at: int) -> list[Create | Patch]:
-        return list(finished(self.memory, self.store, at * SECOND))
+        self.memory, writes = finished(self.memory, self.store, at * SECOND)
+        return list(writes)
 
 
 def counted(write: Any) -> tuple[str, int, str]:
