@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+from k8sfsm.engine.choices import Lot, uid_of
 from k8sfsm.engine.cluster import EventSource
 from k8sfsm.objects import Event, ObjectMeta, ObjectReference, changer_of
 from k8sfsm.objects import EventSource as Source
@@ -65,20 +66,20 @@ class Recorded(Change):
     Until then it keeps the record, who made it, and the API server's way of letting it through.
     """
 
-    __slots__ = ("record", "source", "uid", "way")
+    __slots__ = ("lot", "record", "source", "way")
     __setattr__ = object.__setattr__
     __delattr__ = object.__delattr__
 
     record: Record | None
     source: EventSource
-    uid: str
+    lot: Lot
     way: Way
 
     def __getattr__(self, name: str) -> Any:
         if name != "new" or self.record is None:
             raise AttributeError(name)
         _, namespace, name = self.key
-        metadata = self.way.metadata(namespace, name, self.uid, self.revision, self.at)
+        metadata = self.way.metadata(namespace, name, uid_of(self.lot), self.revision, self.at)
         event = event_of(self.record, self.source, self.at, metadata)
         object.__setattr__(self, "new", event)
         self.record = None
@@ -102,9 +103,9 @@ class Recorded(Change):
 _make: Final = object.__new__
 
 
-def recorded(revision: int, key: Key, at: int, record: Record, source: EventSource, uid: str, way: Way) -> Recorded:
+def recorded(revision: int, key: Key, at: int, record: Record, source: EventSource, lot: Lot, way: Way) -> Recorded:
     """The change of that revision that adds the Event of a record."""
     made: Any = _make(Recorded)
     made.revision, made.type, made.key, made.old, made.at = revision, "ADDED", key, None, at
-    made.record, made.source, made.uid, made.way = record, source, uid, way
+    made.record, made.source, made.lot, made.way = record, source, lot, way
     return made  # type: ignore[no-any-return]

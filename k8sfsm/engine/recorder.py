@@ -17,16 +17,16 @@ from typing import Any, Final, TypeAlias
 
 from immutables import Map
 
-from k8sfsm.apiserver.names import Chance
 from k8sfsm.apiserver.recorded_events import Way
+from k8sfsm.engine.choices import Choices
 from k8sfsm.engine.cluster import EventSource
 from k8sfsm.engine.recorded import NEW_API, Recorded, event_of, recorded
 from k8sfsm.engine.series import series_write
 from k8sfsm.journal import EVENT
 from k8sfsm.law import constant
-from k8sfsm.objects import ObjectMeta, changer_of, evolve
+from k8sfsm.objects import ObjectMeta, changer_of, evolve, key_of
 from k8sfsm.objects.durations import SECOND
-from k8sfsm.request import Create, Key, Patch, Record, Update
+from k8sfsm.request import Create, Patch, Record, Update
 from k8sfsm.store import Store
 from k8sfsm.value import value
 
@@ -60,7 +60,7 @@ def event_write(
     source: EventSource,
     store: Store,
     now: int,
-    chance: Chance,
+    chance: Choices,
     way: Way | None = None,
 ) -> tuple[Memory, Recorded | Create | Update | Patch | None]:
     """The recorder's new memory, and the write that the record leads to (None: dropped as spam, or only counted).
@@ -70,30 +70,21 @@ def event_write(
     component = source.component
     if component in NEW_API:
         return series_write(memory, record, lambda: _new(record, source, store, now, chance, way), now)
-    regarding = record.regarding
+    regarding, reason = record.regarding, record.reason
     meta = regarding.metadata
     about = (regarding.kind, meta.uid or (meta.namespace, meta.name))  # some name objects without their uid
     known = memory.get(about, ())
-    if known.__class__ is tuple and way is not None and _is_first(known, record, component):
-        first = _new(record, source, store, now, chance, way)
-        if first.__class__ is Recorded:
-            return memory.set(about, (*known, first)), first
+    if way is not None and known.__class__ is tuple and (not known or component in _PER_REASON):
+        for each in known:
+            if (each.record or each.new).reason == reason:
+                break
+        else:
+            first = _new(record, source, store, now, chance, way, bool(known))
+            if isinstance(first, Recorded):
+                return memory.set(about, (*known, first)), first
     told = _in_full(known, component) if known.__class__ is tuple else dict(known)
     write = _counted(told, record, source, store, now, chance, way)
     return memory.set(about, told), write
-
-
-def _is_first(known: tuple[Recorded, ...], record: Record, component: str) -> bool:
-    """Whether no Event about the object has drawn on the budget for this one."""
-    if not known:
-        return True
-    if component not in _PER_REASON:
-        return False
-    reason = record.reason
-    for each in known:  # noqa: SIM110 (asked for every Event: a generator costs more than the comparisons)
-        if (each.record or each.new).reason == reason:
-            return False
-    return True
 
 
 def _counted(
@@ -102,7 +93,7 @@ def _counted(
     source: EventSource,
     store: Store,
     now: int,
-    chance: Chance,
+    chance: Choices,
     way: Way | None,
 ) -> Recorded | Create | Update | None:
     """The write that a record about an object leads to, of which `told` takes note."""
@@ -110,16 +101,17 @@ def _counted(
     told[spent], allowed = _spent(told.get(spent), now)
     kind = (record.field_path, record.type, record.reason)
     told[kind], message = _combined(told.get(kind), record.message, now)
+    if not allowed:
+        return None
     identity = (*kind, COMBINED if message is not record.message else message)
     place = told.get(identity)
     stored = store.snapshot.get(place) if place is not None else None
-    if message is not record.message:
-        record = evolve(record, message=message)
     if stored is None or not stored.count:
-        told[identity] = place = _free(record, store, now)
-        return _new(record, source, store, now, chance, way, place) if allowed else None
-    if not allowed:
-        return None
+        if message is not record.message:
+            record = evolve(record, message=message)
+        write = _new(record, source, store, now, chance, way)
+        told[identity] = write.key if isinstance(write, Recorded) else key_of(write.object)
+        return write
     again = evolve(stored, count=stored.count + 1, last_timestamp=now - now % SECOND, message=message)
     return Update(object=again, why=record.why)
 
@@ -165,27 +157,25 @@ def _new(
     source: EventSource,
     store: Store,
     now: int,
-    chance: Chance,
+    chance: Choices,
     way: Way | None,
-    place: Key | None = None,
+    is_sound: bool = False,
 ) -> Recorded | Create:
-    """A new Event, or the request to create it."""
-    key = place or _free(record, store, now)
-    _, namespace, name = key
-    if way is not None and way.sound(name):
-        return recorded(store.snapshot.revision + 1, key, now, record, source, chance.uid(key), way)
+    """A new Event, or the request to create it. It has the namespace of the object, its name, and the time.
+
+    `is_sound`: an Event about the object went the short way before, so the name of this one is no worse.
+    """
+    about, events = record.regarding.metadata, store.snapshot.events
+    namespace, name = about.namespace or DEFAULT, f"{about.name}.{now:x}"
+    key, moment = (EVENT, namespace, name), now
+    while key in events:
+        moment += 1
+        name = f"{about.name}.{moment:x}"
+        key = (EVENT, namespace, name)
+    if way is not None and (is_sound or way.sound(name)):
+        return recorded(store.snapshot.revision + 1, key, now, record, source, chance.lot(key), way)
     event = event_of(record, source, now, _named(_NO_META, name, namespace))
     return Create(object=event, why=record.why)
-
-
-def _free(record: Record, store: Store, now: int) -> Key:
-    """The key of a new Event: the namespace of the object, its name, and the time."""
-    about, events = record.regarding.metadata, store.snapshot.events
-    key = (EVENT, about.namespace or DEFAULT, f"{about.name}.{now:x}")
-    while key in events:
-        now += 1
-        key = (EVENT, key[1], f"{about.name}.{now:x}")
-    return key
 
 
 _NO_META: Final = ObjectMeta()

@@ -10,7 +10,7 @@ from immutables import Map
 
 from k8sfsm.apiserver import ApiServer, Sender
 from k8sfsm.apiserver.options import Options
-from k8sfsm.engine.choices import Seeded
+from k8sfsm.engine.choices import Seeded, uid_of
 from k8sfsm.engine.cluster import EventSource
 from k8sfsm.engine.recorded import Recorded
 from k8sfsm.engine.recorder import Memory, event_write
@@ -123,7 +123,7 @@ def test_an_event_is_written_out_when_somebody_looks() -> None:
     assert isinstance(last, Recorded) and last.record is not None and last.reason == "So2"
     event = world.store.get("Event", "a", last.key[2])
     assert event is last.new is world.store.snapshot.series("in", "Event", "a").blocks[0][-1]
-    assert event.metadata.uid == last.uid and last.record is None and last.reason == "So2"
+    assert event.metadata.uid == uid_of(last.lot) and last.record is None and last.reason == "So2"
     assert last == Change(last.revision, "ADDED", last.key, None, event, NOW) != Change(0, "ADDED", last.key, None, 1)
     assert (last == "else") is False and "So2" in repr(last)
     with pytest.raises(AttributeError):

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from k8sfsm.apiserver import Sender
-from k8sfsm.engine.choices import Seeded
+from k8sfsm.engine.choices import Lot, Seeded
 from k8sfsm.law import constant
 from k8sfsm.objects import key_of
 from k8sfsm.objects.durations import MILLISECOND, SECOND
@@ -226,6 +226,10 @@ class RecordedChoices:
         self._subject = key
         waiting = self._uids.get(key)
         return waiting.popleft() if waiting else self._seeded.uid(key)
+
+    def lot(self, key: Key) -> Lot:
+        """The same."""
+        return self.uid(key)
 
     def node(self, candidates: tuple[str, ...], pod: Key) -> str:
         """The recorded node, where it is one of the best."""
