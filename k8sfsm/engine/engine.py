@@ -288,7 +288,7 @@ class Engine:
     def keep(self, event: Recorded, sender: Sender, cause: int, why: Why | None) -> None:
         """An Event that the API server lets through is stored as it is (`k8sfsm.apiserver.recorded_events`)."""
         self.store = self.store.noted(event)
-        if self.informers.hear_of(EVENT):
+        if EVENT in self.informers.subscribers:
             self._announce(event)
         if self.tracer is not None:
             write = Create(object=event.new, why=why)

@@ -120,14 +120,15 @@ class Reader:
 class Informers:
     """All informers of a cluster. `fork` is cheap: what either side changes later is copied then.
 
-    `readers`: those of each component, to be read only (`own` gives one that may be changed).
+    `readers`: those of each component, to be read only (`own` gives one that may be changed). `subscribers`: the
+    components that watch a kind wherever its objects are.
     """
 
-    __slots__ = ("_nodes", "_owner", "_subscribers", "readers")
+    __slots__ = ("_nodes", "_owner", "readers", "subscribers")
 
     def __init__(self) -> None:
         self.readers: Map[str, Reader] = Map()
-        self._subscribers: Map[str, tuple[str, ...]] = Map()
+        self.subscribers: Map[str, tuple[str, ...]] = Map()
         self._nodes: Map[str, str] = Map()
         self._owner = object()
 
@@ -139,9 +140,9 @@ class Informers:
             self._nodes = self._nodes.set(component.node, component.name)
             return
         for kind in reader.watchers:
-            known = self._subscribers.get(kind, ())
+            known = self.subscribers.get(kind, ())
             if component.name not in known:
-                self._subscribers = self._subscribers.set(kind, (*known, component.name))
+                self.subscribers = self.subscribers.set(kind, (*known, component.name))
 
     def own(self, component: str) -> Reader:
         """The informers of a component, to be changed: a copy of them where a fork still shares them."""
@@ -176,14 +177,10 @@ class Informers:
         """What a component has seen, per kind."""
         return self.readers[component].snapshots
 
-    def hear_of(self, kind: str) -> bool:
-        """Whether a component watches a kind; of those of a node it sees its own alone, and that is not asked here."""
-        return kind in self._subscribers
-
     def publish(self, change: Change) -> Sequence[Deliver]:
         """Send a change on its way. Returns the deliveries to those to whom nothing of its kind was on its way yet."""
         kind = change.key[0]
-        told = self._subscribers.get(kind, ())
+        told = self.subscribers.get(kind, ())
         if kind in _OF_A_NODE:
             told = (*told, *self._nodes_of(change))
         woken = []

@@ -10,7 +10,7 @@ from k8sfsm.engine.cluster import EventSource
 from k8sfsm.objects import Event, ObjectMeta, ObjectReference, changer_of
 from k8sfsm.objects import EventSource as Source
 from k8sfsm.objects.durations import SECOND
-from k8sfsm.request import Key, Record
+from k8sfsm.request import Record
 from k8sfsm.store import Change
 
 if TYPE_CHECKING:
@@ -98,14 +98,3 @@ class Recorded(Change):
         )
 
     __hash__ = None  # type: ignore[assignment]
-
-
-_make: Final = object.__new__
-
-
-def recorded(revision: int, key: Key, at: int, record: Record, source: EventSource, lot: Lot, way: Way) -> Recorded:
-    """The change of that revision that adds the Event of a record."""
-    made: Any = _make(Recorded)
-    made.revision, made.type, made.key, made.old, made.at = revision, "ADDED", key, None, at
-    made.record, made.source, made.lot, made.way = record, source, lot, way
-    return made  # type: ignore[no-any-return]

@@ -20,7 +20,7 @@ from immutables import Map
 from k8sfsm.apiserver.recorded_events import Way
 from k8sfsm.engine.choices import Choices
 from k8sfsm.engine.cluster import EventSource
-from k8sfsm.engine.recorded import NEW_API, Recorded, event_of, recorded
+from k8sfsm.engine.recorded import NEW_API, Recorded, event_of
 from k8sfsm.engine.series import series_write
 from k8sfsm.journal import EVENT
 from k8sfsm.law import constant
@@ -173,10 +173,14 @@ def _new(
         name = f"{about.name}.{moment:x}"
         key = (EVENT, namespace, name)
     if way is not None and (is_sound or way.sound(name)):
-        return recorded(store.snapshot.revision + 1, key, now, record, source, chance.lot(key), way)
+        made: Any = _make(Recorded)
+        made.revision, made.type, made.key, made.old, made.at = store.snapshot.revision + 1, "ADDED", key, None, now
+        made.record, made.source, made.lot, made.way = record, source, chance.lot(key), way
+        return made  # type: ignore[no-any-return]
     event = event_of(record, source, now, _named(_NO_META, name, namespace))
     return Create(object=event, why=record.why)
 
 
+_make: Final = object.__new__
 _NO_META: Final = ObjectMeta()
 _named: Final = changer_of(ObjectMeta, "name", "namespace")

@@ -61,8 +61,8 @@ def _cached(found: Recorded | Cached) -> Cached:
 def _identity(record: Record) -> tuple[Any, ...]:
     """What Events of one series have in common; the message is not among it (getKey)."""
     meta = record.regarding.metadata
-    about = (record.regarding.kind, meta.namespace, meta.name, meta.uid, meta.resource_version)
-    return (record.type, record.action, record.reason, about, record.field_path)
+    about = record.regarding.kind, meta.namespace, meta.name, meta.uid, meta.resource_version
+    return (*about, record.type, record.action, record.reason, record.field_path)
 
 
 def _patch(cached: Cached, record: Record | None = None) -> Patch:
