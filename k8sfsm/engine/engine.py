@@ -61,16 +61,17 @@ class Engine:
         self.requests = 0
         self.heartbeats = 0
         self.informers = Informers()
-        self.actors: Map[str, Actor] = Map()
+        self.actors: Mapping[str, Actor] = {}
         self.components: Map[str, Component] = Map()
         self.stopped: frozenset[str] = frozenset()
-        self.node_states: Map[str, Map[str, Any]] = Map()
+        self._states: dict[str, Map[str, Any]] = {}
         self.trouble: Trouble = NO_TROUBLE
         self.allowance: Mapping[str, int] = {}
         self.keeps_events = True
         self.pace: Callable[[Engine], None] | None = None
         self._agenda = Agenda()
-        self._token = self._agenda_token = object()
+        self._token = self._agenda_token = self._actors_token = object()
+        self._states_token: object = self._token
         for component in cluster.components:
             self.add_component(component)
 
@@ -173,7 +174,11 @@ class Engine:
                 first = agenda.pop(until)
                 if first is None:
                     break
-                self._perform(*first)
+                due, action = first  # what `_perform` does
+                if due > self.now:
+                    self.now = due
+                self.steps += 1
+                HOW[action.__class__](self, action)
             elif self._is_due(until):
                 self.pace(self)
             else:
@@ -219,7 +224,7 @@ class Engine:
         self.components = self.components.set(component.name, component)
         wirings = wire(component)
         for wiring in wirings:
-            self.actors = self.actors.set(wiring.actor, Actor(wiring, self._token))
+            self._own_actors()[wiring.actor] = Actor(wiring, self._token)
         self.informers.subscribe(component, wirings)
         for kind in self.informers.kinds_of(component.name):
             self.api.machines.of(kind)  # read before the clock starts, not at the first write
@@ -247,23 +252,48 @@ class Engine:
 
     def view_for(self, actor: Actor) -> View:
         """What this actor of the engine sees now."""
-        wiring = actor.wiring
-        name, place, choices = wiring.component.name, wiring.place, self.choices
-        state = self.node_states.get(place, NO_STATE) if place else NO_STATE
+        place, choices = actor.wiring.place, self.choices
+        state = self._states.get(place, NO_STATE) if place else NO_STATE
         now, store = self.now, self.store
         if self.trouble is not NO_TROUBLE:
+            name = actor.wiring.component.name
             now += self.trouble.skews.get(name, 0)
             store = self.trouble.parted.get(name, store)
-        seen = self.informers.readers[name].snapshots
-        return View(now, seen, actor.memory, state, store, choices.node, choices.tie)
+        reader = actor.reader
+        if reader is None or reader.owner is not self.informers.owner:
+            reader = actor.reader = self.informers.readers[actor.wiring.component.name]
+        return View(now, reader.snapshots, actor.memory, state, store, choices.node, choices.tie)
 
     def own(self, name: str) -> Actor:
         """The actor, to be changed: a copy of it where a fork still shares it."""
         actor = self.actors[name]
         if actor.owner is not self._token:
-            actor = actor.copy(self._token)
-            self.actors = self.actors.set(name, actor)
+            actor = self._own_actors()[name] = actor.copy(self._token)
         return actor
+
+    def _own_actors(self) -> dict[str, Actor]:
+        actors: dict[str, Actor] = self.actors  # type: ignore[assignment]
+        if self._actors_token is not self._token:
+            self.actors = actors = actors.copy()
+            self._actors_token = self._token
+        return actors
+
+    @property
+    def node_states(self) -> Mapping[str, Map[str, Any]]:
+        """The part of the world that each node, or another place, has to itself, as it is now; it stays so."""
+        self._states_token = None
+        return self._states
+
+    def state_of(self, place: str) -> Map[str, Any]:
+        """The part of the world that a place has to itself: of a node, its container runtime."""
+        return self._states.get(place, NO_STATE)
+
+    def put_state(self, place: str, state: Map[str, Any]) -> None:
+        """Something has happened at a place."""
+        if self._states_token is not self._token:
+            self._states = self._states.copy()
+            self._states_token = self._token
+        self._states[place] = state
 
     def _own_agenda(self) -> Agenda:
         if self._agenda_token is not self._token:

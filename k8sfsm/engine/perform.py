@@ -218,7 +218,7 @@ def _count_events(engine: Engine, actor: Actor, step: CountEvents, cause: int) -
 
 
 def _call(engine: Engine, actor: Actor, step: Call, cause: int) -> None:
-    state = engine.node_states.get(step.node, NO_STATE)
+    state = engine.state_of(step.node)
     if engine.trouble is NO_TROUBLE:
         for due, event in engine.runtime.answer(step, engine.now, state):
             engine.schedule(Happen(event), due)
@@ -290,8 +290,7 @@ def _finish(engine: Engine, actor: Actor, key: Key, plan: Plan, outcomes: tuple[
 
 def _happen(engine: Engine, action: Happen) -> None:
     event = action.event
-    state = engine.node_states.get(event.node, NO_STATE)
-    engine.node_states = engine.node_states.set(event.node, event.applied(state))
+    engine.put_state(event.node, event.applied(engine.state_of(event.node)))
     if engine.tracer is not None:
         engine.emit(environment_line(event, engine.now))
     if event.actor:
