@@ -159,7 +159,7 @@ class Seeded:
 
     def arrival(self, write: Write, sender: Sender, now: int, base: int) -> int:
         """After the usual time."""
-        return now + self.delay(base)
+        return now + (self.delay(base) if self._jitter else base)
 
     def fork(self) -> Seeded:
         """The same generator in the same state."""

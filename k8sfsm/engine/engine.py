@@ -35,6 +35,7 @@ Tracer: TypeAlias = Callable[[Line], None]
 class Engine:
     """A cluster in virtual time. `now`: nanoseconds since the epoch; `store`: the objects; `steps`: how many so far.
 
+    `agenda`: what is to come. `owner`: what those actors have as theirs that no fork shares (`own` makes one such).
     `keeps_events`: recorders write Events. `pace`: how `run` makes one step; None: it performs the first action due.
     """
 
@@ -69,9 +70,9 @@ class Engine:
         self.allowance: Mapping[str, int] = {}
         self.keeps_events = True
         self.pace: Callable[[Engine], None] | None = None
-        self._agenda = Agenda()
-        self._token = self._agenda_token = self._actors_token = object()
-        self._states_token: object = self._token
+        self.agenda = Agenda()
+        self.owner = self._actors_token = object()
+        self._states_token: object = self.owner
         for component in cluster.components:
             self.add_component(component)
 
@@ -85,15 +86,15 @@ class Engine:
 
     def due(self) -> tuple[Action, ...]:
         """All actions that are due at the earliest time, in order."""
-        return self._agenda.due_first()
+        return self.agenda.due_first()
 
     def next_due(self) -> int | None:
         """When the next action is due (ns); None where nothing is."""
-        return self._agenda.next_due()
+        return self.agenda.next_due()
 
     def pending(self) -> tuple[tuple[int, Action], ...]:
         """Everything that is to come, in order: when it is due (ns), and what."""
-        return self._agenda.pending()
+        return self.agenda.pending()
 
     def offers(self) -> tuple[Fault, ...]:
         """The faults that may happen now, in a stable order."""
@@ -105,12 +106,12 @@ class Engine:
         Raises ValueError where `action` is not pending, IndexError where nothing is.
         """
         if action is None:
-            first = self._own_agenda().pop()
+            first = self.agenda.pop()
             if first is None:
                 raise IndexError("nothing is pending")
             self._perform(*first)
             return
-        self._perform(self.now if isinstance(action, Fault) else self._own_agenda().take(action), action)
+        self._perform(self.now if isinstance(action, Fault) else self.agenda.take(action), action)
 
     def _perform(self, due: int, action: Action) -> None:
         if due > self.now:
@@ -123,27 +124,24 @@ class Engine:
 
         Raises IndexError where nothing is pending.
         """
-        self._perform(*self._own_agenda().draw(pick))
+        self._perform(*self.agenda.draw(pick))
 
     def schedule(self, action: Action, at: int) -> None:
         """Let an action happen at `at` (ns; not before now). Requests, faults and facts come in this way."""
-        agenda = self._agenda if self._agenda_token is self._token else self._own_agenda()
-        agenda.add(at if at > self.now else self.now, action)
+        self.agenda.add(at if at > self.now else self.now, action)
 
     def cancel(self, actor: str) -> None:
         """Take out what an actor itself was going to do: its process has ended."""
-        gone = self._own_agenda().drop(
-            lambda action: isinstance(action, Act | Send | Enqueue) and action.actor == actor
-        )
+        gone = self.agenda.drop(lambda action: isinstance(action, Act | Send | Enqueue) and action.actor == actor)
         self.heartbeats -= sum(isinstance(action, Enqueue) and action.periodic for action in gone)
 
     def forget_events(self, node: str) -> None:
         """Nothing of what was going to happen on a node happens: its machine is off."""
-        self._own_agenda().drop(lambda action: isinstance(action, Happen) and action.event.node == node)
+        self.agenda.drop(lambda action: isinstance(action, Happen) and action.event.node == node)
 
     def stop_heartbeats(self) -> None:
         """Nothing periodic happens any more: a cluster whose machines are well need not say so."""
-        self._own_agenda().drop(lambda action: isinstance(action, Enqueue) and action.periodic)
+        self.agenda.drop(lambda action: isinstance(action, Enqueue) and action.periodic)
         self.heartbeats = 0
 
     def deliver_later(self, component: str, kind: str) -> None:
@@ -170,8 +168,7 @@ class Engine:
         """Says whether `stop` ended it."""
         while until is not None or not self.at_rest:
             if self.pace is None:
-                agenda = self._agenda if self._agenda_token is self._token else self._own_agenda()
-                first = agenda.pop(until)
+                first = self.agenda.pop(until)
                 if first is None:
                     break
                 due, action = first  # what `_perform` does
@@ -188,13 +185,13 @@ class Engine:
         return False
 
     def _is_due(self, until: int | None) -> bool:
-        due = self._agenda.next_due()
+        due = self.agenda.next_due()
         return due is not None and (until is None or due <= until)
 
     @property
     def at_rest(self) -> bool:
         """Nothing but heartbeats is left to happen."""
-        return len(self._agenda) <= self.heartbeats
+        return len(self.agenda) <= self.heartbeats
 
     def submit(self, write: Write, account: str = "user", actor: str = "user") -> Outcome:
         """Send a request of somebody outside at once, and return the answer."""
@@ -206,16 +203,17 @@ class Engine:
         twin.__dict__.update(self.__dict__)
         twin.choices = self.choices.fork()
         twin.informers = self.informers.fork()
+        twin.agenda = self.agenda.copy()
         twin.tracer = None
         self.share()
         twin.share()
         return twin
 
     def share(self) -> None:
-        """Own the actors and the agenda no longer: one that is changed from now on is copied first, so that what others
-        keep of it stays as it is.
+        """Own the actors no longer: one that is changed from now on is copied first, so that what others keep of it
+        stays as it is.
         """
-        self._token = object()
+        self.owner = object()
 
     # -- the parts of a cluster ---------------------------------------------------------------------------------
 
@@ -224,7 +222,7 @@ class Engine:
         self.components = self.components.set(component.name, component)
         wirings = wire(component)
         for wiring in wirings:
-            self._own_actors()[wiring.actor] = Actor(wiring, self._token)
+            self._own_actors()[wiring.actor] = Actor(wiring, self.owner)
         self.informers.subscribe(component, wirings)
         for kind in self.informers.kinds_of(component.name):
             self.api.machines.of(kind)  # read before the clock starts, not at the first write
@@ -267,15 +265,15 @@ class Engine:
     def own(self, name: str) -> Actor:
         """The actor, to be changed: a copy of it where a fork still shares it."""
         actor = self.actors[name]
-        if actor.owner is not self._token:
-            actor = self._own_actors()[name] = actor.copy(self._token)
+        if actor.owner is not self.owner:
+            actor = self._own_actors()[name] = actor.copy(self.owner)
         return actor
 
     def _own_actors(self) -> dict[str, Actor]:
         actors: dict[str, Actor] = self.actors  # type: ignore[assignment]
-        if self._actors_token is not self._token:
+        if self._actors_token is not self.owner:
             self.actors = actors = actors.copy()
-            self._actors_token = self._token
+            self._actors_token = self.owner
         return actors
 
     @property
@@ -290,16 +288,10 @@ class Engine:
 
     def put_state(self, place: str, state: Map[str, Any]) -> None:
         """Something has happened at a place."""
-        if self._states_token is not self._token:
+        if self._states_token is not self.owner:
             self._states = self._states.copy()
-            self._states_token = self._token
+            self._states_token = self.owner
         self._states[place] = state
-
-    def _own_agenda(self) -> Agenda:
-        if self._agenda_token is not self._token:
-            self._agenda = self._agenda.copy()
-            self._agenda_token = self._token
-        return self._agenda
 
     # -- writing ------------------------------------------------------------------------------------------------
 
@@ -334,7 +326,7 @@ class Engine:
     def _announce(self, change: Change) -> None:
         """A change was committed: it is on its way to all who watch."""
         for delivery in self.informers.publish(change):
-            self.schedule(delivery, self.now + self.choices.delay(self.latencies.watch))
+            self.agenda.add(self.now + self.choices.delay(self.latencies.watch), delivery)
 
     def _trace(self, write: Write, sender: Sender, answer: Answer, cause: int) -> None:
         own = self.requests + len(answer.asides) + 1
