@@ -136,7 +136,9 @@ class Seeded:
 
     def uid(self, key: Key) -> str:
         """A version 4 UUID."""
-        text = _two_words(self._draw() & _OF_VERSION | _VERSION, self._draw() & _OF_VARIANT | _VARIANT).hex()
+        ahead = self._ahead
+        one, two = (ahead.pop(), ahead.pop()) if len(ahead) > 1 else (self._draw(), self._draw())
+        text = _two_words(one & _OF_VERSION | _VERSION, two & _OF_VARIANT | _VARIANT).hex()
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
     def node(self, candidates: tuple[str, ...], pod: Key) -> str:

@@ -287,11 +287,23 @@ class Engine:
         return self._states.get(place, NO_STATE)
 
     def put_state(self, place: str, state: Map[str, Any]) -> None:
-        """Something has happened at a place."""
+        """Let a place be in a state."""
+        self._own_states()[place] = state
+
+    def befall(self, event: Any) -> None:
+        """What happens changes the state of its place, or nothing."""
+        place = event.node
+        before = self._states.get(place, NO_STATE)
+        after = event.applied(before)
+        if after is not before:
+            states = self._states if self._states_token is self.owner else self._own_states()
+            states[place] = after
+
+    def _own_states(self) -> dict[str, Map[str, Any]]:
         if self._states_token is not self.owner:
             self._states = self._states.copy()
             self._states_token = self.owner
-        self._states[place] = state
+        return self._states
 
     # -- writing ------------------------------------------------------------------------------------------------
 

@@ -47,7 +47,13 @@ def _deliver(engine: Engine, action: Deliver) -> None:
         return
     changes = reader.catch_up(kind, engine.store)
     for wiring, watch in reader.watchers[kind]:
-        notify(engine, wiring.actor, watch.keys, changes)
+        if watch.needs_no_view and len(changes) == 1 and wiring.observe is None:
+            actor = engine.actors[wiring.actor]
+            if actor.owner is not engine.owner:
+                actor = engine.own(wiring.actor)
+            _see(engine, actor, changes[0].revision, watch.keys(changes[0], actor))
+        else:
+            notify(engine, wiring.actor, watch.keys, changes)
 
 
 def notify(engine: Engine, name: str, keys: Callable[..., Iterable[Any]], changes: Sequence[Change]) -> None:
@@ -57,9 +63,6 @@ def notify(engine: Engine, name: str, keys: Callable[..., Iterable[Any]], change
         actor = engine.own(name)
     observe = actor.wiring.observe
     view = engine.view_for(actor)
-    if len(changes) == 1 and observe is None:
-        _see(engine, actor, changes[0].revision, keys(changes[0], view))
-        return
     bulk = bulk_of(keys) if len(changes) > 1 else None
     noticed = None if bulk is None else bulk(changes, view)
     if noticed is not None:
@@ -188,19 +191,20 @@ def _proceed(
             continue
         if not isinstance(step, Parallel):
             left = steps[done:] if done else steps
-            _wait(engine, actor, Run(key, cause, plan, left, None, outcomes), engine.latencies.request)
+            _wait(engine, actor, Run(key, cause, plan, left, None, outcomes), step, engine.latencies.request)
             return True
         steps = steps[done + 1 :]
         if step.writes:
-            _wait(engine, actor, Run(key, cause, plan, steps, Batch.of(step), outcomes), engine.latencies.request)
+            run = Run(key, cause, plan, steps, Batch.of(step), outcomes)
+            _wait(engine, actor, run, step.writes[0], engine.latencies.request)
             return True
 
 
-def _wait(engine: Engine, actor: Actor, run: Run, latency: int) -> None:
+def _wait(engine: Engine, actor: Actor, run: Run, write: Any, latency: int) -> None:
     """The run goes on when its next write is answered, which arrives when chance and the client's rate limit let it."""
     wiring, now, key = actor.wiring, engine.now, run.key
     actor.runs[key] = run
-    arrives = engine.choices.arrival(run.next_write, wiring.sender, now, latency)
+    arrives = engine.choices.arrival(write, wiring.sender, now, latency)
     allowed = actor.bucket.reserve(now)  # not before now
     engine.agenda.add(allowed if allowed > arrives else arrives, Send(wiring.actor, key))
 
@@ -274,11 +278,12 @@ def _send(engine: Engine, action: Send) -> None:
     batch = run.batch
     assert batch is not None
     if batch.left:
-        _wait(engine, actor, run, 0)
+        _wait(engine, actor, run, run.next_write, 0)
     elif batch.over:
         _proceed(engine, actor, run.key, run.cause, run.plan, run.steps, run.outcomes)
     else:
-        _wait(engine, actor, evolve(run, batch=batch.next()), engine.latencies.request)
+        run = evolve(run, batch=batch.next())
+        _wait(engine, actor, run, run.next_write, engine.latencies.request)
 
 
 def _finish(engine: Engine, actor: Actor, key: Key, plan: Plan, outcomes: tuple[Outcome, ...]) -> None:
@@ -308,18 +313,20 @@ def _finish(engine: Engine, actor: Actor, key: Key, plan: Plan, outcomes: tuple[
 
 def _happen(engine: Engine, action: Happen) -> None:
     event = action.event
-    node = event.node
-    engine.put_state(node, event.applied(engine.state_of(node)))
+    engine.befall(event)
     if engine.tracer is not None:
         engine.emit(environment_line(event, engine.now))
     if event.actor:
         _tell(engine, event.actor, event.pod)
         return
-    reader = engine.informers.at_node(node)
+    reader = engine.informers.at_node(event.node)
     if reader is None or reader.component in engine.stopped or event.kind in OWN_ORDERS:
         return
     for wiring in reader.wirings:
-        _tell(engine, wiring.actor, event.pod)
+        actor = engine.actors[wiring.actor]
+        if actor.owner is not engine.owner:
+            actor = engine.own(wiring.actor)
+        _wake_alone(engine, actor, event.pod)
 
 
 def _tell(engine: Engine, name: str, key: Key) -> None:
