@@ -154,7 +154,8 @@ class Seeded:
 
     def uid(self, key: Key) -> str:
         """A version 4 UUID."""
-        return _uuid(self._draw(), self._draw())
+        ahead = self._ahead
+        return _uuid(ahead.pop(), ahead.pop()) if len(ahead) > 1 else _uuid(self._draw(), self._draw())
 
     def lot(self, key: Key) -> Lot:
         """The state before the numbers of a UUID, which are left aside."""
@@ -187,7 +188,7 @@ class Seeded:
 
     def arrival(self, write: Write, sender: Sender, now: int, base: int) -> int:
         """After the usual time."""
-        return now + self.delay(base)
+        return now + (self.delay(base) if self._jitter else base)
 
     def fork(self) -> Seeded:
         """The same generator in the same state."""

@@ -22,7 +22,7 @@ from k8sfsm.objects import Pod, PodStatus, changer_of, evolve
 from k8sfsm.request import DONE, Key, Outcome, PatchStatus, Plan, Remember, Step
 from k8sfsm.store import Change
 from k8sfsm.value import value
-from k8sfsm.view import View
+from k8sfsm.view import View, asks_memory_alone
 
 law = Law("kubelet")
 
@@ -32,6 +32,7 @@ TURNS: Final = 64
 
 
 @law.key
+@asks_memory_alone
 def pods_of_node(change: Change, view: View) -> tuple[Key, ...]:
     """The pod itself, once it is bound to a node, unless all that is new is the status that this kubelet wrote.
 
