@@ -6,7 +6,10 @@ in their places; all that has no part in it is shared. Whether two cases differ 
 to know.
 
 Moments (times in ns since the epoch) are given apart; one that is none of them is cast as far from the first as it was.
-A mould is bound to moments first: what has no part but moments in it is shared by all casts that are made then.
+A mould is bound to moments first, and to parts that all casts of them have in common (`bindings`): what has no part but
+these in it is shared by all casts that are made then.
+
+Parts that come together where they are kept stay together: a group is unpacked where one of its parts is needed.
 
 The functions are written out, with one assignment for each attribute of a value that is cast: nothing is quicker.
 """
@@ -34,7 +37,8 @@ class Shapeless(Exception):
 
 
 class Mould:
-    """`bound(moments)(parts)` makes the value again with other moments and parts, each in the same order.
+    """`bound(moments, *bindings)(parts)` makes the value again with other moments and parts, each in the same order.
+    `groups`: the places of parts that are tuples of parts themselves.
 
     Strings and moments are found where they are equal, everything else where it is the very same object; an empty
     string, None and numbers are no parts. What has no part but moments in it is made once for all casts of the same
@@ -45,14 +49,23 @@ class Mould:
 
     __slots__ = ("bound",)
 
-    def __init__(self, value: Any, parts: Sequence[Any], moments: Sequence[int] = ()) -> None:
-        writer = _Writer(parts, moments)
+    def __init__(
+        self,
+        value: Any,
+        parts: Sequence[Any],
+        moments: Sequence[int] = (),
+        bindings: Sequence[Any] = (),
+        groups: Sequence[int] = (),
+    ) -> None:
+        writer = _Writer(parts, moments, bindings, groups)
         made = writer.name(value)
-        lines = ["def bound(moments):", *_unpacked("m", moments, "moments"), *writer.bound]
-        cast = ["def cast(parts):", *_unpacked("p", parts, "parts"), *writer.lines, f"    return {made}"]
+        given = ", ".join(["moments", *(f"b{place}" for place in range(len(bindings)))])
+        lines = [f"def bound({given}):", *_unpacked("m", moments, "moments"), *writer.bound]
+        unpacked = [*_unpacked("p", parts, "parts"), *writer.unpacked_groups(parts)]
+        cast = ["def cast(parts):", *unpacked, *writer.lines, f"    return {made}"]
         lines += [*(f"    {line}" for line in cast), "    return cast"]
         exec(_compiled("\n".join(lines)), writer.scope)
-        self.bound: Callable[[Sequence[int]], Callable[[Sequence[Any]], Any]] = writer.scope["bound"]
+        self.bound: Callable[..., Callable[[Sequence[Any]], Any]] = writer.scope["bound"]
 
 
 def _unpacked(letter: str, each: Sequence[Any], source: str) -> list[str]:
@@ -68,7 +81,7 @@ def _compiled(source: str) -> CodeType:
 
 @frozen
 class _Found:
-    """An expression that makes a value; `timed`: of nothing but moments; `bare`: it is one."""
+    """An expression that makes a value; `timed`: of nothing but moments and bindings; `bare`: it is one."""
 
     text: str
     timed: bool = False
@@ -76,20 +89,27 @@ class _Found:
 
 
 class _Writer:
-    """Writes the functions: one line for every value with a part in it (`lines`), or with moments alone (`bound`)."""
+    """Writes the functions: one line for every value with a part in it (`lines`), or with what is bound (`bound`)."""
 
-    def __init__(self, parts: Sequence[Any], moments: Sequence[int]) -> None:
+    def __init__(
+        self, parts: Sequence[Any], moments: Sequence[int], bindings: Sequence[Any], groups: Sequence[int]
+    ) -> None:
         self.bound: list[str] = []
         self.lines: list[str] = []
         self.scope: dict[str, Any] = {}
-        self._texts: dict[str, int] = {}
+        self._texts: dict[str, _Found] = {}
         self._moments: dict[int, int] = {}
-        self._objects: dict[int, int] = {}
+        self._objects: dict[int, _Found] = {}
+        self._groups = groups
+        self._used: set[str] = set()
         for place, part in enumerate(parts):
-            if isinstance(part, str):
-                self._texts.setdefault(part, place)
-            elif not isinstance(part, _ATOMS):
-                self._objects.setdefault(id(part), place)
+            inner = part if place in groups else ()
+            if inner or place not in groups:
+                self._note_part(_Found(f"p{place}"), part)
+            for number, each in enumerate(inner):
+                self._note_part(_Found(f"p{place}_{number}"), each)
+        for place, each in enumerate(bindings):
+            self._note_part(_Found(f"b{place}", timed=True, bare=True), each)
         for place, moment in enumerate(moments):
             self._moments.setdefault(moment, place)
         self._texts.pop("", None)
@@ -98,6 +118,25 @@ class _Writer:
         self._kept: list[Any] = []
         self._values = 0
         self._shared: dict[int, str] = {}
+
+    def _note_part(self, found: _Found, part: Any) -> None:
+        if isinstance(part, str):
+            self._texts.setdefault(part, found)
+        elif not isinstance(part, _ATOMS):
+            self._objects.setdefault(id(part), found)
+
+    def unpacked_groups(self, parts: Sequence[Any]) -> list[str]:
+        """What unpacks the groups of which a part was found."""
+        return [
+            line
+            for place in self._groups
+            if any(f"p{place}_{number}" in self._used for number in range(len(parts[place])))
+            for line in _unpacked(f"p{place}_", parts[place], f"p{place}")
+        ]
+
+    def _part(self, found: _Found) -> _Found:
+        self._used.add(found.text)
+        return found
 
     def name(self, value: Any) -> str:
         """A name, or a short expression, for the value in the function that casts."""
@@ -133,9 +172,9 @@ class _Writer:
             return self._text(value)
         if value is None or kind is bool:
             return None
-        place = self._objects.get(id(value))
-        if place is not None:
-            return _Found(f"p{place}")
+        part = self._objects.get(id(value))
+        if part is not None:
+            return self._part(part)
         if isinstance(value, _ATOMS):
             return self._moment(value) if isinstance(value, int) and value >= _MOMENT else None
         if id(value) not in self._known:
@@ -144,9 +183,9 @@ class _Writer:
         return self._known[id(value)]
 
     def _text(self, value: str) -> _Found | None:
-        place = self._texts.get(value)
-        if place is not None:
-            return _Found(f"p{place}")
+        part = self._texts.get(value)
+        if part is not None:
+            return self._part(part)
         if value not in self._plain and any(part in value for part in self._texts):
             raise Shapeless(f"a part is a piece of {value!r}")
         self._plain.add(value)

@@ -23,7 +23,7 @@ import attrs
 from attrs import define
 
 from k8sfsm.law import Law
-from k8sfsm.node.memory import PodMemory, eviction_key
+from k8sfsm.node.memory import EVICTION, PodMemory
 from k8sfsm.node.references import token_volume
 from k8sfsm.node.runtime_state import BARE, EMPTY, NODE, Image, Instance, PodRuntime
 from k8sfsm.node.session import Session, Settings, addresses_of
@@ -69,7 +69,7 @@ class Template:
     takes no time.
     """
 
-    __slots__ = ("_outline", "_stamps", "_status", "_told", "containers", "images")
+    __slots__ = ("_found", "_images", "_outline", "_stamps", "_status", "_told", "containers", "images")
 
     def __init__(self, pod: Pod, containers: Sequence[Container], token: str) -> None:
         self.containers = tuple(each.name for each in containers)
@@ -77,6 +77,14 @@ class Template:
         self._outline = _outline(pod, containers, token)
         self._status = pod.status
         self._told, self._stamps = _told(pod.status)
+        self._images: Mapping[str, Image] | None = None
+        self._found: tuple[Image | None, ...] = ()
+
+    def found_in(self, images: Mapping[str, Image]) -> tuple[Image | None, ...]:
+        """The pods' images, among those that a node has."""
+        if images is not self._images:
+            self._images, self._found = images, tuple(map(images.get, self.images))
+        return self._found
 
     def stamps_of(self, pod: Pod, containers: Sequence[Container], token: str) -> tuple[int, ...] | None:
         """The whole seconds that a pod's status has, if it is one of these; None: it is another one.
@@ -165,7 +173,9 @@ def habits_of(settings: Settings) -> Habits:
 
 
 def born(habits: Habits, pod: Pod, now: int) -> tuple[Course, tuple[Any, ...]] | None:
-    """What the memory of a pod that is taken at `now` (ns) has in common with others of its template, and its own."""
+    """What the memory of a pod that is taken at `now` (ns) has in common with others of its template, and the parts of
+    its spec that are its own.
+    """
     spec = pod.spec
     if not pod.metadata.generate_name:
         return None
@@ -223,11 +233,6 @@ def _unnamed(items: Iterable[Mapping[str, Any]], name: str) -> list[Mapping[str,
     return [{**item, "name": None} if name and item.get("name") == name else item for item in items]
 
 
-def reported(alike: Any) -> Any:
-    """What memories have in common after the status was sent."""
-    return None if alike is None else (alike[0].reported, alike[1])
-
-
 # -- what is looked at ------------------------------------------------------------------------------------------------
 
 
@@ -235,6 +240,9 @@ Mark: TypeAlias = tuple[Course, tuple[Hashable, ...], tuple[Any, ...]]
 """What a look reads at this moment: the course, what there is without the pod's parts, beginning with past and moment,
 and the parts.
 """
+_HOME, _OWN, _TOLD = 9, 10, 11
+GROUPS: Final = (_HOME, _OWN, _TOLD)
+"""The places of parts that are tuples of parts: of the Node, of the pod's spec, and what the runtime told."""
 
 
 @define
@@ -266,27 +274,25 @@ def mark(home: Home, view: View, key: Any, pod: Pod, memory: PodMemory) -> Mark 
         return None
     if stored is not sent and (stored is not known.status or _is_newer(meta.resource_version, memory.sent_at)):
         return None
-    uid, state, node = meta.uid, view.runtime, home.addresses(view)
+    uid, state, node = meta.uid, view.runtime, home.told(view)
     runtime: PodRuntime = state.get(uid, EMPTY)
     past, box, work = runtime.past, runtime.sandbox, memory.work
-    if past is None or node is None or eviction_key(uid) in view.memory:
+    if past is None or node is None or (EVICTION, uid) in view.memory:
         return None
-    (course, own), (host, cidr, hosts), ip = alike, node, "" if box is None else box.ip
-    template, images = course.likeness.template, state.get(NODE, BARE).images
-    flags = (law.edition, stored is sent, pod is known, not host, not cidr, host == ip)
-    what = (past, view.now, *flags, *map(images.get, template.images))
-    parts = (pod, known, key, uid, meta.name, home.node, host, cidr, hosts, ip, memory.generated, sent, *own)
+    (traits, told), ip = node, "" if box is None else box.ip
+    template, images = alike.likeness.template, state.get(NODE, BARE).images
+    what = (past, view.now, law.edition, stored is sent, pod is known, traits, told[1] == ip, template.found_in(images))
+    said: tuple[str | None, ...] = ()
     if work.doing == "pull":
-        parts = (*parts, _said_of_pull(images, runtime, template, work.name))
-    return course, what, (*parts, *_ids(runtime, template)) if runtime.containers else parts
+        said = (_said_of_pull(images, runtime, template, work.name),)
+    if runtime.containers:
+        said = (*said, *_ids(runtime, template))
+    own = memory.own
+    return alike, what, (memory.sent_at, pod, known, key, uid, meta.name, ip, memory.generated, sent, told, own, said)
 
 
 def _ids(runtime: PodRuntime, template: Template) -> list[str]:
-    found: list[str] = []
-    for name in template.containers:
-        runs = runtime.containers.get(name, ())
-        found += (runs[0].id,) if len(runs) == 1 else [run.id for run in runs]
-    return found
+    return [run.id for name in template.containers for run in runtime.containers.get(name, ())]
 
 
 def _said_of_pull(images: Mapping[str, Image], runtime: PodRuntime, template: Template, container: str) -> str | None:
@@ -309,17 +315,23 @@ def _is_newer(version: str, sent_at: int) -> bool:
     return sent_at > 0 and int(version or 0) > sent_at
 
 
+Told: TypeAlias = tuple[tuple[bool, bool], tuple[str, str, str, tuple[HostIP, ...]]]
+"""Of a Node: whether it has neither address nor network for its pods; its name, its address, that network, and how a
+status tells the address.
+"""
+
+
 class Home:
     """The Node of a kubelet, as far as it tells apart what is said of pods: looked up once while it is the same."""
 
-    __slots__ = ("_addresses", "_nodes", "_seen", "node", "settings")
+    __slots__ = ("_nodes", "_seen", "_told", "node", "settings")
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.node = settings.node
         self._nodes: Any = None
         self._seen: Node | None = None
-        self._addresses: tuple[str, str, tuple[HostIP, ...]] | None = None
+        self._told: Told | None = None
 
     def seen(self, view: View) -> Node | None:
         """The Node, as the kubelet sees it."""
@@ -327,27 +339,25 @@ class Home:
         if nodes is not self._nodes:
             node = nodes.get(("Node", "", self.node))
             if self._nodes is None or node is not self._seen:
-                self._seen, self._addresses = node, self._found(node)
+                self._seen, self._told = node, self._found(node)
             self._nodes = nodes
         return self._seen
 
-    def addresses(self, view: View) -> tuple[str, str, tuple[HostIP, ...]] | None:
-        """The Node's address, the network of its pods, and how a status tells the first; None where there are several
-        addresses.
-        """
+    def told(self, view: View) -> Told | None:
+        """What the Node tells of itself; None where it has several addresses."""
         if view.snapshot("Node") is not self._nodes:
             self.seen(view)
-        return self._addresses
+        return self._told
 
-    def _found(self, node: Node | None) -> tuple[str, str, tuple[HostIP, ...]] | None:
+    def _found(self, node: Node | None) -> Told | None:
         hosts = addresses_of(node, self.settings)
-        cidr = "" if node is None else node.spec.pod_cidr
-        return (hosts[0].ip if hosts else "", cidr, hosts) if len(hosts) < 2 else None
+        host, cidr = hosts[0].ip if hosts else "", "" if node is None else node.spec.pod_cidr
+        return ((not host, not cidr), (self.node, host, cidr, hosts)) if len(hosts) < 2 else None
 
 
 def question(session: Session, known: Mark) -> Question | None:
     """What the look is about, whenever it is; None: it may read more than that. `known`: what it reads now."""
-    course, now = session.memory.alike[0], session.now
+    course, now = session.memory.alike, session.now
     times = [now, *course.times]
     runtime = _of_runtime(session, times)
     if runtime is None or len(times) > _MOMENTS:
@@ -356,7 +366,7 @@ def question(session: Session, known: Mark) -> Question | None:
     ages = tuple([each - now for each in times])
     seconds = tuple([2 * (each // SECOND - second) + (not each % SECOND) for each in (*times, *course.stamps)])
     moments = (*times, *[each - each % SECOND for each in times], *course.stamps)
-    shape = (course.likeness.template, len(moments), len(known[2]), *what)
+    shape = (course.likeness.template, len(moments), len(known[2][_TOLD]), *what)
     kind = (course.likeness, seconds, *what)
     return Question(kind, ages, shape, tuple(dict.fromkeys(times)), moments)
 

@@ -12,7 +12,7 @@ import k8sfsm.node.outcome
 import k8sfsm.node.prober
 import k8sfsm.node.resetting  # noqa: F401  facts and actions of the tables
 from k8sfsm.law import Law, LawError
-from k8sfsm.node.alike import Mark, mark, reported
+from k8sfsm.node.alike import Mark, mark
 from k8sfsm.node.looks import CHECKED, Plain, glanced, looked
 from k8sfsm.node.memory import PodMemory
 from k8sfsm.node.newcomers import Newcomer, Newcomers
@@ -84,7 +84,7 @@ class Kubelet:
             memory = known[0] if known else self._newcomers.expected(view, pod)
             if memory is not None:
                 marked = mark(self._newcomers.home, view, key, pod, memory)
-                plan = None if marked is None else glanced(marked, memory)
+                plan = None if marked is None else glanced(marked)
                 if plan is not None:
                     return plan
             expected = None if known else memory
@@ -227,7 +227,8 @@ class Answered:
 def _remember_sent(memory: PodMemory, status: PodStatus | None, outcome: Outcome) -> PodMemory:
     stored = outcome.object
     version = int(stored.metadata.resource_version or 0) if stored is not None else 0
-    return _sent(memory, status, version, reported(memory.alike))
+    course = memory.alike
+    return _sent(memory, status, version, None if course is None else course.reported)
 
 
 _sent: Final = changer_of(PodMemory, "sent", "sent_at", "alike")

@@ -57,9 +57,9 @@ def pods_of(engine: Engine) -> list[dict[str, Any]]:
     return [to_json(pod) for pod in engine.store.snapshot.series("in", "Pod", "bench")]
 
 
-def _wrong(self: Mould, value: Any, parts: Sequence[Any], moments: Sequence[int] = ()) -> None:
+def _wrong(self: Mould, value: Any, parts: Sequence[Any], *_: Sequence[Any]) -> None:
     """A mould that casts something else."""
-    self.bound = lambda moments: lambda parts: None
+    self.bound = lambda moments, *bindings: lambda parts: None
 
 
 def casts() -> list[Any]:
@@ -167,7 +167,7 @@ def test_a_form_that_is_trusted_wrongly_is_an_error(monkeypatch: pytest.MonkeyPa
     rolled_out(12)
     looks._LOOKS.clear()
     for form in looks._SHAPES.values():
-        monkeypatch.setattr(form.mould, "bound", lambda moments: lambda parts: None)
+        monkeypatch.setattr(form.mould, "bound", lambda moments, *bindings: lambda parts: None)
     monkeypatch.setattr(looks.Form, "covers", lambda self, asked: True)
     with pytest.raises(LawError, match="is not alike with others"):
         rolled_out(12)
