@@ -15,7 +15,7 @@ and the runtime's `Past` tell all at once. `question` compares looks at any mome
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
@@ -28,8 +28,10 @@ from k8sfsm.node.references import token_volume
 from k8sfsm.node.runtime_state import BARE, EMPTY, NODE, Image, Instance, PodRuntime
 from k8sfsm.node.session import Session, Settings, addresses_of
 from k8sfsm.node.starting import pulled_text
-from k8sfsm.objects import Container, HostIP, Node, ObjectMeta, Pod, PodCondition, PodSpec, PodStatus
+from k8sfsm.node.template import Template
+from k8sfsm.objects import Container, HostIP, Node, Pod
 from k8sfsm.objects.durations import SECOND
+from k8sfsm.objects.sameness import same_in
 from k8sfsm.view import View
 
 law = Law("kubelet")
@@ -37,88 +39,19 @@ law = Law("kubelet")
 _SIZE: Final = 8192
 _VARIANTS: Final = 8
 """So many templates of one heading are known."""
-_LISTS: Final = ("containers", "init_containers", "ephemeral_containers")
 
 
-def _but(cls: type[Any], *names: str) -> Callable[[Any], tuple[Any, ...]]:
-    """What an object of a class holds in all its attributes but some."""
-    return attrgetter(*(each.name for each in attrs.fields(cls) if each.name not in names))
-
-
-_of_spec: Final = _but(PodSpec, "node_name", "volumes", *_LISTS)
-_of_container: Final = _but(Container, "volume_mounts")
-_of_status: Final = _but(PodStatus, "conditions")
-_of_condition: Final = _but(PodCondition, "last_probe_time", "last_transition_time")
 _TIMES: Final = ("started_at", "finished_at", "stopping_since", "noticed_at")
-_of_run: Final = _but(Instance, "id", *_TIMES)
+_of_run: Final = attrgetter(*(each.name for each in attrs.fields(Instance) if each.name not in ("id", *_TIMES)))
 _times_of_run: Final = attrgetter(*_TIMES)
 _times_of_pull: Final = attrgetter("asked_at", "started_at", "finished_at")
+_same_pod: Final = same_in("uid", "generation", "owner_references", "annotations", "finalizers", "extra")
+"""A kubelet looks at no label of a pod."""
 _MOMENTS: Final = 24
 """A memory of more moments is like no other one: that of a pod which has been probed for long."""
-_of_metadata: Final = attrgetter("annotations", "owner_references", "finalizers", "extra")
-"""A kubelet looks at no label of a pod."""
 
 
 # -- what is remembered -----------------------------------------------------------------------------------------------
-
-
-class Template:
-    """Pods that are alike when they are admitted. `containers`, `images`: their names, and those of their images.
-
-    What a pod has is kept as the latest one had it: the next pods share most of it with that one, so that comparing it
-    takes no time.
-    """
-
-    __slots__ = ("_found", "_images", "_outline", "_stamps", "_status", "_told", "containers", "images")
-
-    def __init__(self, pod: Pod, containers: Sequence[Container], token: str) -> None:
-        self.containers = tuple(each.name for each in containers)
-        self.images = tuple(each.image for each in containers)
-        self._outline = _outline(pod, containers, token)
-        self._status = pod.status
-        self._told, self._stamps = _told(pod.status)
-        self._images: Mapping[str, Image] | None = None
-        self._found: tuple[Image | None, ...] = ()
-
-    def found_in(self, images: Mapping[str, Image]) -> tuple[Image | None, ...]:
-        """The pods' images, among those that a node has."""
-        if images is not self._images:
-            self._images, self._found = images, tuple(map(images.get, self.images))
-        return self._found
-
-    def stamps_of(self, pod: Pod, containers: Sequence[Container], token: str) -> tuple[int, ...] | None:
-        """The whole seconds that a pod's status has, if it is one of these; None: it is another one.
-
-        `token`: the name of its token volume.
-        """
-        outline = _outline(pod, containers, token)
-        if outline != self._outline:
-            return None
-        if pod.status is not self._status:
-            told, stamps = _told(pod.status)
-            if told != self._told:
-                return None
-            self._status, self._told, self._stamps = pod.status, told, stamps
-        self._outline = outline
-        return self._stamps
-
-
-def _outline(pod: Pod, containers: Sequence[Container], token: str) -> Any:
-    """What a pod is, but for what is its own, and for its status."""
-    spec, meta = pod.spec, pod.metadata
-    parts = [(_of_container(each), _unnamed(each.volume_mounts, token)) for each in containers]
-    own = (meta.creation_timestamp is None, _unnamed(spec.volumes, token), parts)
-    return own, _of_metadata(meta), _of_spec(spec)
-
-
-def _told(status: PodStatus) -> tuple[Any, tuple[int, ...]]:
-    """What a status says, and the whole seconds that are in it."""
-    stamps: list[int] = []
-    conditions = [
-        (_noted(each.last_transition_time, stamps), each.last_probe_time, _of_condition(each))
-        for each in status.conditions
-    ]
-    return (_of_status(status), conditions), tuple(stamps)
 
 
 class Likeness:
@@ -207,7 +140,7 @@ def _newcomer(
     if len(known) >= _VARIANTS:
         known.clear()
     known.append(Likeness(Template(pod, containers, token)))
-    return known[-1], _told(pod.status)[1]
+    return known[-1], known[-1].template.stamps
 
 
 def _known_of(heading: Hashable) -> list[Likeness]:
@@ -226,11 +159,6 @@ def _noted(moment: int | None, times: list[int]) -> bool | int | None:
         return moment
     times.append(moment)
     return True
-
-
-def _unnamed(items: Iterable[Mapping[str, Any]], name: str) -> list[Mapping[str, Any]]:
-    """The items; of those that have the token volume's name, the rest."""
-    return [{**item, "name": None} if name and item.get("name") == name else item for item in items]
 
 
 # -- what is looked at ------------------------------------------------------------------------------------------------
@@ -270,7 +198,7 @@ def mark(home: Home, view: View, key: Any, pod: Pod, memory: PodMemory) -> Mark 
     meta, known, sent, stored, alike = pod.metadata, memory.pod, memory.sent, pod.status, memory.alike
     if alike is None or meta.deletion_timestamp is not None or home.settings.tries:
         return None
-    if pod is not known and (pod.spec is not known.spec or not _same_metadata(meta, known.metadata)):
+    if pod is not known and (pod.spec is not known.spec or not _same_pod(meta, known.metadata)):
         return None
     if stored is not sent and (stored is not known.status or _is_newer(meta.resource_version, memory.sent_at)):
         return None
@@ -300,15 +228,6 @@ def _said_of_pull(images: Mapping[str, Image], runtime: PodRuntime, template: Te
     image = template.images[template.containers.index(container)]
     pull, found = runtime.pulls.get(image), images.get(image)
     return None if pull is None or pull.state != "done" or found is None else pulled_text(image, pull, found)
-
-
-def _same_metadata(new: ObjectMeta, known: ObjectMeta) -> bool:
-    if new is known:
-        return True
-    same = new.owner_references is known.owner_references and new.annotations is known.annotations
-    if not same or new.finalizers is not known.finalizers or new.extra is not known.extra:
-        same = _of_metadata(new) == _of_metadata(known)
-    return same and new.generation == known.generation and new.uid == known.uid
 
 
 def _is_newer(version: str, sent_at: int) -> bool:

@@ -16,8 +16,9 @@ from attrs import frozen
 
 from k8sfsm.law import LawError
 from k8sfsm.mould import Mould, Shapeless
-from k8sfsm.node.alike import GROUPS, Course, Likeness, Mark, Question, Template, question
+from k8sfsm.node.alike import GROUPS, Course, Likeness, Mark, Question, question
 from k8sfsm.node.session import Session
+from k8sfsm.node.template import Template
 from k8sfsm.objects import evolve
 from k8sfsm.request import Plan, Step
 from k8sfsm.view import View
@@ -116,7 +117,7 @@ class Look:
 
 @frozen
 class Glance:
-    """A look at one moment: its mould, bound to the moments and to the course of the memories that it leaves (`left`)."""
+    """A look at one moment: its mould, bound to the moments, and to the course of the memories that it leaves."""
 
     look: Look
     cast: Cast
