@@ -69,7 +69,7 @@ class Template:
             return False
         if not _same_items(spec.volumes, token, known.spec.volumes, self._token):
             return False
-        for each, other in zip(containers, self._containers, strict=True):
+        for each, other in zip(containers, self._containers):  # noqa: B905  as many of both
             if not _same_container(each, other):
                 return False
             if not _same_items(each.volume_mounts, token, other.volume_mounts, self._token):
@@ -83,23 +83,14 @@ def _same_items(
     """Whether the items are the same, those that have the token volume's name in all but that name."""
     if len(items) != len(others):
         return False
-    for item, other in zip(items, others, strict=True):
-        if item is other and name == other_name:
-            continue
-        own = bool(name) and item.get("name") == name
-        if own != (bool(other_name) and other.get("name") == other_name):
-            return False
-        if not (_same_rest(item, other) if own else item == other):
+    for item, other in zip(items, others):  # noqa: B905  as many of both; to have that checked takes as long as the rest
+        called = item.get("name")
+        if called == name:
+            if {**item, "name": other_name} != other:
+                return False
+        elif called == other_name or item != other:
             return False
     return True
-
-
-def _same_rest(item: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two items are the same in all but their names; both have one."""
-    for key, value in item.items():
-        if key != "name" and (key not in other or (value is not other[key] and value != other[key])):
-            return False
-    return len(item) == len(other)
 
 
 def _tells_the_same(status: PodStatus, known: PodStatus) -> bool:
