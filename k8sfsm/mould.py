@@ -11,7 +11,8 @@ these in it is shared by all casts that are made then.
 
 Parts that come together where they are kept stay together: a group is unpacked where one of its parts is needed.
 
-The functions are written out, with one assignment for each attribute of a value that is cast: nothing is quicker.
+The functions are written out, with one assignment for each attribute of a value that is cast: nothing is quicker. What
+all casts share is put into their code as constants: names would have to be looked up, one after the other.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class Mould:
         unpacked = [*_unpacked("p", parts, "parts"), *writer.unpacked_groups(parts)]
         cast = ["def cast(parts):", *unpacked, *writer.lines, f"    return {made}"]
         lines += [*(f"    {line}" for line in cast), "    return cast"]
-        exec(_compiled("\n".join(lines)), writer.scope)
+        exec(_with_constants(_compiled("\n".join(lines)), writer.constants), writer.scope)
         self.bound: Callable[..., Callable[[Sequence[Any]], Any]] = writer.scope["bound"]
 
 
@@ -75,8 +76,25 @@ def _unpacked(letter: str, each: Sequence[Any], source: str) -> list[str]:
 
 @lru_cache(maxsize=1024)
 def _compiled(source: str) -> CodeType:
-    """Code that many moulds share: they differ in the values that their names stand for."""
+    """Code that many moulds share: they differ in their constants, and in what their names stand for."""
     return compile(source, "<mould>", "exec")
+
+
+_MARK: Final = "\0"
+"""What stands for a constant in the source begins with it: a text that nothing else in it begins with."""
+
+
+def _with_constants(code: CodeType, constants: Sequence[Any]) -> CodeType:
+    """The code with values for what stands for them."""
+    return code.replace(co_consts=tuple([_constant(each, constants) for each in code.co_consts]))
+
+
+def _constant(each: Any, constants: Sequence[Any]) -> Any:
+    if isinstance(each, str) and each.startswith(_MARK):
+        return constants[int(each[len(_MARK) :])]
+    if isinstance(each, tuple):  # the compiler makes one of keys that follow each other
+        return tuple([_constant(inner, constants) for inner in each])
+    return _with_constants(each, constants) if isinstance(each, CodeType) else each
 
 
 @frozen
@@ -97,6 +115,7 @@ class _Writer:
         self.bound: list[str] = []
         self.lines: list[str] = []
         self.scope: dict[str, Any] = {}
+        self.constants: list[Any] = []
         self._texts: dict[str, _Found] = {}
         self._moments: dict[int, int] = {}
         self._objects: dict[int, _Found] = {}
@@ -118,6 +137,7 @@ class _Writer:
         self._kept: list[Any] = []
         self._values = 0
         self._shared: dict[int, str] = {}
+        self._functions: dict[Callable[..., Any], str] = {}
 
     def _note_part(self, found: _Found, part: Any) -> None:
         if isinstance(part, str):
@@ -151,13 +171,20 @@ class _Writer:
         return shared
 
     def constant(self, value: Any) -> str:
-        """A name for a value that every cast shares."""
-        name = f"c{len(self.scope)}"
-        self.scope[name] = value
+        """What stands for a value that every cast shares."""
+        self.constants.append(value)
+        return repr(f"{_MARK}{len(self.constants) - 1}")
+
+    def function(self, called: Callable[..., Any]) -> str:
+        """A name for a function that casts call."""
+        name = self._functions.get(called)
+        if name is None:
+            name = self._functions[called] = f"f{len(self.scope)}"
+            self.scope[name] = called
         return name
 
     def shared(self, value: Any) -> str:
-        """A name for a value that every cast shares and that may be asked for again, or how it is written."""
+        """What stands for a value that every cast shares and that may be asked for again, or how it is written."""
         if value is None or value.__class__ is bool or (value.__class__ in (str, tuple) and not value):
             return repr(value)
         known = self._shared.get(id(value))
@@ -227,7 +254,7 @@ class _Writer:
         twin = twin_to_fill(kind)
         if twin is None:
             return self._line(_evolved(self, value, texts))
-        made = self._line(f"{self.shared(object.__new__)}({self.shared(twin)})")
+        made = self._line(f"{self.function(object.__new__)}({self.shared(twin)})")
         for name in _attributes(kind):
             text = texts.get(name) or self.shared(getattr(value, name))
             self.lines.append(f"    {made.text}.{name} = {text}")
@@ -254,7 +281,7 @@ _Texts: TypeAlias = Mapping[Any, str]
 
 
 def _evolved(writer: _Writer, value: Any, texts: _Texts) -> str:
-    changer = writer.constant(changer_of(type(value), *texts))
+    changer = writer.function(changer_of(type(value), *texts))
     return f"{changer}({writer.constant(value)}, {', '.join(texts.values())})"
 
 

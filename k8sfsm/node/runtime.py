@@ -155,7 +155,7 @@ def _sandbox_run(state: State, event: RuntimeEvent) -> State:
         node, ip = take_address(node_of(state), ip, uid)
     sandbox = Sandbox(event.attempt, ip, True, at)
     pod = _with_sandbox(pod, after(pod.past, event, _told, _same), sandbox, at, event.pod)
-    return state.set(uid, pod) if node is None else state.update({NODE: node, uid: pod})
+    return state.set(uid, pod) if node is None else state.set(NODE, node).set(uid, pod)
 
 
 def _sandbox_stop(state: State, event: RuntimeEvent) -> State:
@@ -172,7 +172,8 @@ def _pull_start(state: State, event: RuntimeEvent) -> State:
     uid, ends = event.uid, event.ends
     pod, node = pod_of(state, uid), node_of(state)
     pod = _pulled(event, pod, pod.settled_at, _asked)
-    return state.update({uid: pod, NODE: _busy_until(node, ends)}) if ends > node.pulling_until else state.set(uid, pod)
+    state = state.set(uid, pod)
+    return state.set(NODE, _busy_until(node, ends)) if ends > node.pulling_until else state
 
 
 def _pulled(event: RuntimeEvent, pod: PodRuntime, settled_at: int, pull: Callable[..., Pull]) -> PodRuntime:
