@@ -273,6 +273,22 @@ def test_what_has_moments_alone_is_shared() -> None:
     assert (first[1].started_at, third[1].started_at) == (NOW + 1, NOW + 2)
 
 
+def test_groups_are_parts_and_so_is_what_is_in_them() -> None:
+    group, other = ("node-1", "10.0.0.1"), ("node-2", "10.0.0.2")
+    value = ["10.0.0.1", group, {"a": "web-1", "b": "10.0.0.1"}, ()]
+    made = Mould(value, ("web-1", group, ()), groups=(1, 2)).bound(())(("web-2", other, ("more",)))
+    assert made == ["10.0.0.2", other, {"a": "web-2", "b": "10.0.0.2"}, ()]
+    assert made[1] is other
+
+
+def test_what_is_bound_is_in_all_casts() -> None:
+    left, right = Pod(), Pod(status=PodStatus(phase="Running"))
+    bound = Mould(["web-1", [left, NOW]], ("web-1",), (NOW,), (left,)).bound
+    cast = bound((NOW + 1,), right)
+    assert cast(("web-2",)) == ["web-2", [right, NOW + 1]]
+    assert cast(("web-2",))[1] is cast(("web-3",))[1]
+
+
 def test_an_empty_string_and_a_small_number_are_no_parts() -> None:
     assert Mould(["", 3, "a"], ("", 3, "a")).bound(())(("x", 4, "b")) == ["", 3, "b"]
 
