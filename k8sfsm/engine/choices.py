@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import Any, Final, Protocol
 
@@ -45,7 +45,7 @@ class Choices(Protocol):
     def uid(self, key: Key) -> str:
         """The uid of a new object."""
 
-    def node(self, candidates: tuple[str, ...], pod: Key) -> str:
+    def node(self, candidates: Sequence[str], pod: Key) -> str:
         """One of the equally good nodes for a pod."""
 
     def delay(self, base: int) -> int:
@@ -139,7 +139,7 @@ class Seeded:
         text = _two_words(self._draw() & _OF_VERSION | _VERSION, self._draw() & _OF_VARIANT | _VARIANT).hex()
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
-    def node(self, candidates: tuple[str, ...], pod: Key) -> str:
+    def node(self, candidates: Sequence[str], pod: Key) -> str:
         """Any of the candidates."""
         return candidates[self.index(len(candidates))]
 

@@ -16,7 +16,7 @@ from k8sfsm.objects import Pod, controller_of
 from k8sfsm.scheduler.cluster import NOMINATED, Cluster
 from k8sfsm.scheduler.ledger import Ledger
 from k8sfsm.scheduler.plain import START, Placement
-from k8sfsm.scheduler.ring import Ring
+from k8sfsm.scheduler.ring import Ring, Tied
 from k8sfsm.scheduler.signature import Signature, made_alike, same_shape, shape_of
 from k8sfsm.scheduler.verdicts import Verdicts, nominated_beside
 from k8sfsm.view import View
@@ -121,6 +121,6 @@ class Cache:
             node_count=len(self.ledger.nodes),
             feasible=window.feasible,
             totals=dict(zip(window.feasible, totals.tolist(), strict=True)) if with_totals else {},
-            best=tuple(window.names[ring.best(totals)].tolist()),
+            best=Tied(window.feasible, ring.best(totals)),
             next_start=window.next_start,
         )

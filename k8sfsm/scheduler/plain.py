@@ -40,7 +40,7 @@ class Placement:
     feasible: tuple[str, ...] = ()
     scores: Mapping[str, Mapping[str, int]] = field(factory=dict)
     totals: Mapping[str, int] = field(factory=dict)
-    best: tuple[str, ...] = ()
+    best: Sequence[str] = ()
     refusals: Mapping[str, Refusal] = field(factory=dict)
     plugins: tuple[str, ...] = ()
     prefilter_message: str = ""

@@ -7,8 +7,8 @@ round behind the other. The scores of its nodes are kept in the same order: plac
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, Final, TypeAlias
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, TypeAlias, overload
 
 import numpy as np
 from attrs import define
@@ -51,6 +51,35 @@ class Spreading:
     has_zone: NDArray[np.bool_] | None = None
 
 
+class Tied(Sequence[str]):
+    """The nodes that are best off, in the order found. There may be hundreds, of which chance picks one: no other name
+    is looked up.
+    """
+
+    __slots__ = ("_names", "_places")
+
+    def __init__(self, names: Sequence[str], places: Indices) -> None:
+        self._names = names
+        self._places = places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[str]: ...
+
+    def __getitem__(self, at: int | slice) -> str | Sequence[str]:
+        if isinstance(at, slice):
+            return Tied(self._names, self._places[at])
+        return self._names[self._places.item(at)]
+
+    def __iter__(self) -> Iterator[str]:
+        return map(self._names.__getitem__, self._places.tolist())
+
+
 class Window:
     """What one search finds: a slice of the ring.
 
@@ -58,13 +87,12 @@ class Window:
     a pod in the same zone, by how many zones there are.
     """
 
-    __slots__ = ("base", "by_host", "feasible", "names", "next_start", "relative", "unzoned", "width", "zone")
+    __slots__ = ("base", "by_host", "feasible", "next_start", "relative", "unzoned", "width", "zone")
 
     def __init__(self, ring: Ring, start: int, next_start: int) -> None:
         part = slice(start, start + ring.found)
         self.next_start = next_start
-        self.names: NDArray[np.object_] = ring.names[part]
-        self.feasible: tuple[str, ...] = tuple(self.names.tolist())
+        self.feasible: tuple[str, ...] = tuple(ring.names[part].tolist())
         self.base = ring.base[part]
         self.relative = [(normalize, weight, raw[part]) for normalize, weight, raw in ring.relative]
         if ring.spreading is None:
