@@ -40,17 +40,21 @@ class Cache:
         """Bring the arrays to the state of `view`."""
         self.ledger.advance(view)
 
-    def expect(self, pod: Pod) -> None:
-        """The pod is about to be assumed on a node, or about to be assumed no longer."""
-        self.ledger.expect(pod)
+    def expect(self, pod: Pod, node: str = "") -> None:
+        """The pod is about to be assumed on a node ("": about to be assumed no longer, or seen bound)."""
+        signature = self._last
+        load = signature.load_of(self.ledger, pod) if node and signature and self._last_pod is pod else None
+        if load is None:
+            self.ledger.expect(pod)
+        else:
+            self.ledger.expect_on(pod, node, load)
 
     def _signature(self, view: View, pod: Pod) -> Signature:
-        last = self._last
-        if last is not None and last.epoch == self.ledger.epoch and made_alike(pod, self._last_pod):
-            return last
-        self._last = found = self._known_signature(view, pod)
+        last, last_pod = self._last, self._last_pod
         self._last_pod = pod
-        return found
+        if last is None or last.epoch != self.ledger.epoch or not made_alike(pod, last_pod):
+            last = self._last = self._known_signature(view, pod)
+        return last
 
     def _known_signature(self, view: View, pod: Pod) -> Signature:
         meta = pod.metadata

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from attrs import define
@@ -12,7 +12,9 @@ from k8sfsm.kinds.pod_resources import PodRequest
 from k8sfsm.objects import Pod
 
 Ints: Final = np.int64
-IntArray = NDArray[np.int64]
+IntArray: TypeAlias = NDArray[np.int64]
+Load: TypeAlias = tuple[PodRequest, IntArray]
+"""What a pod requests, and what that adds to the row of its node (see `Ledger.loads`)."""
 
 
 @define(eq=False)

@@ -160,7 +160,7 @@ class Scheduler:
         attempt = self._attempt(view, pod)
         if attempt.host:
             if self.cache is not None:
-                self.cache.expect(pod)
+                self.cache.expect(pod, attempt.host)
             steps = self._precedents.placing(attempt)
             return Plan(steps=steps, then=partial(self._bound, attempt), detached=True)
         attempt.pick = lambda best: self._sacrificed(view, best, pod)

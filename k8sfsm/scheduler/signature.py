@@ -13,7 +13,7 @@ from k8sfsm.scheduler.cluster import Cluster, NodeInfo, has_pod_affinity, host_p
 from k8sfsm.scheduler.filters import Refusal, Wanted, judge
 from k8sfsm.scheduler.ledger import COLUMNS, Group, Ledger
 from k8sfsm.scheduler.node_selector import names_asked_for, preferred_error
-from k8sfsm.scheduler.placed import IntArray, Ints
+from k8sfsm.scheduler.placed import IntArray, Ints, Load
 from k8sfsm.scheduler.plain import num_feasible_to_find
 from k8sfsm.scheduler.ring import Indices, Relative, Ring, Spreading
 from k8sfsm.scheduler.rules import law
@@ -139,6 +139,7 @@ class Signature:
         self._origin_seen: tuple[Any, Any] = (None, None)
         self.constraints: tuple[Constraint, ...] = ()
         self._images = -1
+        self._load: Load | None = None
         self.refused: dict[int, Refusal] = {}
         self.kinds: Kinds = {}
         if not self.usable:
@@ -223,6 +224,15 @@ class Signature:
         points = self._image_points(ledger)
         self._static[_IMAGES] = (normalize, weight, points)
         return not np.array_equal(before, points)
+
+    def load_of(self, ledger: Ledger, pod: Pod) -> Load | None:
+        """What a pod of this kind comes to on its node; None where its status, or what it says of others, matters."""
+        status = pod.status
+        if not self.usable or status.container_statuses or status.init_container_statuses or status.conditions:
+            return None
+        if self._load is None:
+            self._load = ledger.load_of(pod)
+        return self._load
 
     # -- what changes with every placement ------------------------------------------------------------------------
 
