@@ -27,7 +27,7 @@ from k8sfsm.scheduler.cluster import (
 )
 from k8sfsm.scheduler.image_states import ImageStates
 from k8sfsm.scheduler.inter_pod import Terms
-from k8sfsm.scheduler.placed import IntArray, Ints, Load, Placed, same_room, weight_of
+from k8sfsm.scheduler.placed import IntArray, Ints, Load, Placed, same_room, weighs_on, weight_of
 from k8sfsm.scheduler.selectors import Selector
 from k8sfsm.store import Change, Snapshot
 from k8sfsm.value import value
@@ -119,7 +119,7 @@ class Ledger:
         if changes is None or not self._same_nodes(view) or len(self.altered) > _CAPACITY:
             return False
         for change in changes:
-            if change.key[0] == "Pod":
+            if change.key[0] == "Pod" and weighs_on(change):
                 pod = change.new
                 if pod.metadata.uid in self.expected:
                     self.expect(pod)

@@ -184,18 +184,23 @@ class Signature:
         self._has_zone = None if has_zone.all() else has_zone
 
     def _read_nodes(self, ledger: Ledger, view: View, indices: range | list[int]) -> None:
-        """Filters on the node alone, and ratings that do not depend on other pods: from the rules themselves."""
+        """Filters on the node alone, and ratings that do not depend on other pods: from the rules themselves. Of nodes
+        that the rules cannot tell apart one is judged.
+        """
         infos = [NodeInfo(node, ()) for node in ledger.nodes]
         cluster = Cluster(view, infos)
         wanted = Wanted(self.pod, cluster)
+        judged: dict[object, tuple[Refusal | None, bool]] = {}
         for index in indices:
-            refusal = judge(wanted, infos[index])
+            kind = self._told_apart_by(ledger, index)
+            if kind not in judged:
+                judged[kind] = judge(wanted, infos[index]), counts(_ANY_ZONE, self.pod, infos[index].node)
+            refusal, self.wanted[index] = judged[kind]
             self.allowed[index] = refusal is None
             if refusal is None:
                 self.refused.pop(index, None)
             else:
                 self.refused[index] = refusal
-            self.wanted[index] = counts(_ANY_ZONE, self.pod, infos[index].node)
         rating = Rating(wanted, infos)
         plugins = [dict(decision.outputs) for decision in law.collect("score", rating)]
         if self.constraints and not any(plugin["raw"] == "soft_spread" for plugin in plugins):
@@ -208,6 +213,14 @@ class Signature:
             for plugin in plugins
             if plugin["raw"] not in _DYNAMIC
         }
+
+    def _told_apart_by(self, ledger: Ledger, index: int) -> object:
+        """What the rules ask of an empty node: labels and names only where the pod chooses by them."""
+        spec, asked = ledger.nodes[index].spec, self.pod.spec
+        if asked.node_selector or asked.affinity is not None:
+            return index
+        taints = tuple([(each.key, each.value, each.effect) for each in spec.taints])
+        return (spec.unschedulable, taints, ledger.rooms[index].tobytes())
 
     def _image_points(self, ledger: Ledger) -> IntArray:
         """Points for the images that the nodes have already; few nodes differ in that."""
