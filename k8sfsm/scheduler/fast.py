@@ -15,9 +15,10 @@ from k8sfsm.apiserver.memo import Memo
 from k8sfsm.objects import Pod, controller_of
 from k8sfsm.scheduler.cluster import NOMINATED, Cluster
 from k8sfsm.scheduler.ledger import Ledger
-from k8sfsm.scheduler.plain import START, Placement
+from k8sfsm.scheduler.plain import NOTHING_KNOWN, START, Placement
 from k8sfsm.scheduler.ring import Ring, Tied
-from k8sfsm.scheduler.signature import Signature, made_alike, same_shape, shape_of
+from k8sfsm.scheduler.shape import made_alike, same_shape, shape_of
+from k8sfsm.scheduler.signature import Signature
 from k8sfsm.scheduler.verdicts import Verdicts, nominated_beside
 from k8sfsm.view import View
 
@@ -124,7 +125,7 @@ class Cache:
         return Placement(
             node_count=len(self.ledger.nodes),
             feasible=window.feasible,
-            totals=dict(zip(window.feasible, totals.tolist(), strict=True)) if with_totals else {},
+            totals=dict(zip(window.feasible, totals.tolist(), strict=True)) if with_totals else NOTHING_KNOWN,
             best=Tied(window.feasible, ring.best(totals)),
             next_start=window.next_start,
         )

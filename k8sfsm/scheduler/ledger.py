@@ -227,7 +227,8 @@ class Ledger:
 
     def _recall(self, view: View) -> None:
         """Compare the pods that are, were or were to be assumed with what the memory says."""
-        if not self._goes_on(view):
+        line = _line_of(view)
+        if not self._goes_on(line, view.memory):
             assumed, expected = assumed_in(view.memory), self.expected
             if not assumed.keys() <= expected.keys() | self.touched.keys():
                 self._derive(view)
@@ -242,15 +243,14 @@ class Ledger:
             self._recall_one(view, uid, pod)
         self.touched.clear()
         self._coming.clear()
-        self._line, self._memory = _line_of(view), view.memory
+        self._line, self._memory = line, view.memory
 
-    def _goes_on(self, view: View) -> bool:
+    def _goes_on(self, line: object, memory: Mapping[Any, Any]) -> bool:
         """Is this memory the last one with nothing changed but the touched pods, as the engine and its clock go on?
 
         Forks share this ledger, but each makes its own choices; a scheduler that starts again has an empty memory.
         """
-        line = _line_of(view)
-        return line is not None and line is self._line and len(view.memory) >= len(self.expected) > _FEW
+        return line is not None and line is self._line and len(memory) >= len(self.expected) > _FEW
 
     def _recall_one(self, view: View, uid: str, pod: Pod) -> None:
         node, placed = view.memory.get((ASSUMED, uid)), self.placed.get(uid)
@@ -352,11 +352,11 @@ class Ledger:
         index = placed.index
         if index == NOWHERE:
             return
-        load = self.loads[index]
+        load, moved = self.loads[index], self._moved
         load += placed.weight if sign > 0 else -placed.weight
-        self._moved.append(index)
-        if len(self._moved) > _CAPACITY:
-            self._moves_forgotten += len(self._moved)
+        moved.append(index)
+        if len(moved) > _CAPACITY:
+            self._moves_forgotten += len(moved)
             self._moved = []
         if not placed.counted:
             return

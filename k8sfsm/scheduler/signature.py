@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from k8sfsm.kinds.pod_resources import PodRequest, scheduler_request
-from k8sfsm.objects import Container, Pod, controller_of
+from k8sfsm.objects import Pod, controller_of
 from k8sfsm.scheduler.cluster import Cluster, NodeInfo, has_pod_affinity, host_ports
 from k8sfsm.scheduler.filters import Refusal, Wanted, judge
 from k8sfsm.scheduler.ledger import COLUMNS, Group, Ledger
@@ -29,85 +29,6 @@ _DYNAMIC: Final = ("least_allocated", "balanced_allocation", "soft_spread", "att
 _IMAGES: Final = "image_locality"
 _LOADS: Final = 4096
 """So many different loads of nodes are known before they are forgotten."""
-
-
-def _same_containers(some: tuple[Container, ...], others: tuple[Container, ...]) -> bool:
-    """Are the containers equal in what is scheduled by? Token volumes have a name of their own in every pod."""
-    return len(some) == len(others) and all(
-        one.image == two.image
-        and one.resources == two.resources
-        and one.ports == two.ports
-        and one.restart_policy == two.restart_policy
-        for one, two in zip(some, others, strict=True)
-    )
-
-
-def same_shape(pod: Pod, other: Pod) -> bool:
-    """Is everything equal that the decision looks at?"""
-    one, two = pod.spec, other.spec
-    return (
-        pod.metadata.labels == other.metadata.labels
-        and _same_containers(one.containers, two.containers)
-        and _same_containers(one.init_containers, two.init_containers)
-        and one.tolerations == two.tolerations
-        and one.node_selector == two.node_selector
-        and one.affinity == two.affinity
-        and one.overhead == two.overhead
-        and one.resources == two.resources
-        and one.topology_spread_constraints == two.topology_spread_constraints
-    )
-
-
-def shape_of(pod: Pod) -> tuple[Any, ...]:
-    """All that `same_shape` compares: where it consists of the same objects, the pods have the same shape."""
-    spec = pod.spec
-    parts: list[Any] = [
-        pod.metadata.labels,
-        spec.tolerations,
-        spec.node_selector,
-        spec.affinity,
-        spec.overhead,
-        spec.resources,
-        spec.topology_spread_constraints,
-        len(spec.containers),
-    ]
-    for each in spec.containers:
-        parts += (each.image, each.resources, each.ports, each.restart_policy)
-    for each in spec.init_containers:
-        parts += (each.image, each.resources, each.ports, each.restart_policy)
-    return tuple(parts)
-
-
-def made_alike(pod: Pod, other: Pod) -> bool:
-    """Have the pods the same owner, and is all that `shape_of` names the same objects? Pods of a template that come one
-    after the other have, and this is the fastest way to see it.
-    """
-    one, two = pod.spec, other.spec
-    meta, others = pod.metadata, other.metadata
-    return (
-        meta.owner_references is others.owner_references
-        and meta.labels is others.labels
-        and meta.namespace == others.namespace
-        and one.tolerations is two.tolerations
-        and one.node_selector is two.node_selector
-        and one.affinity is two.affinity
-        and one.overhead is two.overhead
-        and one.resources is two.resources
-        and one.topology_spread_constraints is two.topology_spread_constraints
-        and len(one.containers) == len(two.containers)
-        and len(one.init_containers) == len(two.init_containers)
-        and all(map(_made_alike, one.containers, two.containers))
-        and all(map(_made_alike, one.init_containers, two.init_containers))
-    )
-
-
-def _made_alike(one: Container, two: Container) -> bool:
-    return (
-        one.image == two.image
-        and one.resources is two.resources
-        and one.ports is two.ports
-        and one.restart_policy == two.restart_policy
-    )
 
 
 def _has_arrays_for(pod: Pod, request: PodRequest) -> bool:
@@ -137,6 +58,7 @@ class Signature:
         self._affinity_seen: tuple[int, bool] = (-1, True)
         self._origin: tuple[Any, Any] = (None, None)
         self._origin_seen: tuple[Any, Any] = (None, None)
+        self._shown: tuple[Any, Any] = (None, None)
         self.constraints: tuple[Constraint, ...] = ()
         self._images = -1
         self._load: Load | None = None
@@ -160,6 +82,10 @@ class Signature:
 
     def _read_selectors(self, view: View) -> bool:
         """The system's spread constraints for this pod; True where what they are made of has changed."""
+        shown = self._shown
+        if view.snapshots is shown[0] and view.store is shown[1]:
+            return False
+        self._shown = (view.snapshots, view.store)
         namespace, owner = self.pod.metadata.namespace, self._owner
         seen = (view.snapshot("Service"), None if owner is None else view.snapshot(owner.kind))
         if seen[0] is self._origin_seen[0] and seen[1] is self._origin_seen[1]:
@@ -251,12 +177,14 @@ class Signature:
 
     def _rate_all(self, ledger: Ledger) -> None:
         """Read all of what the pods on the nodes come to."""
-        self._rated: dict[bytes, tuple[int, bool]] = {}
+        rooms = [room.tobytes() for room in ledger.rooms]
+        rated: dict[bytes, dict[bytes, tuple[int, bool]]] = {room: {} for room in rooms}
+        self._rated = [rated[room] for room in rooms]
         self._moves = ledger.moves
         count = len(ledger.nodes)
-        rated = [self._rate(ledger, index) for index in range(count)]
-        self.own = np.fromiter((own for own, _ in rated), Ints, count)
-        self.fits = np.fromiter((fits for _, fits in rated), bool, count) & self.allowed
+        rates = [self._rate(ledger, index) for index in range(count)]
+        self.own = np.fromiter((own for own, _ in rates), Ints, count)
+        self.fits = np.fromiter((fits for _, fits in rates), bool, count) & self.allowed
         self._spreading = self._count_all(ledger) if self.constraints else None
         self._sum()
 
@@ -295,13 +223,13 @@ class Signature:
 
         It is the same for all nodes of that size which are as full.
         """
-        load, room = ledger.loads[index], ledger.rooms[index]
-        key = load.tobytes() + room.tobytes()
-        known = self._rated.get(key)
+        load, rated = ledger.loads[index], self._rated[index]
+        key = load.tobytes()
+        known = rated.get(key)
         if known is None:
-            if len(self._rated) >= _LOADS:
-                self._rated.clear()
-            known = self._rated[key] = self._points(load.tolist(), room.tolist())
+            if len(rated) >= _LOADS:
+                rated.clear()
+            known = rated[key] = self._points(load.tolist(), ledger.rooms[index].tolist())
         return known
 
     def _points(self, load: list[int], room: list[int]) -> tuple[int, bool]:
@@ -351,13 +279,15 @@ class Signature:
         for index in indices:
             own, room = self._rate(ledger, index)
             self.own[index] = own
-            base = self.base[index] = self.fixed[index] + own
-            if spreading is not None and (more := int(self._group[index] - spreading.counts[index])):
-                spreading.counts[index] += more
-                if self.wanted[index]:
-                    spreading.in_zone[self._zone[index]] += more
-            fits = room and bool(self.allowed[index])
-            if fits != self.fits[index]:
+            base = self.base[index] = self.fixed.item(index) + own
+            if spreading is not None:
+                now = self._group.item(index)
+                if more := now - spreading.counts.item(index):
+                    spreading.counts[index] = now
+                    if self.wanted.item(index):
+                        spreading.in_zone[self._zone.item(index)] += more
+            fits = room and self.allowed.item(index)
+            if fits != self.fits.item(index):
                 self.fits[index] = fits
                 self._ring = None
             elif fits and self._ring is not None:

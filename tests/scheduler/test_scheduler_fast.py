@@ -22,7 +22,7 @@ from k8sfsm.scheduler.preemption import preempt
 from k8sfsm.scheduler.queue import WAITING, Waiting
 from k8sfsm.scheduler.ring import Ring
 from k8sfsm.scheduler.scores import image_points, image_score
-from k8sfsm.scheduler.signature import same_shape, shape_of
+from k8sfsm.scheduler.shape import same_shape, shape_of
 from k8sfsm.store import Snapshot, Store
 from k8sfsm.view import View
 
