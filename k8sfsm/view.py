@@ -41,7 +41,7 @@ class View:
     memory: Map[Any, Any] = field(factory=Map)
     runtime: Map[str, Any] = field(factory=Map)
     store: Store | None = None
-    choose_node: Callable[[tuple[str, ...], Key], str] | None = None
+    choose_node: Callable[[Sequence[str], Key], str] | None = None
     tie_break: Callable[[Key], int] | None = None
 
     def snapshot(self, kind: str) -> Snapshot:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -50,7 +50,7 @@ class Choices(Protocol):
     def lot(self, key: Key) -> Lot:
         """The uid of a new object, to be read when somebody looks at it (`uid_of`)."""
 
-    def node(self, candidates: tuple[str, ...], pod: Key) -> str:
+    def node(self, candidates: Sequence[str], pod: Key) -> str:
         """One of the equally good nodes for a pod."""
 
     def delay(self, base: int) -> int:
@@ -168,7 +168,7 @@ class Seeded:
             self._draw()
         return state
 
-    def node(self, candidates: tuple[str, ...], pod: Key) -> str:
+    def node(self, candidates: Sequence[str], pod: Key) -> str:
         """Any of the candidates."""
         return candidates[self.index(len(candidates))]
 

@@ -231,10 +231,10 @@ class RecordedChoices:
         """The same."""
         return self.uid(key)
 
-    def node(self, candidates: tuple[str, ...], pod: Key) -> str:
+    def node(self, candidates: Sequence[str], pod: Key) -> str:
         """The recorded node, where it is one of the best."""
         recorded = self.nodes.get(pod)
-        return recorded if recorded in candidates else candidates[0]
+        return recorded if recorded is not None and recorded in candidates else candidates[0]
 
     def delay(self, base: int) -> int:
         """As long as it takes."""
