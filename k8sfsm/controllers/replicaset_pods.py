@@ -99,11 +99,11 @@ class _Followed:
     def counts(self, listed: Series) -> dict[PodTraits, int]:
         """How many Pods of the list there are of each traits."""
         pods, counts = difference(self._listed, listed), dict(self._counts)
-        for pod in pods.gone:
-            counts[_traits_of(pod)] -= 1
-        for pod in pods.come:
-            traits = _traits_of(pod)
-            counts[traits] = counts.get(traits, 0) + 1
+        seen = Counter(map(sight_of, pods.come))
+        seen.subtract(map(sight_of, pods.gone))
+        for sight, number in seen.items():
+            traits = _traits.get(sight) or _learn(sight)
+            counts[traits] = counts.get(traits, 0) + number
         self._listed, self._counts = listed, {traits: number for traits, number in counts.items() if number}
         return self._counts
 
