@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from immutables import Map
-
 from k8sfsm.engine.action import Deliver
 from k8sfsm.engine.cluster import Component, Watch, Wiring
 from k8sfsm.store import Change, Snapshot, Store
@@ -120,36 +118,49 @@ class Reader:
 class Informers:
     """All informers of a cluster. `fork` is cheap: what either side changes later is copied then.
 
-    `readers`: those of each component, to be read only (`own` gives one that may be changed).
+    `readers`: those of each component, to be read only (`own` gives one that may be changed). `owner`: what readers
+    have as theirs that no fork shares; who kept one of these may go on using it. `subscribers`: the components that
+    watch a kind wherever its objects are.
     """
 
-    __slots__ = ("_nodes", "_owner", "_subscribers", "readers")
+    __slots__ = ("_maps_owner", "_nodes", "owner", "readers", "subscribers")
 
     def __init__(self) -> None:
-        self.readers: Map[str, Reader] = Map()
-        self._subscribers: Map[str, tuple[str, ...]] = Map()
-        self._nodes: Map[str, str] = Map()
-        self._owner = object()
+        self.readers: dict[str, Reader] = {}
+        self.subscribers: dict[str, tuple[str, ...]] = {}
+        self._nodes: dict[str, str] = {}
+        self.owner = self._maps_owner = object()
 
     def subscribe(self, component: Component, wirings: Sequence[Wiring]) -> None:
         """Make the informers of a component. A component of a node sees only that node's pods, and its own Node."""
-        reader = Reader(component, wirings, self._owner)
-        self.readers = self.readers.set(component.name, reader)
+        reader = Reader(component, wirings, self.owner)
+        self._own_maps()
+        former = self.readers.get(component.name)
+        if former is not None and former.owner is self.owner:
+            former.owner = None
+        self.readers[component.name] = reader
         if component.node:
-            self._nodes = self._nodes.set(component.node, component.name)
+            self._nodes[component.node] = component.name
             return
         for kind in reader.watchers:
-            known = self._subscribers.get(kind, ())
+            known = self.subscribers.get(kind, ())
             if component.name not in known:
-                self._subscribers = self._subscribers.set(kind, (*known, component.name))
+                self.subscribers[kind] = (*known, component.name)
 
     def own(self, component: str) -> Reader:
         """The informers of a component, to be changed: a copy of them where a fork still shares them."""
         reader = self.readers[component]
-        if reader.owner is not self._owner:
-            reader = reader.copy(self._owner)
-            self.readers = self.readers.set(component, reader)
+        if reader.owner is not self.owner:
+            self._own_maps()
+            reader = self.readers[component] = reader.copy(self.owner)
         return reader
+
+    def _own_maps(self) -> None:
+        """Nobody else sees from now on who there is."""
+        if self._maps_owner is not self.owner:
+            self.readers, self._nodes = self.readers.copy(), self._nodes.copy()
+            self.subscribers = self.subscribers.copy()
+            self._maps_owner = self.owner
 
     def at_node(self, node: str) -> Reader | None:
         """The informers of the component that belongs to a node (its kubelet), to be read only; or None."""
@@ -179,13 +190,13 @@ class Informers:
     def publish(self, change: Change) -> Sequence[Deliver]:
         """Send a change on its way. Returns the deliveries to those to whom nothing of its kind was on its way yet."""
         kind = change.key[0]
-        told = self._subscribers.get(kind, ())
+        told = self.subscribers.get(kind, ())
         if kind in _OF_A_NODE:
             told = (*told, *self._nodes_of(change))
         woken = []
         for component in told:
             reader = self.readers[component]
-            if reader.owner is not self._owner:
+            if reader.owner is not self.owner:
                 reader = self.own(component)
             inbox = reader.inboxes.get(kind)
             if inbox:
@@ -239,7 +250,7 @@ class Informers:
 
     def expire(self) -> None:
         """Changes that are on their way are lost: their informers list anew, and see the difference."""
-        for name, reader in self.readers.items():
+        for name, reader in tuple(self.readers.items()):
             expired = frozenset(reader.waiting())
             if expired != reader.expired:
                 self.own(name).expired = expired
@@ -257,7 +268,7 @@ class Informers:
         twin = Informers.__new__(Informers)
         for name in Informers.__slots__:
             setattr(twin, name, getattr(self, name))
-        self._owner, twin._owner = object(), object()
+        self.owner, twin.owner = object(), object()
         return twin
 
 
