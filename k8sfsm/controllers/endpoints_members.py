@@ -8,13 +8,13 @@ from __future__ import annotations
 from functools import partial
 from typing import Final, Literal
 
-from k8sfsm.controllers.endpoints_alike import Casts, looks_of
+from k8sfsm.controllers.endpoints_addresses import family_of
+from k8sfsm.controllers.endpoints_alike import Casts
 from k8sfsm.controllers.endpoints_order import address_key, port_dump
 from k8sfsm.controllers.endpoints_pods import (
     ALL_INTERFACES,
     Candidate,
     Target,
-    family_of,
     has_address,
     is_published,
     port_number,
@@ -188,8 +188,8 @@ class Members:
             member = self._members.pop(id(pod), None)
             if member is not None:
                 gone.setdefault((member.group, member.ready), {})[member.key] = member.address
-        for pod, (look, _) in zip(pods.come, looks_of(pods), strict=True):
-            member = self._casts.of(pod, look)
+        for pod in pods.come:
+            member = self._casts.of(pod)
             if member is not None:
                 self._members[id(pod)] = member
                 come.setdefault((member.group, member.ready), {})[member.key] = member.address

@@ -10,9 +10,9 @@ from typing import Final
 
 from immutables import Map
 
-from k8sfsm.controllers.endpoints_alike import looks_of
 from k8sfsm.controllers.endpoints_pods import law, selection
 from k8sfsm.controllers.following import Difference, Memo, difference
+from k8sfsm.controllers.pod_sights import sight_of
 from k8sfsm.index import NO_SERIES, Series
 from k8sfsm.objects import Service
 from k8sfsm.objects.durations import SECOND
@@ -111,10 +111,9 @@ class ReadinessTimes:
     def _times(self, pods: Difference) -> dict[str, int]:
         """When the readiness of the pods that came last changed, by name."""
         selected = self._selects
+        seen = [(pod, sight_of(pod)) for pod in pods.come]
         return {
-            pod.metadata.name: time
-            for pod, (_, time) in zip(pods.come, looks_of(pods), strict=True)
-            if time is not None and selected(pod.metadata.labels)
+            pod.metadata.name: sight.since for pod, sight in seen if sight.since is not None and selected(sight.labels)
         }
 
 

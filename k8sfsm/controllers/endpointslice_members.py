@@ -12,15 +12,14 @@ from functools import partial
 from itertools import chain
 from typing import Final, Literal
 
-from k8sfsm.controllers.endpoints_alike import Casts, Look, look_of, looks_of
+from k8sfsm.controllers.endpoints_addresses import family_of, normal_ip
+from k8sfsm.controllers.endpoints_alike import Casts
 from k8sfsm.controllers.endpoints_order import in_slice_port_order, slice_port_dump
 from k8sfsm.controllers.endpoints_pods import (
     Candidate,
     Target,
-    family_of,
     has_address,
     is_published,
-    normal_ip,
     port_number,
     publishes_hostname,
     selects,
@@ -296,8 +295,8 @@ class Members:
         pods = difference(before, listed)
         for pod in pods.gone:
             self._take(pod)
-        for pod, place, (look, _) in zip(pods.come, pods.places, looks_of(pods), strict=True):
-            self._put(pod, place, look)
+        for pod, place in zip(pods.come, pods.places, strict=True):
+            self._put(pod, place)
         if zones is not old_zones:
             moved = {node for node in {**old_zones, **zones} if old_zones.get(node) != zones.get(node)}
             self._judge_again(listed, moved)
@@ -312,10 +311,10 @@ class Members:
         for pod, place in zip(listed, chain.from_iterable(listed.ordinals), strict=True):
             if pod.spec.node_name in nodes:
                 self._take(pod)
-                self._put(pod, place, look_of(pod))
+                self._put(pod, place)
 
-    def _put(self, pod: Pod, place: int, look: Look) -> None:
-        member = self._member(pod, look)
+    def _put(self, pod: Pod, place: int) -> None:
+        member = self._casts.of(pod, self._zones.get(pod.spec.node_name))
         if member is None:
             return
         group = self._groups.get(member.group)
@@ -342,9 +341,6 @@ class Members:
             return
         del group.endpoints[member.identity], group.places[member.identity]
         group.touched[member.identity] = None
-
-    def _member(self, pod: Pod, look: Look) -> Member | None:
-        return self._casts.of(pod, look, self._zones.get(pod.spec.node_name))
 
 
 class Zones:

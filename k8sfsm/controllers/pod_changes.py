@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
-from k8sfsm.kinds.pod_readiness import ready_condition
+from k8sfsm.controllers.pod_sights import sight_of
 from k8sfsm.law import LawError
-from k8sfsm.objects import Pod, PodCondition, controller_of
-from k8sfsm.objects.pod import DISRUPTION_TARGET
+from k8sfsm.objects import Pod
 from k8sfsm.request import Key, Noticed
 from k8sfsm.view import Change, View
 
@@ -35,108 +34,62 @@ _CHECKED: Final = "K8SFSM_FROZEN" in os.environ
 # -- sorts -----------------------------------------------------------------------------------------------------------
 
 
-_LIMIT: Final = 8192
-_CONDITIONS: Final[dict[int, tuple[Any, PodCondition | None, bool]]] = {}
-
-
-def _conditions_of(pod: Pod) -> tuple[Any, PodCondition | None, bool]:
-    """The conditions of a pod, which many share; the one that tells its readiness; and whether the pod is about to be
-    disrupted, or was.
-    """
-    conditions = pod.status.conditions
-    known = _CONDITIONS.get(id(conditions))
-    if known is None:
-        if len(_CONDITIONS) >= _LIMIT:
-            _CONDITIONS.clear()
-        targeted = DISRUPTION_TARGET in [each.type for each in conditions]
-        known = _CONDITIONS[id(conditions)] = (conditions, ready_condition(pod), targeted)
-    return known
-
-
-def readiness_of(pod: Pod) -> PodCondition | None:
-    """The same as `ready_condition`, found once for pods that share their conditions."""
-    return _conditions_of(pod)[1]
-
-
-def _ready_status(pod: Pod) -> str | None:
-    condition = readiness_of(pod)
-    return None if condition is None else condition.status
-
-
-_OWNED: Final[dict[int, tuple[Any, bool]]] = {}
-
-
-def _is_owned(pod: Pod) -> bool:
-    """Has the pod a controller? Many share what says so."""
-    references = pod.metadata.owner_references
-    known = _OWNED.get(id(references))
-    if known is None:
-        if len(_OWNED) >= _LIMIT:
-            _OWNED.clear()
-        known = _OWNED[id(references)] = (references, controller_of(pod) is not None)
-    return known[1]
-
-
-def _sort_of(change: Change) -> object:
-    """What tells changes of pods apart, labels aside: each the very object, or a comparison of old and new.
-
-    A change that is like no other one is told by its own identity.
-    """
+def _likeness_of(change: Change) -> object:
+    """What tells changes of pods apart: all that `_sort_of` reads of a change, and the labels."""
     old, new = change.old, change.new
-    meta, spec, status = new.metadata, new.spec, new.status
-    _, condition, targeted = _conditions_of(new)
-    if change.type == "DELETED" or meta.deletion_timestamp is not None or targeted:
-        return id(change)
-    # Whoever looks for owners looks at labels.
-    labels = None if _is_owned(new) else content_of(meta.labels)
-    ready = None if condition is None else condition.status
     if old is None:
-        return (change.type, meta.namespace, id(meta.owner_references), bool(spec.node_name), ready, labels)
-    before, was = old.metadata, old.spec
-    if before.deletion_timestamp is not None:
-        return id(change)
+        return change.type, sight_of(new)
     return (
         change.type,
-        meta.namespace,
-        id(meta.owner_references),
-        bool(spec.node_name),
-        ready,
-        labels,
-        id(before.owner_references),
-        before.resource_version == meta.resource_version,
-        before.labels is meta.labels or before.labels == meta.labels,
-        old.status is status or (_ready_status(old), old.status.pod_ips == status.pod_ips),
-        was is spec
-        or (
-            was.node_name == spec.node_name,
-            was.tolerations == spec.tolerations,
-            was.hostname == spec.hostname,
-            was.subdomain == spec.subdomain,
-        ),
+        sight_of(new),
+        sight_of(old),
+        old.metadata.resource_version == new.metadata.resource_version,
+        old.status is new.status or old.status.pod_ips == new.status.pod_ips,
+        old.spec is new.spec or _placement_kept(old, new),
     )
 
 
-_CONTENTS: Final[dict[int, tuple[Any, frozenset[tuple[str, str]]]]] = {}
+def _placement_kept(old: Pod, new: Pod) -> tuple[bool, ...]:
+    was, spec = old.spec, new.spec
+    return (
+        was.node_name == spec.node_name,
+        was.tolerations == spec.tolerations,
+        was.hostname == spec.hostname,
+        was.subdomain == spec.subdomain,
+    )
 
 
-def content_of(labels: Any) -> frozenset[tuple[str, str]]:
-    """The same value for labels that say the same."""
-    known = _CONTENTS.get(id(labels))
-    if known is None:
-        if len(_CONTENTS) >= _LIMIT:
-            _CONTENTS.clear()
-        known = _CONTENTS[id(labels)] = (labels, frozenset(labels.items()))
-    return known[1]
+def _sort_of(change: Change) -> object:
+    """What a change of a pod has in common with others of its sort, labels aside; None: it is like no other one."""
+    old, sight = change.old, sight_of(change.new)
+    if change.type == "DELETED" or sight.deleting or sight.targeted:
+        return None
+    # Whoever looks for owners looks at labels.
+    labels = None if sight.owned else sight.content
+    now = (change.type, sight.namespace, id(sight.references), sight.placed, sight.ready, labels)
+    if old is None:
+        return now
+    was = sight_of(old)
+    if was.deleting:
+        return None
+    _, _, _, *kept = cast(tuple[Any, ...], _likeness_of(change))
+    return (*now, id(was.references), was.ready, was.content == sight.content, *kept)
+
+
+def _labels_of(change: Change) -> object:
+    """What the labels are before and after a change."""
+    return sight_of(change.new).content, None if change.old is None else sight_of(change.old).content
 
 
 class _Run:
     """A run of changes of pods, sorted when it is asked for."""
 
-    __slots__ = ("_labelled", "_sorts", "changes", "length")
+    __slots__ = ("_alike", "_labelled", "_sorts", "changes", "length")
 
     def __init__(self, changes: Changes) -> None:
         self.changes = changes
         self.length = len(changes)
+        self._alike: tuple[Group, ...] = ()
         self._sorts: tuple[Group, ...] = ()
         self._labelled: tuple[Group, ...] = ()
 
@@ -144,40 +97,36 @@ class _Run:
     def sorts(self) -> tuple[Group, ...]:
         """The sorts in the order of their first changes."""
         if not self._sorts:
-            found: dict[object, Group] = {}
-            for place, change in enumerate(self.changes):
-                found.setdefault(_sort_of(change), []).append(place)
-            self._sorts = tuple(found.values())
+            self._sorts = self._joined(_sort_of)
         return self._sorts
 
     @property
     def labelled(self) -> tuple[Group, ...]:
         """The same, where changes of pods with other labels are of other sorts, too."""
         if not self._labelled:
-            found: list[Group] = []
-            for group in self.sorts:
-                found += self._by_labels(group)
-            self._labelled = tuple(sorted(found))
+            self._labelled = self._joined(lambda change: (sort := _sort_of(change)) and (sort, _labels_of(change)))
         return self._labelled
 
-    def _by_labels(self, group: Group) -> Iterable[Group]:
-        """The places of one sort by the labels before and after: told apart as objects first, which most pods share."""
-        changes = self.changes
-        shared: dict[tuple[int, int], Group] = {}
-        for place in group:
-            change = changes[place]
-            now, old = id(change.new.metadata.labels), change.old
-            shared.setdefault((now, now if old is None else id(old.metadata.labels)), []).append(place)
-        if len(shared) == 1:
-            return (group,)
+    def _joined(self, sort_of: Callable[[Change], object]) -> tuple[Group, ...]:
+        """Changes that are alike, with those of the same sort; `sort_of` None: each alone."""
         found: dict[object, Group] = {}
-        for places in shared.values():
-            change = changes[places[0]]
-            labels = change.new.metadata.labels
-            before = labels if change.old is None else change.old.metadata.labels
-            sort = (content_of(labels), None if before is labels else content_of(before))
-            found.setdefault(sort, []).extend(places)
-        return map(sorted, found.values())
+        for places in self._likenesses():
+            sort = sort_of(self.changes[places[0]])
+            if sort is None:
+                found |= {place: [place] for place in places}
+            elif sort in found:
+                found[sort] = sorted(found[sort] + places)
+            else:
+                found[sort] = places
+        return tuple(sorted(found.values()))
+
+    def _likenesses(self) -> tuple[Group, ...]:
+        if not self._alike:
+            found: dict[object, Group] = {}
+            for place, change in enumerate(self.changes):
+                found.setdefault(_likeness_of(change), []).append(place)
+            self._alike = tuple(found.values())
+        return self._alike
 
 
 _LATEST: Final[list[_Run]] = []

@@ -13,14 +13,14 @@ from typing import Any, Final, Literal
 
 from k8sfsm.controllers.claim import CountedTraits, Traits
 from k8sfsm.controllers.following import difference
-from k8sfsm.controllers.pod_changes import content_of, readiness_of
+from k8sfsm.controllers.pod_sights import Sight, forget_sights, sight_of
 from k8sfsm.controllers.replicaset_flavour import Flavour
 from k8sfsm.controllers.selector import Matcher
 from k8sfsm.index import NO_SERIES, Series
 from k8sfsm.kinds.pod_readiness import ready_since
 from k8sfsm.law import Law
 from k8sfsm.lazy import lazy
-from k8sfsm.objects import Pod, controller_of
+from k8sfsm.objects import Pod
 from k8sfsm.objects.durations import SECOND
 from k8sfsm.value import value
 from k8sfsm.view import View
@@ -37,62 +37,34 @@ class PodTraits(Traits):
     ready: bool
 
 
-_LIMIT: Final = 1 << 17
-_LIKENESSES: Final = 8192
-# By id: safe because `_alive` keeps each of these Pods alive, so that no other object can have its id.
-_alive: dict[int, Pod] = {}
-_traits: dict[int, PodTraits] = {}
-_alike: dict[Any, tuple[Any, Any, PodTraits]] = {}
-"""By the references to owners and the labels, which pods of a template share as objects, and what else is asked."""
+_LIMIT: Final = 8192
+_traits: dict[Sight, PodTraits] = {}
 _shared: dict[Any, PodTraits] = {}
 """By value. Who has counted by traits finds the same ones again as long as this is not emptied."""
 
 
 def _traits_of(pod: Pod) -> PodTraits:
-    return _traits.get(id(pod)) or _learn(pod)
+    sight = sight_of(pod)
+    return _traits.get(sight) or _learn(sight)
 
 
-def _learn(pod: Pod) -> PodTraits:
-    if len(_alive) >= _LIMIT:
-        _alive.clear()
+def _learn(sight: Sight) -> PodTraits:
+    if len(_traits) >= _LIMIT:
         _traits.clear()
-    if len(_alike) >= _LIKENESSES:
-        _alike.clear()
-    metadata, condition = pod.metadata, readiness_of(pod)
-    references, labels = metadata.owner_references, metadata.labels
-    state = (
-        metadata.namespace,
-        metadata.deletion_timestamp is not None,
-        pod.status.phase,
-        condition is not None and condition.status == "True",
-    )
-    alike = (id(references), id(labels), state)
-    known = _alike.get(alike)
-    if known is None:
-        known = _alike[alike] = (references, labels, _traits_with(pod, *state))
-    _alive[id(pod)], _traits[id(pod)] = pod, known[2]
-    return known[2]
-
-
-def _traits_with(pod: Pod, namespace: str, deleting: bool, phase: str, ready: bool) -> PodTraits:
-    owner, labels = controller_of(pod), pod.metadata.labels
-    uid = "" if owner is None else owner.uid
-    key = (uid, namespace, deleting, phase, ready, content_of(labels))
+    owner = next((each.uid for each in sight.references if each.controller), "")
+    ready = sight.ready == "True"
+    key = (owner, sight.namespace, sight.deleting, sight.phase, ready, sight.content)
     traits = _shared.get(key)
     if traits is None:
-        traits = _shared[key] = PodTraits(uid, labels, namespace, deleting, phase, ready)
+        traits = _shared[key] = PodTraits(owner, sight.labels, sight.namespace, sight.deleting, sight.phase, ready)
+    _traits[sight] = traits
     return traits
-
-
-def _forget(pod: Pod) -> None:
-    """Let go of a Pod that is another now, or gone."""
-    _alive.pop(id(pod), None)
-    _traits.pop(id(pod), None)
 
 
 def forget_pods() -> None:
     """Let go of all Pods: what is remembered of them is found again where it is asked for."""
-    for memory in (_traits, _alike, _shared, _alive, _followed):
+    forget_sights()
+    for memory in (_traits, _shared, _followed):
         memory.clear()
 
 
@@ -127,25 +99,25 @@ class _Followed:
     def counts(self, listed: Series) -> dict[PodTraits, int]:
         """How many Pods of the list there are of each traits."""
         pods, counts = difference(self._listed, listed), dict(self._counts)
-        for pod in pods.gone:
-            counts[_traits_of(pod)] -= 1
-            _forget(pod)
-        for pod in pods.come:
-            traits = _traits_of(pod)
-            counts[traits] = counts.get(traits, 0) + 1
+        seen = Counter(map(sight_of, pods.come))
+        seen.subtract(map(sight_of, pods.gone))
+        for sight, number in seen.items():
+            traits = _traits.get(sight) or _learn(sight)
+            counts[traits] = counts.get(traits, 0) + number
         self._listed, self._counts = listed, {traits: number for traits, number in counts.items() if number}
         return self._counts
 
 
 _followed: dict[tuple[str, str], _Followed] = {}
 _FOLLOWED: Final = 4096
+_SHARED: Final = 1 << 17
 
 
 def candidates_of(view: View, owner: Any) -> Pods:
     """The Pods that an owner has or may adopt: its own, then those in its namespace that nobody owns."""
     lists = (("owned", owner.metadata.uid), ("orphans", owner.metadata.namespace))
     parts = [view.series(index, "Pod", value) for index, value in lists]
-    if len(_shared) >= _LIMIT or len(_followed) >= _FOLLOWED:
+    if len(_shared) >= _SHARED or len(_followed) >= _FOLLOWED:
         forget_pods()
     counts: Counter[PodTraits] = Counter()
     for name, listed in zip(lists, parts, strict=True):

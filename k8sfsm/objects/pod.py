@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from attrs import frozen
 
@@ -205,8 +205,17 @@ class PodStatus(Struct):
         return (*self.init_container_statuses, *self.container_statuses, *self.ephemeral_container_statuses)
 
 
+class Sighted(Struct):
+    """The base of what many look at again and again: `sight` is what somebody found out about the object, which follows
+    from it alone. It is no part of the value, and no copy has it.
+    """
+
+    __slots__ = ("sight",)
+    sight: Any
+
+
 @frozen(kw_only=True, weakref_slot=False, repr=False)
-class Pod(Struct):
+class Pod(Sighted):
     """A group of containers on one node."""
 
     api_version: ClassVar[str] = "v1"
