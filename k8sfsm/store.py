@@ -13,6 +13,7 @@ from attrs import field
 from immutables import Map
 
 from k8sfsm.index import Index, Series
+from k8sfsm.journal import EVENT, Journal
 from k8sfsm.objects import ObjectMeta, changer_of, evolve
 from k8sfsm.request import Key
 from k8sfsm.value import value
@@ -37,22 +38,31 @@ class Change:
 
 @value
 class Snapshot:
-    """All objects at one revision."""
+    """All objects at one revision: `events` has the Events, and `objects` all others, with their ordinals."""
 
     revision: int = 0
     objects: Map[Key, tuple[int, Any]] = field(factory=Map)
     index: Index = field(factory=Index, eq=False, repr=False)
+    events: Journal = field(factory=Journal, hash=False, repr=False)
 
     def get(self, key: Key) -> Any | None:
         """The object under `key`, or None."""
+        if key[0] == EVENT:
+            return self.events.get(key)
         found = self.objects.get(key)
         return None if found is None else found[1]
+
+    def items(self) -> Iterator[tuple[Key, Any]]:
+        """All objects, by key."""
+        for objects in (self.objects, self.events.objects):
+            for key, (_, obj) in objects.items():
+                yield key, obj
 
     def series(self, index: str, kind: str, value: str) -> Series:
         """One list: "in" or "orphans" of a kind and namespace; by the uid of an owner, "owned" where that is the
         controller, else "co-owned".
         """
-        return self.index.series(index, kind, value)
+        return self.events.series(index, value) if kind == EVENT else self.index.series(index, kind, value)
 
     def on_node(self, node: str) -> tuple[Any, ...]:
         """The pods on a node, in order of creation."""
@@ -64,22 +74,33 @@ class Snapshot:
         """Per kind the namespaces in which there is an object of it, sorted ("" where it has none); none for a kind of
         which there only was something.
         """
-        return self.index.namespaces
+        found, events = self.index.namespaces, self.events.namespaces
+        return found if events is None else {**found, EVENT: events}
 
     def namespaces_of(self, kind: str) -> tuple[str, ...]:
         """The same for one kind."""
-        return self.index.namespaces_of(kind)
+        return (self.events.namespaces or ()) if kind == EVENT else self.index.namespaces_of(kind)
 
     def put(self, revision: int, key: Key, obj: Any) -> Snapshot:
         """Add or replace an object."""
+        if key[0] == EVENT:
+            return self.with_events(revision, self.events.after(key, revision, obj))
         found = self.objects.get(key)
         ordinal, old = (revision, None) if found is None else found
-        return Snapshot(revision, self.objects.set(key, (ordinal, obj)), self.index.after(key, ordinal, old, obj))
+        objects, index = self.objects.set(key, (ordinal, obj)), self.index.after(key, ordinal, old, obj)
+        return Snapshot(revision, objects, index, self.events)
 
     def remove(self, revision: int, key: Key) -> Snapshot:
         """Take an object away; it must be there."""
+        if key[0] == EVENT:
+            return self.with_events(revision, self.events.after(key, revision, None))
         ordinal, old = self.objects[key]
-        return Snapshot(revision, self.objects.delete(key), self.index.after(key, ordinal, old, None))
+        objects, index = self.objects.delete(key), self.index.after(key, ordinal, old, None)
+        return Snapshot(revision, objects, index, self.events)
+
+    def with_events(self, revision: int, events: Journal) -> Snapshot:
+        """The same objects with other Events."""
+        return Snapshot(revision, self.objects, self.index, events)
 
 
 @value
@@ -142,8 +163,7 @@ class Store:
 
     def get(self, kind: str, namespace: str, name: str) -> Any | None:
         """The object of that name, or None."""
-        found = self.snapshot.objects.get((kind, namespace, name))
-        return None if found is None else found[1]
+        return self.snapshot.get((kind, namespace, name))
 
     def put(self, obj: Any, at: int = 0) -> tuple[Store, Change]:
         """Commit an object, which gets the new revision as its resourceVersion."""
@@ -151,25 +171,39 @@ class Store:
         if meta.resource_version != version:
             obj = evolve(obj, metadata=_versioned(meta, version))
         key = (obj.kind, meta.namespace, meta.name)
-        return self.replace(key, obj, at) if key in self.snapshot.objects else self.add(key, obj, at)
+        return self.replace(key, obj, at) if self._has(key) else self.add(key, obj, at)
+
+    def _has(self, key: Key) -> bool:
+        return key in (self.snapshot.events if key[0] == EVENT else self.snapshot.objects)
 
     def add(self, key: Key, obj: Any, at: int = 0) -> tuple[Store, Change]:
         """Commit a new object, which has the `next_version` already. Nothing may be stored under its key."""
         snapshot = self.snapshot
         revision = snapshot.revision + 1
         change = Change(revision, "ADDED", key, None, obj, at)
+        if key[0] == EVENT:
+            return self.noted(change), change
         index = snapshot.index.after(key, revision, None, obj)
-        after = Snapshot(revision, snapshot.objects.set(key, (revision, obj)), index)
+        after = Snapshot(revision, snapshot.objects.set(key, (revision, obj)), index, snapshot.events)
         return Store(after, self.history.append(change)), change
+
+    def noted(self, change: Change) -> Store:
+        """Commit a new Event by a change of the next revision. Nothing may be stored under its key."""
+        snapshot = self.snapshot
+        after = Snapshot(change.revision, snapshot.objects, snapshot.index, snapshot.events.noted(change))
+        return Store(after, self.history.append(change))
 
     def replace(self, key: Key, obj: Any, at: int = 0) -> tuple[Store, Change]:
         """Commit another state, which has the `next_version` already, of the object that is stored under a key."""
         snapshot = self.snapshot
         revision, objects = snapshot.revision + 1, snapshot.objects
+        if key[0] == EVENT:
+            change = Change(revision, "MODIFIED", key, snapshot.events.get(key), obj, at)
+            return Store(snapshot.put(revision, key, obj), self.history.append(change)), change
         ordinal, old = objects[key]
         change = Change(revision, "MODIFIED", key, old, obj, at)
         index = snapshot.index.after(key, ordinal, old, obj)
-        after = Snapshot(revision, objects.set(key, (ordinal, obj)), index)
+        after = Snapshot(revision, objects.set(key, (ordinal, obj)), index, snapshot.events)
         return Store(after, self.history.append(change)), change
 
     def remove(self, key: Key, at: int = 0) -> tuple[Store, Change]:
@@ -214,6 +248,7 @@ class Store:
         if not gone:
             return self
         self.snapshot.index.settle()
+        self.snapshot.events.settle()
         left = History(history.base + gone * _CHUNK, history.chunks[gone:], history.tail)
         return Store(self.snapshot, left)
 

@@ -41,7 +41,7 @@ class View:
     memory: Map[Any, Any] = field(factory=Map)
     runtime: Map[str, Any] = field(factory=Map)
     store: Store | None = None
-    choose_node: Callable[[tuple[str, ...], Key], str] | None = None
+    choose_node: Callable[[Sequence[str], Key], str] | None = None
     tie_break: Callable[[Key], int] | None = None
 
     def snapshot(self, kind: str) -> Snapshot:
@@ -55,8 +55,7 @@ class View:
 
     def get(self, kind: str, namespace: str, name: str) -> Any | None:
         """The object of that name, or None."""
-        found = self.snapshot(kind).objects.get((kind, namespace, name))
-        return None if found is None else found[1]
+        return self.snapshot(kind).get((kind, namespace, name))
 
     def list(self, kind: str, namespace: str = "") -> tuple[Any, ...]:
         """Objects of a kind in one namespace (or in all: ""), in order of creation within a namespace."""

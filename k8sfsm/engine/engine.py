@@ -22,9 +22,11 @@ from k8sfsm.engine.informer import Informers
 from k8sfsm.engine.line import Line, line_of
 from k8sfsm.engine.offer import offered
 from k8sfsm.engine.perform import HOW, NO_STATE, notify
+from k8sfsm.engine.recorded import Recorded
 from k8sfsm.engine.trouble import NO_TROUBLE, Trouble
 from k8sfsm.engine.wiring import wire
-from k8sfsm.objects import Event, evolve
+from k8sfsm.journal import EVENT
+from k8sfsm.objects import evolve
 from k8sfsm.request import Create, Outcome, Patch, Update, Why, Write
 from k8sfsm.store import Change, Store
 from k8sfsm.view import View
@@ -317,14 +319,14 @@ class Engine:
             return self.send(write, sender, cause)
         return self._take(self.api.record(self.store, write, sender, self.now, self.choices), write, sender, cause)
 
-    def keep(self, event: Event, sender: Sender, cause: int, why: Why | None) -> None:
+    def keep(self, event: Recorded, sender: Sender, cause: int, why: Why | None) -> None:
         """An Event that the API server lets through is stored as it is (`k8sfsm.apiserver.recorded_events`)."""
-        meta = event.metadata
-        self.store, change = self.store.add((event.kind, meta.namespace, meta.name), event, self.now)
-        self._announce(change)
+        self.store = self.store.noted(event)
+        if EVENT in self.informers.subscribers:
+            self._announce(event)
         if self.tracer is not None:
-            write = Create(object=event, why=why)
-            answer = Answer(self.store, Outcome(request=write, code=201, object=event), (change,))
+            write = Create(object=event.new, why=why)
+            answer = Answer(self.store, Outcome(request=write, code=201, object=event.new), (event,))
             self._trace(write, sender, answer, cause)
 
     def _take(self, answer: Answer, write: Write, sender: Sender, cause: int) -> Outcome:

@@ -119,14 +119,15 @@ class Informers:
     """All informers of a cluster. `fork` is cheap: what either side changes later is copied then.
 
     `readers`: those of each component, to be read only (`own` gives one that may be changed). `owner`: what readers
-    have as theirs that no fork shares; who kept one of these may go on using it.
+    have as theirs that no fork shares; who kept one of these may go on using it. `subscribers`: the components that
+    watch a kind wherever its objects are.
     """
 
-    __slots__ = ("_maps_owner", "_nodes", "_subscribers", "owner", "readers")
+    __slots__ = ("_maps_owner", "_nodes", "owner", "readers", "subscribers")
 
     def __init__(self) -> None:
         self.readers: dict[str, Reader] = {}
-        self._subscribers: dict[str, tuple[str, ...]] = {}
+        self.subscribers: dict[str, tuple[str, ...]] = {}
         self._nodes: dict[str, str] = {}
         self.owner = self._maps_owner = object()
 
@@ -142,9 +143,9 @@ class Informers:
             self._nodes[component.node] = component.name
             return
         for kind in reader.watchers:
-            known = self._subscribers.get(kind, ())
+            known = self.subscribers.get(kind, ())
             if component.name not in known:
-                self._subscribers[kind] = (*known, component.name)
+                self.subscribers[kind] = (*known, component.name)
 
     def own(self, component: str) -> Reader:
         """The informers of a component, to be changed: a copy of them where a fork still shares them."""
@@ -158,7 +159,7 @@ class Informers:
         """Nobody else sees from now on who there is."""
         if self._maps_owner is not self.owner:
             self.readers, self._nodes = self.readers.copy(), self._nodes.copy()
-            self._subscribers = self._subscribers.copy()
+            self.subscribers = self.subscribers.copy()
             self._maps_owner = self.owner
 
     def at_node(self, node: str) -> Reader | None:
@@ -189,7 +190,7 @@ class Informers:
     def publish(self, change: Change) -> Sequence[Deliver]:
         """Send a change on its way. Returns the deliveries to those to whom nothing of its kind was on its way yet."""
         kind = change.key[0]
-        told = self._subscribers.get(kind, ())
+        told = self.subscribers.get(kind, ())
         if kind in _OF_A_NODE:
             told = (*told, *self._nodes_of(change))
         woken = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from immutables import Map
@@ -15,12 +14,13 @@ from k8sfsm.engine.action import Act, Deliver, Enqueue, Happen, Send, Submit
 from k8sfsm.engine.actor import Actor
 from k8sfsm.engine.faults import FAULTS, perform_fault
 from k8sfsm.engine.line import environment_line
+from k8sfsm.engine.recorded import Recorded
 from k8sfsm.engine.recorder import DEFAULT, event_write
 from k8sfsm.engine.run import Batch, Run, failure_of
 from k8sfsm.engine.series import finished
 from k8sfsm.engine.trouble import NO_TROUBLE
 from k8sfsm.node.runtime import OWN_ORDERS
-from k8sfsm.objects import Event, evolve
+from k8sfsm.objects import evolve
 from k8sfsm.request import Call, CountEvents, Key, Look, Outcome, Parallel, Plan, Record, Remember, Step
 from k8sfsm.store import Change
 from k8sfsm.view import remembered
@@ -219,14 +219,14 @@ def _look(engine: Engine, actor: Actor, step: Look, cause: int) -> None:
 def _record(engine: Engine, actor: Actor, step: Record, cause: int) -> None:
     if not engine.keeps_events:
         return
-    wiring, now, store, admit = actor.wiring, engine.now, engine.store, None
+    wiring, now, way = actor.wiring, engine.now, None
     if engine.trouble is NO_TROUBLE:
-        way = engine.api.events.way(store, step.regarding.metadata.namespace or DEFAULT, wiring.sender)
-        admit = None if way is None else partial(way.metadata, store, now, engine.choices)
+        way = engine.api.events.way(engine.store, step.regarding.metadata.namespace or DEFAULT, wiring.sender)
     else:
         now += trouble.skew_of(engine, wiring.component.name)
-    actor.recorder, write = event_write(actor.recorder, step, wiring.source, store, now, admit)
-    if isinstance(write, Event):
+    memory, source = actor.recorder, wiring.source
+    actor.recorder, write = event_write(memory, step, source, engine.store, now, engine.choices, way)
+    if isinstance(write, Recorded):
         engine.keep(write, wiring.sender, cause, step.why)
     elif write is not None and wiring.component.name not in engine.trouble.parted:
         engine.record(write, wiring.sender, cause)

@@ -91,7 +91,7 @@ class Play:
         with amended(amendments_of(story)):
             engine = engine_of(story, tracer=lines.append, namespaces=made, prompt=prompt)
         play = cls(evolve(story, expect=expect), engine, lines, made)
-        play._first = {key: obj for key, (_, obj) in engine.store.snapshot.objects.items()}
+        play._first = dict(engine.store.snapshot.items())
         play._schedule_faults()
         return play
 

@@ -232,7 +232,8 @@ def test_a_view_knows_what_changed_up_to_its_revision() -> None:
 
 def found_plainly(snapshot: Snapshot, index: str, kind: str, value: str) -> list[str]:
     """What a list has, by a look at all objects."""
-    there = [(ordinal, obj) for key, (ordinal, obj) in snapshot.objects.items() if key[0] == kind]
+    objects = snapshot.events.objects if kind == "Event" else snapshot.objects
+    there = [(ordinal, obj) for key, (ordinal, obj) in objects.items() if key[0] == kind]
     owner = {name: controller_of(obj) for name, obj in ((obj.metadata.name, obj) for _, obj in there)}
     holds = {
         "in": lambda obj: obj.metadata.namespace == value,
