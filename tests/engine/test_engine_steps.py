@@ -20,6 +20,7 @@ from k8sfsm.engine.collecting import SELDOM, SPARED, seldom_collected
 from k8sfsm.engine.engine import Engine
 from k8sfsm.engine.line import Line
 from k8sfsm.engine.policy import InOrder, Random, run
+from k8sfsm.objects import evolve
 from k8sfsm.request import Delete, Patch
 from k8sfsm.verify.invariants import check_convergence, check_safety, check_transition, invariants
 
@@ -192,6 +193,57 @@ def test_the_cost_of_a_fork_does_not_grow_with_history() -> None:
     new_image(engine, "sim/web:99")
     assert twin.store.history.chunks == history.chunks and len(twin.store.history.tail) <= 1024
     assert twin.store.get(*WEB) != engine.store.get(*WEB)
+
+
+def test_what_places_have_to_themselves_stays_as_it_was_taken() -> None:
+    engine = cluster()
+    create(engine, deployment())
+    engine.run(until=engine.now + 10 * SECOND)
+    taken, twin = engine.node_states, engine.fork()
+    assert twin.node_states is taken
+    before = dict(taken)
+    new_image(engine, "sim/web:2")
+    engine.run(until=engine.now + 30 * SECOND)
+    assert dict(taken) == before and dict(twin.node_states) == before
+    assert engine.node_states is not taken and all(engine.node_states[name] != before[name] for name in NODES)
+    engine.put_state(NODES[0], before[NODES[0]])
+    assert engine.state_of(NODES[0]) is before[NODES[0]] is twin.state_of(NODES[0])
+
+
+def test_an_actor_sees_what_its_own_engines_informers_have_seen() -> None:
+    engine = cluster()
+    create(engine, deployment())
+    engine.run(until=engine.now + 10 * SECOND)
+    engines = [engine, engine.fork(), engine.fork()]
+    for number, each in enumerate(engines, start=2):
+        new_image(each, f"sim/web:{number}")
+    for _ in range(60):
+        for each in engines:
+            each.step()
+            for name, actor in each.actors.items():
+                assert each.view_of(name).snapshots is each.informers.snapshots(actor.wiring.component.name)
+
+
+def test_who_is_started_anew_with_less_in_it_is_seen_by_what_is_left_of_it() -> None:
+    engine = cluster()
+    name = f"kubelet/{NODES[0]}"
+    assert "Pod" in engine.view_of(name).snapshots
+    engine.add_component(evolve(engine.components[name], controllers=()))
+    assert engine.view_of(name).snapshots is engine.informers.snapshots(name) and not engine.view_of(name).snapshots
+
+
+def test_who_needs_no_view_finds_the_same_in_one() -> None:
+    traces: list[list[Line]] = [[], []]
+    for number, lines in enumerate(traces):
+        engine = cluster(tracer=lines.append)
+        readers = engine.informers.readers.values()
+        watches = [watch for reader in readers for each in reader.watchers.values() for _, watch in each]
+        unseen = [watch for watch in watches if watch.needs_no_view]
+        assert len(unseen) == len(NODES)
+        for watch in unseen if number else ():
+            object.__setattr__(watch, "needs_no_view", False)
+        rolled_out(engine)
+    assert traces[0] == traces[1] and len(traces[0]) > 50
 
 
 # -- faults -----------------------------------------------------------------------------------------------------------
