@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import chain
 from typing import Any, Final
 
@@ -21,23 +21,23 @@ from k8sfsm.store import Store
 from k8sfsm.trace.history import RecordedWrite, Recording
 from k8sfsm.trace.integrity import Integrity
 from k8sfsm.trace.lacking import notes_of_lacks
-from k8sfsm.trace.likeness import Likeness
 from k8sfsm.verify.check.breaches import Breaches
-from k8sfsm.verify.check.doubts import Doubts, is_bare
+from k8sfsm.verify.check.doubts import is_bare
 from k8sfsm.verify.check.events import Announced
 from k8sfsm.verify.check.explaining import Explaining
 from k8sfsm.verify.check.heard import Heard
-from k8sfsm.verify.check.judging import BY_THE_CLOCK, KUBELET, Known, Request, judged_as, method_of
+from k8sfsm.verify.check.judge import BY_RULE, Judge
+from k8sfsm.verify.check.judging import KUBELET, Known
 from k8sfsm.verify.check.kubelets import Kubelets
 from k8sfsm.verify.check.lacks import Lacks, is_gap, is_uncounted
 from k8sfsm.verify.check.matching import Granting
-from k8sfsm.verify.check.past import Actor, Past
+from k8sfsm.verify.check.past import Past
 from k8sfsm.verify.check.renewals import Renewals, without_renewals
-from k8sfsm.verify.check.report import Found, Judged, Report, grouped, unexplained
+from k8sfsm.verify.check.report import Found, Judged, Report, grouped
 from k8sfsm.verify.check.runs import Runs
 from k8sfsm.verify.check.timed import Timed
 from k8sfsm.verify.check.undone import Undone
-from k8sfsm.verify.check.verdicts import Explanation, Nearest
+from k8sfsm.verify.check.verdicts import Explanation
 from k8sfsm.verify.replay.choices import RecordedChoices
 from k8sfsm.verify.replay.kubelets import hollow_nodes
 from k8sfsm.verify.replay.predict import extra_bundles
@@ -46,7 +46,6 @@ __all__ = ["Found", "Judged", "Report", "check", "check_portions", "grouped"]
 
 Progress = Callable[[int, int], None]
 """Called with the number of writes judged, and how many there are (of the portion at hand)."""
-_BY_RULE: Final = "explained-by-rule"
 _FOR_EVER: Final = 1 << 63
 _AHEAD: Final = 64
 """So many writes ahead are looked at."""
@@ -73,23 +72,23 @@ def check_portions(
     with seldom_collected():
         waiting = iter(portions)
         first, second = next(waiting), next(waiting, None)
-        judge = _Check(first, actors, keep, whole=second is None)
+        checking = _Check(first, actors, keep, whole=second is None)
         done = 0
         waiting = chain((first,) if second is None else (first, second), waiting)
         del first, second  # a portion that was judged is not kept
         for recording in waiting:
-            judge.portion(recording, progress, done)
+            checking.portion(recording, progress, done)
             done += len(recording.writes)
-        judge.end()
-        holes = judge.lacks.holes(recording)
+        checking.end()
+        holes = checking.lacks.holes(recording)
         if not holes:
-            return judge.report
+            return checking.report
         notes = (*recording.notes, *notes_of_lacks((), (), holes))
         again = evolve(recording, holes=tuple(sorted({*recording.holes, *holes})), notes=notes)
-        judge = _Check(again, actors, keep, whole=True)
-        judge.portion(again, progress, done)
-        judge.end()
-        return judge.report
+        checking = _Check(again, actors, keep, whole=True)
+        checking.portion(again, progress, done)
+        checking.end()
+        return checking.report
 
 
 @define
@@ -110,13 +109,12 @@ class _Check:
     integrity: Integrity = field(init=False)
     choices: RecordedChoices = field(init=False)
     breaches: Breaches = field(init=False)
-    scripted: frozenset[str] = frozenset()
+    judge: Judge = field(init=False)
     known: Known = field(factory=Known)
     waiting: deque[tuple[RecordedWrite, tuple[int, ...]]] = field(factory=deque)
     """Requests of controllers that act by the clock, and Events, until what was ordered by then is known."""
     renewals: Renewals = field(factory=Renewals)
     heard: Heard = field(factory=Heard)
-    doubts: Doubts = field(factory=Doubts)
     refused: dict[tuple[str, Any], int] = field(factory=dict)
     guessed: set[Key] = field(factory=set)
     """Objects whose state was worked out from others that a log which began late may not have."""
@@ -140,6 +138,7 @@ class _Check:
         self.explaining = Explaining(self.past, Granting(api.machines, api.options), Announced())
         self.kubelets = Kubelets(self.past, Runs())
         self.timed = Timed.beside(recording, api, whole=self.whole)
+        self.judge = Judge(self.past, self.known, self.explaining, self.kubelets, self.timed, self.report, self.actors)
         self.undone = Undone(self.past, api)
         self.integrity = Integrity.before(recording)
         self.breaches = Breaches(self.report, self.machines, self.past, dump=not recording.writes)
@@ -159,7 +158,7 @@ class _Check:
             self._go_on(recording)
         self.begun = True
         self.known.take(recording)
-        self.scripted |= hollow_nodes(recording)
+        self.judge.scripted |= hollow_nodes(recording)
         self.heard.learn(recording.environment)
         self.kubelets.runs.learn(recording.environment, self.known.outset.uids)
         if self.keep:
@@ -173,7 +172,7 @@ class _Check:
     def _go_on(self, recording: Recording) -> None:
         """What shows for the first time was there before; what is long past is forgotten."""
         forget_pods()
-        self.doubts.forget(recording)
+        self.judge.doubts.forget(recording)
         self.choices = RecordedChoices(without_renewals(recording))
         bundles = extra_bundles(recording)
         if bundles and bundles != self.bundles:
@@ -212,7 +211,7 @@ class _Check:
             if write.request not in judged:
                 self.past.coming = recording.writes[number + 1 : number + _AHEAD]
                 likeness = self.integrity.likeness if sound else None
-                judged[write.request] = self._judge(group, likeness)
+                judged[write.request] = self.judge.verdict(group, likeness)
             self._follow(write)
             if write.type is not None and write.new is not None and self._commit(write):
                 made[write.request].append(self.past.store.revision)
@@ -316,71 +315,15 @@ class _Check:
         """What kubelets owe, where the history would show that they did it."""
         if self.known.gaps or self.known.bare or self.known.slim or not self.recording.writes:
             return
-        for found in self.heard.left(self.past.store.snapshot, end, self.scripted):
+        for found in self.heard.left(self.past.store.snapshot, end, self.judge.scripted):
             if found.key[:2] not in self.known.trimmed:
                 yield found
 
     # -- one request --------------------------------------------------------------------------------------------------
 
-    def _judge(self, writes: Sequence[RecordedWrite], likeness: Likeness | None) -> tuple[str, Explanation | None]:
-        """Verdict and explanation of a request, given with all that it changed, and what it is like."""
-        write = writes[0]
-        actor = self.past.actors.get(write.actor)
-        verdict = judged_as(self._request(write, actor))
-        if verdict == "unjudged":
-            self.report.unjudged["the history does not show it whole, or what its component saw"] += 1
-        if verdict == "refused" and actor is not None:
-            self.explaining.refused(actor, write)
-        if verdict == _BY_RULE and method_of(write.actor) == BY_THE_CLOCK and write.actor not in self.timed.played:
-            self.report.unjudged["what it did depends on times that are not in the history"] += 1
-            return "unjudged", None
-        if verdict != _BY_RULE or method_of(write.actor) == BY_THE_CLOCK:
-            return verdict, None
-        why = self._why(actor, writes, likeness)
-        if isinstance(why, Explanation):
-            return "explained", why
-        if actor is not None and write.key[0] == _EVENT:
-            return _BY_RULE, None
-        if actor is not None:
-            self.explaining.give_up(actor, write)
-        return self._unexplained(write, why), None
-
-    def _why(
-        self, actor: Actor | None, writes: Sequence[RecordedWrite], likeness: Likeness | None
-    ) -> Explanation | Nearest:
-        write = writes[0]
-        if actor is None:
-            return self.kubelets.explain(write, likeness)
-        if write.key[0] != _EVENT:
-            return self.explaining.explain(actor, writes)
-        if write.verb == "deletecollection":
-            return self.explaining.emptied(write) or Nearest()
-        return self.explaining.announced.explain(write, self.explaining.announcements(actor, write))
-
-    def _unexplained(self, write: RecordedWrite, why: Nearest) -> str:
-        """The verdict on a write that no rule orders, which is a finding where all is known that the rules look at."""
-        actor = self.past.actors.get(write.actor)
-        keys = () if actor is None else self.explaining.keys_of(actor, write)
-        reason = self.known.missing(write, self.past) or self.doubts.reason(write, keys)
-        if reason:
-            self.doubts.add(write, keys)
-            self.report.unjudged[reason] += 1
-            return "unjudged"
-        self.report.add("unexplained", unexplained(write, why))
-        return "unexplained"
-
-    def _request(self, write: RecordedWrite, actor: Actor | None) -> Request:
-        return Request(
-            write,
-            modelled=actor is not None or write.actor == KUBELET,
-            wanted=not self.actors or write.actor in self.actors,
-            scripted=write.actor == KUBELET and write.node in self.scripted,
-            blind=actor is not None and self.known.trimmed_for(write, actor.watched),
-        )
-
     def _put_down(self, write: RecordedWrite, verdict: str, why: Explanation | None, made: tuple[int, ...]) -> None:
         """Note a request's verdict."""
-        if verdict == _BY_RULE:
+        if verdict == BY_RULE:
             self.waiting.append((write, made))
             return
         self.report.counts[verdict] += 1
@@ -411,16 +354,7 @@ class _Check:
         """Judge what controllers with rounds and timers did up to a time (ns), and late Events."""
         while self.waiting and self.waiting[0][0].time <= until:
             write, made = self.waiting.popleft()
-            why = self._why_late(write)
-            known = why if isinstance(why, Explanation) else None
-            verdict = "explained" if isinstance(why, Explanation) else self._unexplained(write, why)
-            self._put_down(write, verdict, known, made)
-
-    def _why_late(self, write: RecordedWrite) -> Explanation | Nearest:
-        """An Event may be sent while the plan that orders it is still under way."""
-        if method_of(write.actor) == BY_THE_CLOCK:
-            return self.timed.explain(write)
-        return Nearest() if write.new is None else self.explaining.announced.explain(write)
+            self._put_down(write, *self.judge.late_verdict(write), made)
 
     # -- one change ---------------------------------------------------------------------------------------------------
 
