@@ -31,14 +31,12 @@ class Reader:
         "expired",
         "inboxes",
         "node",
-        "owner",
         "snapshots",
         "watchers",
         "wirings",
     )
 
-    def __init__(self, component: Component, wirings: Sequence[Wiring], owner: object) -> None:
-        self.owner = owner
+    def __init__(self, component: Component, wirings: Sequence[Wiring]) -> None:
         self.component = component.name
         self.node = component.node
         self.wirings = tuple(wirings)
@@ -54,12 +52,11 @@ class Reader:
         self.blocked: dict[str, int] = {}
         self.expired: frozenset[str] = frozenset()
 
-    def copy(self, owner: object) -> Reader:
+    def copy(self) -> Reader:
         """An independent reader in the same state."""
         twin = Reader.__new__(Reader)
         for name in Reader.__slots__:
             setattr(twin, name, getattr(self, name))
-        twin.owner = owner
         twin.inboxes = {kind: inbox.copy() for kind, inbox in self.inboxes.items()}
         twin.blocked = self.blocked.copy()
         return twin
@@ -120,21 +117,31 @@ class Reader:
 class Informers:
     """All informers of a cluster. `fork` is cheap: what either side changes later is copied then.
 
-    `readers`: those of each component, to be read only (`own` gives one that may be changed).
+    `readers`: those of each component, to be read only (`own` gives one that may be changed). Of those that no fork
+    shares, `_own` has each by its component, `_told` those that are told of a kind, and `_there` each by its node.
     """
 
-    __slots__ = ("_nodes", "_owner", "_subscribers", "readers")
+    __slots__ = ("_nodes", "_own", "_subscribers", "_there", "_told", "readers")
 
     def __init__(self) -> None:
         self.readers: Map[str, Reader] = Map()
         self._subscribers: Map[str, tuple[str, ...]] = Map()
         self._nodes: Map[str, str] = Map()
-        self._owner = object()
+        self._possess()
+
+    def _possess(self) -> None:
+        """From now on a reader is copied before it is changed."""
+        self._own: dict[str, Reader] = {}
+        self._told: dict[str, tuple[Reader, ...]] = {}
+        self._there: dict[str, Reader] = {}
 
     def subscribe(self, component: Component, wirings: Sequence[Wiring]) -> None:
         """Make the informers of a component. A component of a node sees only that node's pods, and its own Node."""
-        reader = Reader(component, wirings, self._owner)
+        reader = Reader(component, wirings)
         self.readers = self.readers.set(component.name, reader)
+        self._own[component.name] = reader
+        self._told.clear()
+        self._there.clear()
         if component.node:
             self._nodes = self._nodes.set(component.node, component.name)
             return
@@ -145,14 +152,17 @@ class Informers:
 
     def own(self, component: str) -> Reader:
         """The informers of a component, to be changed: a copy of them where a fork still shares them."""
-        reader = self.readers[component]
-        if reader.owner is not self._owner:
-            reader = reader.copy(self._owner)
+        reader = self._own.get(component)
+        if reader is None:
+            reader = self._own[component] = self.readers[component].copy()
             self.readers = self.readers.set(component, reader)
         return reader
 
     def at_node(self, node: str) -> Reader | None:
         """The informers of the component that belongs to a node (its kubelet), to be read only; or None."""
+        reader = self._there.get(node)
+        if reader is not None:
+            return reader
         name = self._nodes.get(node)
         return None if name is None else self.readers[name]
 
@@ -179,14 +189,13 @@ class Informers:
     def publish(self, change: Change) -> Sequence[Deliver]:
         """Send a change on its way. Returns the deliveries to those to whom nothing of its kind was on its way yet."""
         kind = change.key[0]
-        told = self._subscribers.get(kind, ())
+        told = self._told.get(kind)
+        if told is None:
+            told = self._told[kind] = tuple([self.own(name) for name in self._subscribers.get(kind, ())])
         if kind in _OF_A_NODE:
             told = (*told, *self._nodes_of(change))
         woken = []
-        for component in told:
-            reader = self.readers[component]
-            if reader.owner is not self._owner:
-                reader = self.own(component)
+        for reader in told:
             inbox = reader.inboxes.get(kind)
             if inbox:
                 inbox.append(change)
@@ -195,19 +204,27 @@ class Informers:
                 woken.append(reader.deliveries[kind])
         return woken
 
-    def _nodes_of(self, change: Change) -> tuple[str, ...]:
-        """The components of the nodes that a change of a Node, or of a Pod, concerns."""
+    def _nodes_of(self, change: Change) -> tuple[Reader, ...]:
+        """The informers of the nodes that a change of a Node, or of a Pod, concerns."""
         kind, _, name = change.key
         before = name
         if kind == "Pod":
             name = change.new.spec.node_name
             before = name if change.old is None else change.old.spec.node_name
-        component = self._nodes.get(name)
-        found = () if component is None else (component,)
+        reader = self._there.get(name) or self._own_at(name)
+        found = () if reader is None else (reader,)
         if before == name:
             return found
-        component = self._nodes.get(before)
-        return found if component is None else (component, *found)
+        reader = self._own_at(before)
+        return found if reader is None else (reader, *found)
+
+    def _own_at(self, node: str) -> Reader | None:
+        """The informers of the component that belongs to a node, to be changed; or None."""
+        name = self._nodes.get(node)
+        if name is None:
+            return None
+        reader = self._there[node] = self.own(name)
+        return reader
 
     def catch_up(self, component: str, kind: str, store: Store) -> tuple[Change, ...]:
         """The informer now sees the store as it is (`Reader.catch_up`)."""
@@ -255,9 +272,9 @@ class Informers:
     def fork(self) -> Informers:
         """Independent informers that have seen as much."""
         twin = Informers.__new__(Informers)
-        for name in Informers.__slots__:
-            setattr(twin, name, getattr(self, name))
-        self._owner, twin._owner = object(), object()
+        twin.readers, twin._subscribers, twin._nodes = self.readers, self._subscribers, self._nodes
+        self._possess()
+        twin._possess()
         return twin
 
 
