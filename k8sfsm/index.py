@@ -301,7 +301,8 @@ def _moved(placed: _Placed, pod: tuple[int, Key], was: str, node: str) -> _Place
         left = tuple([each for each in placed[was] if each != pod])
         placed = placed.set(was, left) if left else placed.delete(was)
     if node:
-        placed = placed.set(node, tuple(sorted((*placed.get(node, ()), pod))))
+        there = placed.get(node, ())
+        placed = placed.set(node, (*there, pod) if not there or there[-1] < pod else tuple(sorted((*there, pod))))
     return placed
 
 
