@@ -6,9 +6,13 @@ in their places; all that has no part in it is shared. Whether two cases differ 
 to know.
 
 Moments (times in ns since the epoch) are given apart; one that is none of them is cast as far from the first as it was.
-A mould is bound to moments first: what has no part but moments in it is shared by all casts that are made then.
+A mould is bound to moments first, and to parts that all casts of them have in common (`bindings`): what has no part but
+these in it is shared by all casts that are made then.
 
-The functions are written out, with one assignment for each attribute of a value that is cast: nothing is quicker.
+Parts that come together where they are kept stay together: a group is unpacked where one of its parts is needed.
+
+The functions are written out, with one assignment for each attribute of a value that is cast: nothing is quicker. What
+all casts share is put into their code as constants: names would have to be looked up, one after the other.
 """
 
 from __future__ import annotations
@@ -34,7 +38,8 @@ class Shapeless(Exception):
 
 
 class Mould:
-    """`bound(moments)(parts)` makes the value again with other moments and parts, each in the same order.
+    """`bound(moments, *bindings)(parts)` makes the value again with other moments and parts, each in the same order.
+    `groups`: the places of parts that are tuples of parts themselves.
 
     Strings and moments are found where they are equal, everything else where it is the very same object; an empty
     string, None and numbers are no parts. What has no part but moments in it is made once for all casts of the same
@@ -45,14 +50,23 @@ class Mould:
 
     __slots__ = ("bound",)
 
-    def __init__(self, value: Any, parts: Sequence[Any], moments: Sequence[int] = ()) -> None:
-        writer = _Writer(parts, moments)
+    def __init__(
+        self,
+        value: Any,
+        parts: Sequence[Any],
+        moments: Sequence[int] = (),
+        bindings: Sequence[Any] = (),
+        groups: Sequence[int] = (),
+    ) -> None:
+        writer = _Writer(parts, moments, bindings, groups)
         made = writer.name(value)
-        lines = ["def bound(moments):", *_unpacked("m", moments, "moments"), *writer.bound]
-        cast = ["def cast(parts):", *_unpacked("p", parts, "parts"), *writer.lines, f"    return {made}"]
+        given = ", ".join(["moments", *(f"b{place}" for place in range(len(bindings)))])
+        lines = [f"def bound({given}):", *_unpacked("m", moments, "moments"), *writer.bound]
+        unpacked = [*_unpacked("p", parts, "parts"), *writer.unpacked_groups(parts)]
+        cast = ["def cast(parts):", *unpacked, *writer.lines, f"    return {made}"]
         lines += [*(f"    {line}" for line in cast), "    return cast"]
-        exec(_compiled("\n".join(lines)), writer.scope)
-        self.bound: Callable[[Sequence[int]], Callable[[Sequence[Any]], Any]] = writer.scope["bound"]
+        exec(_with_constants(_compiled("\n".join(lines)), writer.constants), writer.scope)
+        self.bound: Callable[..., Callable[[Sequence[Any]], Any]] = writer.scope["bound"]
 
 
 def _unpacked(letter: str, each: Sequence[Any], source: str) -> list[str]:
@@ -62,13 +76,30 @@ def _unpacked(letter: str, each: Sequence[Any], source: str) -> list[str]:
 
 @lru_cache(maxsize=1024)
 def _compiled(source: str) -> CodeType:
-    """Code that many moulds share: they differ in the values that their names stand for."""
+    """Code that many moulds share: they differ in their constants, and in what their names stand for."""
     return compile(source, "<mould>", "exec")
+
+
+_MARK: Final = "\0"
+"""What stands for a constant in the source begins with it: a text that nothing else in it begins with."""
+
+
+def _with_constants(code: CodeType, constants: Sequence[Any]) -> CodeType:
+    """The code with values for what stands for them."""
+    return code.replace(co_consts=tuple([_constant(each, constants) for each in code.co_consts]))
+
+
+def _constant(each: Any, constants: Sequence[Any]) -> Any:
+    if isinstance(each, str) and each.startswith(_MARK):
+        return constants[int(each[len(_MARK) :])]
+    if isinstance(each, tuple):  # the compiler makes one of keys that follow each other
+        return tuple([_constant(inner, constants) for inner in each])
+    return _with_constants(each, constants) if isinstance(each, CodeType) else each
 
 
 @frozen
 class _Found:
-    """An expression that makes a value; `timed`: of nothing but moments; `bare`: it is one."""
+    """An expression that makes a value; `timed`: of nothing but moments and bindings; `bare`: it is one."""
 
     text: str
     timed: bool = False
@@ -76,20 +107,28 @@ class _Found:
 
 
 class _Writer:
-    """Writes the functions: one line for every value with a part in it (`lines`), or with moments alone (`bound`)."""
+    """Writes the functions: one line for every value with a part in it (`lines`), or with what is bound (`bound`)."""
 
-    def __init__(self, parts: Sequence[Any], moments: Sequence[int]) -> None:
+    def __init__(
+        self, parts: Sequence[Any], moments: Sequence[int], bindings: Sequence[Any], groups: Sequence[int]
+    ) -> None:
         self.bound: list[str] = []
         self.lines: list[str] = []
         self.scope: dict[str, Any] = {}
-        self._texts: dict[str, int] = {}
+        self.constants: list[Any] = []
+        self._texts: dict[str, _Found] = {}
         self._moments: dict[int, int] = {}
-        self._objects: dict[int, int] = {}
+        self._objects: dict[int, _Found] = {}
+        self._groups = groups
+        self._used: set[str] = set()
         for place, part in enumerate(parts):
-            if isinstance(part, str):
-                self._texts.setdefault(part, place)
-            elif not isinstance(part, _ATOMS):
-                self._objects.setdefault(id(part), place)
+            inner = part if place in groups else ()
+            if inner or place not in groups:
+                self._note_part(_Found(f"p{place}"), part)
+            for number, each in enumerate(inner):
+                self._note_part(_Found(f"p{place}_{number}"), each)
+        for place, each in enumerate(bindings):
+            self._note_part(_Found(f"b{place}", timed=True, bare=True), each)
         for place, moment in enumerate(moments):
             self._moments.setdefault(moment, place)
         self._texts.pop("", None)
@@ -98,6 +137,26 @@ class _Writer:
         self._kept: list[Any] = []
         self._values = 0
         self._shared: dict[int, str] = {}
+        self._functions: dict[Callable[..., Any], str] = {}
+
+    def _note_part(self, found: _Found, part: Any) -> None:
+        if isinstance(part, str):
+            self._texts.setdefault(part, found)
+        elif not isinstance(part, _ATOMS):
+            self._objects.setdefault(id(part), found)
+
+    def unpacked_groups(self, parts: Sequence[Any]) -> list[str]:
+        """What unpacks the groups of which a part was found."""
+        return [
+            line
+            for place in self._groups
+            if any(f"p{place}_{number}" in self._used for number in range(len(parts[place])))
+            for line in _unpacked(f"p{place}_", parts[place], f"p{place}")
+        ]
+
+    def _part(self, found: _Found) -> _Found:
+        self._used.add(found.text)
+        return found
 
     def name(self, value: Any) -> str:
         """A name, or a short expression, for the value in the function that casts."""
@@ -112,13 +171,20 @@ class _Writer:
         return shared
 
     def constant(self, value: Any) -> str:
-        """A name for a value that every cast shares."""
-        name = f"c{len(self.scope)}"
-        self.scope[name] = value
+        """What stands for a value that every cast shares."""
+        self.constants.append(value)
+        return repr(f"{_MARK}{len(self.constants) - 1}")
+
+    def function(self, called: Callable[..., Any]) -> str:
+        """A name for a function that casts call."""
+        name = self._functions.get(called)
+        if name is None:
+            name = self._functions[called] = f"f{len(self.scope)}"
+            self.scope[name] = called
         return name
 
     def shared(self, value: Any) -> str:
-        """A name for a value that every cast shares and that may be asked for again, or how it is written."""
+        """What stands for a value that every cast shares and that may be asked for again, or how it is written."""
         if value is None or value.__class__ is bool or (value.__class__ in (str, tuple) and not value):
             return repr(value)
         known = self._shared.get(id(value))
@@ -133,9 +199,9 @@ class _Writer:
             return self._text(value)
         if value is None or kind is bool:
             return None
-        place = self._objects.get(id(value))
-        if place is not None:
-            return _Found(f"p{place}")
+        part = self._objects.get(id(value))
+        if part is not None:
+            return self._part(part)
         if isinstance(value, _ATOMS):
             return self._moment(value) if isinstance(value, int) and value >= _MOMENT else None
         if id(value) not in self._known:
@@ -144,9 +210,9 @@ class _Writer:
         return self._known[id(value)]
 
     def _text(self, value: str) -> _Found | None:
-        place = self._texts.get(value)
-        if place is not None:
-            return _Found(f"p{place}")
+        part = self._texts.get(value)
+        if part is not None:
+            return self._part(part)
         if value not in self._plain and any(part in value for part in self._texts):
             raise Shapeless(f"a part is a piece of {value!r}")
         self._plain.add(value)
@@ -188,7 +254,7 @@ class _Writer:
         twin = twin_to_fill(kind)
         if twin is None:
             return self._line(_evolved(self, value, texts))
-        made = self._line(f"{self.shared(object.__new__)}({self.shared(twin)})")
+        made = self._line(f"{self.function(object.__new__)}({self.shared(twin)})")
         for name in _attributes(kind):
             text = texts.get(name) or self.shared(getattr(value, name))
             self.lines.append(f"    {made.text}.{name} = {text}")
@@ -215,7 +281,7 @@ _Texts: TypeAlias = Mapping[Any, str]
 
 
 def _evolved(writer: _Writer, value: Any, texts: _Texts) -> str:
-    changer = writer.constant(changer_of(type(value), *texts))
+    changer = writer.function(changer_of(type(value), *texts))
     return f"{changer}({writer.constant(value)}, {', '.join(texts.values())})"
 
 

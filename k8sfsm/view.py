@@ -20,6 +20,8 @@ from k8sfsm.value import value
 __all__ = ["Change", "View"]
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+_ASK_MEMORY_ALONE: Final[set[Callable[..., Any]]] = set()
 _NOTHING: Final = Snapshot()
 
 
@@ -39,7 +41,7 @@ class View:
     memory: Map[Any, Any] = field(factory=Map)
     runtime: Map[str, Any] = field(factory=Map)
     store: Store | None = None
-    choose_node: Callable[[tuple[str, ...], Key], str] | None = None
+    choose_node: Callable[[Sequence[str], Key], str] | None = None
     tie_break: Callable[[Key], int] | None = None
 
     def snapshot(self, kind: str) -> Snapshot:
@@ -131,6 +133,20 @@ def remembered(memory: Map[Any, Any], step: Remember) -> Map[Any, Any]:
     if step.value is not None:
         return memory.set(step.key, step.value)
     return memory.delete(step.key) if step.key in memory else memory
+
+
+def asks_memory_alone(keys: F) -> F:
+    """Mark a function of keys that reads nothing of a view but the actor's `memory`.
+
+    It may be given whatever has that, and no view is made for it.
+    """
+    _ASK_MEMORY_ALONE.add(keys)
+    return keys
+
+
+def needs_no_view(keys: Callable[..., Any]) -> bool:
+    """Whether a function of keys is marked with `asks_memory_alone`."""
+    return keys in _ASK_MEMORY_ALONE
 
 
 def self_key(change: Change, _view: View) -> tuple[Key, ...]:

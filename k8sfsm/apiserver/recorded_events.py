@@ -42,16 +42,9 @@ class Way:
     sound: Callable[[str], bool]
     generation: int
 
-    def metadata(self, store: Store, now: int, chance: Chance, namespace: str, name: str) -> ObjectMeta | None:
-        """What an Event of a free name that is created at `now` (ns) is stored with; its uid comes from `chance`.
-
-        None where it has to go the way of all other writes.
-        """
-        if not self.sound(name):
-            return None
-        uid = chance.uid(("Event", namespace, name))
-        version = str(store.snapshot.revision + 1)
-        return _born(_NO_META, name, namespace, uid, now - now % SECOND, self.generation, version)
+    def metadata(self, namespace: str, name: str, uid: str, revision: int, now: int) -> ObjectMeta:
+        """What an Event that is created at `now` (ns) is stored with."""
+        return _born(_NO_META, name, namespace, uid, now - now % SECOND, self.generation, str(revision))
 
 
 class RecordedEvents:

@@ -17,7 +17,7 @@ from attrs import field
 from k8sfsm.controllers import expectations as awaited
 from k8sfsm.controllers import replicaset_events as events
 from k8sfsm.controllers.claim import Claimant, Claimed, claim
-from k8sfsm.controllers.replicaset_answers import Creations, PodAnswer, first_error
+from k8sfsm.controllers.replicaset_answers import Answers, Creations, PodAnswer, first_error
 from k8sfsm.controllers.replicaset_flavour import REPLICA_SETS, Flavour
 from k8sfsm.controllers.replicaset_pods import by_role, candidates_of, traits_of_pods
 from k8sfsm.controllers.replicaset_rank import pods_to_delete, related_by_node
@@ -258,48 +258,53 @@ class ReplicaSetController:
                 plan = self._report(sync, error) if decision.outputs["reports"] else Plan(error=error)
         return _before(steps, plan)
 
-    def _create(self, sync: Sync, writes: tuple[Write, ...], answered: tuple[Outcome, ...]) -> Plan:
+    def _create(self, sync: Sync, writes: tuple[Write, ...], answered: Answers) -> Plan:
         unsent = Parallel(writes=writes[len(answered) :], slow_start=True)
         return Plan(steps=(unsent,), then=lambda outcomes: self._created(sync, writes, answered, outcomes))
 
-    def _created(
-        self, sync: Sync, writes: tuple[Write, ...], before: tuple[Outcome, ...], outcomes: tuple[Outcome, ...]
-    ) -> Plan:
+    def _created(self, sync: Sync, writes: tuple[Write, ...], before: Answers, outcomes: tuple[Outcome, ...]) -> Plan:
         """Go on after creations. What was refused or never sent is not awaited.
 
         Source: pkg/controller/replicaset/replica_set.go: manageReplicas, slowStartBatch
         """
         sync, remember = self._written(sync, outcomes)
-        answered = (*before, *outcomes)
-        records, _ = self._judge("creation-answer", sync, outcomes)
-        _, decisions = self._judge("creation-answer", sync, answered)
-        error = first_error(answered, decisions)
+        records, decisions = self._judge("creation-answer", sync, outcomes)
+        answered = (*before, *zip(outcomes, decisions, strict=True))
+        error = first_error(answered)
         more = law.decide("slow-start", Creations(error, len(writes) - len(answered)))
         if more.outputs["goes_on"]:
             return _before((*records, *remember), self._create(sync, writes, answered))
-        successes = sum(1 for decision in decisions if decision.outputs["success"])
+        successes = sum(1 for _, decision in answered if decision.outputs["success"])
         given_up = awaited.give_up(sync.key, creations=len(writes) - successes)
         return _before((*records, *remember, *given_up), self._report(sync, error))
 
     def _deleted(self, sync: Sync, outcomes: tuple[Outcome, ...]) -> Plan:
         """Go on after deletions. What was refused is not awaited."""
         records, decisions = self._judge("deletion-answer", sync, outcomes)
+        answered = tuple(zip(outcomes, decisions, strict=True))
         refused = [
             f"{outcome.request.key[1]}/{outcome.request.key[2]}"
-            for outcome, decision in zip(outcomes, decisions, strict=True)
+            for outcome, decision in answered
             if isinstance(outcome.request, Delete) and not decision.outputs["awaited"]
         ]
         given_up = awaited.give_up(sync.key, deletions=refused)
-        return _before((*records, *given_up), self._report(sync, first_error(outcomes, decisions)))
+        return _before((*records, *given_up), self._report(sync, first_error(answered)))
 
     def _judge(
         self, table: str, sync: Sync, outcomes: tuple[Outcome, ...]
     ) -> tuple[tuple[Step | Parallel, ...], tuple[Decision, ...]]:
-        """What the answers mean, and the events to record about them."""
-        cases = [PodAnswer(sync.owner, outcome) for outcome in outcomes]
-        decisions = tuple(law.decide(table, case) for case in cases)
-        steps = (law.perform(decision, case) for decision, case in zip(decisions, cases, strict=True))
-        return tuple(step for part in steps for step in part), decisions
+        """What the answers mean, and the events to record about them. Answers that say the same mean the same."""
+        known: dict[tuple[int, str], Decision] = {}
+        steps: list[Step | Parallel] = []
+        decisions: list[Decision] = []
+        for outcome in outcomes:
+            case, said = PodAnswer(sync.owner, outcome), (outcome.code, outcome.message)
+            decision = known.get(said)
+            if decision is None:
+                decision = known[said] = law.decide(table, case)
+            decisions.append(decision)
+            steps += law.perform(decision, case)
+        return tuple(steps), tuple(decisions)
 
     def _report(self, sync: Sync, error: str) -> Plan:
         """Write the status where it changed."""

@@ -5,8 +5,8 @@ Source: pkg/controller/controller_utils.go: createPods, DeletePod
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Any, Final, TypeAlias
 
 from k8sfsm.controllers.replicaset_status import StatusAnswer
 from k8sfsm.law import Decision, Law
@@ -14,6 +14,8 @@ from k8sfsm.request import Delete, Outcome, Record
 from k8sfsm.value import value
 
 law: Final = Law("replicaset")
+Answers: TypeAlias = tuple[tuple[Outcome, Decision], ...]
+"""The API server's answers to creations or deletions, and what each of them means."""
 
 
 @value
@@ -103,9 +105,9 @@ def unsent(case: Creations) -> int:
     return case.left
 
 
-def first_error(outcomes: Sequence[Outcome], decisions: Sequence[Decision]) -> str:
+def first_error(answers: Answers) -> str:
     """The first error among the answers, as upstream tells it; "" for none."""
-    for outcome, decision in zip(outcomes, decisions, strict=True):
+    for outcome, decision in answers:
         if decision.outputs["error"]:
             text: str = decision.outputs["error"]
             return text.format(message=outcome.message or outcome.reason)

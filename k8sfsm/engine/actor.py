@@ -7,6 +7,7 @@ from typing import Any
 from immutables import Map
 
 from k8sfsm.engine.cluster import Wiring
+from k8sfsm.engine.informer import Reader
 from k8sfsm.engine.queue import TokenBucket, WorkQueue
 from k8sfsm.engine.run import Run
 from k8sfsm.request import Key, Remember
@@ -18,15 +19,17 @@ class Actor:
 
     `waiting`: the keys that a worker has taken up and is about to look at, each with the revision that made it do so;
     `runs`: the plans of those that wait for an answer. `marks`: what somebody has read off a state that is shared; a
-    copy has none.
+    copy has none. `reader`: the informers of its component where the engine found them last, which are those that it
+    has now as long as its informers own them.
     """
 
-    __slots__ = ("bucket", "marks", "memory", "owner", "queue", "recorder", "runs", "waiting", "wiring")
+    __slots__ = ("bucket", "marks", "memory", "owner", "queue", "reader", "recorder", "runs", "waiting", "wiring")
 
     def __init__(self, wiring: Wiring, owner: object) -> None:
         self.wiring = wiring
         self.owner = owner
         self.marks: Any = None
+        self.reader: Reader | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -50,7 +53,7 @@ class Actor:
     def copy(self, owner: object) -> Actor:
         """An independent actor in the same state."""
         twin = Actor.__new__(Actor)
-        twin.wiring, twin.owner, twin.marks = self.wiring, owner, None
+        twin.wiring, twin.owner, twin.marks, twin.reader = self.wiring, owner, None, self.reader
         twin.queue, twin.memory, twin.recorder = self.queue.copy(), self.memory, self.recorder
         twin.waiting, twin.runs, twin.bucket = self.waiting.copy(), self.runs.copy(), self.bucket.copy()
         return twin

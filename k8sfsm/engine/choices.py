@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from struct import Struct
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
 
@@ -33,6 +33,8 @@ _SECOND: Final = 0x94D049BB133111EB
 _MANY: Final = 32
 _MOST: Final = 1024
 """From how many numbers on they are mixed together; how many are drawn ahead at the most."""
+Lot: TypeAlias = str | int
+"""A uid, or the state of SplitMix64 before its numbers."""
 _two_words: Final = Struct(">QQ").pack
 
 
@@ -45,7 +47,10 @@ class Choices(Protocol):
     def uid(self, key: Key) -> str:
         """The uid of a new object."""
 
-    def node(self, candidates: tuple[str, ...], pod: Key) -> str:
+    def lot(self, key: Key) -> Lot:
+        """The uid of a new object, to be read when somebody looks at it (`uid_of`)."""
+
+    def node(self, candidates: Sequence[str], pod: Key) -> str:
         """One of the equally good nodes for a pod."""
 
     def delay(self, base: int) -> int:
@@ -89,6 +94,19 @@ def mixed_together(states: np.ndarray[Any, np.dtype[np.uint64]]) -> list[int]:
 
 
 _STRIDES: Final = np.arange(1, _MOST + 1, dtype=np.uint64) * np.uint64(_GAMMA)
+
+
+def uid_of(lot: Lot) -> str:
+    """The uid that a lot stands for."""
+    if isinstance(lot, str):
+        return lot
+    return _uuid(mixed((lot + _GAMMA) & _MASK), mixed((lot + 2 * _GAMMA) & _MASK))
+
+
+def _uuid(first: int, second: int) -> str:
+    """A version 4 UUID of two numbers."""
+    text = _two_words(first & _OF_VERSION | _VERSION, second & _OF_VARIANT | _VARIANT).hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 class Seeded:
@@ -136,10 +154,21 @@ class Seeded:
 
     def uid(self, key: Key) -> str:
         """A version 4 UUID."""
-        text = _two_words(self._draw() & _OF_VERSION | _VERSION, self._draw() & _OF_VARIANT | _VARIANT).hex()
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        ahead = self._ahead
+        return _uuid(ahead.pop(), ahead.pop()) if len(ahead) > 1 else _uuid(self._draw(), self._draw())
 
-    def node(self, candidates: tuple[str, ...], pod: Key) -> str:
+    def lot(self, key: Key) -> Lot:
+        """The state before the numbers of a UUID, which are left aside."""
+        ahead = self._ahead
+        state = (self._state - len(ahead) * _GAMMA) & _MASK
+        if len(ahead) > 1:
+            del ahead[-2:]
+        else:
+            self._draw()
+            self._draw()
+        return state
+
+    def node(self, candidates: Sequence[str], pod: Key) -> str:
         """Any of the candidates."""
         return candidates[self.index(len(candidates))]
 
@@ -159,7 +188,7 @@ class Seeded:
 
     def arrival(self, write: Write, sender: Sender, now: int, base: int) -> int:
         """After the usual time."""
-        return now + self.delay(base)
+        return now + (self.delay(base) if self._jitter else base)
 
     def fork(self) -> Seeded:
         """The same generator in the same state."""

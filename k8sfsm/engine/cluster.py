@@ -12,7 +12,7 @@ from k8sfsm.engine.queue import QueueSettings
 from k8sfsm.objects.durations import MILLISECOND
 from k8sfsm.request import Key, Plan, Remember
 from k8sfsm.store import Change
-from k8sfsm.view import View
+from k8sfsm.view import View, needs_no_view
 
 MANAGER: Final = "kube-controller-manager"
 SCHEDULER: Final = "kube-scheduler"
@@ -66,10 +66,18 @@ class Latencies:
 
 @frozen(kw_only=True)
 class Watch:
-    """One kind that a controller watches, and how a change leads to keys of its queue."""
+    """One kind that a controller watches, and how a change leads to keys of its queue.
+
+    `needs_no_view`: that is a function that asks the actor's memory alone.
+    """
 
     kind: str
     keys: Any
+    needs_no_view: bool = field(init=False)
+
+    @needs_no_view.default
+    def _asks_memory_alone(self) -> bool:
+        return needs_no_view(self.keys)
 
 
 @frozen

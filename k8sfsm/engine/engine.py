@@ -22,9 +22,11 @@ from k8sfsm.engine.informer import Informers
 from k8sfsm.engine.line import Line, line_of
 from k8sfsm.engine.offer import offered
 from k8sfsm.engine.perform import HOW, NO_STATE, notify
+from k8sfsm.engine.recorded import Recorded
 from k8sfsm.engine.trouble import NO_TROUBLE, Trouble
 from k8sfsm.engine.wiring import wire
-from k8sfsm.objects import Event, evolve
+from k8sfsm.journal import EVENT
+from k8sfsm.objects import evolve
 from k8sfsm.request import Create, Outcome, Patch, Update, Why, Write
 from k8sfsm.store import Change, Store
 from k8sfsm.view import View
@@ -35,6 +37,7 @@ Tracer: TypeAlias = Callable[[Line], None]
 class Engine:
     """A cluster in virtual time. `now`: nanoseconds since the epoch; `store`: the objects; `steps`: how many so far.
 
+    `agenda`: what is to come. `owner`: what those actors have as theirs that no fork shares (`own` makes one such).
     `keeps_events`: recorders write Events. `pace`: how `run` makes one step; None: it performs the first action due.
     """
 
@@ -61,16 +64,17 @@ class Engine:
         self.requests = 0
         self.heartbeats = 0
         self.informers = Informers()
-        self.actors: Map[str, Actor] = Map()
+        self.actors: Mapping[str, Actor] = {}
         self.components: Map[str, Component] = Map()
         self.stopped: frozenset[str] = frozenset()
-        self.node_states: Map[str, Map[str, Any]] = Map()
+        self._states: dict[str, Map[str, Any]] = {}
         self.trouble: Trouble = NO_TROUBLE
         self.allowance: Mapping[str, int] = {}
         self.keeps_events = True
         self.pace: Callable[[Engine], None] | None = None
-        self._agenda = Agenda()
-        self._token = self._agenda_token = object()
+        self.agenda = Agenda()
+        self.owner = self._actors_token = object()
+        self._states_token: object = self.owner
         for component in cluster.components:
             self.add_component(component)
 
@@ -84,15 +88,15 @@ class Engine:
 
     def due(self) -> tuple[Action, ...]:
         """All actions that are due at the earliest time, in order."""
-        return self._agenda.due_first()
+        return self.agenda.due_first()
 
     def next_due(self) -> int | None:
         """When the next action is due (ns); None where nothing is."""
-        return self._agenda.next_due()
+        return self.agenda.next_due()
 
     def pending(self) -> tuple[tuple[int, Action], ...]:
         """Everything that is to come, in order: when it is due (ns), and what."""
-        return self._agenda.pending()
+        return self.agenda.pending()
 
     def offers(self) -> tuple[Fault, ...]:
         """The faults that may happen now, in a stable order."""
@@ -104,12 +108,12 @@ class Engine:
         Raises ValueError where `action` is not pending, IndexError where nothing is.
         """
         if action is None:
-            first = self._own_agenda().pop()
+            first = self.agenda.pop()
             if first is None:
                 raise IndexError("nothing is pending")
             self._perform(*first)
             return
-        self._perform(self.now if isinstance(action, Fault) else self._own_agenda().take(action), action)
+        self._perform(self.now if isinstance(action, Fault) else self.agenda.take(action), action)
 
     def _perform(self, due: int, action: Action) -> None:
         if due > self.now:
@@ -122,27 +126,24 @@ class Engine:
 
         Raises IndexError where nothing is pending.
         """
-        self._perform(*self._own_agenda().draw(pick))
+        self._perform(*self.agenda.draw(pick))
 
     def schedule(self, action: Action, at: int) -> None:
         """Let an action happen at `at` (ns; not before now). Requests, faults and facts come in this way."""
-        agenda = self._agenda if self._agenda_token is self._token else self._own_agenda()
-        agenda.add(at if at > self.now else self.now, action)
+        self.agenda.add(at if at > self.now else self.now, action)
 
     def cancel(self, actor: str) -> None:
         """Take out what an actor itself was going to do: its process has ended."""
-        gone = self._own_agenda().drop(
-            lambda action: isinstance(action, Act | Send | Enqueue) and action.actor == actor
-        )
+        gone = self.agenda.drop(lambda action: isinstance(action, Act | Send | Enqueue) and action.actor == actor)
         self.heartbeats -= sum(isinstance(action, Enqueue) and action.periodic for action in gone)
 
     def forget_events(self, node: str) -> None:
         """Nothing of what was going to happen on a node happens: its machine is off."""
-        self._own_agenda().drop(lambda action: isinstance(action, Happen) and action.event.node == node)
+        self.agenda.drop(lambda action: isinstance(action, Happen) and action.event.node == node)
 
     def stop_heartbeats(self) -> None:
         """Nothing periodic happens any more: a cluster whose machines are well need not say so."""
-        self._own_agenda().drop(lambda action: isinstance(action, Enqueue) and action.periodic)
+        self.agenda.drop(lambda action: isinstance(action, Enqueue) and action.periodic)
         self.heartbeats = 0
 
     def deliver_later(self, component: str, kind: str) -> None:
@@ -169,11 +170,14 @@ class Engine:
         """Says whether `stop` ended it."""
         while until is not None or not self.at_rest:
             if self.pace is None:
-                agenda = self._agenda if self._agenda_token is self._token else self._own_agenda()
-                first = agenda.pop(until)
+                first = self.agenda.pop(until)
                 if first is None:
                     break
-                self._perform(*first)
+                due, action = first  # what `_perform` does
+                if due > self.now:
+                    self.now = due
+                self.steps += 1
+                HOW[action.__class__](self, action)
             elif self._is_due(until):
                 self.pace(self)
             else:
@@ -183,13 +187,13 @@ class Engine:
         return False
 
     def _is_due(self, until: int | None) -> bool:
-        due = self._agenda.next_due()
+        due = self.agenda.next_due()
         return due is not None and (until is None or due <= until)
 
     @property
     def at_rest(self) -> bool:
         """Nothing but heartbeats is left to happen."""
-        return len(self._agenda) <= self.heartbeats
+        return len(self.agenda) <= self.heartbeats
 
     def submit(self, write: Write, account: str = "user", actor: str = "user") -> Outcome:
         """Send a request of somebody outside at once, and return the answer."""
@@ -201,16 +205,17 @@ class Engine:
         twin.__dict__.update(self.__dict__)
         twin.choices = self.choices.fork()
         twin.informers = self.informers.fork()
+        twin.agenda = self.agenda.copy()
         twin.tracer = None
         self.share()
         twin.share()
         return twin
 
     def share(self) -> None:
-        """Own the actors and the agenda no longer: one that is changed from now on is copied first, so that what others
-        keep of it stays as it is.
+        """Own the actors no longer: one that is changed from now on is copied first, so that what others keep of it
+        stays as it is.
         """
-        self._token = object()
+        self.owner = object()
 
     # -- the parts of a cluster ---------------------------------------------------------------------------------
 
@@ -219,7 +224,7 @@ class Engine:
         self.components = self.components.set(component.name, component)
         wirings = wire(component)
         for wiring in wirings:
-            self.actors = self.actors.set(wiring.actor, Actor(wiring, self._token))
+            self._own_actors()[wiring.actor] = Actor(wiring, self.owner)
         self.informers.subscribe(component, wirings)
         for kind in self.informers.kinds_of(component.name):
             self.api.machines.of(kind)  # read before the clock starts, not at the first write
@@ -247,29 +252,60 @@ class Engine:
 
     def view_for(self, actor: Actor) -> View:
         """What this actor of the engine sees now."""
-        wiring = actor.wiring
-        name, place, choices = wiring.component.name, wiring.place, self.choices
-        state = self.node_states.get(place, NO_STATE) if place else NO_STATE
+        place, choices = actor.wiring.place, self.choices
+        state = self._states.get(place, NO_STATE) if place else NO_STATE
         now, store = self.now, self.store
         if self.trouble is not NO_TROUBLE:
+            name = actor.wiring.component.name
             now += self.trouble.skews.get(name, 0)
             store = self.trouble.parted.get(name, store)
-        seen = self.informers.readers[name].snapshots
-        return View(now, seen, actor.memory, state, store, choices.node, choices.tie)
+        reader = actor.reader
+        if reader is None or reader.owner is not self.informers.owner:
+            reader = actor.reader = self.informers.readers[actor.wiring.component.name]
+        return View(now, reader.snapshots, actor.memory, state, store, choices.node, choices.tie)
 
     def own(self, name: str) -> Actor:
         """The actor, to be changed: a copy of it where a fork still shares it."""
         actor = self.actors[name]
-        if actor.owner is not self._token:
-            actor = actor.copy(self._token)
-            self.actors = self.actors.set(name, actor)
+        if actor.owner is not self.owner:
+            actor = self._own_actors()[name] = actor.copy(self.owner)
         return actor
 
-    def _own_agenda(self) -> Agenda:
-        if self._agenda_token is not self._token:
-            self._agenda = self._agenda.copy()
-            self._agenda_token = self._token
-        return self._agenda
+    def _own_actors(self) -> dict[str, Actor]:
+        actors: dict[str, Actor] = self.actors  # type: ignore[assignment]
+        if self._actors_token is not self.owner:
+            self.actors = actors = actors.copy()
+            self._actors_token = self.owner
+        return actors
+
+    @property
+    def node_states(self) -> Mapping[str, Map[str, Any]]:
+        """The part of the world that each node, or another place, has to itself, as it is now; it stays so."""
+        self._states_token = None
+        return self._states
+
+    def state_of(self, place: str) -> Map[str, Any]:
+        """The part of the world that a place has to itself: of a node, its container runtime."""
+        return self._states.get(place, NO_STATE)
+
+    def put_state(self, place: str, state: Map[str, Any]) -> None:
+        """Let a place be in a state."""
+        self._own_states()[place] = state
+
+    def befall(self, event: Any) -> None:
+        """What happens changes the state of its place, or nothing."""
+        place = event.node
+        before = self._states.get(place, NO_STATE)
+        after = event.applied(before)
+        if after is not before:
+            states = self._states if self._states_token is self.owner else self._own_states()
+            states[place] = after
+
+    def _own_states(self) -> dict[str, Map[str, Any]]:
+        if self._states_token is not self.owner:
+            self._states = self._states.copy()
+            self._states_token = self.owner
+        return self._states
 
     # -- writing ------------------------------------------------------------------------------------------------
 
@@ -283,14 +319,14 @@ class Engine:
             return self.send(write, sender, cause)
         return self._take(self.api.record(self.store, write, sender, self.now, self.choices), write, sender, cause)
 
-    def keep(self, event: Event, sender: Sender, cause: int, why: Why | None) -> None:
+    def keep(self, event: Recorded, sender: Sender, cause: int, why: Why | None) -> None:
         """An Event that the API server lets through is stored as it is (`k8sfsm.apiserver.recorded_events`)."""
-        meta = event.metadata
-        self.store, change = self.store.add((event.kind, meta.namespace, meta.name), event, self.now)
-        self._announce(change)
+        self.store = self.store.noted(event)
+        if EVENT in self.informers.subscribers:
+            self._announce(event)
         if self.tracer is not None:
-            write = Create(object=event, why=why)
-            answer = Answer(self.store, Outcome(request=write, code=201, object=event), (change,))
+            write = Create(object=event.new, why=why)
+            answer = Answer(self.store, Outcome(request=write, code=201, object=event.new), (event,))
             self._trace(write, sender, answer, cause)
 
     def _take(self, answer: Answer, write: Write, sender: Sender, cause: int) -> Outcome:
@@ -304,7 +340,7 @@ class Engine:
     def _announce(self, change: Change) -> None:
         """A change was committed: it is on its way to all who watch."""
         for delivery in self.informers.publish(change):
-            self.schedule(delivery, self.now + self.choices.delay(self.latencies.watch))
+            self.agenda.add(self.now + self.choices.delay(self.latencies.watch), delivery)
 
     def _trace(self, write: Write, sender: Sender, answer: Answer, cause: int) -> None:
         own = self.requests + len(answer.asides) + 1

@@ -173,7 +173,7 @@ def _fail(engine: Engine, action: Fail) -> None:
     engine.trouble = evolve(engine.trouble, failed=engine.trouble.failed | {node})
     engine.forget_events(node)
     clock = engine.now + (0 if component is None else skew_of(engine, component))
-    engine.node_states = engine.node_states.set(node, powered_off(engine.node_states.get(node, Map()), clock))
+    engine.put_state(node, powered_off(engine.state_of(node), clock))
 
 
 def _boot(engine: Engine, action: Boot) -> None:
@@ -193,7 +193,7 @@ def _kill(engine: Engine, action: Kill) -> None:
     if pod is None or not pod.spec.node_name:
         return
     node, uid = pod.spec.node_name, pod.metadata.uid
-    run = newest(pod_of(engine.node_states.get(node, Map()), uid), action.container)
+    run = newest(pod_of(engine.state_of(node), uid), action.container)
     if run is None or run.state != "running":
         return
     clock = engine.now + skew_of(engine, engine.informers.component_of(node) or "")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from immutables import Map
-
 from k8sfsm.engine.action import Deliver
 from k8sfsm.engine.cluster import Component, Watch, Wiring
 from k8sfsm.store import Change, Snapshot, Store
@@ -31,12 +29,14 @@ class Reader:
         "expired",
         "inboxes",
         "node",
+        "owner",
         "snapshots",
         "watchers",
         "wirings",
     )
 
-    def __init__(self, component: Component, wirings: Sequence[Wiring]) -> None:
+    def __init__(self, component: Component, wirings: Sequence[Wiring], owner: object) -> None:
+        self.owner = owner
         self.component = component.name
         self.node = component.node
         self.wirings = tuple(wirings)
@@ -52,11 +52,12 @@ class Reader:
         self.blocked: dict[str, int] = {}
         self.expired: frozenset[str] = frozenset()
 
-    def copy(self) -> Reader:
+    def copy(self, owner: object) -> Reader:
         """An independent reader in the same state."""
         twin = Reader.__new__(Reader)
         for name in Reader.__slots__:
             setattr(twin, name, getattr(self, name))
+        twin.owner = owner
         twin.inboxes = {kind: inbox.copy() for kind, inbox in self.inboxes.items()}
         twin.blocked = self.blocked.copy()
         return twin
@@ -117,52 +118,52 @@ class Reader:
 class Informers:
     """All informers of a cluster. `fork` is cheap: what either side changes later is copied then.
 
-    `readers`: those of each component, to be read only (`own` gives one that may be changed). Of those that no fork
-    shares, `_own` has each by its component, `_told` those that are told of a kind, and `_there` each by its node.
+    `readers`: those of each component, to be read only (`own` gives one that may be changed). `owner`: what readers
+    have as theirs that no fork shares; who kept one of these may go on using it. `subscribers`: the components that
+    watch a kind wherever its objects are.
     """
 
-    __slots__ = ("_nodes", "_own", "_subscribers", "_there", "_told", "readers")
+    __slots__ = ("_maps_owner", "_nodes", "owner", "readers", "subscribers")
 
     def __init__(self) -> None:
-        self.readers: Map[str, Reader] = Map()
-        self._subscribers: Map[str, tuple[str, ...]] = Map()
-        self._nodes: Map[str, str] = Map()
-        self._possess()
-
-    def _possess(self) -> None:
-        """From now on a reader is copied before it is changed."""
-        self._own: dict[str, Reader] = {}
-        self._told: dict[str, tuple[Reader, ...]] = {}
-        self._there: dict[str, Reader] = {}
+        self.readers: dict[str, Reader] = {}
+        self.subscribers: dict[str, tuple[str, ...]] = {}
+        self._nodes: dict[str, str] = {}
+        self.owner = self._maps_owner = object()
 
     def subscribe(self, component: Component, wirings: Sequence[Wiring]) -> None:
         """Make the informers of a component. A component of a node sees only that node's pods, and its own Node."""
-        reader = Reader(component, wirings)
-        self.readers = self.readers.set(component.name, reader)
-        self._own[component.name] = reader
-        self._told.clear()
-        self._there.clear()
+        reader = Reader(component, wirings, self.owner)
+        self._own_maps()
+        former = self.readers.get(component.name)
+        if former is not None and former.owner is self.owner:
+            former.owner = None
+        self.readers[component.name] = reader
         if component.node:
-            self._nodes = self._nodes.set(component.node, component.name)
+            self._nodes[component.node] = component.name
             return
         for kind in reader.watchers:
-            known = self._subscribers.get(kind, ())
+            known = self.subscribers.get(kind, ())
             if component.name not in known:
-                self._subscribers = self._subscribers.set(kind, (*known, component.name))
+                self.subscribers[kind] = (*known, component.name)
 
     def own(self, component: str) -> Reader:
         """The informers of a component, to be changed: a copy of them where a fork still shares them."""
-        reader = self._own.get(component)
-        if reader is None:
-            reader = self._own[component] = self.readers[component].copy()
-            self.readers = self.readers.set(component, reader)
+        reader = self.readers[component]
+        if reader.owner is not self.owner:
+            self._own_maps()
+            reader = self.readers[component] = reader.copy(self.owner)
         return reader
+
+    def _own_maps(self) -> None:
+        """Nobody else sees from now on who there is."""
+        if self._maps_owner is not self.owner:
+            self.readers, self._nodes = self.readers.copy(), self._nodes.copy()
+            self.subscribers = self.subscribers.copy()
+            self._maps_owner = self.owner
 
     def at_node(self, node: str) -> Reader | None:
         """The informers of the component that belongs to a node (its kubelet), to be read only; or None."""
-        reader = self._there.get(node)
-        if reader is not None:
-            return reader
         name = self._nodes.get(node)
         return None if name is None else self.readers[name]
 
@@ -189,13 +190,14 @@ class Informers:
     def publish(self, change: Change) -> Sequence[Deliver]:
         """Send a change on its way. Returns the deliveries to those to whom nothing of its kind was on its way yet."""
         kind = change.key[0]
-        told = self._told.get(kind)
-        if told is None:
-            told = self._told[kind] = tuple([self.own(name) for name in self._subscribers.get(kind, ())])
+        told = self.subscribers.get(kind, ())
         if kind in _OF_A_NODE:
             told = (*told, *self._nodes_of(change))
         woken = []
-        for reader in told:
+        for component in told:
+            reader = self.readers[component]
+            if reader.owner is not self.owner:
+                reader = self.own(component)
             inbox = reader.inboxes.get(kind)
             if inbox:
                 inbox.append(change)
@@ -204,27 +206,19 @@ class Informers:
                 woken.append(reader.deliveries[kind])
         return woken
 
-    def _nodes_of(self, change: Change) -> tuple[Reader, ...]:
-        """The informers of the nodes that a change of a Node, or of a Pod, concerns."""
+    def _nodes_of(self, change: Change) -> tuple[str, ...]:
+        """The components of the nodes that a change of a Node, or of a Pod, concerns."""
         kind, _, name = change.key
         before = name
         if kind == "Pod":
             name = change.new.spec.node_name
             before = name if change.old is None else change.old.spec.node_name
-        reader = self._there.get(name) or self._own_at(name)
-        found = () if reader is None else (reader,)
+        component = self._nodes.get(name)
+        found = () if component is None else (component,)
         if before == name:
             return found
-        reader = self._own_at(before)
-        return found if reader is None else (reader, *found)
-
-    def _own_at(self, node: str) -> Reader | None:
-        """The informers of the component that belongs to a node, to be changed; or None."""
-        name = self._nodes.get(node)
-        if name is None:
-            return None
-        reader = self._there[node] = self.own(name)
-        return reader
+        component = self._nodes.get(before)
+        return found if component is None else (component, *found)
 
     def catch_up(self, component: str, kind: str, store: Store) -> tuple[Change, ...]:
         """The informer now sees the store as it is (`Reader.catch_up`)."""
@@ -256,7 +250,7 @@ class Informers:
 
     def expire(self) -> None:
         """Changes that are on their way are lost: their informers list anew, and see the difference."""
-        for name, reader in self.readers.items():
+        for name, reader in tuple(self.readers.items()):
             expired = frozenset(reader.waiting())
             if expired != reader.expired:
                 self.own(name).expired = expired
@@ -272,9 +266,9 @@ class Informers:
     def fork(self) -> Informers:
         """Independent informers that have seen as much."""
         twin = Informers.__new__(Informers)
-        twin.readers, twin._subscribers, twin._nodes = self.readers, self._subscribers, self._nodes
-        self._possess()
-        twin._possess()
+        for name in Informers.__slots__:
+            setattr(twin, name, getattr(self, name))
+        self.owner, twin.owner = object(), object()
         return twin
 
 

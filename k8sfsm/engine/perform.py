@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from immutables import Map
@@ -15,12 +14,13 @@ from k8sfsm.engine.action import Act, Deliver, Enqueue, Happen, Send, Submit
 from k8sfsm.engine.actor import Actor
 from k8sfsm.engine.faults import FAULTS, perform_fault
 from k8sfsm.engine.line import environment_line
+from k8sfsm.engine.recorded import Recorded
 from k8sfsm.engine.recorder import DEFAULT, event_write
 from k8sfsm.engine.run import Batch, Run, failure_of
 from k8sfsm.engine.series import finished
 from k8sfsm.engine.trouble import NO_TROUBLE
 from k8sfsm.node.runtime import OWN_ORDERS
-from k8sfsm.objects import Event, evolve
+from k8sfsm.objects import evolve
 from k8sfsm.request import Call, CountEvents, Key, Look, Outcome, Parallel, Plan, Record, Remember, Step
 from k8sfsm.store import Change
 from k8sfsm.view import remembered
@@ -47,12 +47,20 @@ def _deliver(engine: Engine, action: Deliver) -> None:
         return
     changes = reader.catch_up(kind, engine.store)
     for wiring, watch in reader.watchers[kind]:
-        notify(engine, wiring.actor, watch.keys, changes)
+        if watch.needs_no_view and len(changes) == 1 and wiring.observe is None:
+            actor = engine.actors[wiring.actor]
+            if actor.owner is not engine.owner:
+                actor = engine.own(wiring.actor)
+            _see(engine, actor, changes[0].revision, watch.keys(changes[0], actor))
+        else:
+            notify(engine, wiring.actor, watch.keys, changes)
 
 
 def notify(engine: Engine, name: str, keys: Callable[..., Iterable[Any]], changes: Sequence[Change]) -> None:
     """An actor sees changes: its memory takes note, and the keys that they concern are queued."""
-    actor = engine.own(name)
+    actor = engine.actors[name]
+    if actor.owner is not engine.owner:
+        actor = engine.own(name)
     observe = actor.wiring.observe
     view = engine.view_for(actor)
     bulk = bulk_of(keys) if len(changes) > 1 else None
@@ -75,6 +83,17 @@ def notify(engine: Engine, name: str, keys: Callable[..., Iterable[Any]], change
     dispatch(engine, actor)
 
 
+def _see(engine: Engine, actor: Actor, cause: int, keys: Iterable[Any]) -> None:
+    """The keys that one change concerns are queued: most often one, or none."""
+    found = tuple(keys)
+    if len(found) == 1 and len(found[0]) == 3:
+        _wake_alone(engine, actor, found[0], cause)
+        return
+    for each in found:
+        _wake(engine, actor, each, cause)
+    dispatch(engine, actor)
+
+
 def _wake(engine: Engine, actor: Actor, found: Any, cause: int) -> None:
     """Queue a key, at once or in some time."""
     if len(found) == 2:
@@ -94,17 +113,18 @@ def dispatch(engine: Engine, actor: Actor) -> None:
 
 def _take_up(engine: Engine, actor: Actor, key: Key, cause: int) -> None:
     """A worker is about to look at a key."""
-    wiring = actor.wiring
+    wiring, now = actor.wiring, engine.now
     actor.waiting[key] = cause
-    engine.schedule(Act(wiring.actor, key), engine.choices.start(wiring.sender, key, engine.now))
+    at = engine.choices.start(wiring.sender, key, now)
+    engine.agenda.add(at if at > now else now, Act(wiring.actor, key))
 
 
-def _wake_alone(engine: Engine, actor: Actor, key: Key) -> None:
+def _wake_alone(engine: Engine, actor: Actor, key: Key, cause: int = 0) -> None:
     """Queue a key, and give waiting keys to free workers."""
     if actor.wiring.rank is None and actor.queue.begin(key):
-        _take_up(engine, actor, key, 0)
+        _take_up(engine, actor, key, cause)
         return
-    actor.queue.add(key)
+    actor.queue.add(key, cause)
     dispatch(engine, actor)
 
 
@@ -130,65 +150,66 @@ def _enqueue(engine: Engine, action: Enqueue) -> None:
 
 
 def _act(engine: Engine, action: Act) -> None:
-    actor, key = engine.own(action.actor), action.key
+    actor, key = engine.actors[action.actor], action.key
+    if actor.owner is not engine.owner:
+        actor = engine.own(action.actor)
     cause = actor.waiting.pop(key, None)
     if cause is None:
         return
     plan = actor.wiring.controller.reconcile(engine.view_for(actor), key)
     if plan.detached:
         actor.queue.detach(key)
-    _proceed(engine, actor, key, cause, plan, plan.steps, ())
-    if key in actor.runs:
+    if _proceed(engine, actor, key, cause, plan, plan.steps, ()):
         dispatch(engine, actor)
 
 
 def _proceed(
     engine: Engine, actor: Actor, key: Key, cause: int, plan: Plan, steps: Steps, outcomes: tuple[Outcome, ...]
-) -> None:
-    """Do what needs no answer of the steps that are left, up to the next write; let that be sent, or end the plan."""
+) -> bool:
+    """Do what needs no answer of the steps that are left, up to the next write; let that be sent, or end the plan.
+
+    Says whether the plan goes on when it is answered.
+    """
     while True:
         done = 0
         for step in steps:
-            do = _UNANSWERED.get(step.__class__)
-            if do is None:
-                break
-            do(engine, actor, step, cause)
+            kind = step.__class__
+            if kind is Remember:
+                actor.memory = remembered(actor.memory, step)  # type: ignore[arg-type]
+            else:
+                do = _UNANSWERED.get(kind)
+                if do is None:
+                    break
+                do(engine, actor, step, cause)
             done += 1
         else:
             if plan.then is None:
                 _finish(engine, actor, key, plan, outcomes)
-                return
+                return False
             plan, outcomes = plan.then(outcomes), ()
             steps = plan.steps
             continue
         if not isinstance(step, Parallel):
-            _wait(engine, actor, Run(key, cause, plan, steps[done:] if done else steps, None, outcomes))
-            return
+            left = steps[done:] if done else steps
+            _wait(engine, actor, Run(key, cause, plan, left, None, outcomes), step, engine.latencies.request)
+            return True
         steps = steps[done + 1 :]
         if step.writes:
-            _wait(engine, actor, Run(key, cause, plan, steps, Batch.of(step), outcomes))
-            return
+            run = Run(key, cause, plan, steps, Batch.of(step), outcomes)
+            _wait(engine, actor, run, step.writes[0], engine.latencies.request)
+            return True
 
 
-def _wait(engine: Engine, actor: Actor, run: Run) -> None:
-    """The run goes on when its next write is answered, which is on its way."""
-    actor.runs[run.key] = run
-    _schedule_send(engine, actor, run, engine.latencies.request)
-
-
-def _schedule_send(engine: Engine, actor: Actor, run: Run, latency: int) -> None:
-    """Let the run's next write arrive when chance and the client's rate limit let it."""
-    wiring, now = actor.wiring, engine.now
-    arrives = engine.choices.arrival(run.next_write, wiring.sender, now, latency)
-    allowed = actor.bucket.reserve(now)
-    engine.schedule(Send(wiring.actor, run.key), allowed if allowed > arrives else arrives)
+def _wait(engine: Engine, actor: Actor, run: Run, write: Any, latency: int) -> None:
+    """The run goes on when its next write is answered, which arrives when chance and the client's rate limit let it."""
+    wiring, now, key = actor.wiring, engine.now, run.key
+    actor.runs[key] = run
+    arrives = engine.choices.arrival(write, wiring.sender, now, latency)
+    allowed = actor.bucket.reserve(now)  # not before now
+    engine.agenda.add(allowed if allowed > arrives else arrives, Send(wiring.actor, key))
 
 
 # -- steps that need no answer --------------------------------------------------------------------------------------
-
-
-def _remember(engine: Engine, actor: Actor, step: Remember, cause: int) -> None:
-    actor.memory = remembered(actor.memory, step)
 
 
 def _look(engine: Engine, actor: Actor, step: Look, cause: int) -> None:
@@ -198,14 +219,14 @@ def _look(engine: Engine, actor: Actor, step: Look, cause: int) -> None:
 def _record(engine: Engine, actor: Actor, step: Record, cause: int) -> None:
     if not engine.keeps_events:
         return
-    wiring, now, store, admit = actor.wiring, engine.now, engine.store, None
+    wiring, now, way = actor.wiring, engine.now, None
     if engine.trouble is NO_TROUBLE:
-        way = engine.api.events.way(store, step.regarding.metadata.namespace or DEFAULT, wiring.sender)
-        admit = None if way is None else partial(way.metadata, store, now, engine.choices)
+        way = engine.api.events.way(engine.store, step.regarding.metadata.namespace or DEFAULT, wiring.sender)
     else:
         now += trouble.skew_of(engine, wiring.component.name)
-    actor.recorder, write = event_write(actor.recorder, step, wiring.source, store, now, admit)
-    if isinstance(write, Event):
+    memory, source = actor.recorder, wiring.source
+    actor.recorder, write = event_write(memory, step, source, engine.store, now, engine.choices, way)
+    if isinstance(write, Recorded):
         engine.keep(write, wiring.sender, cause, step.why)
     elif write is not None and wiring.component.name not in engine.trouble.parted:
         engine.record(write, wiring.sender, cause)
@@ -218,7 +239,7 @@ def _count_events(engine: Engine, actor: Actor, step: CountEvents, cause: int) -
 
 
 def _call(engine: Engine, actor: Actor, step: Call, cause: int) -> None:
-    state = engine.node_states.get(step.node, NO_STATE)
+    state = engine.state_of(step.node)
     if engine.trouble is NO_TROUBLE:
         for due, event in engine.runtime.answer(step, engine.now, state):
             engine.schedule(Happen(event), due)
@@ -229,17 +250,18 @@ def _call(engine: Engine, actor: Actor, step: Call, cause: int) -> None:
 
 
 _UNANSWERED: Final[Mapping[type[Any], Callable[[Engine, Actor, Any, int], None]]] = {
-    Remember: _remember,
     Record: _record,
     CountEvents: _count_events,
     Call: _call,
     Look: _look,
 }
-"""How the steps that need no answer are done."""
+"""How the steps that need no answer are done, but for the most usual one: what an actor remembers."""
 
 
 def _send(engine: Engine, action: Send) -> None:
-    actor = engine.own(action.actor)
+    actor = engine.actors[action.actor]
+    if actor.owner is not engine.owner:
+        actor = engine.own(action.actor)
     run = actor.runs.get(action.key)
     if run is None:
         return
@@ -256,22 +278,23 @@ def _send(engine: Engine, action: Send) -> None:
     batch = run.batch
     assert batch is not None
     if batch.left:
-        actor.runs[run.key] = run
-        _schedule_send(engine, actor, run, 0)
+        _wait(engine, actor, run, run.next_write, 0)
     elif batch.over:
         _proceed(engine, actor, run.key, run.cause, run.plan, run.steps, run.outcomes)
     else:
-        _wait(engine, actor, evolve(run, batch=batch.next()))
+        run = evolve(run, batch=batch.next())
+        _wait(engine, actor, run, run.next_write, engine.latencies.request)
 
 
 def _finish(engine: Engine, actor: Actor, key: Key, plan: Plan, outcomes: tuple[Outcome, ...]) -> None:
-    name, queue = actor.wiring.actor, actor.queue
-    actor.runs.pop(key, None)
+    queue = actor.queue
+    if actor.runs:
+        actor.runs.pop(key, None)
     waiting = queue.done(key)
     if (outcomes and failure_of(outcomes)) or (plan.error and not plan.unsettled):
         again = queue.failed(key, engine.now)
         if again is not None:
-            engine.schedule(Enqueue(name, key, retry=again), again)
+            engine.schedule(Enqueue(actor.wiring.actor, key, retry=again), again)
     elif not plan.unsettled:
         queue.succeeded(key)
     if plan.requeue_after is not None:
@@ -280,7 +303,7 @@ def _finish(engine: Engine, actor: Actor, key: Key, plan: Plan, outcomes: tuple[
         due = engine.now + plan.requeue_after
         if plan.limited:
             due = max(due, queue.reserve(engine.now))
-        engine.schedule(Enqueue(name, key, plan.periodic), due)
+        engine.schedule(Enqueue(actor.wiring.actor, key, plan.periodic), due)
     if waiting:
         dispatch(engine, actor)
 
@@ -290,8 +313,7 @@ def _finish(engine: Engine, actor: Actor, key: Key, plan: Plan, outcomes: tuple[
 
 def _happen(engine: Engine, action: Happen) -> None:
     event = action.event
-    state = engine.node_states.get(event.node, NO_STATE)
-    engine.node_states = engine.node_states.set(event.node, event.applied(state))
+    engine.befall(event)
     if engine.tracer is not None:
         engine.emit(environment_line(event, engine.now))
     if event.actor:
@@ -301,7 +323,10 @@ def _happen(engine: Engine, action: Happen) -> None:
     if reader is None or reader.component in engine.stopped or event.kind in OWN_ORDERS:
         return
     for wiring in reader.wirings:
-        _tell(engine, wiring.actor, event.pod)
+        actor = engine.actors[wiring.actor]
+        if actor.owner is not engine.owner:
+            actor = engine.own(wiring.actor)
+        _wake_alone(engine, actor, event.pod)
 
 
 def _tell(engine: Engine, name: str, key: Key) -> None:

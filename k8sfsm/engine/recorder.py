@@ -3,39 +3,39 @@
 An Event that was sent before is counted up; when more than ten similar ones come in ten minutes they are combined;
 a source may send 25 about one object, and one more every five minutes. Kubelets count each reason by itself.
 Source: staging/src/k8s.io/client-go/tools/record/events_cache.go.
+
+The memory of a recorder has an entry per object: its budgets by reason ("" where the reasons share one), its similar
+Events by (field path, type, reason), and by these and the message under which one was sent, its namespace and name. As
+long as each Event about an object draws on a budget of its own, and the API server let it through the short way, the
+entry is these Events, from which all that follows (`_in_full`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import lru_cache
+from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
 
 from immutables import Map
 
+from k8sfsm.apiserver.recorded_events import Way
+from k8sfsm.engine.choices import Choices
 from k8sfsm.engine.cluster import EventSource
+from k8sfsm.engine.recorded import NEW_API, Recorded, event_of
 from k8sfsm.engine.series import series_write
+from k8sfsm.journal import EVENT
 from k8sfsm.law import constant
-from k8sfsm.objects import Event, ObjectMeta, ObjectReference, changer_of, evolve
-from k8sfsm.objects import EventSource as Source
+from k8sfsm.objects import ObjectMeta, changer_of, evolve, key_of
 from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Create, Patch, Record, Update
 from k8sfsm.store import Store
 from k8sfsm.value import value
 
-Memory = Map[Any, Any]
-Admit: TypeAlias = Callable[[str, str], ObjectMeta | None]
-"""Namespace and name of a new Event -> the metadata that the API server gives to it; None where it has to be asked."""
+Memory: TypeAlias = Map[Any, Any]
 DEFAULT: Final = "default"
 """The namespace of Events about objects that are in none."""
 COMBINED: Final = "(combined from similar events): "
-_NEW_API: Final = ("default-scheduler",)
-"""Components that use events.k8s.io/v1, which has an eventTime instead of first and last timestamps (`series.py`)."""
 _PER_REASON: Final = ("kubelet",)
 """Components whose spam filter counts the reasons of an object's Events apart; seen in recording 13b."""
-
-
-_NOTHING: Final[Mapping[Any, Any]] = {}
 
 
 @value
@@ -55,36 +55,77 @@ class Budget:
 
 
 def event_write(
-    memory: Memory, record: Record, source: EventSource, store: Store, now: int, admit: Admit | None = None
-) -> tuple[Memory, Event | Create | Update | Patch | None]:
-    """The recorder's new memory, and the write that the record leads to (None: dropped as spam).
+    memory: Memory,
+    record: Record,
+    source: EventSource,
+    store: Store,
+    now: int,
+    chance: Choices,
+    way: Way | None = None,
+) -> tuple[Memory, Recorded | Create | Update | Patch | None]:
+    """The recorder's new memory, and the write that the record leads to (None: dropped as spam, or only counted).
 
-    A new Event to which `admit` gives its metadata is no request any more: it only has to be stored.
-    The memory has an entry per object: its budgets by reason ("" where the reasons share one), its similar Events by
-    (field path, type, reason), and by these and the message under which one was sent, its namespace and name.
+    A new Event that may go a `way` is no request any more: it only has to be stored. Its uid comes from `chance`.
     """
     component = source.component
-    if component in _NEW_API:
-        return series_write(memory, record, lambda: _new(record, record.message, source, store, now, admit), now)
+    if component in NEW_API:
+        return series_write(memory, record, lambda: _new(record, source, store, now, chance, way), now)
     regarding, reason = record.regarding, record.reason
     meta = regarding.metadata
     about = (regarding.kind, meta.uid or (meta.namespace, meta.name))  # some name objects without their uid
-    told = dict(memory.get(about, _NOTHING))
-    spent = reason if component in _PER_REASON else ""
-    told[spent], allowed = _spent(told.get(spent), now)
-    kind = (record.field_path, record.type, reason)
-    told[kind], message = _combined(told.get(kind), record.message, now)
-    identity = (*kind, COMBINED if message is not record.message else message)
-    known = told.get(identity)
-    stored = store.get("Event", *known) if known is not None else None
-    write: Event | Create | Update | None = None
-    if stored is None or not stored.count:
-        told[identity] = place = _free(meta, store, now)
-        write = _new(record, message, source, store, now, admit, place) if allowed else None
-    elif allowed:
-        again = evolve(stored, count=stored.count + 1, last_timestamp=now - now % SECOND, message=message)
-        write = Update(object=again, why=record.why)
+    known = memory.get(about, ())
+    if way is not None and known.__class__ is tuple and (not known or component in _PER_REASON):
+        for each in known:
+            if (each.record or each.new).reason == reason:
+                break
+        else:
+            first = _new(record, source, store, now, chance, way, bool(known))
+            if isinstance(first, Recorded):
+                return memory.set(about, (*known, first)), first
+    told = _in_full(known, component) if known.__class__ is tuple else dict(known)
+    write = _counted(told, record, source, store, now, chance, way)
     return memory.set(about, told), write
+
+
+def _counted(
+    told: dict[Any, Any],
+    record: Record,
+    source: EventSource,
+    store: Store,
+    now: int,
+    chance: Choices,
+    way: Way | None,
+) -> Recorded | Create | Update | None:
+    """The write that a record about an object leads to, of which `told` takes note."""
+    spent = record.reason if source.component in _PER_REASON else ""
+    told[spent], allowed = _spent(told.get(spent), now)
+    kind = (record.field_path, record.type, record.reason)
+    told[kind], message = _combined(told.get(kind), record.message, now)
+    if not allowed:
+        return None
+    identity = (*kind, COMBINED if message is not record.message else message)
+    place = told.get(identity)
+    stored = store.snapshot.get(place) if place is not None else None
+    if stored is None or not stored.count:
+        if message is not record.message:
+            record = evolve(record, message=message)
+        write = _new(record, source, store, now, chance, way)
+        told[identity] = write.key if isinstance(write, Recorded) else key_of(write.object)
+        return write
+    again = evolve(stored, count=stored.count + 1, last_timestamp=now - now % SECOND, message=message)
+    return Update(object=again, why=record.why)
+
+
+def _in_full(known: Iterable[Recorded], component: str) -> dict[Any, Any]:
+    """What is kept of first Events about an object, each of its own budget."""
+    told: dict[Any, Any] = {}
+    for each in known:
+        event = each.new
+        told[event.reason if component in _PER_REASON else ""], _ = _spent(None, each.at)
+        kind = (event.involved_object.field_path, event.type, event.reason)
+        told[kind], _ = _combined(None, event.message, each.at)
+        told[(*kind, event.message)] = each.key
+    return told
 
 
 def _spent(budget: Budget | None, now: int) -> tuple[Budget, bool]:
@@ -113,66 +154,33 @@ def _combined(similar: Similar | None, message: str, now: int) -> tuple[Similar,
 
 def _new(
     record: Record,
-    message: str,
     source: EventSource,
     store: Store,
     now: int,
-    admit: Admit | None,
-    place: tuple[str, str] | None = None,
-) -> Event | Create:
-    """A new Event, or the request to create it."""
-    namespace, name = place or _free(record.regarding.metadata, store, now)
-    metadata = None if admit is None else admit(namespace, name)
-    if metadata is not None:
-        return _event(record, message, source, now, metadata)
-    event = _event(record, message, source, now, _named(_NO_META, name, namespace))
+    chance: Choices,
+    way: Way | None,
+    is_sound: bool = False,
+) -> Recorded | Create:
+    """A new Event, or the request to create it. It has the namespace of the object, its name, and the time.
+
+    `is_sound`: an Event about the object went the short way before, so the name of this one is no worse.
+    """
+    about, events = record.regarding.metadata, store.snapshot.events
+    namespace, name = about.namespace or DEFAULT, f"{about.name}.{now:x}"
+    key, moment = (EVENT, namespace, name), now
+    while key in events:
+        moment += 1
+        name = f"{about.name}.{moment:x}"
+        key = (EVENT, namespace, name)
+    if way is not None and (is_sound or way.sound(name)):
+        made: Any = _make(Recorded)
+        made.revision, made.type, made.key, made.old, made.at = store.snapshot.revision + 1, "ADDED", key, None, now
+        made.record, made.source, made.lot, made.way = record, source, chance.lot(key), way
+        return made  # type: ignore[no-any-return]
+    event = event_of(record, source, now, _named(_NO_META, name, namespace))
     return Create(object=event, why=record.why)
 
 
-def _free(about: ObjectMeta, store: Store, now: int) -> tuple[str, str]:
-    """Namespace and name of a new Event: that of the object, and the time."""
-    namespace, name = about.namespace or DEFAULT, f"{about.name}.{now:x}"
-    while ("Event", namespace, name) in store.snapshot.events:
-        now += 1
-        name = f"{about.name}.{now:x}"
-    return namespace, name
-
-
-def _event(record: Record, message: str, source: EventSource, now: int, metadata: ObjectMeta) -> Event:
-    regarding = record.regarding
-    meta = regarding.metadata
-    about = _about(
-        _NO_REFERENCE,
-        regarding.kind,
-        meta.namespace,
-        meta.name,
-        meta.uid,
-        regarding.api_version,
-        meta.resource_version,
-        record.field_path,
-    )
-    of_source = _of_source(source.component, source.host)
-    if source.component in _NEW_API:
-        return _noted(of_source, metadata, about, record.type, record.reason, message, now, record.action)
-    second = now - now % SECOND
-    return _counted(of_source, metadata, about, record.type, record.reason, message, second, second)
-
-
-@lru_cache(maxsize=16384)
-def _of_source(component: str, host: str) -> Event:
-    """What all Events of a source have in common."""
-    if component in _NEW_API:
-        return Event(reporting_component=component, reporting_instance=f"{component}-{host}".rstrip("-"))
-    told_by = Source(component=component, host=host)
-    return Event(source=told_by, count=1, reporting_component=component, reporting_instance=host)
-
-
+_make: Final = object.__new__
 _NO_META: Final = ObjectMeta()
-_NO_REFERENCE: Final = ObjectReference()
-_PARTS: Final = ("metadata", "involved_object", "type", "reason", "message")
-_noted: Final = changer_of(Event, *_PARTS, "event_time", "action")
-_counted: Final = changer_of(Event, *_PARTS, "first_timestamp", "last_timestamp")
 _named: Final = changer_of(ObjectMeta, "name", "namespace")
-_about: Final = changer_of(
-    ObjectReference, "kind", "namespace", "name", "uid", "api_version", "resource_version", "field_path"
-)

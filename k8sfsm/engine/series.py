@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 
 from immutables import Map
 
+from k8sfsm.engine.recorded import Recorded
 from k8sfsm.law import constant
 from k8sfsm.objects import Event, EventSeries, ObjectMeta, evolve, to_json
 from k8sfsm.objects.durations import SECOND
@@ -35,27 +36,33 @@ class Cached:
 
 
 def series_write(
-    memory: Memory, record: Record, make: Callable[[], Event | Create], now: int
-) -> tuple[Memory, Event | Create | Patch | None]:
+    memory: Memory, record: Record, make: Callable[[], Recorded | Create], now: int
+) -> tuple[Memory, Recorded | Create | Patch | None]:
     """The recorder's new memory, and the write that the record leads to (None: it is counted only).
 
     `make`: a new Event, or the request for it.
     """
     key = _identity(record)
-    known: Cached | None = memory.get(key)
-    if known is None:
+    found = memory.get(key)
+    if found is None:
         made = make()
-        return memory.set(key, Cached(made.object if isinstance(made, Create) else made)), made
+        return memory.set(key, made if isinstance(made, Recorded) else Cached(made.object)), made
+    known = _cached(found)
     count = 2 if known.series is None else known.series.count + 1
     again = evolve(known, series=EventSeries(count=count, last_observed_time=now))
     return memory.set(key, again), _patch(again, record) if known.series is None else None
 
 
+def _cached(found: Recorded | Cached) -> Cached:
+    """What is kept of an Event; of one that came once, the Event is all."""
+    return Cached(found.new) if isinstance(found, Recorded) else found
+
+
 def _identity(record: Record) -> tuple[Any, ...]:
     """What Events of one series have in common; the message is not among it (getKey)."""
     meta = record.regarding.metadata
-    about = (record.regarding.kind, meta.namespace, meta.name, meta.uid, meta.resource_version)
-    return (record.type, record.action, record.reason, about, record.field_path)
+    about = record.regarding.kind, meta.namespace, meta.name, meta.uid, meta.resource_version
+    return (*about, record.type, record.action, record.reason, record.field_path)
 
 
 def _patch(cached: Cached, record: Record | None = None) -> Patch:
@@ -78,7 +85,7 @@ def finished(memory: Memory, store: Store, now: int) -> tuple[Memory, tuple[Crea
     pause, refresh = constant("event_series_finish"), constant("event_series_refresh")
     refreshes = rounds > 0 and rounds * pause % refresh == 0
     writes: list[Create | Patch] = []
-    cached = [(key, each) for key, each in memory.items() if key != _ROUNDS]
+    cached = [(key, _cached(each)) for key, each in memory.items() if key != _ROUNDS]
     for key, each in sorted(cached, key=lambda pair: (pair[1].event.event_time, pair[1].event.metadata.name)):
         last = each.event.event_time if each.series is None else each.series.last_observed_time
         over = last < now - pause * SECOND

@@ -90,7 +90,7 @@ def answers(engine: Engine, answered: Iterable[Answer]) -> Iterable[Answer]:
 
 def _flapped(engine: Engine, event: Any) -> Any:
     """The answer that is not the one before it; one such is enough for whoever asks."""
-    state = engine.node_states.get(event.node, Map())
+    state = engine.state_of(event.node)
     run = newest(pod_of(state, event.uid), event.container)
     before = None if run is None else run.probes.get("ready")
     ok = before is not None and not before.ok

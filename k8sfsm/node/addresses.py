@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 from ipaddress import IPv4Network
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from k8sfsm.node.runtime_state import NodeRuntime
 from k8sfsm.objects import changer_of, evolve
-
-if TYPE_CHECKING:
-    from k8sfsm.node.runtime_state import NodeRuntime
-
 
 _FIRST: Final = 12 * 256
 """Networks of 256 addresses from 10.244.0.0 to the end of 10.0.0.0/8."""
@@ -47,7 +44,10 @@ def take_address(node: NodeRuntime, cidr: str, uid: str) -> tuple[NodeRuntime, s
         ip = _dotted(first + last)
         if ip not in node.addresses:
             break
-    return changer_of(type(node), "last_address", "addresses")(node, last, node.addresses.set(ip, uid)), ip
+    return _taken(node, last, node.addresses.set(ip, uid)), ip
+
+
+_taken: Final = changer_of(NodeRuntime, "last_address", "addresses")
 
 
 def free_address(node: NodeRuntime, ip: str, uid: str) -> NodeRuntime:

@@ -15,7 +15,7 @@ and the runtime's `Past` tell all at once. `question` compares looks at any mome
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
@@ -23,13 +23,15 @@ import attrs
 from attrs import define
 
 from k8sfsm.law import Law
-from k8sfsm.node.memory import PodMemory, eviction_key
+from k8sfsm.node.memory import EVICTION, PodMemory
 from k8sfsm.node.references import token_volume
 from k8sfsm.node.runtime_state import BARE, EMPTY, NODE, Image, Instance, PodRuntime
 from k8sfsm.node.session import Session, Settings, addresses_of
 from k8sfsm.node.starting import pulled_text
-from k8sfsm.objects import Container, HostIP, Node, ObjectMeta, Pod, PodCondition, PodSpec, PodStatus
+from k8sfsm.node.template import Template
+from k8sfsm.objects import Container, HostIP, Node, Pod
 from k8sfsm.objects.durations import SECOND
+from k8sfsm.objects.sameness import same_in
 from k8sfsm.view import View
 
 law = Law("kubelet")
@@ -37,80 +39,19 @@ law = Law("kubelet")
 _SIZE: Final = 8192
 _VARIANTS: Final = 8
 """So many templates of one heading are known."""
-_LISTS: Final = ("containers", "init_containers", "ephemeral_containers")
 
 
-def _but(cls: type[Any], *names: str) -> Callable[[Any], tuple[Any, ...]]:
-    """What an object of a class holds in all its attributes but some."""
-    return attrgetter(*(each.name for each in attrs.fields(cls) if each.name not in names))
-
-
-_of_spec: Final = _but(PodSpec, "node_name", "volumes", *_LISTS)
-_of_container: Final = _but(Container, "volume_mounts")
-_of_status: Final = _but(PodStatus, "conditions")
-_of_condition: Final = _but(PodCondition, "last_probe_time", "last_transition_time")
 _TIMES: Final = ("started_at", "finished_at", "stopping_since", "noticed_at")
-_of_run: Final = _but(Instance, "id", *_TIMES)
+_of_run: Final = attrgetter(*(each.name for each in attrs.fields(Instance) if each.name not in ("id", *_TIMES)))
 _times_of_run: Final = attrgetter(*_TIMES)
 _times_of_pull: Final = attrgetter("asked_at", "started_at", "finished_at")
+_same_pod: Final = same_in("uid", "generation", "owner_references", "annotations", "finalizers", "extra")
+"""A kubelet looks at no label of a pod."""
 _MOMENTS: Final = 24
 """A memory of more moments is like no other one: that of a pod which has been probed for long."""
-_of_metadata: Final = attrgetter("annotations", "owner_references", "finalizers", "extra")
-"""A kubelet looks at no label of a pod."""
 
 
 # -- what is remembered -----------------------------------------------------------------------------------------------
-
-
-class Template:
-    """Pods that are alike when they are admitted. `containers`, `images`: their names, and those of their images.
-
-    What a pod has is kept as the latest one had it: the next pods share most of it with that one, so that comparing it
-    takes no time.
-    """
-
-    __slots__ = ("_outline", "_stamps", "_status", "_told", "containers", "images")
-
-    def __init__(self, pod: Pod, containers: Sequence[Container], token: str) -> None:
-        self.containers = tuple(each.name for each in containers)
-        self.images = tuple(each.image for each in containers)
-        self._outline = _outline(pod, containers, token)
-        self._status = pod.status
-        self._told, self._stamps = _told(pod.status)
-
-    def stamps_of(self, pod: Pod, containers: Sequence[Container], token: str) -> tuple[int, ...] | None:
-        """The whole seconds that a pod's status has, if it is one of these; None: it is another one.
-
-        `token`: the name of its token volume.
-        """
-        outline = _outline(pod, containers, token)
-        if outline != self._outline:
-            return None
-        if pod.status is not self._status:
-            told, stamps = _told(pod.status)
-            if told != self._told:
-                return None
-            self._status, self._told, self._stamps = pod.status, told, stamps
-        self._outline = outline
-        return self._stamps
-
-
-def _outline(pod: Pod, containers: Sequence[Container], token: str) -> Any:
-    """What a pod is, but for what is its own, and for its status."""
-    spec, meta = pod.spec, pod.metadata
-    parts = [(_of_container(each), _unnamed(each.volume_mounts, token)) for each in containers]
-    own = (meta.creation_timestamp is None, _unnamed(spec.volumes, token), parts)
-    return own, _of_metadata(meta), _of_spec(spec)
-
-
-def _told(status: PodStatus) -> tuple[Any, tuple[int, ...]]:
-    """What a status says, and the whole seconds that are in it."""
-    stamps: list[int] = []
-    conditions = [
-        (_noted(each.last_transition_time, stamps), each.last_probe_time, _of_condition(each))
-        for each in status.conditions
-    ]
-    return (_of_status(status), conditions), tuple(stamps)
 
 
 class Likeness:
@@ -165,7 +106,9 @@ def habits_of(settings: Settings) -> Habits:
 
 
 def born(habits: Habits, pod: Pod, now: int) -> tuple[Course, tuple[Any, ...]] | None:
-    """What the memory of a pod that is taken at `now` (ns) has in common with others of its template, and its own."""
+    """What the memory of a pod that is taken at `now` (ns) has in common with others of its template, and the parts of
+    its spec that are its own.
+    """
     spec = pod.spec
     if not pod.metadata.generate_name:
         return None
@@ -197,7 +140,7 @@ def _newcomer(
     if len(known) >= _VARIANTS:
         known.clear()
     known.append(Likeness(Template(pod, containers, token)))
-    return known[-1], _told(pod.status)[1]
+    return known[-1], known[-1].template.stamps
 
 
 def _known_of(heading: Hashable) -> list[Likeness]:
@@ -218,16 +161,6 @@ def _noted(moment: int | None, times: list[int]) -> bool | int | None:
     return True
 
 
-def _unnamed(items: Iterable[Mapping[str, Any]], name: str) -> list[Mapping[str, Any]]:
-    """The items; of those that have the token volume's name, the rest."""
-    return [{**item, "name": None} if name and item.get("name") == name else item for item in items]
-
-
-def reported(alike: Any) -> Any:
-    """What memories have in common after the status was sent."""
-    return None if alike is None else (alike[0].reported, alike[1])
-
-
 # -- what is looked at ------------------------------------------------------------------------------------------------
 
 
@@ -235,6 +168,9 @@ Mark: TypeAlias = tuple[Course, tuple[Hashable, ...], tuple[Any, ...]]
 """What a look reads at this moment: the course, what there is without the pod's parts, beginning with past and moment,
 and the parts.
 """
+_HOME, _OWN, _TOLD = 9, 10, 11
+GROUPS: Final = (_HOME, _OWN, _TOLD)
+"""The places of parts that are tuples of parts: of the Node, of the pod's spec, and what the runtime told."""
 
 
 @define
@@ -262,31 +198,29 @@ def mark(home: Home, view: View, key: Any, pod: Pod, memory: PodMemory) -> Mark 
     meta, known, sent, stored, alike = pod.metadata, memory.pod, memory.sent, pod.status, memory.alike
     if alike is None or meta.deletion_timestamp is not None or home.settings.tries:
         return None
-    if pod is not known and (pod.spec is not known.spec or not _same_metadata(meta, known.metadata)):
+    if pod is not known and (pod.spec is not known.spec or not _same_pod(meta, known.metadata)):
         return None
     if stored is not sent and (stored is not known.status or _is_newer(meta.resource_version, memory.sent_at)):
         return None
-    uid, state, node = meta.uid, view.runtime, home.addresses(view)
+    uid, state, node = meta.uid, view.runtime, home.told(view)
     runtime: PodRuntime = state.get(uid, EMPTY)
     past, box, work = runtime.past, runtime.sandbox, memory.work
-    if past is None or node is None or eviction_key(uid) in view.memory:
+    if past is None or node is None or (EVICTION, uid) in view.memory:
         return None
-    (course, own), (host, cidr, hosts), ip = alike, node, "" if box is None else box.ip
-    template, images = course.likeness.template, state.get(NODE, BARE).images
-    flags = (law.edition, stored is sent, pod is known, not host, not cidr, host == ip)
-    what = (past, view.now, *flags, *map(images.get, template.images))
-    parts = (pod, known, key, uid, meta.name, home.node, host, cidr, hosts, ip, memory.generated, sent, *own)
+    (traits, told), ip = node, "" if box is None else box.ip
+    template, images = alike.likeness.template, state.get(NODE, BARE).images
+    what = (past, view.now, law.edition, stored is sent, pod is known, traits, told[1] == ip, template.found_in(images))
+    said: tuple[str | None, ...] = ()
     if work.doing == "pull":
-        parts = (*parts, _said_of_pull(images, runtime, template, work.name))
-    return course, what, (*parts, *_ids(runtime, template)) if runtime.containers else parts
+        said = (_said_of_pull(images, runtime, template, work.name),)
+    if runtime.containers:
+        said = (*said, *_ids(runtime, template))
+    own = memory.own
+    return alike, what, (memory.sent_at, pod, known, key, uid, meta.name, ip, memory.generated, sent, told, own, said)
 
 
 def _ids(runtime: PodRuntime, template: Template) -> list[str]:
-    found: list[str] = []
-    for name in template.containers:
-        runs = runtime.containers.get(name, ())
-        found += (runs[0].id,) if len(runs) == 1 else [run.id for run in runs]
-    return found
+    return [run.id for name in template.containers for run in runtime.containers.get(name, ())]
 
 
 def _said_of_pull(images: Mapping[str, Image], runtime: PodRuntime, template: Template, container: str) -> str | None:
@@ -296,30 +230,27 @@ def _said_of_pull(images: Mapping[str, Image], runtime: PodRuntime, template: Te
     return None if pull is None or pull.state != "done" or found is None else pulled_text(image, pull, found)
 
 
-def _same_metadata(new: ObjectMeta, known: ObjectMeta) -> bool:
-    if new is known:
-        return True
-    same = new.owner_references is known.owner_references and new.annotations is known.annotations
-    if not same or new.finalizers is not known.finalizers or new.extra is not known.extra:
-        same = _of_metadata(new) == _of_metadata(known)
-    return same and new.generation == known.generation and new.uid == known.uid
-
-
 def _is_newer(version: str, sent_at: int) -> bool:
     return sent_at > 0 and int(version or 0) > sent_at
+
+
+Told: TypeAlias = tuple[tuple[bool, bool], tuple[str, str, str, tuple[HostIP, ...]]]
+"""Of a Node: whether it has neither address nor network for its pods; its name, its address, that network, and how a
+status tells the address.
+"""
 
 
 class Home:
     """The Node of a kubelet, as far as it tells apart what is said of pods: looked up once while it is the same."""
 
-    __slots__ = ("_addresses", "_nodes", "_seen", "node", "settings")
+    __slots__ = ("_nodes", "_seen", "_told", "node", "settings")
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.node = settings.node
         self._nodes: Any = None
         self._seen: Node | None = None
-        self._addresses: tuple[str, str, tuple[HostIP, ...]] | None = None
+        self._told: Told | None = None
 
     def seen(self, view: View) -> Node | None:
         """The Node, as the kubelet sees it."""
@@ -327,27 +258,25 @@ class Home:
         if nodes is not self._nodes:
             node = nodes.get(("Node", "", self.node))
             if self._nodes is None or node is not self._seen:
-                self._seen, self._addresses = node, self._found(node)
+                self._seen, self._told = node, self._found(node)
             self._nodes = nodes
         return self._seen
 
-    def addresses(self, view: View) -> tuple[str, str, tuple[HostIP, ...]] | None:
-        """The Node's address, the network of its pods, and how a status tells the first; None where there are several
-        addresses.
-        """
+    def told(self, view: View) -> Told | None:
+        """What the Node tells of itself; None where it has several addresses."""
         if view.snapshot("Node") is not self._nodes:
             self.seen(view)
-        return self._addresses
+        return self._told
 
-    def _found(self, node: Node | None) -> tuple[str, str, tuple[HostIP, ...]] | None:
+    def _found(self, node: Node | None) -> Told | None:
         hosts = addresses_of(node, self.settings)
-        cidr = "" if node is None else node.spec.pod_cidr
-        return (hosts[0].ip if hosts else "", cidr, hosts) if len(hosts) < 2 else None
+        host, cidr = hosts[0].ip if hosts else "", "" if node is None else node.spec.pod_cidr
+        return ((not host, not cidr), (self.node, host, cidr, hosts)) if len(hosts) < 2 else None
 
 
 def question(session: Session, known: Mark) -> Question | None:
     """What the look is about, whenever it is; None: it may read more than that. `known`: what it reads now."""
-    course, now = session.memory.alike[0], session.now
+    course, now = session.memory.alike, session.now
     times = [now, *course.times]
     runtime = _of_runtime(session, times)
     if runtime is None or len(times) > _MOMENTS:
@@ -356,7 +285,7 @@ def question(session: Session, known: Mark) -> Question | None:
     ages = tuple([each - now for each in times])
     seconds = tuple([2 * (each // SECOND - second) + (not each % SECOND) for each in (*times, *course.stamps)])
     moments = (*times, *[each - each % SECOND for each in times], *course.stamps)
-    shape = (course.likeness.template, len(moments), len(known[2]), *what)
+    shape = (course.likeness.template, len(moments), len(known[2][_TOLD]), *what)
     kind = (course.likeness, seconds, *what)
     return Question(kind, ages, shape, tuple(dict.fromkeys(times)), moments)
 

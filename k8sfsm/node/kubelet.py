@@ -12,7 +12,7 @@ import k8sfsm.node.outcome
 import k8sfsm.node.prober
 import k8sfsm.node.resetting  # noqa: F401  facts and actions of the tables
 from k8sfsm.law import Law, LawError
-from k8sfsm.node.alike import Mark, mark, reported
+from k8sfsm.node.alike import Mark, mark
 from k8sfsm.node.looks import CHECKED, Plain, glanced, looked
 from k8sfsm.node.memory import PodMemory
 from k8sfsm.node.newcomers import Newcomer, Newcomers
@@ -22,7 +22,7 @@ from k8sfsm.objects import Pod, PodStatus, changer_of, evolve
 from k8sfsm.request import DONE, Key, Outcome, PatchStatus, Plan, Remember, Step
 from k8sfsm.store import Change
 from k8sfsm.value import value
-from k8sfsm.view import View
+from k8sfsm.view import View, asks_memory_alone
 
 law = Law("kubelet")
 
@@ -32,6 +32,7 @@ TURNS: Final = 64
 
 
 @law.key
+@asks_memory_alone
 def pods_of_node(change: Change, view: View) -> tuple[Key, ...]:
     """The pod itself, once it is bound to a node, unless all that is new is the status that this kubelet wrote.
 
@@ -76,15 +77,15 @@ class Kubelet:
 
     def _pod(self, view: View, key: Key) -> Plan:
         pod: Pod | None = view.snapshot("Pod").get(key)
-        if pod is not None and pod.spec.node_name != self.node:
-            pod = None
         known: tuple[PodMemory, ...] = view.memory.get(key, ())
+        if pod is not None and not (known and pod.spec is known[0].pod.spec) and pod.spec.node_name != self.node:
+            pod = None  # what is remembered was bound to this node
         expected = marked = None
         if pod is not None and len(known) < 2:
             memory = known[0] if known else self._newcomers.expected(view, pod)
             if memory is not None:
                 marked = mark(self._newcomers.home, view, key, pod, memory)
-                plan = None if marked is None else glanced(marked, memory)
+                plan = None if marked is None else glanced(marked)
                 if plan is not None:
                     return plan
             expected = None if known else memory
@@ -193,24 +194,25 @@ class Answered:
 
     def __call__(self, outcomes: tuple[Outcome, ...]) -> Plan:
         """The plan that follows; the first write is that of a status, where one is sent."""
-        first = outcomes[0]
+        first, entries = outcomes[0], self.entries
         ok = first.ok
         if not ok and first.code not in GONE:
             steps = (Remember(key=self.key, value=self._unanswered() or None),)
             return Plan(steps=steps, error=first.message or str(first.code), requeue_after=self.later)
-        place = self._sender()
-        if place is None or not ok:
-            return Plan(requeue_after=self.later)
-        sent = _remember_sent(self.entries[place], self.statuses[place], first)
-        values = (*self.entries[:place], sent, *self.entries[place + 1 :]) if len(self.entries) > 1 else (sent,)
-        return _remembered(DONE, (_entry(_NO_ENTRY, self.key, values),), self.later)
-
-    def _sender(self) -> int | None:
-        """Whose status the first write is."""
-        for place, status in enumerate(self.statuses):
+        place = 0
+        for status in self.statuses:
             if status is not None:
-                return place
-        return None
+                break
+            place += 1
+        else:
+            return Plan(requeue_after=self.later)
+        if not ok:
+            return Plan(requeue_after=self.later)
+        memory, stored = entries[place], first.object
+        version, course = 0 if stored is None else int(stored.metadata.resource_version or 0), memory.alike
+        sent = _sent(memory, status, version, None if course is None else course.reported)
+        values = (*entries[:place], sent, *entries[place + 1 :]) if len(entries) > 1 else (sent,)
+        return _remembered(DONE, (_entry(_NO_ENTRY, self.key, values),), self.later)
 
     def _unanswered(self) -> tuple[PodMemory, ...]:
         """What is left in memory of writes that the API did not take: they are to be made again.
@@ -222,12 +224,6 @@ class Answered:
             evolve(entry, unsent=status is not None, returned=False, alike=None) if owed else entry
             for entry, status, owed in each
         )
-
-
-def _remember_sent(memory: PodMemory, status: PodStatus | None, outcome: Outcome) -> PodMemory:
-    stored = outcome.object
-    version = int(stored.metadata.resource_version or 0) if stored is not None else 0
-    return _sent(memory, status, version, reported(memory.alike))
 
 
 _sent: Final = changer_of(PodMemory, "sent", "sent_at", "alike")

@@ -16,9 +16,9 @@ from attrs import frozen
 
 from k8sfsm.law import LawError
 from k8sfsm.mould import Mould, Shapeless
-from k8sfsm.node.alike import Course, Likeness, Mark, Question, Template, question
-from k8sfsm.node.memory import PodMemory
+from k8sfsm.node.alike import GROUPS, Course, Likeness, Mark, Question, question
 from k8sfsm.node.session import Session
+from k8sfsm.node.template import Template
 from k8sfsm.objects import evolve
 from k8sfsm.request import Plan, Step
 from k8sfsm.view import View
@@ -32,6 +32,8 @@ _PLACE: Final = object()
 """Stands for what the memory that a look leaves has in common with others."""
 _SENT: Final = object()
 """Stands for the revision at which the pod's status was sent."""
+_SENT_AT: Final = 0
+"""The place of that among the parts of a `Mark`."""
 
 Cast: TypeAlias = Callable[[Sequence[Any]], Plan]
 
@@ -115,15 +117,11 @@ class Look:
 
 @frozen
 class Glance:
-    """A look at one moment: its mould, bound to the moments, and the course of the memories that it leaves."""
+    """A look at one moment: its mould, bound to the moments, and to the course of the memories that it leaves."""
 
     look: Look
     cast: Cast
     left: Course
-
-    def plan(self, parts: Sequence[Any], memory: PodMemory) -> Plan:
-        """The plan about a pod."""
-        return self.cast((*parts, memory.sent_at, (self.left, memory.alike[1])))
 
 
 @frozen
@@ -143,18 +141,18 @@ _GLANCES: dict[Hashable, Glance] = {}
 _SHAPES: dict[Hashable, Form] = {}
 
 
-def glanced(known: Mark, memory: PodMemory) -> Plan | None:
+def glanced(known: Mark) -> Plan | None:
     """The plan about a pod that is in the API, where looks like this one are known well."""
     course, what, parts = known
     latest = course.latest
     if latest is not None and latest[0] == what:
-        glance: Glance = latest[1]
-        return glance.plan(parts, memory)
+        plan: Plan = latest[1](parts)
+        return plan
     found = _GLANCES.get((course, what))
     if found is None or found.look.compared < COMPARED or CHECKED:
         return None
-    course.latest = (what, found)  # the next look is most often alike
-    return found.plan(parts, memory)
+    course.latest = (what, found.cast)  # the next look is most often alike
+    return found.cast(parts)
 
 
 def looked(session: Session, plain: Plain, known: Mark | None) -> Plan:
@@ -166,7 +164,7 @@ def looked(session: Session, plain: Plain, known: Mark | None) -> Plan:
     if look is None:
         if len(_LOOKS) >= _SIZE:
             _LOOKS.clear()
-        look = _LOOKS[asked.key] = Look(session.memory.alike[0].likeness.template)
+        look = _LOOKS[asked.key] = Look(session.memory.alike.likeness.template)
         form = _SHAPES.get(asked.shape)
         if form is not None and form.covers(asked):
             look.take(form, asked)
@@ -177,14 +175,14 @@ def looked(session: Session, plain: Plain, known: Mark | None) -> Plan:
     if glance is None or glance.look is not look:
         if len(_GLANCES) >= _SIZE:
             _GLANCES.clear()
-        cast = look.form.mould.bound(asked.moments)
-        glance = _GLANCES[known[:2]] = Glance(look, cast, _left(look, session, asked))
-    made = glance.plan(known[2], session.memory)
+        left = _left(look, session, asked)
+        glance = _GLANCES[known[:2]] = Glance(look, look.form.mould.bound(asked.moments, left), left)
+    made = glance.cast(known[2])
     return _compared(glance, made, session, plain, asked) if look.compared < COMPARED or CHECKED else made
 
 
 def _left(look: Look, session: Session, asked: Question) -> Course:
-    return Course(look.left, asked.times, session.memory.alike[0].stamps)
+    return Course(look.left, asked.times, session.memory.alike.stamps)
 
 
 class Watched:
@@ -213,7 +211,7 @@ def _learnt(look: Look, session: Session, plain: Plain, known: Mark, asked: Ques
     if look.hopeless:
         return plain.plan(session)
     look.met += 1
-    sent_at, alike = session.memory.sent_at, (_left(look, session, asked), session.memory.alike[1])
+    sent_at, alike = session.memory.sent_at, _left(look, session, asked)
     watched: Any = Watched(session.view, session.settings.node, ("now", "runtime"))
     session.view = watched
     steps = plain.act(session)
@@ -227,15 +225,15 @@ def _learnt(look: Look, session: Session, plain: Plain, known: Mark, asked: Ques
     plan, form = _followed(session, plain, steps, alike), _SHAPES.get(asked.shape)
     if form is None:
         return plan
-    cast: Cast = form.mould.bound(asked.moments)
-    if cast((*known[2], sent_at, alike)) != plan:
+    if form.mould.bound(asked.moments, alike)(known[2]) != plan:
         form.spans.pop(asked.kind, None)
         return plan
     look.take(form, asked)
     look.compared = 1
     if not session.goes_round:
         form.holds(asked)
-    return cast((*known[2], sent_at, (_left(look, session, asked), alike[1])))
+    made: Plan = form.mould.bound(asked.moments, _left(look, session, asked))(known[2])
+    return made
 
 
 def _make(look: Look, session: Session, plain: Plain, steps: list[Step], known: Mark, asked: Question) -> None:
@@ -245,7 +243,8 @@ def _make(look: Look, session: Session, plain: Plain, steps: list[Step], known: 
     made = plain.planned(session, steps)
     session.memory = memory
     try:
-        form = Form(Mould(made, (*known[2], _SENT, _PLACE), asked.moments))
+        parts = (_SENT, *known[2][_SENT_AT + 1 :])
+        form = Form(Mould(made, parts, asked.moments, (_PLACE,), GROUPS))
     except Shapeless:
         look.give_up()
         return
@@ -260,7 +259,7 @@ def _goes_on(session: Session) -> bool:
     return not (session.writes or session.forgotten or session.memory.stage != "syncing" or session.asked_for_relist)
 
 
-def _followed(session: Session, plain: Plain, steps: list[Step], alike: Any) -> Plan:
+def _followed(session: Session, plain: Plain, steps: list[Step], alike: Course | None) -> Plan:
     """The plan; the memory after a look is alike with those after a look that is alike."""
     session.memory = evolve(session.memory, alike=alike)
     return plain.planned(session, steps)
@@ -268,7 +267,7 @@ def _followed(session: Session, plain: Plain, steps: list[Step], alike: Any) -> 
 
 def _compared(glance: Glance, made: Plan, session: Session, plain: Plain, asked: Question) -> Plan:
     """The plan that `plain` gives; a look whose cast is something else is not cast any more."""
-    look, alike = glance.look, (glance.left, session.memory.alike[1])
+    look, alike = glance.look, glance.left
     steps = plain.act(session)
     plan = _followed(session, plain, steps, alike)
     if _goes_on(session) and made == plan:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from attrs import field
 from immutables import Map
@@ -55,9 +55,12 @@ class Eviction:
     message: str
 
 
+EVICTION: Final = "eviction"
+
+
 def eviction_key(uid: str) -> tuple[str, str]:
     """Under which key the kubelet remembers that it evicts the pod with that uid."""
-    return ("eviction", uid)
+    return (EVICTION, uid)
 
 
 @value
@@ -86,6 +89,7 @@ class PodMemory:
     `stopping`: containers that were ordered to stop since `ending_since`; `grace`: seconds that they get; `seen_phase`:
     the phase that the API had then.
     `alike`: what the memory has in common with those of other pods (`k8sfsm.node.alike`); None: nothing is known.
+    `own`: the parts of the pod's spec that no other pod has.
     """
 
     pod: Pod
@@ -113,6 +117,7 @@ class PodMemory:
     grace: int = 0
     seen_phase: str = ""
     alike: Any = field(default=None, eq=False, repr=False)
+    own: tuple[Any, ...] = field(default=(), eq=False, repr=False)
 
 
 def remembered(memory: Mapping[Any, Any]) -> Iterator[PodMemory]:

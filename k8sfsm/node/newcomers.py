@@ -26,7 +26,7 @@ law = Law("kubelet")
 
 _Names: TypeAlias = Mapping[str, "_Names | None"]
 """Attributes, and what of their values is read; None: all of it."""
-_taken: Final = changer_of(PodMemory, "pod", "added_at", "alike")
+_taken: Final = changer_of(PodMemory, "pod", "added_at", "alike", "own")
 _TAKEN: Final = PodMemory(pod=Pod(), added_at=0, stage="syncing")
 """What is remembered of a pod that was taken, and to which nothing else has happened."""
 
@@ -120,7 +120,7 @@ class Newcomers:
         if not fits and not has_room(view, self._capacity, pod, self.requests):
             return None
         self._bound.met(wanted)
-        return _taken(_TAKEN, pod, view.now, alike)
+        return _taken(_TAKEN, pod, view.now, *alike)
 
     def met(self, pod: Pod, entries: int) -> None:
         """A pod is new to the kubelet, one of so many of its name that it remembers."""
@@ -133,9 +133,9 @@ class Newcomers:
         """
         memory, pod, view = session.memory, session.pod, session.view
         alike = born(self._habits, pod, memory.added_at)
-        if alike is None or memory != _taken(_TAKEN, pod, memory.added_at, None):
+        if alike is None or memory != _taken(_TAKEN, pod, memory.added_at, None, ()):
             return
-        session.memory = _taken(memory, memory.pod, memory.added_at, alike)
+        session.memory = _taken(memory, memory.pod, memory.added_at, *alike)
         if strange or not self._sees_node(view) or pod_of(view.runtime, pod.metadata.uid).past is not NOTHING_YET:
             return
         takes = self._standing.takes

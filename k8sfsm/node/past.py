@@ -6,7 +6,7 @@ whether the runtimes of two nodes know the same of their pods has two pasts to c
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any, Final
 
 _SIZE: Final = 8192
@@ -22,24 +22,30 @@ class Past:
 
     def __init__(self) -> None:
         self.pulls: Any = None
-        self.latest: tuple[Hashable, Past] | None = None
+        self.latest: tuple[Any, Past] | None = None
 
 
 NOTHING_YET: Final = Past()
 _KNOWN: dict[Hashable, Past] = {}
 
 
-def after(past: Past | None, event: Hashable) -> Past | None:
-    """The past once `event` has happened too; None: of what happened before not all is known."""
+def after(
+    past: Past | None, event: Any, told: Callable[[Any], Hashable], same: Callable[[Any, Any], bool]
+) -> Past | None:
+    """The past once `event` has happened too; None: of what happened before not all is known.
+
+    `told`: what of an event makes a difference; `same`: whether that is the same of two.
+    """
     if past is None:
         return None
     latest = past.latest
-    if latest is not None and latest[0] == event:
+    if latest is not None and same(latest[0], event):
         return latest[1]  # most often the same happens to one pod after the other
-    found = _KNOWN.get((past, event))
+    what = (past, told(event))
+    found = _KNOWN.get(what)
     if found is None:
         if len(_KNOWN) >= _SIZE:
             _KNOWN.clear()
-        found = _KNOWN[past, event] = Past()
+        found = _KNOWN[what] = Past()
     past.latest = (event, found)
     return found

@@ -18,6 +18,7 @@ from k8sfsm.node.addresses import free_address, take_address
 from k8sfsm.node.past import after
 from k8sfsm.node.runtime_state import (
     NODE,
+    Image,
     Instance,
     InstanceState,
     NodeRuntime,
@@ -32,6 +33,7 @@ from k8sfsm.node.runtime_state import (
     pod_of,
 )
 from k8sfsm.objects import changer_of, evolve
+from k8sfsm.objects.sameness import same_but
 from k8sfsm.request import Call, Key
 from k8sfsm.value import value
 
@@ -126,11 +128,12 @@ _KEPT: Final = 2
 _UNTOLD: Final = ("node", "uid", "pod", "ip", "id", "ends", "actor")
 """What of an event makes no difference to its pod but whose it is. When a pull ends is for the node to know."""
 _told: Final = attrgetter(*(each.name for each in attrs.fields(RuntimeEvent) if each.name not in _UNTOLD))
+_same: Final = same_but(RuntimeEvent, *_UNTOLD)
 
 
 def _changed(state: State, event: RuntimeEvent, pod: PodRuntime, **changes: Any) -> State:
     """The state once `event` has changed what is known of its pod."""
-    return state.set(event.uid, _changer(*changes)(pod, after(pod.past, _told(event)), *changes.values()))
+    return state.set(event.uid, _changer(*changes)(pod, after(pod.past, event, _told, _same), *changes.values()))
 
 
 @lru_cache
@@ -138,6 +141,7 @@ def _changer(*names: str) -> Callable[..., PodRuntime]:
     return changer_of(PodRuntime, "past", *names)
 
 
+_with_volumes: Final = changer_of(PodRuntime, "past", "mounted")
 _with_sandbox: Final = changer_of(PodRuntime, "past", "sandbox", "settled_at", "key")
 _with_pulls: Final = changer_of(PodRuntime, "past", "pulls", "settled_at")
 _with_run: Final = changer_of(PodRuntime, "past", "containers", "settled_at")
@@ -146,11 +150,12 @@ _busy_until: Final = changer_of(NodeRuntime, "pulling_until")
 
 def _sandbox_run(state: State, event: RuntimeEvent) -> State:
     ip, uid, at = event.ip, event.uid, event.at
+    pod, node = pod_of(state, uid), None
     if "/" in ip:
         node, ip = take_address(node_of(state), ip, uid)
-        state = state.set(NODE, node)
-    pod, sandbox = pod_of(state, uid), Sandbox(event.attempt, ip, True, at)
-    return state.set(uid, _with_sandbox(pod, after(pod.past, _told(event)), sandbox, at, event.pod))
+    sandbox = Sandbox(event.attempt, ip, True, at)
+    pod = _with_sandbox(pod, after(pod.past, event, _told, _same), sandbox, at, event.pod)
+    return state.set(uid, pod) if node is None else state.set(NODE, node).set(uid, pod)
 
 
 def _sandbox_stop(state: State, event: RuntimeEvent) -> State:
@@ -164,20 +169,22 @@ def _sandbox_stop(state: State, event: RuntimeEvent) -> State:
 
 def _pull_start(state: State, event: RuntimeEvent) -> State:
     """A pull was asked for: it begins now or when its turn comes."""
-    pod, node = pod_of(state, event.uid), node_of(state)
-    state = _pulled(state, event, pod, pod.settled_at, _asked)
-    return state.set(NODE, _busy_until(node, max(node.pulling_until, event.ends)))
+    uid, ends = event.uid, event.ends
+    pod, node = pod_of(state, uid), node_of(state)
+    pod = _pulled(event, pod, pod.settled_at, _asked)
+    state = state.set(uid, pod)
+    return state.set(NODE, _busy_until(node, ends)) if ends > node.pulling_until else state
 
 
-def _pulled(state: State, event: RuntimeEvent, pod: PodRuntime, settled_at: int, pull: Callable[..., Pull]) -> State:
-    """The state once something has become of a pull: for pods of the same past, the same."""
-    past = after(pod.past, _told(event))
+def _pulled(event: RuntimeEvent, pod: PodRuntime, settled_at: int, pull: Callable[..., Pull]) -> PodRuntime:
+    """The pod once something has become of a pull: for pods of the same past, the same."""
+    past = after(pod.past, event, _told, _same)
     pulls = None if past is None else past.pulls
     if pulls is None:
         pulls = pod.pulls.set(event.image, pull(event, pod.pulls.get(event.image)))
         if past is not None:
             past.pulls = pulls
-    return state.set(event.uid, _with_pulls(pod, past, pulls, settled_at))
+    return _with_pulls(pod, past, pulls, settled_at)
 
 
 def _asked(event: RuntimeEvent, known: Pull | None) -> Pull:
@@ -185,11 +192,13 @@ def _asked(event: RuntimeEvent, known: Pull | None) -> Pull:
 
 
 def _pull_done(state: State, event: RuntimeEvent) -> State:
-    return _image_present(_pulled(state, event, pod_of(state, event.uid), event.at, _done), event)
+    uid = event.uid
+    return _image_present(state.set(uid, _pulled(event, pod_of(state, uid), event.at, _done)), event)
 
 
 def _pull_failed(state: State, event: RuntimeEvent) -> State:
-    return _pulled(state, event, pod_of(state, event.uid), event.at, _failed)
+    uid = event.uid
+    return state.set(uid, _pulled(event, pod_of(state, uid), event.at, _failed))
 
 
 def _done(event: RuntimeEvent, known: Pull | None) -> Pull:
@@ -208,11 +217,17 @@ def _over(event: RuntimeEvent, known: Pull | None, how: PullState) -> Pull:
 
 def _image_present(state: State, event: RuntimeEvent) -> State:
     node, name = node_of(state), event.reported_image or event.image
-    known = node.images.get(event.image)
-    if known is not None and (known.name, known.id, known.size) == (name, event.image_id, event.size):
+    image, images = image_of(name, event.image_id, event.size), node.images
+    known = images.get(event.image)
+    if known is image or known == image:
         return state
-    image = image_of(name, event.image_id, event.size)
-    return state.set(NODE, evolve(node, images=node.images.set(event.image, image)))
+    return state.set(NODE, evolve(node, images=_with_image(images, event.image, image)))
+
+
+@lru_cache
+def _with_image(images: Map[str, Image], name: str, image: Image) -> Map[str, Image]:
+    """The images and one more: of nodes that have the same ones, the same map."""
+    return images.set(name, image)
 
 
 def _container_start(state: State, event: RuntimeEvent) -> State:
@@ -239,7 +254,7 @@ def _add(state: State, event: RuntimeEvent, run: Instance) -> State:
     pod, name = pod_of(state, event.uid), event.container
     known = pod.containers.get(name)
     runs = pod.containers.set(name, (run,) if known is None else (*known, run)[-_KEPT:])
-    return state.set(event.uid, _with_run(pod, after(pod.past, _told(event)), runs, event.at))
+    return state.set(event.uid, _with_run(pod, after(pod.past, event, _told, _same), runs, event.at))
 
 
 def _change_run(state: State, event: RuntimeEvent, change: Callable[[Instance], Instance]) -> State:
@@ -316,7 +331,9 @@ def _probes_forgotten(state: State, event: RuntimeEvent) -> State:
 
 
 def _volumes_mounted(state: State, event: RuntimeEvent) -> State:
-    return _changed(state, event, pod_of(state, event.uid), mounted=True)
+    uid = event.uid
+    pod = pod_of(state, uid)
+    return state.set(uid, _with_volumes(pod, after(pod.past, event, _told, _same), True))
 
 
 def _volumes_unmounted(state: State, event: RuntimeEvent) -> State:

@@ -96,7 +96,7 @@ def engine_of(
     if story.cloud is not None:
         for node in nodes:
             cloud = with_route(cloud, node)
-        engine.node_states = engine.node_states.set(CLOUD, cloud)
+        engine.put_state(CLOUD, cloud)
         for at, action in cloud_actions(story.cloud, START):
             engine.schedule(action, at)
     engine.run(until=START)

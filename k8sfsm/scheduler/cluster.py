@@ -155,19 +155,19 @@ class NodeInfo:
 class Cluster:
     """The scheduler's snapshot for one decision."""
 
-    def __init__(self, view: View, infos: Iterable[NodeInfo]) -> None:
+    def __init__(self, view: View, infos: Iterable[NodeInfo] | None = None) -> None:
         self.view = view
         self._given = infos
 
     @cached_property
     def infos(self) -> tuple[NodeInfo, ...]:
-        """The nodes in the scheduler's order."""
-        return tuple(self._given)
+        """The nodes in the scheduler's order: those given, or as the view and its memory of assumed pods show them."""
+        return tuple(_infos_of(self.view) if self._given is None else self._given)
 
     @classmethod
     def of(cls, view: View) -> Cluster:
         """The cluster as `view` and its memory of assumed pods show it; nothing is read before it is asked for."""
-        return cls(view, _infos_of(view))
+        return cls(view)
 
     @cached_property
     def by_name(self) -> Mapping[str, NodeInfo]:

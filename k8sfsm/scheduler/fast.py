@@ -15,9 +15,10 @@ from k8sfsm.apiserver.memo import Memo
 from k8sfsm.objects import Pod, controller_of
 from k8sfsm.scheduler.cluster import NOMINATED, Cluster
 from k8sfsm.scheduler.ledger import Ledger
-from k8sfsm.scheduler.plain import START, Placement
-from k8sfsm.scheduler.ring import Ring
-from k8sfsm.scheduler.signature import Signature, made_alike, same_shape, shape_of
+from k8sfsm.scheduler.plain import NOTHING_KNOWN, START, Placement
+from k8sfsm.scheduler.ring import Ring, Tied
+from k8sfsm.scheduler.shape import made_alike, same_shape, shape_of
+from k8sfsm.scheduler.signature import Signature
 from k8sfsm.scheduler.verdicts import Verdicts, nominated_beside
 from k8sfsm.view import View
 
@@ -40,17 +41,21 @@ class Cache:
         """Bring the arrays to the state of `view`."""
         self.ledger.advance(view)
 
-    def expect(self, pod: Pod) -> None:
-        """The pod is about to be assumed on a node, or about to be assumed no longer."""
-        self.ledger.expect(pod)
+    def expect(self, pod: Pod, node: str = "") -> None:
+        """The pod is about to be assumed on a node ("": about to be assumed no longer, or seen bound)."""
+        signature = self._last
+        load = signature.load_of(self.ledger, pod) if node and signature and self._last_pod is pod else None
+        if load is None:
+            self.ledger.expect(pod)
+        else:
+            self.ledger.expect_on(pod, node, load)
 
     def _signature(self, view: View, pod: Pod) -> Signature:
-        last = self._last
-        if last is not None and last.epoch == self.ledger.epoch and made_alike(pod, self._last_pod):
-            return last
-        self._last = found = self._known_signature(view, pod)
+        last, last_pod = self._last, self._last_pod
         self._last_pod = pod
-        return found
+        if last is None or last.epoch != self.ledger.epoch or not made_alike(pod, last_pod):
+            last = self._last = self._known_signature(view, pod)
+        return last
 
     def _known_signature(self, view: View, pod: Pod) -> Signature:
         meta = pod.metadata
@@ -120,7 +125,7 @@ class Cache:
         return Placement(
             node_count=len(self.ledger.nodes),
             feasible=window.feasible,
-            totals=dict(zip(window.feasible, totals.tolist(), strict=True)) if with_totals else {},
-            best=tuple(window.names[ring.best(totals)].tolist()),
+            totals=dict(zip(window.feasible, totals.tolist(), strict=True)) if with_totals else NOTHING_KNOWN,
+            best=Tied(window.feasible, ring.best(totals)),
             next_start=window.next_start,
         )

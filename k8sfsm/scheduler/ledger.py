@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from k8sfsm.apiserver.memo import Memo
 from k8sfsm.index import Series
-from k8sfsm.kinds.pod_resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS, PodRequest, scheduler_request
+from k8sfsm.kinds.pod_resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS, scheduler_request
 from k8sfsm.objects import Node, Pod
 from k8sfsm.scheduler.cluster import (
     ASSUMED,
@@ -27,7 +27,7 @@ from k8sfsm.scheduler.cluster import (
 )
 from k8sfsm.scheduler.image_states import ImageStates
 from k8sfsm.scheduler.inter_pod import Terms
-from k8sfsm.scheduler.placed import IntArray, Ints, Placed, same_room, weight_of
+from k8sfsm.scheduler.placed import IntArray, Ints, Load, Placed, same_room, weighs_on, weight_of
 from k8sfsm.scheduler.selectors import Selector
 from k8sfsm.store import Change, Snapshot
 from k8sfsm.value import value
@@ -95,28 +95,39 @@ class Ledger:
         self._revision = -1
         self._series: Series | None = None
         self._seen: tuple[Snapshot | None, Snapshot | None] = (None, None)
+        self._shown: tuple[object, object] = (None, None)
+        self._coming: dict[str, Placed] = {}
 
     # -- catching up ----------------------------------------------------------------------------------------------
 
     def advance(self, view: View) -> None:
         """Bring everything to the state of `view`: by the changes since the last one where they are known."""
-        seen = (view.snapshot("Pod"), view.snapshot("Node"))
-        if seen[0] is not self._seen[0] or seen[1] is not self._seen[1]:
-            changes = self._changes(view)
-            if changes is None or not self._same_nodes(view) or len(self.altered) > _CAPACITY:
-                self._derive(view)
-                return
-            for change in changes:
-                if change.key[0] == "Pod":
-                    pod = change.new
-                    if pod.metadata.uid in self.expected:
-                        self.expect(pod)
-                    self._take(pod, view, change.type == "DELETED")
-            if changes:
-                self._mark, self._revision = changes[-1], changes[-1].revision
-            self._seen = seen
-        if view.memory is not self._memory:
+        shown = self._shown
+        if (view.snapshots is not shown[0] or view.store is not shown[1]) and not self._follow(view):
+            self._derive(view)
+        elif view.memory is not self._memory:
             self._recall(view)
+
+    def _follow(self, view: View) -> bool:
+        """Take over what became of pods and nodes since the last view; False where that is not known."""
+        self._shown = (view.snapshots, view.store)
+        seen = (view.snapshot("Pod"), view.snapshot("Node"))
+        if seen[0] is self._seen[0] and seen[1] is self._seen[1]:
+            return True
+        self._coming.clear()
+        changes = self._changes(view)
+        if changes is None or not self._same_nodes(view) or len(self.altered) > _CAPACITY:
+            return False
+        for change in changes:
+            if change.key[0] == "Pod" and weighs_on(change):
+                pod = change.new
+                if pod.metadata.uid in self.expected:
+                    self.expect(pod)
+                self._take(pod, view, change.type == "DELETED")
+        if changes:
+            self._mark, self._revision = changes[-1], changes[-1].revision
+        self._seen = seen
+        return True
 
     @property
     def moves(self) -> int:
@@ -129,7 +140,14 @@ class Ledger:
 
     def expect(self, pod: Pod) -> None:
         """The pod is about to be assumed, or no longer: look for it in the memory of the next view."""
+        uid = pod.metadata.uid
+        self.touched[uid] = pod
+        self._coming.pop(uid, None)
+
+    def expect_on(self, pod: Pod, node: str, load: Load) -> None:
+        """The pod, which the last view showed, is about to be assumed on a node, where it will come to so much."""
         self.touched[pod.metadata.uid] = pod
+        self._coming[pod.metadata.uid] = Placed(pod, node, self.index[node], *load)
 
     def _changes(self, view: View) -> list[Change] | None:
         """Changes since the last view; None where that view is no ancestor of this one."""
@@ -209,7 +227,8 @@ class Ledger:
 
     def _recall(self, view: View) -> None:
         """Compare the pods that are, were or were to be assumed with what the memory says."""
-        if not self._goes_on(view):
+        line = _line_of(view)
+        if not self._goes_on(line, view.memory):
             assumed, expected = assumed_in(view.memory), self.expected
             if not assumed.keys() <= expected.keys() | self.touched.keys():
                 self._derive(view)
@@ -222,23 +241,28 @@ class Ledger:
             self.touched = {**changed, **self.touched}
         for uid, pod in self.touched.items():
             self._recall_one(view, uid, pod)
-        self.touched = {}
-        self._line, self._memory = _line_of(view), view.memory
+        self.touched.clear()
+        self._coming.clear()
+        self._line, self._memory = line, view.memory
 
-    def _goes_on(self, view: View) -> bool:
+    def _goes_on(self, line: object, memory: Mapping[Any, Any]) -> bool:
         """Is this memory the last one with nothing changed but the touched pods, as the engine and its clock go on?
 
         Forks share this ledger, but each makes its own choices; a scheduler that starts again has an empty memory.
         """
-        line = _line_of(view)
-        return line is not None and line is self._line and len(view.memory) >= len(self.expected) > _FEW
+        return line is not None and line is self._line and len(memory) >= len(self.expected) > _FEW
 
     def _recall_one(self, view: View, uid: str, pod: Pod) -> None:
-        if (ASSUMED, uid) in view.memory:
+        node, placed = view.memory.get((ASSUMED, uid)), self.placed.get(uid)
+        if node is not None:
             self.expected[uid] = pod
+            coming = self._coming.get(uid)
+            if placed is None and coming is not None and coming.node == node:
+                self.placed[uid] = coming
+                self._count(coming, 1)
+                return
         else:
             self.expected.pop(uid, None)
-        placed = self.placed.get(uid)
         if placed is not None and placed.pod.spec.node_name:
             return  # it is seen bound: what the memory says counts no longer
         known: Pod | None = view.get("Pod", pod.metadata.namespace, pod.metadata.name)
@@ -282,7 +306,7 @@ class Ledger:
             return True
         if old.spec.affinity is not pod.spec.affinity:
             return False
-        if not as_large and self._request(pod)[0] != placed.request:
+        if not as_large and self.load_of(pod)[0] != placed.request:
             return False
         return all(
             group.selector.matches(before) == group.selector.matches(labels)
@@ -290,7 +314,7 @@ class Ledger:
         )
 
     def _add(self, pod: Pod, node: str) -> None:
-        placed = Placed(pod, node, self.index.get(node, NOWHERE), *self._request(pod))
+        placed = Placed(pod, node, self.index.get(node, NOWHERE), *self.load_of(pod))
         uid = pod.metadata.uid
         self.placed[uid] = placed
         if has_pod_affinity(pod):
@@ -298,7 +322,7 @@ class Ledger:
             self.terms_version += 1
         self._count(placed, 1)
 
-    def _request(self, pod: Pod) -> tuple[PodRequest, IntArray]:
+    def load_of(self, pod: Pod) -> Load:
         """The pod's requests, and what they weigh; where pods share all that these are made of, they are known."""
         spec, status = pod.spec, pod.status
         parts: list[Any] = [spec.overhead, spec.resources, len(spec.containers)]
@@ -310,7 +334,7 @@ class Ledger:
             if condition.type == "PodResizePending":
                 request = scheduler_request(pod)
                 return request, weight_of(request)
-        known: tuple[PodRequest, IntArray] | None = self._requests.get(tuple(parts))
+        known: Load | None = self._requests.get(tuple(parts))
         if known is None:
             request = scheduler_request(pod)
             known = (request, weight_of(request))
@@ -328,11 +352,11 @@ class Ledger:
         index = placed.index
         if index == NOWHERE:
             return
-        load = self.loads[index]
+        load, moved = self.loads[index], self._moved
         load += placed.weight if sign > 0 else -placed.weight
-        self._moved.append(index)
-        if len(self._moved) > _CAPACITY:
-            self._moves_forgotten += len(self._moved)
+        moved.append(index)
+        if len(moved) > _CAPACITY:
+            self._moves_forgotten += len(moved)
             self._moved = []
         if not placed.counted:
             return

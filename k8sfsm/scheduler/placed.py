@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from attrs import define
@@ -10,14 +10,19 @@ from numpy.typing import NDArray
 
 from k8sfsm.kinds.pod_resources import PodRequest
 from k8sfsm.objects import Pod
+from k8sfsm.scheduler.cluster import is_terminal
+from k8sfsm.store import Change
 
 Ints: Final = np.int64
-IntArray = NDArray[np.int64]
+IntArray: TypeAlias = NDArray[np.int64]
+Load: TypeAlias = tuple[PodRequest, IntArray]
+"""What a pod requests, and what that adds to the row of its node (see `Ledger.loads`)."""
 
 
 @define(eq=False)
 class Placed:
-    """A pod that takes room: on the node at `index` (NOWHERE: that node is not known), named `node`.
+    """A pod that takes room, as it was when that last mattered: on the node at `index` (NOWHERE: it is not known),
+    named `node`.
 
     `weight`: what it adds to the row of its node (see `Ledger.loads`).
     """
@@ -36,7 +41,29 @@ class Placed:
 
 def same_room(old: Pod, new: Pod) -> bool:
     """Is all the same that a pod's requests are made of?"""
-    return (old.spec is new.spec or old.spec.containers == new.spec.containers) and _given(old) == _given(new)
+    if old.spec is not new.spec and old.spec.containers != new.spec.containers:
+        return False
+    before, now = old.status, new.status
+    if not (before.container_statuses or now.container_statuses) and not (
+        before.init_container_statuses or now.init_container_statuses
+    ):
+        return True
+    return _given(old) == _given(new)
+
+
+def weighs_on(change: Change) -> bool:
+    """May a change of a pod make a difference to any node? A report about one that runs on makes none."""
+    old, new = change.old, change.new
+    if old is None or old.spec is not new.spec or change.type == "DELETED" or not new.spec.node_name:
+        return True
+    before, now = old.metadata, new.metadata
+    return (
+        before.labels is not now.labels
+        or before.deletion_timestamp != now.deletion_timestamp
+        or is_terminal(old)
+        or is_terminal(new)
+        or not same_room(old, new)
+    )
 
 
 def _given(pod: Pod) -> list[Any]:

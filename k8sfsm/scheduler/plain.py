@@ -7,7 +7,8 @@ Source: pkg/scheduler/schedule_one.go: schedulePod, findNodesThatFitPod, findNod
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, TypeAlias
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
 
 from attrs import field
 
@@ -22,6 +23,7 @@ from k8sfsm.view import View
 START: Final = "next_start_node_index"
 """Memory: at which node the next search starts, where not all nodes are looked at."""
 NO_NODES: Final = "no nodes available to schedule pods"
+NOTHING_KNOWN: Final[Mapping[str, Any]] = MappingProxyType({})
 Judge: TypeAlias = Callable[[NodeInfo], Refusal | None]
 """Why a node with the pods given cannot take the pod; None: it can."""
 
@@ -38,10 +40,10 @@ class Placement:
 
     node_count: int
     feasible: tuple[str, ...] = ()
-    scores: Mapping[str, Mapping[str, int]] = field(factory=dict)
-    totals: Mapping[str, int] = field(factory=dict)
-    best: tuple[str, ...] = ()
-    refusals: Mapping[str, Refusal] = field(factory=dict)
+    scores: Mapping[str, Mapping[str, int]] = NOTHING_KNOWN
+    totals: Mapping[str, int] = NOTHING_KNOWN
+    best: Sequence[str] = ()
+    refusals: Mapping[str, Refusal] = NOTHING_KNOWN
     plugins: tuple[str, ...] = ()
     prefilter_message: str = ""
     message: str = ""

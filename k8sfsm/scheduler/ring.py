@@ -7,8 +7,8 @@ round behind the other. The scores of its nodes are kept in the same order: plac
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, Final, TypeAlias
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, TypeAlias, overload
 
 import numpy as np
 from attrs import define
@@ -21,16 +21,18 @@ Indices: TypeAlias = NDArray[np.intp]
 Relative: TypeAlias = tuple[str, int, IntArray]
 """A plugin whose scores depend on the highest one: how they are normalized, its weight, and what it says of nodes."""
 _WINDOWS: Final = 64
-_HALF: Final = 0.5
+_HALF: Final = np.array(0.5)
+_MAX: Final = np.array(MAX)
+"""As arrays: numpy takes longer to make one of a number than to add it to hundreds."""
 
 
 def _highest(values: IntArray) -> int:
     """The same as `values.max()`; finding the place first takes a quarter of the time."""
-    return int(values.item(values.argmax()))
+    return values.item(values.argmax())
 
 
 def _lowest(values: IntArray) -> int:
-    return int(values.item(values.argmin()))
+    return values.item(values.argmin())
 
 
 @define(eq=False)
@@ -51,6 +53,35 @@ class Spreading:
     has_zone: NDArray[np.bool_] | None = None
 
 
+class Tied(Sequence[str]):
+    """The nodes that are best off, in the order found. There may be hundreds, of which chance picks one: no other name
+    is looked up.
+    """
+
+    __slots__ = ("_names", "_places")
+
+    def __init__(self, names: Sequence[str], places: Indices) -> None:
+        self._names = names
+        self._places = places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[str]: ...
+
+    def __getitem__(self, at: int | slice) -> str | Sequence[str]:
+        if isinstance(at, slice):
+            return Tied(self._names, self._places[at])
+        return self._names[self._places.item(at)]
+
+    def __iter__(self) -> Iterator[str]:
+        return map(self._names.__getitem__, self._places.tolist())
+
+
 class Window:
     """What one search finds: a slice of the ring.
 
@@ -58,13 +89,12 @@ class Window:
     a pod in the same zone, by how many zones there are.
     """
 
-    __slots__ = ("base", "by_host", "feasible", "names", "next_start", "relative", "unzoned", "width", "zone")
+    __slots__ = ("base", "by_host", "feasible", "next_start", "relative", "unzoned", "width", "zone")
 
     def __init__(self, ring: Ring, start: int, next_start: int) -> None:
         part = slice(start, start + ring.found)
         self.next_start = next_start
-        self.names: NDArray[np.object_] = ring.names[part]
-        self.feasible: tuple[str, ...] = tuple(self.names.tolist())
+        self.feasible: tuple[str, ...] = tuple(ring.names[part].tolist())
         self.base = ring.base[part]
         self.relative = [(normalize, weight, raw[part]) for normalize, weight, raw in ring.relative]
         if ring.spreading is None:
@@ -103,6 +133,7 @@ class Ring:
             return
         self._width = math.log(self.found + 2)
         self._beyond = spreading.host_skew - 1
+        self._weight = np.array(spreading.weight)
         self.by_host: NDArray[Any] = spreading.counts[twice] * self._width + self._beyond
         if spreading.has_host is not None:
             self.by_host[~spreading.has_host[twice]] = 0.0
@@ -111,12 +142,13 @@ class Ring:
 
     def update(self, index: int, base: int) -> None:
         """A node's pods have changed: so has what its total does not owe to others, and perhaps the number of pods."""
-        count, spreading = len(self.members), self.spreading
+        count, spreading, bases = len(self.members), self.spreading, self.base
         at = index if count == self._size else int(self.members.searchsorted(index))
         again = at + count
-        self.base[at] = self.base[again] = base
+        bases[at] = bases[again] = base
         if spreading is not None and (spreading.has_host is None or spreading.has_host[index]):
-            self.by_host[at] = self.by_host[again] = int(spreading.counts[index]) * self._width + self._beyond
+            by_host = self.by_host
+            by_host[at] = by_host[again] = spreading.counts.item(index) * self._width + self._beyond
 
     def window(self, start: int) -> Window:
         """What a search finds that begins at the node of index `start`."""
@@ -163,7 +195,7 @@ class Ring:
         if not highest:
             return spreading.weight * MAX
         score: IntArray = highest + _lowest(raw) - raw
-        score *= MAX
+        score *= _MAX
         score //= highest
-        score *= spreading.weight
+        score *= self._weight
         return score

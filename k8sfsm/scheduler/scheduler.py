@@ -7,7 +7,8 @@ name) -> a pod of which others have not yet heard that it is not placed after al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TypeAlias
 
 from k8sfsm.objects import Pod
@@ -17,6 +18,7 @@ from k8sfsm.scheduler.cluster import ASSUMED, NOMINATED, Cluster, is_terminal
 from k8sfsm.scheduler.eviction import Evictions, is_evicting, key_of_pod
 from k8sfsm.scheduler.fast import Cache
 from k8sfsm.scheduler.plain import Placement, decide
+from k8sfsm.scheduler.precedent import Precedents
 from k8sfsm.scheduler.queue import FLUSH, SERIES, WAITING, count_events, flush, rank_of
 from k8sfsm.scheduler.rules import NAME, PROFILE, law
 from k8sfsm.scheduler.victims import Candidate
@@ -25,11 +27,11 @@ from k8sfsm.table import Decision
 from k8sfsm.value import value
 from k8sfsm.view import Change, View
 
-Choose: TypeAlias = Callable[[tuple[str, ...], Pod], str]
+Choose: TypeAlias = Callable[[Sequence[str], Pod], str]
 """Picks one of several equally good nodes."""
 
 
-def first_found(candidates: tuple[str, ...], pod: Pod) -> str:
+def first_found(candidates: Sequence[str], pod: Pod) -> str:
     """The first of the best nodes, in the order in which they were found."""
     return candidates[0]
 
@@ -127,6 +129,7 @@ class Scheduler:
     def __init__(self, choose: Choose = first_found, fast: bool = True) -> None:
         self.choose = choose
         self.cache: Cache | None = Cache() if fast else None
+        self._precedents = Precedents()
 
     def decide(self, view: View, pod: Pod) -> Placement:
         """Where the pod can go, with scores and refusals: the plain way. Raises ValueError, see `plain.decide`."""
@@ -147,20 +150,21 @@ class Scheduler:
         return self._place(view, key)
 
     def _place(self, view: View, key: Key) -> Plan:
-        turn = Turn(view, key, view.get(*key))
-        admission = law.decide("admit", turn)
-        if not admission.outputs["place"]:
-            return Plan(steps=law.perform(admission, turn))
-        pod = turn.pod
-        assert pod is not None
+        pod = view.get(*key)
+        if pod is None or not self._precedents.admits(view, pod):
+            turn = Turn(view, key, pod)
+            admission = law.decide("admit", turn)
+            if pod is None or not admission.outputs["place"]:
+                return Plan(steps=law.perform(admission, turn))
+            self._precedents.admitted(admission, pod)
         attempt = self._attempt(view, pod)
-        attempt.pick = lambda best: self._sacrificed(view, best, pod)
-        if attempt.host and self.cache is not None:
-            self.cache.expect(pod)
-        decision = law.decide("outcome", attempt)
-        steps = law.perform(decision, attempt)
         if attempt.host:
-            return Plan(steps=steps, then=lambda outcomes: self._bound(attempt, outcomes), detached=True)
+            if self.cache is not None:
+                self.cache.expect(pod, attempt.host)
+            steps = self._precedents.placing(attempt)
+            return Plan(steps=steps, then=partial(self._bound, attempt), detached=True)
+        attempt.pick = lambda best: self._sacrificed(view, best, pod)
+        steps = law.perform(law.decide("outcome", attempt), attempt)
         if not attempt.evicts:
             return Plan(steps=steps)
         evictions = Evictions(view, pod, attempt.nominee, DONE)
@@ -174,7 +178,7 @@ class Scheduler:
         host = self._choice(view, placement.best, pod) if placement.best else ""
         return Attempt(view, pod, placement, host, cluster)
 
-    def _choice(self, view: View, best: tuple[str, ...], pod: Pod) -> str:
+    def _choice(self, view: View, best: Sequence[str], pod: Pod) -> str:
         """One of the best nodes: as the view's policy says, where it has one."""
         if view.choose_node is not None:
             return view.choose_node(best, key_of_pod(pod))
@@ -188,11 +192,11 @@ class Scheduler:
     def _bound(self, attempt: Attempt, outcomes: tuple[Outcome, ...]) -> Plan:
         """How to go on when the API server has answered."""
         attempt.answer = outcomes[-1]
-        decision = law.decide("binding", attempt)
-        steps = law.perform(decision, attempt)
-        if self.cache is not None and not outcomes[-1].ok:
+        if attempt.answer.ok:
+            return Plan(steps=self._precedents.bound(attempt))
+        if self.cache is not None:
             self.cache.expect(attempt.pod)
-        return Plan(steps=steps)
+        return Plan(steps=law.perform(law.decide("binding", attempt), attempt))
 
     def observe(self, change: Change, view: View) -> Iterable[Remember]:
         """Forget what the cluster itself shows now: bound pods are no longer assumed, gone pods wait no longer."""

@@ -8,12 +8,12 @@ from typing import Any, Final
 import numpy as np
 
 from k8sfsm.kinds.pod_resources import PodRequest, scheduler_request
-from k8sfsm.objects import Container, Pod, controller_of
+from k8sfsm.objects import Pod, controller_of
 from k8sfsm.scheduler.cluster import Cluster, NodeInfo, has_pod_affinity, host_ports
 from k8sfsm.scheduler.filters import Refusal, Wanted, judge
 from k8sfsm.scheduler.ledger import COLUMNS, Group, Ledger
 from k8sfsm.scheduler.node_selector import names_asked_for, preferred_error
-from k8sfsm.scheduler.placed import IntArray, Ints
+from k8sfsm.scheduler.placed import IntArray, Ints, Load
 from k8sfsm.scheduler.plain import num_feasible_to_find
 from k8sfsm.scheduler.ring import Indices, Relative, Ring, Spreading
 from k8sfsm.scheduler.rules import law
@@ -29,85 +29,6 @@ _DYNAMIC: Final = ("least_allocated", "balanced_allocation", "soft_spread", "att
 _IMAGES: Final = "image_locality"
 _LOADS: Final = 4096
 """So many different loads of nodes are known before they are forgotten."""
-
-
-def _same_containers(some: tuple[Container, ...], others: tuple[Container, ...]) -> bool:
-    """Are the containers equal in what is scheduled by? Token volumes have a name of their own in every pod."""
-    return len(some) == len(others) and all(
-        one.image == two.image
-        and one.resources == two.resources
-        and one.ports == two.ports
-        and one.restart_policy == two.restart_policy
-        for one, two in zip(some, others, strict=True)
-    )
-
-
-def same_shape(pod: Pod, other: Pod) -> bool:
-    """Is everything equal that the decision looks at?"""
-    one, two = pod.spec, other.spec
-    return (
-        pod.metadata.labels == other.metadata.labels
-        and _same_containers(one.containers, two.containers)
-        and _same_containers(one.init_containers, two.init_containers)
-        and one.tolerations == two.tolerations
-        and one.node_selector == two.node_selector
-        and one.affinity == two.affinity
-        and one.overhead == two.overhead
-        and one.resources == two.resources
-        and one.topology_spread_constraints == two.topology_spread_constraints
-    )
-
-
-def shape_of(pod: Pod) -> tuple[Any, ...]:
-    """All that `same_shape` compares: where it consists of the same objects, the pods have the same shape."""
-    spec = pod.spec
-    parts: list[Any] = [
-        pod.metadata.labels,
-        spec.tolerations,
-        spec.node_selector,
-        spec.affinity,
-        spec.overhead,
-        spec.resources,
-        spec.topology_spread_constraints,
-        len(spec.containers),
-    ]
-    for each in spec.containers:
-        parts += (each.image, each.resources, each.ports, each.restart_policy)
-    for each in spec.init_containers:
-        parts += (each.image, each.resources, each.ports, each.restart_policy)
-    return tuple(parts)
-
-
-def made_alike(pod: Pod, other: Pod) -> bool:
-    """Have the pods the same owner, and is all that `shape_of` names the same objects? Pods of a template that come one
-    after the other have, and this is the fastest way to see it.
-    """
-    one, two = pod.spec, other.spec
-    meta, others = pod.metadata, other.metadata
-    return (
-        meta.owner_references is others.owner_references
-        and meta.labels is others.labels
-        and meta.namespace == others.namespace
-        and one.tolerations is two.tolerations
-        and one.node_selector is two.node_selector
-        and one.affinity is two.affinity
-        and one.overhead is two.overhead
-        and one.resources is two.resources
-        and one.topology_spread_constraints is two.topology_spread_constraints
-        and len(one.containers) == len(two.containers)
-        and len(one.init_containers) == len(two.init_containers)
-        and all(map(_made_alike, one.containers, two.containers))
-        and all(map(_made_alike, one.init_containers, two.init_containers))
-    )
-
-
-def _made_alike(one: Container, two: Container) -> bool:
-    return (
-        one.image == two.image
-        and one.resources is two.resources
-        and one.ports is two.ports
-        and one.restart_policy == two.restart_policy
-    )
 
 
 def _has_arrays_for(pod: Pod, request: PodRequest) -> bool:
@@ -137,8 +58,10 @@ class Signature:
         self._affinity_seen: tuple[int, bool] = (-1, True)
         self._origin: tuple[Any, Any] = (None, None)
         self._origin_seen: tuple[Any, Any] = (None, None)
+        self._shown: tuple[Any, Any] = (None, None)
         self.constraints: tuple[Constraint, ...] = ()
         self._images = -1
+        self._load: Load | None = None
         self.refused: dict[int, Refusal] = {}
         self.kinds: Kinds = {}
         if not self.usable:
@@ -159,6 +82,10 @@ class Signature:
 
     def _read_selectors(self, view: View) -> bool:
         """The system's spread constraints for this pod; True where what they are made of has changed."""
+        shown = self._shown
+        if view.snapshots is shown[0] and view.store is shown[1]:
+            return False
+        self._shown = (view.snapshots, view.store)
         namespace, owner = self.pod.metadata.namespace, self._owner
         seen = (view.snapshot("Service"), None if owner is None else view.snapshot(owner.kind))
         if seen[0] is self._origin_seen[0] and seen[1] is self._origin_seen[1]:
@@ -183,18 +110,23 @@ class Signature:
         self._has_zone = None if has_zone.all() else has_zone
 
     def _read_nodes(self, ledger: Ledger, view: View, indices: range | list[int]) -> None:
-        """Filters on the node alone, and ratings that do not depend on other pods: from the rules themselves."""
+        """Filters on the node alone, and ratings that do not depend on other pods: from the rules themselves. Of nodes
+        that the rules cannot tell apart one is judged.
+        """
         infos = [NodeInfo(node, ()) for node in ledger.nodes]
         cluster = Cluster(view, infos)
         wanted = Wanted(self.pod, cluster)
+        judged: dict[object, tuple[Refusal | None, bool]] = {}
         for index in indices:
-            refusal = judge(wanted, infos[index])
+            kind = self._told_apart_by(ledger, index)
+            if kind not in judged:
+                judged[kind] = judge(wanted, infos[index]), counts(_ANY_ZONE, self.pod, infos[index].node)
+            refusal, self.wanted[index] = judged[kind]
             self.allowed[index] = refusal is None
             if refusal is None:
                 self.refused.pop(index, None)
             else:
                 self.refused[index] = refusal
-            self.wanted[index] = counts(_ANY_ZONE, self.pod, infos[index].node)
         rating = Rating(wanted, infos)
         plugins = [dict(decision.outputs) for decision in law.collect("score", rating)]
         if self.constraints and not any(plugin["raw"] == "soft_spread" for plugin in plugins):
@@ -207,6 +139,14 @@ class Signature:
             for plugin in plugins
             if plugin["raw"] not in _DYNAMIC
         }
+
+    def _told_apart_by(self, ledger: Ledger, index: int) -> object:
+        """What the rules ask of an empty node: labels and names only where the pod chooses by them."""
+        spec, asked = ledger.nodes[index].spec, self.pod.spec
+        if asked.node_selector or asked.affinity is not None:
+            return index
+        taints = tuple([(each.key, each.value, each.effect) for each in spec.taints])
+        return (spec.unschedulable, taints, ledger.rooms[index].tobytes())
 
     def _image_points(self, ledger: Ledger) -> IntArray:
         """Points for the images that the nodes have already; few nodes differ in that."""
@@ -224,16 +164,27 @@ class Signature:
         self._static[_IMAGES] = (normalize, weight, points)
         return not np.array_equal(before, points)
 
+    def load_of(self, ledger: Ledger, pod: Pod) -> Load | None:
+        """What a pod of this kind comes to on its node; None where its status, or what it says of others, matters."""
+        status = pod.status
+        if not self.usable or status.container_statuses or status.init_container_statuses or status.conditions:
+            return None
+        if self._load is None:
+            self._load = ledger.load_of(pod)
+        return self._load
+
     # -- what changes with every placement ------------------------------------------------------------------------
 
     def _rate_all(self, ledger: Ledger) -> None:
         """Read all of what the pods on the nodes come to."""
-        self._rated: dict[bytes, tuple[int, bool]] = {}
+        rooms = [room.tobytes() for room in ledger.rooms]
+        rated: dict[bytes, dict[bytes, tuple[int, bool]]] = {room: {} for room in rooms}
+        self._rated = [rated[room] for room in rooms]
         self._moves = ledger.moves
         count = len(ledger.nodes)
-        rated = [self._rate(ledger, index) for index in range(count)]
-        self.own = np.fromiter((own for own, _ in rated), Ints, count)
-        self.fits = np.fromiter((fits for _, fits in rated), bool, count) & self.allowed
+        rates = [self._rate(ledger, index) for index in range(count)]
+        self.own = np.fromiter((own for own, _ in rates), Ints, count)
+        self.fits = np.fromiter((fits for _, fits in rates), bool, count) & self.allowed
         self._spreading = self._count_all(ledger) if self.constraints else None
         self._sum()
 
@@ -272,13 +223,13 @@ class Signature:
 
         It is the same for all nodes of that size which are as full.
         """
-        load, room = ledger.loads[index], ledger.rooms[index]
-        key = load.tobytes() + room.tobytes()
-        known = self._rated.get(key)
+        load, rated = ledger.loads[index], self._rated[index]
+        key = load.tobytes()
+        known = rated.get(key)
         if known is None:
-            if len(self._rated) >= _LOADS:
-                self._rated.clear()
-            known = self._rated[key] = self._points(load.tolist(), room.tolist())
+            if len(rated) >= _LOADS:
+                rated.clear()
+            known = rated[key] = self._points(load.tolist(), ledger.rooms[index].tolist())
         return known
 
     def _points(self, load: list[int], room: list[int]) -> tuple[int, bool]:
@@ -328,13 +279,15 @@ class Signature:
         for index in indices:
             own, room = self._rate(ledger, index)
             self.own[index] = own
-            base = self.base[index] = self.fixed[index] + own
-            if spreading is not None and (more := int(self._group[index] - spreading.counts[index])):
-                spreading.counts[index] += more
-                if self.wanted[index]:
-                    spreading.in_zone[self._zone[index]] += more
-            fits = room and bool(self.allowed[index])
-            if fits != self.fits[index]:
+            base = self.base[index] = self.fixed.item(index) + own
+            if spreading is not None:
+                now = self._group.item(index)
+                if more := now - spreading.counts.item(index):
+                    spreading.counts[index] = now
+                    if self.wanted.item(index):
+                        spreading.in_zone[self._zone.item(index)] += more
+            fits = room and self.allowed.item(index)
+            if fits != self.fits.item(index):
                 self.fits[index] = fits
                 self._ring = None
             elif fits and self._ring is not None:

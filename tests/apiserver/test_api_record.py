@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 from attrs import evolve
 from hypothesis import given
@@ -12,13 +10,14 @@ from immutables import Map
 
 from k8sfsm.apiserver import ApiServer, Sender
 from k8sfsm.apiserver.options import Options
-from k8sfsm.engine.choices import Seeded
+from k8sfsm.engine.choices import Seeded, uid_of
 from k8sfsm.engine.cluster import EventSource
-from k8sfsm.engine.recorder import event_write
+from k8sfsm.engine.recorded import Recorded
+from k8sfsm.engine.recorder import Memory, event_write
 from k8sfsm.machine import Machines
-from k8sfsm.objects import Event, ObjectMeta, Pod, from_json, key_of
+from k8sfsm.objects import Event, ObjectMeta, Pod, from_json
 from k8sfsm.request import Create, Record
-from k8sfsm.store import Store
+from k8sfsm.store import Change, Store
 
 NOW = 1_700_000_000_123_456_789
 SENDER = Sender("kubelet", "system:node:n", "n")
@@ -37,38 +36,98 @@ def store_with(namespace: str) -> Store:
     return store
 
 
+SERVER = ApiServer(Machines.load())
+LAX = ApiServer(Machines.load(), Options(admission=False))
+
+
+class World:
+    """A recorder and its API server. `short`: its Events go the short way where it is open."""
+
+    def __init__(self, server: ApiServer, component: str, namespace: str, short: bool) -> None:
+        self.server, self.source, self.short = server, EventSource(component, "n"), short
+        self.memory: Memory = Map()
+        self.chance = Seeded(7)
+        self.store = store_with(namespace)
+        self.went_short = 0
+
+    def tell(self, record: Record, now: int) -> None:
+        way = self.server.events.way(self.store, "a", SENDER) if self.short else None
+        memory, source = self.memory, self.source
+        self.memory, write = event_write(memory, record, source, self.store, now, self.chance, way)
+        if isinstance(write, Recorded):
+            self.store = self.store.noted(write)
+            self.went_short += 1
+        elif isinstance(write, Create):
+            self.store = self.server.record(self.store, write, SENDER, now, self.chance).store
+        elif write is not None:
+            self.store = self.server.handle(self.store, write, SENDER, now, self.chance).store
+
+
+@st.composite
+def records(draw: st.DrawFn) -> Record:
+    name = draw(st.sampled_from(["p", "q", "P", "p" * 254]))
+    version = draw(st.sampled_from("78"))
+    about = ObjectMeta(name=name, namespace="a", uid=draw(st.sampled_from([name, ""])), resource_version=version)
+    return Record(
+        regarding=Pod(metadata=about),
+        type=draw(st.sampled_from(["Normal", "Warning"])),
+        reason=draw(st.sampled_from(["Pulled", "Started", "So"])),
+        message=draw(st.sampled_from(["m", "n", ""])),
+        field_path=draw(st.sampled_from(["", "spec.containers{app}"])),
+        action=draw(st.sampled_from(["", "Binding"])),
+    )
+
+
 @given(
-    namespace=st.sampled_from(["active", "terminating", "missing"]),
-    admission=st.booleans(),
+    namespace=st.sampled_from(["active", "active", "terminating", "missing"]),
+    server=st.sampled_from([SERVER, LAX]),
     component=st.sampled_from(["kubelet", "default-scheduler", "replicaset-controller"]),
-    name=st.sampled_from(["p", "P", "p" * 254]),
-    message=st.text(max_size=5),
+    told=st.lists(st.tuples(records(), st.sampled_from([0, 1, 400_000_000, 301_000_000_000])), max_size=40),
+    looked=st.booleans(),
 )
-def test_both_ways_give_the_same_answer(
-    namespace: str, admission: bool, component: str, name: str, message: str
+def test_both_ways_give_the_same_events(
+    namespace: str, server: ApiServer, component: str, told: list[tuple[Record, int]], looked: bool
 ) -> None:
-    server = ApiServer(Machines.load(), Options(admission=admission))
-    source = EventSource(component, "n")
+    """One of them is looked at after every Event, or at the end only."""
+    worlds = [World(server, component, namespace, short) for short in (True, False)]
+    now = NOW
+    first = Record(regarding=Pod(metadata=ObjectMeta(name="o", namespace="a", uid="o")), **SO, message="first")
+    for record, pause in [(first, 1), (evolve(first, message="second"), 1), *told]:
+        now += pause
+        for world in worlds:
+            world.tell(record, now)
+        short, long = (world.store for world in worlds)
+        assert short.revision == long.revision
+        assert not looked or short == long
+    assert short == long and tuple(short.changes(0)) == tuple(long.changes(0)) == tuple(short.changes(0))
+    assert worlds[0].chance.uid(("", "", "")) == worlds[1].chance.uid(("", "", ""))
+    assert worlds[1].went_short == 0
+
+
+def test_most_events_go_the_short_way() -> None:
+    world = World(SERVER, "kubelet", "active", short=True)
+    meta = ObjectMeta(name="p", namespace="a", uid="u", resource_version="7")
+    for number in range(10):
+        about = Pod(metadata=evolve(meta, name=f"p{number}", uid=f"u{number}"))
+        world.tell(Record(regarding=about, **SO, message="so"), NOW)
+    assert world.went_short >= 8
+    assert {each.type for each in world.store.changes(2)} == {"ADDED"}
+
+
+def test_an_event_is_written_out_when_somebody_looks() -> None:
+    world = World(SERVER, "kubelet", "active", short=True)
     about = Pod(metadata=ObjectMeta(name="p", namespace="a", uid="u", resource_version="7"))
-    store = store_with(namespace)
-    for number in range(2):  # a gate that has not seen the like does not say what it will always say
-        _, write = event_write(Map(), Record(regarding=about, **SO, message="first"), source, store, NOW + number)
-        store = server.record(store, write, SENDER, NOW, Seeded(7)).store
-    way = server.events.way(store, "a", SENDER)
-    assert (way is not None) == (namespace == "active" or (not admission and way is not None))
-    record = Record(regarding=evolve(about, metadata=evolve(about.metadata, name=name)), **SO, message=message)
-    chance = Seeded(1)
-    admit = None if way is None else partial(way.metadata, store, NOW, chance)
-    short_memory, short = event_write(Map(), record, source, store, NOW, admit)
-    long_memory, long = event_write(Map(), record, source, store, NOW)
-    answer = server.handle(store, long, SENDER, NOW, Seeded(1))
-    if isinstance(short, Create):
-        assert short == long and chance.uid(("", "", "")) == Seeded(1).uid(("", "", ""))
-        return
-    after, change = store.add(key_of(short), short, NOW)
-    assert (after, (change,), short) == (answer.store, answer.changes, answer.outcome.object)
-    if component != "default-scheduler":
-        assert short_memory == long_memory
+    for number in range(3):
+        world.tell(Record(regarding=about, type="Normal", reason=f"So{number}", message="so"), NOW)
+    *_, last = world.store.changes(0)
+    assert isinstance(last, Recorded) and last.record is not None and last.reason == "So2"
+    event = world.store.get("Event", "a", last.key[2])
+    assert event is last.new is world.store.snapshot.series("in", "Event", "a").blocks[0][-1]
+    assert event.metadata.uid == uid_of(last.lot) and last.record is None and last.reason == "So2"
+    assert last == Change(last.revision, "ADDED", last.key, None, event, NOW) != Change(0, "ADDED", last.key, None, 1)
+    assert (last == "else") is False and "So2" in repr(last)
+    with pytest.raises(AttributeError):
+        _ = last.newer
 
 
 def test_the_short_way_is_closed_with_its_namespace() -> None:

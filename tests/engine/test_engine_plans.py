@@ -233,7 +233,7 @@ def test_a_crash_takes_timers_and_plans_with_it_but_not_what_others_do() -> None
     engine.schedule(Crash("worker"), engine.now)
     engine.step()
     assert engine.heartbeats == 0
-    mine = [action for _, action in engine._agenda.pending() if isinstance(action, Enqueue | Act | Send)]
+    mine = [action for _, action in engine.agenda.pending() if isinstance(action, Enqueue | Act | Send)]
     assert mine == [Act("worker", KEY)]
 
 

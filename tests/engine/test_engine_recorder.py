@@ -6,8 +6,9 @@ from typing import Any
 
 from immutables import Map
 
+from k8sfsm.engine.choices import Seeded
 from k8sfsm.engine.cluster import EventSource
-from k8sfsm.engine.recorder import COMBINED, event_write
+from k8sfsm.engine.recorder import COMBINED, Memory, event_write
 from k8sfsm.objects import from_json
 from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Create, Record
@@ -21,7 +22,7 @@ class Recorder:
     """A recorder whose writes succeed. `sent`: (verb, count, message) of each."""
 
     def __init__(self, component: str = "kubelet") -> None:
-        self.memory: Map[Any, Any] = Map()
+        self.memory: Memory = Map()
         self.store = Store.starting_at(0)
         self.source = EventSource(component, "n")
         self.sent: list[tuple[str, int, str]] = []
@@ -29,7 +30,7 @@ class Recorder:
     def record(self, message: str = "it is so", at: float = 0, regarding: Any = POD, **fields: Any) -> Any:
         record = Record(**{"regarding": regarding, "type": "Normal", "reason": "So", "message": message, **fields})
         now = START + int(at * SECOND)
-        self.memory, write = event_write(self.memory, record, self.source, self.store, now)
+        self.memory, write = event_write(self.memory, record, self.source, self.store, now, Seeded())
         if write is None:
             return None
         self.store, change = self.store.put(write.object)

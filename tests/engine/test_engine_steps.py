@@ -166,7 +166,7 @@ def copied_entries(engine: Engine) -> int:
     """How many entries of containers a fork of this engine has to copy when every actor goes on."""
     twin = engine.fork()
     assert twin.store is engine.store and twin.actors is engine.actors
-    count = len(engine._agenda)
+    count = len(engine.agenda)
     for name in engine.actors:
         actor, own = engine.actors[name], twin.own(name)
         assert own is not actor and own.memory is actor.memory and own.recorder is actor.recorder

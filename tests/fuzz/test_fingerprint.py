@@ -123,7 +123,7 @@ def prints_of(*held: PodRuntime) -> set[int]:
         settled = each.settled_at and base + each.settled_at
         runtime = evolve(each, containers=Map({"app": moved}), settled_at=settled)
         twin = engine.fork()
-        twin.node_states = twin.node_states.set("node-1", Map({"uid": runtime}))
+        twin.put_state("node-1", Map({"uid": runtime}))
         marks.add(prints.of(twin))
     return marks
 

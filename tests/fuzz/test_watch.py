@@ -147,7 +147,7 @@ def test_a_sandbox_that_comes_back_under_its_number_is_found(engine: Any) -> Non
 
     def shown(**changes: Any) -> tuple[Violation, ...]:
         changed = evolve(runtime, sandbox=evolve(runtime.sandbox, **changes))
-        twin.node_states = twin.node_states.set(node, twin.node_states[node].set(uid, changed))
+        twin.put_state(node, twin.node_states[node].set(uid, changed))
         return watch.look(twin)
 
     assert not watch.is_new(twin) and shown(ready=False) == () and shown(attempt=1) == ()

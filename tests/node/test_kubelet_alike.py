@@ -57,9 +57,9 @@ def pods_of(engine: Engine) -> list[dict[str, Any]]:
     return [to_json(pod) for pod in engine.store.snapshot.series("in", "Pod", "bench")]
 
 
-def _wrong(self: Mould, value: Any, parts: Sequence[Any], moments: Sequence[int] = ()) -> None:
+def _wrong(self: Mould, value: Any, parts: Sequence[Any], *_: Sequence[Any]) -> None:
     """A mould that casts something else."""
-    self.bound = lambda moments: lambda parts: None
+    self.bound = lambda moments, *bindings: lambda parts: None
 
 
 def casts() -> list[Any]:
@@ -167,7 +167,7 @@ def test_a_form_that_is_trusted_wrongly_is_an_error(monkeypatch: pytest.MonkeyPa
     rolled_out(12)
     looks._LOOKS.clear()
     for form in looks._SHAPES.values():
-        monkeypatch.setattr(form.mould, "bound", lambda moments: lambda parts: None)
+        monkeypatch.setattr(form.mould, "bound", lambda moments, *bindings: lambda parts: None)
     monkeypatch.setattr(looks.Form, "covers", lambda self, asked: True)
     with pytest.raises(LawError, match="is not alike with others"):
         rolled_out(12)
@@ -271,6 +271,22 @@ def test_what_has_moments_alone_is_shared() -> None:
     first, second, third = cast(("web-2",)), cast(("web-3",)), bound((NOW + 2,))(("web-4",))
     assert first[1] is second[1]
     assert (first[1].started_at, third[1].started_at) == (NOW + 1, NOW + 2)
+
+
+def test_groups_are_parts_and_so_is_what_is_in_them() -> None:
+    group, other = ("node-1", "10.0.0.1"), ("node-2", "10.0.0.2")
+    value = ["10.0.0.1", group, {"a": "web-1", "b": "10.0.0.1"}, ()]
+    made = Mould(value, ("web-1", group, ()), groups=(1, 2)).bound(())(("web-2", other, ("more",)))
+    assert made == ["10.0.0.2", other, {"a": "web-2", "b": "10.0.0.2"}, ()]
+    assert made[1] is other
+
+
+def test_what_is_bound_is_in_all_casts() -> None:
+    left, right = Pod(), Pod(status=PodStatus(phase="Running"))
+    bound = Mould(["web-1", [left, NOW]], ("web-1",), (NOW,), (left,)).bound
+    cast = bound((NOW + 1,), right)
+    assert cast(("web-2",)) == ["web-2", [right, NOW + 1]]
+    assert cast(("web-2",))[1] is cast(("web-3",))[1]
 
 
 def test_an_empty_string_and_a_small_number_are_no_parts() -> None:

@@ -89,10 +89,10 @@ def test_what_the_node_says_is_looked_up_again_where_it_says_something_else() ->
     home = alike.Home(Kubelet("node-1").settings)
     inside = [{"type": "InternalIP", "address": "10.0.0.1"}]
     first, second = node(status={"addresses": inside}), node(status={"addresses": [*inside, *inside]})
-    assert home.addresses(View.of([first])) == ("10.0.0.1", "", (HostIP(ip="10.0.0.1"),))
-    assert home.addresses(View.of([second])) is None
-    assert home.addresses(View.of([])) == ("", "", ())
-    assert home.addresses(View.of([first])) == ("10.0.0.1", "", (HostIP(ip="10.0.0.1"),))
+    assert home.told(View.of([first])) == ((False, True), ("node-1", "10.0.0.1", "", (HostIP(ip="10.0.0.1"),)))
+    assert home.told(View.of([second])) is None
+    assert home.told(View.of([])) == ((True, True), ("node-1", "", "", ()))
+    assert home.told(View.of([first])) == ((False, True), ("node-1", "10.0.0.1", "", (HostIP(ip="10.0.0.1"),)))
 
 
 def test_where_others_take_the_room_the_tables_are_asked() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from immutables import Map
 from scheduler_clusters import APART, PREFERENCE, TAINTS, budget, node, nodes, pod, pods, replicaset, service
 
+from k8sfsm.engine.choices import Choices, Seeded
 from k8sfsm.request import Bind, Remember
 from k8sfsm.scheduler import Scheduler, ledger
 from k8sfsm.scheduler.cluster import NOMINATED, Cluster, image_sizes
@@ -22,7 +23,7 @@ from k8sfsm.scheduler.preemption import preempt
 from k8sfsm.scheduler.queue import WAITING, Waiting
 from k8sfsm.scheduler.ring import Ring
 from k8sfsm.scheduler.scores import image_points, image_score
-from k8sfsm.scheduler.signature import same_shape, shape_of
+from k8sfsm.scheduler.shape import same_shape, shape_of
 from k8sfsm.store import Snapshot, Store
 from k8sfsm.view import View
 
@@ -42,7 +43,7 @@ def compare(cache: Cache, view: View, wanted: Any) -> bool:
         assert plain.judge is None and preempt(wanted, cluster, fast) == preempt(wanted, cluster, plain)
     assert fast.feasible == plain.feasible
     assert dict(fast.totals) == dict(plain.totals)
-    assert fast.best == plain.best
+    assert tuple(fast.best) == plain.best and all(each in fast.best for each in plain.best)
     assert fast.next_start == plain.next_start
     return True
 
@@ -97,6 +98,25 @@ class World:
             if isinstance(step, Bind) and bound:
                 self.put(evolve(wanted, spec=evolve(wanted.spec, node_name=step.node)))
         return fast
+
+
+class Line(World):
+    """A world whose scheduler leaves ties to chance, as an engine's does: its views go on from one another."""
+
+    def __init__(self, chance: Choices) -> None:
+        super().__init__()
+        self.chance = chance
+
+    @property
+    def view(self) -> View:
+        return View(0, self.store.snapshot, self.memory, store=self.store, choose_node=self.chance.node)
+
+    def attempt(self, name: str) -> tuple[Remember, ...]:
+        """What the scheduler is to remember of a pod that it places; both layers say the same of it before that."""
+        wanted = self.store.get("Pod", "default", name)
+        assert self.scheduler.cache is not None and compare(self.scheduler.cache, self.view, wanted)
+        steps = self.scheduler.reconcile(self.view, ("Pod", "default", name)).steps
+        return tuple(step for step in steps if isinstance(step, Remember))
 
 
 CHANGES = [
@@ -306,6 +326,31 @@ def test_a_fork_with_another_past_does_not_confuse_the_cache() -> None:
     for name in ("e", "f", "g", "h", "i", "j"):
         world.put(pod(name, on="n1", requests={"cpu": "600m"}))
     assert world.place(pod("k"), True)
+
+
+def test_many_are_assumed_before_any_is_seen_bound() -> None:
+    """Whether what a plan says is remembered, as nearly always, or the plan is dropped, or a fork goes another way."""
+    chance = Seeded(1)
+    world = Line(chance)
+    for number in range(7):
+        world.put(node(f"n{number}", zone="abc"[number % 3], pods="20"))
+    for number in range(60):
+        world.put(pod(f"p{number}", requests={"cpu": "100m"} if number % 9 else {"cpu": "300m"}))
+    past = world.memory
+    for number in range(60):
+        steps = world.attempt(f"p{number}")
+        if number % 8 == 7:
+            world.attempt(f"p{number}")  # chance may take another node this time
+        if number == 50:
+            ahead, world.memory, world.chance = world.memory, past, chance.fork()
+            for step in world.attempt("p58"):
+                world.remember(step)
+            world.attempt("p57")
+            world.memory, world.chance = ahead, chance
+        for step in steps if number not in (40, 55) else ():
+            world.remember(step)
+        past = world.memory if number == 45 else past
+    assert len([key for key in world.memory if key != START]) == 58
 
 
 def test_an_assumption_of_another_fork_is_taken_back() -> None:

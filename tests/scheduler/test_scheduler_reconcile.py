@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -143,8 +144,8 @@ def test_assumed_pods_take_room() -> None:
 def test_the_choice_among_equals_is_the_policys() -> None:
     seen: list[tuple[str, ...]] = []
 
-    def last(candidates: tuple[str, ...], wanted: Any) -> str:
-        seen.append(candidates)
+    def last(candidates: Sequence[str], wanted: Any) -> str:
+        seen.append(tuple(candidates))
         return candidates[-1]
 
     plan = run(pod("p"), node("a"), node("b"), node("c"), scheduler=Scheduler(choose=last))

@@ -171,7 +171,7 @@ class Past:
     """The store, what it was within the lag, and the controllers that watch it."""
 
     store: Store
-    choose_node: Callable[[tuple[str, ...], Key], str]
+    choose_node: Callable[[Sequence[str], Key], str]
     tie_break: Callable[[Key], int]
     moments: deque[Moment] = field(factory=deque)
     actors: dict[str, Actor] = field(factory=dict)

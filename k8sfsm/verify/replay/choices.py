@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from k8sfsm.apiserver import Sender
-from k8sfsm.engine.choices import Seeded
+from k8sfsm.engine.choices import Lot, Seeded
 from k8sfsm.law import constant
 from k8sfsm.objects import key_of
 from k8sfsm.objects.durations import MILLISECOND, SECOND
@@ -227,10 +227,14 @@ class RecordedChoices:
         waiting = self._uids.get(key)
         return waiting.popleft() if waiting else self._seeded.uid(key)
 
-    def node(self, candidates: tuple[str, ...], pod: Key) -> str:
+    def lot(self, key: Key) -> Lot:
+        """The same."""
+        return self.uid(key)
+
+    def node(self, candidates: Sequence[str], pod: Key) -> str:
         """The recorded node, where it is one of the best."""
         recorded = self.nodes.get(pod)
-        return recorded if recorded in candidates else candidates[0]
+        return recorded if recorded is not None and recorded in candidates else candidates[0]
 
     def delay(self, base: int) -> int:
         """As long as it takes."""

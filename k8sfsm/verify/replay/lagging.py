@@ -7,7 +7,7 @@ that the controller can have had are tried: earlier revisions of a kind, at most
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from typing import Final, TypeAlias
@@ -43,7 +43,7 @@ class RecordedScheduler(Scheduler):
     def __init__(self, nodes: Mapping[Key, str]) -> None:
         super().__init__(fast=False)
         self._nodes = nodes
-        self.strays: list[tuple[int, Key, str, tuple[str, ...]]] = []
+        self.strays: list[tuple[int, Key, str, Sequence[str]]] = []
 
     def _attempt(self, view: View, pod: Pod) -> Attempt:
         attempt = super()._attempt(view, pod)
