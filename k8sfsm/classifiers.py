@@ -25,9 +25,11 @@ class Classifier:
 
 
 class _Place:
-    """A place on the way: the fact to ask next, or no more of them. `states`: those of the regions that are passed."""
+    """A place on the way: the fact to ask next, or no more of them. `states`: those of the regions that are passed;
+    `lost`: one of them has none.
+    """
 
-    __slots__ = ("_all", "_node", "fact", "points", "states")
+    __slots__ = ("_all", "_node", "fact", "lost", "points", "states")
 
     def __init__(self, classifiers: Classifiers, node: Node | None, states: tuple[str, ...]) -> None:
         self._all = classifiers
@@ -35,6 +37,7 @@ class _Place:
         self.fact: Any = None if node is None else node.fact
         self.points: dict[Any, _Place] = {}
         self.states = states
+        self.lost = "" in states
 
     @property
     def name(self) -> str:
@@ -98,7 +101,7 @@ class Classifiers:
         except Exception as error:
             error.add_note(f"while asking the fact '{place.name}' of the classifiers of {self.kind}")
             raise
-        if "" in place.states:
+        if place.lost:
             region = self.regions[place.states.index("")].region
             raise LawError(f"{self.kind}/{region}: no state's `when` holds for {obj!r}")
         return place.states

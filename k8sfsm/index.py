@@ -301,7 +301,8 @@ def _moved(placed: _Placed, pod: tuple[int, Key], was: str, node: str) -> _Place
         left = tuple([each for each in placed[was] if each != pod])
         placed = placed.set(was, left) if left else placed.delete(was)
     if node:
-        placed = placed.set(node, tuple(sorted((*placed.get(node, ()), pod))))
+        there = placed.get(node, ())
+        placed = placed.set(node, (*there, pod) if not there or there[-1] < pod else tuple(sorted((*there, pod))))
     return placed
 
 
@@ -335,7 +336,9 @@ def _advanced(lists: Lists, writes: Iterable[_Write], group: _Group) -> Lists:
                 part = marked[mark] = parts.setdefault(group.entries(key, new), {})
             part[ordinal] = new
         old = before[ordinal] or last
-        if old is not None and (new is None or group.mark(key, old) != mark):
+        if old is None or (new is not None and old.metadata.owner_references is new.metadata.owner_references):
+            continue  # it was in no list, or was in these
+        if new is None or group.mark(key, old) != mark:
             parts.setdefault(group.entries(key, old), {}).setdefault(ordinal, GONE)
     return _with(lists, parts)
 

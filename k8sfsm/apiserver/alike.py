@@ -190,7 +190,7 @@ class Creations:
     def created(self, request: Request, write: Create, plain: Plain) -> Any:
         """Create a pod: what `plain` gives back; the store, changes and moves are left in the request."""
         obj = write.object
-        likeness = self._likeness(request, obj)
+        likeness = self._likeness(obj, request.sender)
         if likeness.hopeless:
             return plain(request, write)
         if likeness.mould is None or not likeness.reads.hold(request.store.snapshot):
@@ -203,8 +203,14 @@ class Creations:
         request.moves.extend(likeness.moves)
         return change.new
 
-    def _likeness(self, request: Request, obj: Pod) -> _Likeness:
-        parts = (obj, request.sender, law.edition)
+    def trusted(self, store: Store, obj: Pod, sender: Sender) -> _Likeness | None:
+        """What a new pod is like, where nobody has to look whether its cast is what the plain way gives."""
+        found = self._likeness(obj, sender)
+        sure = found.compared and not (found.hopeless or found.mould is None or _CHECKED)
+        return found if sure and found.reads.hold(store.snapshot) else None
+
+    def _likeness(self, obj: Pod, sender: Sender) -> _Likeness:
+        parts = (obj, sender, law.edition)
         found: _Likeness | None = self._by_object.get(parts)
         if found is None:
             inner = (*_of_metadata(obj.metadata), obj.spec, obj.status, obj.extra)

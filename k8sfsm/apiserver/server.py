@@ -114,7 +114,7 @@ class ApiServer:
     def handle(self, store: Store, write: Write, sender: Sender, now: int, chance: Chance) -> Answer:
         """Do one write, or refuse it. Never raises for what a request can be: refusals are outcomes."""
         short = SHORT_WAYS.get(write.__class__)
-        answer = None if short is None else short(self, store, write, sender, now)
+        answer = None if short is None else short(self, store, write, sender, now, chance)
         return answer or self.handle_plainly(store, write, sender, now, chance)
 
     def handle_plainly(self, store: Store, write: Write, sender: Sender, now: int, chance: Chance) -> Answer:
@@ -157,21 +157,21 @@ class ApiServer:
         self.events.learn(store, write, sender, chance)
         return self.handle(store, write, sender, now, chance)
 
-    # -- verbs --------------------------------------------------------------------------------------------------
-
-    def _create(self, request: Request, write: Create) -> tuple[int, Any]:
-        if self._is_like_others(request, write.object):
-            return 201, self.creations.created(request, write, self._created)
-        return 201, self._created(request, write)
-
-    def _is_like_others(self, request: Request, new: Any) -> bool:
+    def is_like_others(self, new: Any) -> bool:
         """Whether what becomes of a new object can be what became of others: a pod's, unless people have rules."""
         return (
             new.__class__ is Pod
             and new.metadata.generate_name != ""
-            and not (new.metadata.name or request.owned or self.options.managed_fields)
+            and not (new.metadata.name or self.options.managed_fields)
             and not (self.police.is_needed or "Pod" in self.rules.tables)
         )
+
+    # -- verbs --------------------------------------------------------------------------------------------------
+
+    def _create(self, request: Request, write: Create) -> tuple[int, Any]:
+        if not request.owned and self.is_like_others(write.object):
+            return 201, self.creations.created(request, write, self._created)
+        return 201, self._created(request, write)
 
     def _created(self, request: Request, write: Create) -> Any:
         """Create an object, whatever it is."""

@@ -1,8 +1,10 @@
-"""The short ways of what components write by the thousand, and what is hardly ever refused: reports and bindings.
+"""The short ways of what components write by the thousand, and what is hardly ever refused: pods that are like others,
+reports and bindings.
 
 What a request comes to that is let in, of which nobody looks at the object, in which nothing is found at a glance and
 whose transition is legal, is known without asking anybody else. Where anything is to be said, or is not sure, this says
-nothing, and the request goes the way of all others (`ApiServer.handle`). Nothing is refused here.
+nothing, and the request goes the way of all others (`ApiServer.handle`). Nothing is refused here, but a pod for which
+chance has found no name.
 """
 
 from __future__ import annotations
@@ -14,23 +16,43 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from k8sfsm.apiserver.answer import Answer, Refusal, Sender
 from k8sfsm.apiserver.apply import is_tracked
 from k8sfsm.apiserver.binding import bound
+from k8sfsm.apiserver.names import Chance
 from k8sfsm.apiserver.validation import surely_valid_report
 from k8sfsm.objects import ObjectMeta, changer_of
 from k8sfsm.objects.durations import SECOND
-from k8sfsm.request import Bind, Outcome, PatchStatus
+from k8sfsm.request import Bind, Create, Outcome, PatchStatus
 from k8sfsm.store import Store
 
 if TYPE_CHECKING:
     from k8sfsm.apiserver.server import ApiServer
 
-ShortWay: TypeAlias = Callable[["ApiServer", Store, Any, Sender, int], Answer | None]
-"""Server, store, write, sender, now (ns) -> the answer; None where somebody has to look at the write."""
+ShortWay: TypeAlias = Callable[["ApiServer", Store, Any, Sender, int, Chance], Answer | None]
+"""Server, store, write, sender, now (ns), chance -> the answer; None where somebody has to look at the write."""
 _versioned: Final = changer_of(ObjectMeta, "resource_version")
 _answered: Final = changer_of(Outcome, "request", "code", "object")
 _OUTCOME: Final = Outcome(request=Bind(key=("", "", ""), uid="", node=""), code=0)
 
 
-def _reported(server: ApiServer, store: Store, write: PatchStatus, sender: Sender, now: int) -> Answer | None:
+def _created(server: ApiServer, store: Store, write: Create, sender: Sender, now: int, chance: Chance) -> Answer | None:
+    """The answer to a new pod."""
+    new = write.object
+    if write.dry_run or not server.is_like_others(new) or not server.gate.knows(sender, write):
+        return None
+    likeness = server.creations.trusted(store, new, sender)
+    if likeness is None:
+        return None
+    try:
+        made = likeness.cast(store, new, now - now % SECOND, chance)
+    except Refusal as refusal:
+        outcome = Outcome(request=write, code=refusal.code, reason=refusal.reason, message=refusal.message)
+        return Answer(store, outcome)
+    store, change = store.add(("Pod", made.metadata.namespace, made.metadata.name), made, now)
+    return Answer(store, _answered(_OUTCOME, write, 201, made), (change,), likeness.moves)
+
+
+def _reported(
+    server: ApiServer, store: Store, write: PatchStatus, sender: Sender, now: int, chance: Chance
+) -> Answer | None:
     """The answer to a status."""
     found = store.snapshot.objects.get(write.key)
     if found is None or write.dry_run or server.options.managed_fields:
@@ -45,7 +67,7 @@ def _reported(server: ApiServer, store: Store, write: PatchStatus, sender: Sende
     return _stored(server, store, write, sender, now, old, new, 200)
 
 
-def _bound(server: ApiServer, store: Store, write: Bind, sender: Sender, now: int) -> Answer | None:
+def _bound(server: ApiServer, store: Store, write: Bind, sender: Sender, now: int, chance: Chance) -> Answer | None:
     """The answer to a binding."""
     found = store.snapshot.objects.get(write.key)
     if found is None or write.dry_run or not server.gate.knows(sender, write):
@@ -72,7 +94,7 @@ def _stored(
     return Answer(store, _answered(_OUTCOME, write, code, new), (change,), verdict.moves)
 
 
-SHORT_WAYS: Final[Mapping[type[Any], ShortWay]] = {PatchStatus: _reported, Bind: _bound}
+SHORT_WAYS: Final[Mapping[type[Any], ShortWay]] = {Create: _created, PatchStatus: _reported, Bind: _bound}
 
 
 def with_report(old: Any, status: Any, version: str) -> Any:

@@ -35,7 +35,7 @@ def born(world: World, new: Any, count: int = 1) -> list[Any]:
 
 
 def plainly(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr(world.api, "_is_like_others", lambda request, new: False)
+    monkeypatch.setattr(world.api, "is_like_others", lambda new: False)
     return world
 
 
@@ -75,7 +75,7 @@ def test_a_rollout_is_the_same_with_and_without_casts(monkeypatch: pytest.Monkey
     stores = []
     for cast in (True, False):
         if not cast:
-            monkeypatch.setattr(ApiServer, "_is_like_others", lambda self, request, new: False)
+            monkeypatch.setattr(ApiServer, "is_like_others", lambda self, new: False)
         names = ["node-0", "node-1"]
         engine = standard_engine(names, ScriptedRuntime(), store=cluster_nodes(2), now=START, limited=False)
         for manifest in manifests(20):

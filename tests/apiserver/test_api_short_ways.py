@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from api_world import World
+from api_world import pod as manifest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k8sfsm.apiserver import ApiServer, Sender
+from k8sfsm.apiserver import ApiServer, Sender, alike
 from k8sfsm.apiserver.options import Options
 from k8sfsm.apiserver.short_ways import SHORT_WAYS
 from k8sfsm.engine.choices import Seeded
@@ -24,8 +26,10 @@ from k8sfsm.objects import (
     PodCondition,
     PodSpec,
     PodStatus,
+    evolve,
+    from_json,
 )
-from k8sfsm.request import Bind, PatchStatus
+from k8sfsm.request import Bind, Create, PatchStatus
 from k8sfsm.store import Store
 
 NOW = 1_700_000_000_123_456_789
@@ -129,6 +133,32 @@ def test_both_ways_give_the_same_answer(
 def test_usual_writes_go_the_short_way() -> None:
     server = knowing_server(Options(rbac=True))
     store = store_with(pod("started", "n", False, False))
-    assert SHORT_WAYS[PatchStatus](server, store, report("running", "p", "u"), KUBELET, NOW) is not None
+    assert SHORT_WAYS[PatchStatus](server, store, report("running", "p", "u"), KUBELET, NOW, Seeded(1)) is not None
     store = store_with(pod("empty", "", False, False))
-    assert SHORT_WAYS[Bind](server, store, Bind(key=KEY, uid="u", node="n"), SCHEDULER, NOW) is not None
+    assert SHORT_WAYS[Bind](server, store, Bind(key=KEY, uid="u", node="n"), SCHEDULER, NOW, Seeded(1)) is not None
+
+
+class Stubborn(Seeded):
+    """Chance that gives all pods the same suffix."""
+
+    def suffix(self, kind: str, namespace: str, base: str) -> str:
+        return "again" if kind == "Pod" else super().suffix(kind, namespace, base)
+
+
+def test_a_pod_that_is_like_others_is_answered_alike_on_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alike, "_CHECKED", False)
+    world, maker, write = World(), Sender("replicaset-controller"), Create(object=from_json(manifest("")))
+    plain_server = ApiServer(Machines.load())
+    monkeypatch.setattr(plain_server, "is_like_others", lambda new: False)
+    codes, short = [], 0
+    for number, chance in enumerate((Seeded, Seeded, Seeded, Seeded, Stubborn, Stubborn)):
+        short += SHORT_WAYS[Create](world.api, world.store, write, maker, NOW, chance(number)) is not None
+        answer = world.api.handle(world.store, write, maker, NOW, chance(number))
+        plain = plain_server.handle(world.store, write, maker, NOW, chance(number))
+        assert (answer.outcome, answer.changes, answer.moves) == (plain.outcome, plain.changes, plain.moves)
+        assert answer.store.snapshot == plain.store.snapshot
+        world.store = answer.store
+        codes.append(answer.outcome.code)
+    assert codes == [201, 201, 201, 201, 201, 409] and short == 3
+    tried = evolve(write, dry_run=True)
+    assert SHORT_WAYS[Create](world.api, world.store, tried, maker, NOW, Seeded(9)) is None

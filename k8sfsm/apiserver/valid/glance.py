@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any, Final, TypeAlias, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 from attrs import field, fields
 
@@ -31,12 +31,13 @@ class Glance:
     """An expression over `value`, `before` and `new`: the field, the field before, and the object.
 
     Where it is true, the row surely finds nothing. `names`: what stands in it in braces; `alone`: it is about the value
-    and nothing else.
+    and nothing else; `entries`: it is also over `each`, and has to be true for each entry of `value` or of `before`.
     """
 
     text: str
     names: Mapping[str, Any] = field(factory=dict)
     alone: bool = False
+    entries: Literal["", "value", "before"] = ""
 
 
 Maker: TypeAlias = Callable[[Row, Any], Glance]
@@ -115,13 +116,12 @@ def _end_for_good(row: Row, entry: Any) -> Glance:
             each.name in still or may_restart(new.spec, each.name, each.state.terminated.exit_code) for each in ended
         )
 
-    ended = "[each for each in before or () if each.state.terminated is not None]"
-    return Glance(f"not {ended} or {{stay}}(value, before, new)", {"stay": stay})
+    return Glance("each.state.terminated is None or {stay}(value, before, new)", {"stay": stay}, entries="before")
 
 
 @_glance("ip-entries")
 def _ip_entries(row: Row, entry: Any) -> Glance:
-    return Glance("value is before or all([{plain}(each.ip) for each in value])", {"plain": is_plain_ip})
+    return Glance("value is before or {plain}(each.ip)", {"plain": is_plain_ip}, entries="value")
 
 
 @_glance("family-each", "unique")
@@ -140,7 +140,8 @@ def _each(row: Row, entry: Any) -> Glance:
     looked_at = _looked_at(law.table(row.of), entry)
     if looked_at is None:
         return Glance("False")
-    return Glance(f"not [each for each in value if {' or '.join(f'each.{name}' for name in looked_at)}]", alone=True)
+    text = " or ".join(f"each.{name}" for name in looked_at) or "False"
+    return Glance(f"not ({text})", alone=True, entries="value")
 
 
 _SOUND: Final = Memo()
@@ -183,15 +184,19 @@ def _seen(table: CompiledTable, cls: Any) -> Seen:
 
 
 def _written(looks: _Looks) -> Seen:
-    """The glances as one function; what is about a value alone is not asked again about the very same one."""
+    """The glances as one function. What is about a value alone is not asked again about the very same one, unless it is
+    no more than a look at each entry.
+    """
     scope: dict[str, Any] = {"note": _note}
     lines = ["def seen(new, old):"]
     for part, fields_of in looks.items():
         lines += [f"    now, was = new.{part}, old.{part}"]
         for name, (empty, glances) in fields_of.items():
             lines += [f"    value, before = now.{name}, was.{name}", "    if value:" if empty else "    if True:"]
-            lines += _asked([each for each in glances if not each.alone], scope, "        ")
             alone = [each for each in glances if each.alone]
+            if all(each.entries for each in alone):
+                alone = []
+            lines += _asked([each for each in glances if each not in alone], scope, "        ")
             if alone:
                 known = f"known{len(scope)}"
                 scope[known] = {}
@@ -204,11 +209,15 @@ def _written(looks: _Looks) -> Seen:
 
 def _asked(glances: Iterable[Glance], scope: dict[str, Any], indent: str) -> list[str]:
     """Lines that end the look where one of the glances is not sure; what they name is put into the scope."""
-    lines = []
+    texts: dict[str, list[str]] = {}
     for each in glances:
         names = {name: f"{name}{len(scope)}" for name in each.names}
         scope.update({names[name]: meant for name, meant in each.names.items()})
-        lines.append(f"{indent}if not ({each.text.format(**names)}): return False")
+        texts.setdefault(each.entries, []).append(f"({each.text.format(**names)})")
+    lines = []
+    for entries, found in texts.items():
+        lines += [f"{indent}for each in {entries} or ():"] if entries else []
+        lines += [f"{indent}{'    ' * bool(entries)}if not ({' and '.join(found)}): return False"]
     return lines
 
 
@@ -266,12 +275,12 @@ def _made(path: tuple[str, ...], row: Row, entry: Any) -> tuple[bool, Glance] | 
 
 def _none_there(row: Row, name: str) -> Glance:
     """Entries that have nothing in a field."""
-    return Glance(f"not [each for each in value if each.{name}]", alone=True)
+    return Glance(f"not each.{name}", alone=True, entries="value")
 
 
 def _none_below(row: Row, name: str) -> Glance:
     """Entries whose number is not below a bound."""
-    return Glance(f"min([each.{name} for each in value]) >= {{least}}", {"least": row.of}, alone=True)
+    return Glance(f"each.{name} >= {{least}}", {"least": row.of}, alone=True, entries="value")
 
 
 _OF_ENTRIES: Final[dict[str, Callable[[Row, str], Glance]]] = {"absent": _none_there, "at-least": _none_below}
