@@ -67,7 +67,7 @@ class Engine:
         self.actors: Mapping[str, Actor] = {}
         self.components: Map[str, Component] = Map()
         self.stopped: frozenset[str] = frozenset()
-        self._states: dict[str, Map[str, Any]] = {}
+        self.states: dict[str, Map[str, Any]] = {}
         self.trouble: Trouble = NO_TROUBLE
         self.allowance: Mapping[str, int] = {}
         self.keeps_events = True
@@ -257,7 +257,7 @@ class Engine:
     def view_for(self, actor: Actor) -> View:
         """What this actor of the engine sees now."""
         place, choices = actor.wiring.place, self.choices
-        state = self._states.get(place, NO_STATE) if place else NO_STATE
+        state = self.states.get(place, NO_STATE) if place else NO_STATE
         now, store = self.now, self.store
         if self.trouble is not NO_TROUBLE:
             name = actor.wiring.component.name
@@ -286,11 +286,11 @@ class Engine:
     def node_states(self) -> Mapping[str, Map[str, Any]]:
         """The part of the world that each node, or another place, has to itself, as it is now; it stays so."""
         self._states_token = None
-        return self._states
+        return self.states
 
     def state_of(self, place: str) -> Map[str, Any]:
         """The part of the world that a place has to itself: of a node, its container runtime."""
-        return self._states.get(place, NO_STATE)
+        return self.states.get(place, NO_STATE)
 
     def put_state(self, place: str, state: Map[str, Any]) -> None:
         """Let a place be in a state."""
@@ -299,17 +299,17 @@ class Engine:
     def befall(self, event: Any) -> None:
         """What happens changes the state of its place, or nothing."""
         place = event.node
-        before = self._states.get(place, NO_STATE)
+        before = self.states.get(place, NO_STATE)
         after = event.applied(before)
         if after is not before:
-            states = self._states if self._states_token is self.owner else self._own_states()
+            states = self.states if self._states_token is self.owner else self._own_states()
             states[place] = after
 
     def _own_states(self) -> dict[str, Map[str, Any]]:
         if self._states_token is not self.owner:
-            self._states = self._states.copy()
+            self.states = self.states.copy()
             self._states_token = self.owner
-        return self._states
+        return self.states
 
     # -- writing ------------------------------------------------------------------------------------------------
 
@@ -317,8 +317,8 @@ class Engine:
         """One write goes through the API server, and what it changed on its way to all who watch."""
         answer = self.api.handle(self.store, write, sender, self.now, self.choices)
         self.store = answer.store
-        if answer.changes:
-            self._announce(answer.changes)
+        for delivery in self.informers.publish(answer.changes):
+            self.agenda.add(self.now + self.choices.delay(self.latencies.watch), delivery)
         if self.tracer is not None and not write.dry_run:
             self._trace(write, sender, answer, cause)
         return answer.outcome
@@ -346,10 +346,8 @@ class Engine:
 
     def _announce(self, changes: Iterable[Change]) -> None:
         """Changes were committed: they are on their way to all who watch."""
-        publish = self.informers.publish
-        for change in changes:
-            for delivery in publish(change):
-                self.agenda.add(self.now + self.choices.delay(self.latencies.watch), delivery)
+        for delivery in self.informers.publish(changes):
+            self.agenda.add(self.now + self.choices.delay(self.latencies.watch), delivery)
 
     def _trace(self, write: Write, sender: Sender, answer: Answer, cause: int) -> None:
         own = self.requests + len(answer.asides) + 1

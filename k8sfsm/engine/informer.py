@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from k8sfsm.engine.action import Deliver
@@ -182,30 +182,31 @@ class Informers:
         """What a component has seen, per kind."""
         return self.readers[component].snapshots
 
-    def publish(self, change: Change) -> Sequence[Deliver]:
-        """Send a change on its way. Returns the deliveries to those to whom nothing of its kind was on its way yet."""
-        kind = change.key[0]
-        told = self.subscribers.get(kind, ())
-        if kind in _OF_A_NODE:
-            node = before = change.key[2]
-            if kind == "Pod":
-                node = change.new.spec.node_name
-                before = node if change.old is None else change.old.spec.node_name
-            if before != node and (component := self.nodes.get(before)) is not None:
-                told = (*told, component)
-            if (component := self.nodes.get(node)) is not None:
-                told = (*told, component)
+    def publish(self, changes: Iterable[Change]) -> Sequence[Deliver]:
+        """Send changes on their way. Returns the deliveries to those to whom nothing of a kind was on its way yet."""
         woken = []
-        for component in told:
-            reader = self.readers[component]
-            if reader.owner is not self.owner:
-                reader = self.own(component)
-            inbox = reader.inboxes.get(kind)
-            if inbox:
-                inbox.append(change)
-            else:
-                reader.inboxes[kind] = [change]
-                woken.append(reader.deliveries[kind])
+        for change in changes:
+            kind = change.key[0]
+            told = self.subscribers.get(kind, ())
+            if kind in _OF_A_NODE:
+                node = before = change.key[2]
+                if kind == "Pod":
+                    node = change.new.spec.node_name
+                    before = node if change.old is None else change.old.spec.node_name
+                if before != node and (component := self.nodes.get(before)) is not None:
+                    told = (*told, component)
+                if (component := self.nodes.get(node)) is not None:
+                    told = (*told, component)
+            for component in told:
+                reader = self.readers[component]
+                if reader.owner is not self.owner:
+                    reader = self.own(component)
+                inbox = reader.inboxes.get(kind)
+                if inbox:
+                    inbox.append(change)
+                else:
+                    reader.inboxes[kind] = [change]
+                    woken.append(reader.deliveries[kind])
         return woken
 
     def catch_up(self, component: str, kind: str, store: Store) -> tuple[Change, ...]:

@@ -91,7 +91,8 @@ def _see(engine: Engine, actor: Actor, cause: int, keys: Iterable[Any]) -> None:
         return
     for each in found:
         _wake(engine, actor, each, cause)
-    dispatch(engine, actor)
+    if found:
+        dispatch(engine, actor)
 
 
 def _wake(engine: Engine, actor: Actor, found: Any, cause: int) -> None:
@@ -248,7 +249,7 @@ def _count_events(engine: Engine, actor: Actor, step: CountEvents, cause: int) -
 
 
 def _call(engine: Engine, actor: Actor, step: Call, cause: int) -> None:
-    state, now = engine.state_of(step.node), engine.now
+    state, now = engine.states.get(step.node, NO_STATE), engine.now
     if engine.trouble is NO_TROUBLE:
         for due, event in engine.runtime.answer(step, now, state):
             engine.agenda.add(due if due > now else now, Happen(event))  # what `schedule` does

@@ -73,9 +73,6 @@ class Kubelet:
         """What to do about a pod or the node."""
         if key[0] == "Node":
             return reconcile_node(self.settings, view, key)
-        return self._pod(view, key)
-
-    def _pod(self, view: View, key: Key) -> Plan:
         pod: Pod | None = view.snapshot("Pod").get(key)
         known: tuple[PodMemory, ...] = view.memory.get(key, ())
         if pod is not None and not (known and pod.spec is known[0].pod.spec) and pod.spec.node_name != self.node:

@@ -75,8 +75,9 @@ class RuntimeEvent:
     actor: str = ""
 
     def applied(self, state: State) -> State:
-        """The state of the node's runtime after the event."""
-        return apply(state, self)
+        """The state of the node's runtime after the event. Kinds that change nothing (`exec`...) leave it as it is."""
+        change = _CHANGES.get(self.kind)
+        return state if change is None else change(state, self)
 
 
 Answer: TypeAlias = tuple[int, RuntimeEvent]
@@ -90,9 +91,8 @@ class Runtime(Protocol):
 
 
 def apply(state: State, event: RuntimeEvent) -> State:
-    """The state of a node's runtime after `event`. Kinds that change nothing (`exec`...) leave it as it is."""
-    change = _CHANGES.get(event.kind)
-    return state if change is None else change(state, event)
+    """The state of a node's runtime after `event`."""
+    return event.applied(state)
 
 
 def powered_off(state: State, now: int) -> State:

@@ -158,9 +158,11 @@ def test_an_agenda_is_a_sorted_list(seed: int) -> None:
     chance = random.Random(seed)
     agenda, listed = Agenda(), []
     for number in range(120):
-        match chance.randrange(8):
+        match chance.randrange(9):
             case 0 if listed:
                 assert agenda.pop() == listed.pop(0)
+            case 5 if agenda.present:
+                assert (agenda.at, agenda.present.popleft()) == listed.pop(0)
             case 1 if listed:
                 alike = [entry for entry in listed if entry[0] == listed[0][0]]
                 chosen = alike[number % len(alike)]

@@ -134,7 +134,7 @@ class Timed:
 
     def _put(self, store: Store, change: Change) -> None:
         self.engine.store = store
-        for delivery in self.engine.informers.publish(change):
+        for delivery in self.engine.informers.publish((change,)):
             self.engine.schedule(delivery, self.engine.now)
 
     def _join(self, node: str) -> None:
