@@ -6,6 +6,7 @@ Source: pkg/controller/endpoint/endpoints_controller.go: syncService, podToEndpo
 from __future__ import annotations
 
 from functools import partial
+from itertools import repeat
 from typing import Final, Literal
 
 from k8sfsm.controllers.endpoints_addresses import family_of
@@ -144,10 +145,14 @@ def member_of(service: Service, pod: Pod) -> Member | None:
     return Member(ports, " ".join(ports), address_key(address), address, ready)
 
 
+def _judged(service: Service, pod: Pod, _: None) -> Member | None:
+    return member_of(service, pod)
+
+
 def _of_alike(member: Member, pod: Pod) -> Member:
     """What a pod gives that looks like the one which gave `member`."""
-    meta, family = pod.metadata, family_of(member.address.ip)
-    ip = next(found.ip for found in pod.status.pod_ips if family_of(found.ip) == family)
+    meta, family, ips = pod.metadata, family_of(member.address.ip), pod.status.pod_ips
+    ip = ips[0].ip if len(ips) == 1 else next(each.ip for each in ips if family_of(each.ip) == family)
     reference = ObjectReference(kind="Pod", namespace=meta.namespace, name=meta.name, uid=meta.uid)
     address = _readdressed(member.address, ip, pod.spec.node_name, reference)
     return Member(member.ports, member.group, address_key(address), address, member.ready)
@@ -160,7 +165,7 @@ class Members:
     """The subsets of one version of a Service, computed again only for pods that changed."""
 
     def __init__(self, service: Service) -> None:
-        self._casts = Casts(service, partial(member_of, service), _of_alike)
+        self._casts = Casts(service, partial(_judged, service), _of_alike)
         self._listed = NO_SERIES
         self._members: dict[int, Member] = {}
         self._groups: dict[str, OrderedGroup] = {}
@@ -188,13 +193,11 @@ class Members:
             member = self._members.pop(id(pod), None)
             if member is not None:
                 gone.setdefault((member.group, member.ready), {})[member.key] = member.address
-        for pod in pods.come:
-            member = self._casts.of(pod)
-            if member is not None:
-                self._members[id(pod)] = member
-                come.setdefault((member.group, member.ready), {})[member.key] = member.address
-                if member.group not in self._groups:
-                    self._groups[member.group] = OrderedGroup(member.ports)
+        for place, member in self._casts.of(pods.come, repeat(None)):
+            self._members[id(pods.come[place])] = member
+            come.setdefault((member.group, member.ready), {})[member.key] = member.address
+            if member.group not in self._groups:
+                self._groups[member.group] = OrderedGroup(member.ports)
         for name, ready in {**gone, **come}:
             group = self._groups[name]
             (group.ready if ready else group.unready).change(gone.get((name, ready), {}), come.get((name, ready), {}))

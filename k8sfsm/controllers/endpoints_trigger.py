@@ -12,7 +12,7 @@ from immutables import Map
 
 from k8sfsm.controllers.endpoints_pods import law, selection
 from k8sfsm.controllers.following import Difference, Memo, difference
-from k8sfsm.controllers.pod_sights import sight_of
+from k8sfsm.controllers.pod_sights import sights_of
 from k8sfsm.index import NO_SERIES, Series
 from k8sfsm.objects import Service
 from k8sfsm.objects.durations import SECOND
@@ -103,17 +103,21 @@ class ReadinessTimes:
             after = before if before is not None and before == after else after
         else:
             pods = difference(known, listed)
-            names = (pod.metadata.name for pod in pods.gone)
+            names = [pod.metadata.name for pod in pods.gone]
             changed, after = _advance(before, names, self._times(pods), created)
         self._known.put(after, listed)
         return Trigger(self._service, before, after, changed)
 
     def _times(self, pods: Difference) -> dict[str, int]:
         """When the readiness of the pods that came last changed, by name."""
-        selected = self._selects
-        seen = [(pod, sight_of(pod)) for pod in pods.come]
+        seen = sights_of(pods.come)
+        selected = {sight for sight in set(seen) if sight.since is not None and self._selects(sight.labels)}
+        if not selected:
+            return {}
         return {
-            pod.metadata.name: sight.since for pod, sight in seen if sight.since is not None and selected(sight.labels)
+            pod.metadata.name: sight.since
+            for pod, sight in zip(pods.come, seen, strict=True)
+            if sight in selected and sight.since is not None
         }
 
 

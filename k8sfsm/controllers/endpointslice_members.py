@@ -6,7 +6,7 @@ staging/src/k8s.io/endpointslice/utils.go.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
 from itertools import chain
@@ -35,7 +35,6 @@ from k8sfsm.objects import (
     Node,
     ObjectReference,
     Pod,
-    PodIP,
     Service,
     changer_of,
 )
@@ -258,7 +257,7 @@ def _of_alike(service: Service, family: AddressType, member: Member, pod: Pod) -
     meta = pod.metadata
     endpoint = _readdressed(
         member.endpoint,
-        tuple([address for kind, address in map(_normal, pod.status.pod_ips) if kind == family]),
+        tuple([address for kind, address in [normal_ip(each.ip) for each in pod.status.pod_ips] if kind == family]),
         ObjectReference(kind="Pod", namespace=meta.namespace, name=meta.name, uid=meta.uid),
         pod.spec.node_name or None,
     )
@@ -266,10 +265,6 @@ def _of_alike(service: Service, family: AddressType, member: Member, pod: Pod) -
 
 
 _readdressed: Final = changer_of(Endpoint, "addresses", "target_ref", "node_name")
-
-
-def _normal(address: PodIP) -> tuple[AddressType, str]:
-    return normal_ip(address.ip)
 
 
 class Members:
@@ -293,10 +288,8 @@ class Members:
             self._given, self._groups, self._errors = {}, {}, {}
         old_zones, self._zones = self._zones, zones
         pods = difference(before, listed)
-        for pod in pods.gone:
-            self._take(pod)
-        for pod, place in zip(pods.come, pods.places, strict=True):
-            self._put(pod, place)
+        self._take(pods.gone)
+        self._put(pods.come, pods.places)
         if zones is not old_zones:
             moved = {node for node in {**old_zones, **zones} if old_zones.get(node) != zones.get(node)}
             self._judge_again(listed, moved)
@@ -308,39 +301,38 @@ class Members:
 
     def _judge_again(self, listed: Series, nodes: AbstractSet[str]) -> None:
         """Nodes came, went or moved to other zones, and their pods with them."""
-        for pod, place in zip(listed, chain.from_iterable(listed.ordinals), strict=True):
-            if pod.spec.node_name in nodes:
-                self._take(pod)
-                self._put(pod, place)
+        every = zip(listed, chain.from_iterable(listed.ordinals), strict=True)
+        found = [(pod, place) for pod, place in every if pod.spec.node_name in nodes]
+        pods = [pod for pod, _ in found]
+        self._take(pods)
+        self._put(pods, [place for _, place in found])
 
-    def _put(self, pod: Pod, place: int) -> None:
-        member = self._casts.of(pod, self._zones.get(pod.spec.node_name))
-        if member is None:
-            return
-        group = self._groups.get(member.group)
-        if group is None:
-            group = self._groups[member.group] = PortGroup(member.ports)
-        self._given[id(pod)] = place, member
-        if member.endpoint is None:
-            group.bare.add(place)
-            if member.error:
-                self._errors[place] = member.error
-            return
-        group.endpoints[member.identity] = member.endpoint
-        group.places[member.identity] = place
-        group.touched[member.identity] = None
+    def _put(self, pods: Sequence[Pod], places: Sequence[int]) -> None:
+        zone_of = self._zones.get
+        for number, member in self._casts.of(pods, [zone_of(pod.spec.node_name) for pod in pods]):
+            place = places[number]
+            group = self._groups.get(member.group)
+            if group is None:
+                group = self._groups[member.group] = PortGroup(member.ports)
+            self._given[id(pods[number])] = place, member
+            if member.endpoint is None:
+                group.bare.add(place)
+                if member.error:
+                    self._errors[place] = member.error
+                continue
+            group.endpoints[member.identity] = member.endpoint
+            group.places[member.identity] = place
+            group.touched[member.identity] = None
 
-    def _take(self, pod: Pod) -> None:
-        place, member = self._given.pop(id(pod), (0, None))
-        if member is None:
-            return
-        group = self._groups[member.group]
-        if member.endpoint is None:
-            group.bare.discard(place)
-            self._errors.pop(place, None)
-            return
-        del group.endpoints[member.identity], group.places[member.identity]
-        group.touched[member.identity] = None
+    def _take(self, pods: Sequence[Pod]) -> None:
+        for place, member in [self._given.pop(id(pod)) for pod in pods if id(pod) in self._given]:
+            group = self._groups[member.group]
+            if member.endpoint is None:
+                group.bare.discard(place)
+                self._errors.pop(place, None)
+                continue
+            del group.endpoints[member.identity], group.places[member.identity]
+            group.touched[member.identity] = None
 
 
 class Zones:

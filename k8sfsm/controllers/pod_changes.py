@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, TypeAlias, TypeVar, cast
+from typing import Any, Final, TypeAlias, TypeVar
 
-from k8sfsm.controllers.pod_sights import sight_of
+from k8sfsm.controllers.pod_sights import Sight, sight_of
 from k8sfsm.law import LawError
 from k8sfsm.objects import Pod
 from k8sfsm.request import Key, Noticed
@@ -34,19 +34,23 @@ _CHECKED: Final = "K8SFSM_FROZEN" in os.environ
 # -- sorts -----------------------------------------------------------------------------------------------------------
 
 
-def _likeness_of(change: Change) -> object:
-    """What tells changes of pods apart: all that `_sort_of` reads of a change, and the labels."""
+Likeness: TypeAlias = tuple[str, Sight, Sight | None, tuple[object, ...]]
+"""What tells changes of pods apart: the type of a change, the sights of the pod after and before it (None: there was
+none), and what was kept.
+"""
+
+
+def _likeness_of(change: Change) -> Likeness:
     old, new = change.old, change.new
     if old is None:
-        return change.type, sight_of(new)
-    return (
-        change.type,
-        sight_of(new),
-        sight_of(old),
+        return change.type, sight_of(new), None, ()
+    kept = (
         old.metadata.resource_version == new.metadata.resource_version,
         old.status is new.status or old.status.pod_ips == new.status.pod_ips,
         old.spec is new.spec or _placement_kept(old, new),
     )
+    # As `sight_of`, which is as good as never asked about the state before.
+    return change.type, sight_of(new), getattr(old, "sight", None) or sight_of(old), kept
 
 
 def _placement_kept(old: Pod, new: Pod) -> tuple[bool, ...]:
@@ -59,26 +63,25 @@ def _placement_kept(old: Pod, new: Pod) -> tuple[bool, ...]:
     )
 
 
-def _sort_of(change: Change) -> object:
+def _sort_of(likeness: Likeness) -> object:
     """What a change of a pod has in common with others of its sort, labels aside; None: it is like no other one."""
-    old, sight = change.old, sight_of(change.new)
-    if change.type == "DELETED" or sight.deleting or sight.targeted:
+    type_, sight, was, kept = likeness
+    if type_ == "DELETED" or sight.deleting or sight.targeted:
         return None
     # Whoever looks for owners looks at labels.
     labels = None if sight.owned else sight.content
-    now = (change.type, sight.namespace, id(sight.references), sight.placed, sight.ready, labels)
-    if old is None:
+    now = (type_, sight.namespace, id(sight.references), sight.placed, sight.ready, labels)
+    if was is None:
         return now
-    was = sight_of(old)
     if was.deleting:
         return None
-    _, _, _, *kept = cast(tuple[Any, ...], _likeness_of(change))
     return (*now, id(was.references), was.ready, was.content == sight.content, *kept)
 
 
-def _labels_of(change: Change) -> object:
-    """What the labels are before and after a change."""
-    return sight_of(change.new).content, None if change.old is None else sight_of(change.old).content
+def _labelled_sort_of(likeness: Likeness) -> object:
+    """The same, where what the labels are before and after a change counts, too."""
+    sort, (_, sight, was, _) = _sort_of(likeness), likeness
+    return sort and (sort, sight.content, None if was is None else was.content)
 
 
 class _Run:
@@ -89,7 +92,7 @@ class _Run:
     def __init__(self, changes: Changes) -> None:
         self.changes = changes
         self.length = len(changes)
-        self._alike: tuple[Group, ...] = ()
+        self._alike: dict[Likeness, Group] = {}
         self._sorts: tuple[Group, ...] = ()
         self._labelled: tuple[Group, ...] = ()
 
@@ -104,14 +107,14 @@ class _Run:
     def labelled(self) -> tuple[Group, ...]:
         """The same, where changes of pods with other labels are of other sorts, too."""
         if not self._labelled:
-            self._labelled = self._joined(lambda change: (sort := _sort_of(change)) and (sort, _labels_of(change)))
+            self._labelled = self._joined(_labelled_sort_of)
         return self._labelled
 
-    def _joined(self, sort_of: Callable[[Change], object]) -> tuple[Group, ...]:
+    def _joined(self, sort_of: Callable[[Likeness], object]) -> tuple[Group, ...]:
         """Changes that are alike, with those of the same sort; `sort_of` None: each alone."""
         found: dict[object, Group] = {}
-        for places in self._likenesses():
-            sort = sort_of(self.changes[places[0]])
+        for likeness, places in self._likenesses().items():
+            sort = sort_of(likeness)
             if sort is None:
                 found |= {place: [place] for place in places}
             elif sort in found:
@@ -120,12 +123,10 @@ class _Run:
                 found[sort] = places
         return tuple(sorted(found.values()))
 
-    def _likenesses(self) -> tuple[Group, ...]:
+    def _likenesses(self) -> dict[Likeness, Group]:
         if not self._alike:
-            found: dict[object, Group] = {}
-            for place, change in enumerate(self.changes):
-                found.setdefault(_likeness_of(change), []).append(place)
-            self._alike = tuple(found.values())
+            for place, likeness in enumerate(map(_likeness_of, self.changes)):
+                self._alike.setdefault(likeness, []).append(place)
         return self._alike
 
 

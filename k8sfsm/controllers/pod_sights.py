@@ -7,10 +7,11 @@ follows from that very (immutable) object alone, so that forks may share it. Not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
+from typing import Any, Final, TypeAlias
 
-from k8sfsm.controllers.endpoints_addresses import family_of
+from k8sfsm.controllers.endpoints_addresses import normal_ip
 from k8sfsm.kinds.pod_readiness import ready_condition
 from k8sfsm.objects import OwnerReference, Pod, PodCondition, controller_of
 from k8sfsm.objects.pod import DISRUPTION_TARGET, Sighted
@@ -52,13 +53,18 @@ class Sight:
 
 def sight_of(pod: Pod) -> Sight:
     """What is seen of a pod."""
-    found: Sight | None = getattr(pod, "sight", None)
-    if found is None:
-        found = _look_at(pod)
-        _keep(pod, found)
-    return found
+    return getattr(pod, "sight", None) or _look_at(pod)
 
 
+def sights_of(pods: Sequence[Pod]) -> list[Sight]:
+    """What is seen of each of some pods, most of which have been looked at."""
+    try:
+        return list(map(_KEPT, pods))
+    except AttributeError:
+        return list(map(sight_of, pods))
+
+
+_KEPT: Final = attrgetter("sight")
 _keep: Final[Callable[[Pod, Sight], None]] = Sighted.sight.__set__
 _LOOKS: Final[dict[tuple[Any, ...], Look]] = {}
 _SIGHTS: Final[dict[tuple[Any, ...], Sight]] = {}
@@ -67,7 +73,7 @@ _SIGHTS: Final[dict[tuple[Any, ...], Sight]] = {}
 def _look_at(pod: Pod) -> Sight:
     meta, spec, status = pod.metadata, pod.spec, pod.status
     containers, ips, ip = spec.containers, status.pod_ips, status.pod_ip
-    condition, targeted = _conditions_of(pod)
+    _, condition, targeted = _CONDITIONS.get(id(status.conditions)) or _learn_conditions(pod)
     form = (
         id(containers[0].ports) if len(containers) == 1 else tuple([id(each.ports) for each in containers]),
         tuple([(id(each.ports), each.restart_policy) for each in spec.init_containers]) if spec.init_containers else (),
@@ -77,20 +83,28 @@ def _look_at(pod: Pod) -> Sight:
         meta.deletion_timestamp is None,
         status.phase,
         None if condition is None else condition.status,
-        family_of(ip) if ip else "",
-        tuple([family_of(each.ip) if each.ip else "" for each in ips]) if ips else (),
+        normal_ip(ip)[0] if ip else "",
+        tuple([normal_ip(each.ip)[0] if each.ip else "" for each in ips]) if ips else (),
     )
     since = None if condition is None else condition.last_transition_time
-    facts = (form, id(meta.owner_references), content_of(meta.labels), targeted, bool(spec.node_name), since)
+    content = (_CONTENTS.get(id(meta.labels)) or _learn_content(meta.labels))[1]
+    facts = (form, id(meta.owner_references), content, targeted, bool(spec.node_name), since)
     found = _SIGHTS.get(facts)
     if found is None:
         if len(_SIGHTS) >= _LIMIT:
             _SIGHTS.clear()
-        found = _SIGHTS[facts] = _sight(pod, form, targeted, condition)
+        found = _SIGHTS[facts] = _sight(pod, form, content, targeted, condition)
+    _keep(pod, found)
     return found
 
 
-def _sight(pod: Pod, form: tuple[Any, ...], targeted: bool, condition: PodCondition | None) -> Sight:
+def _sight(
+    pod: Pod,
+    form: tuple[Any, ...],
+    content: frozenset[tuple[str, str]],
+    targeted: bool,
+    condition: PodCondition | None,
+) -> Sight:
     meta, spec = pod.metadata, pod.spec
     look = _LOOKS.get(form)
     if look is None:
@@ -102,7 +116,7 @@ def _sight(pod: Pod, form: tuple[Any, ...], targeted: bool, condition: PodCondit
         meta.namespace,
         meta.owner_references,
         meta.labels,
-        content_of(meta.labels),
+        content,
         controller_of(pod) is not None,
         meta.deletion_timestamp is not None,
         targeted,
@@ -113,34 +127,30 @@ def _sight(pod: Pod, form: tuple[Any, ...], targeted: bool, condition: PodCondit
     )
 
 
-_CONDITIONS: Final[dict[int, tuple[Any, PodCondition | None, bool]]] = {}
+_Conditions: TypeAlias = tuple[Any, PodCondition | None, bool]
+"""Conditions that many share, the one that tells a pod's readiness, and whether the pod is about to be disrupted, or
+was.
+"""
+_Content: TypeAlias = tuple[Any, frozenset[tuple[str, str]]]
+"""Labels that many share, and the same value for those that say the same."""
+_CONDITIONS: Final[dict[int, _Conditions]] = {}
+_CONTENTS: Final[dict[int, _Content]] = {}
 
 
-def _conditions_of(pod: Pod) -> tuple[PodCondition | None, bool]:
-    """The condition that tells a pod's readiness, and whether the pod is about to be disrupted, or was: found once for
-    conditions that many share.
-    """
+def _learn_conditions(pod: Pod) -> _Conditions:
+    if len(_CONDITIONS) >= _LIMIT:
+        _CONDITIONS.clear()
     conditions = pod.status.conditions
-    known = _CONDITIONS.get(id(conditions))
-    if known is None:
-        if len(_CONDITIONS) >= _LIMIT:
-            _CONDITIONS.clear()
-        targeted = DISRUPTION_TARGET in [each.type for each in conditions]
-        known = _CONDITIONS[id(conditions)] = (conditions, ready_condition(pod), targeted)
-    return known[1], known[2]
+    targeted = DISRUPTION_TARGET in [each.type for each in conditions]
+    found = _CONDITIONS[id(conditions)] = (conditions, ready_condition(pod), targeted)
+    return found
 
 
-_CONTENTS: Final[dict[int, tuple[Any, frozenset[tuple[str, str]]]]] = {}
-
-
-def content_of(labels: Any) -> frozenset[tuple[str, str]]:
-    """The same value for labels that say the same."""
-    known = _CONTENTS.get(id(labels))
-    if known is None:
-        if len(_CONTENTS) >= _LIMIT:
-            _CONTENTS.clear()
-        known = _CONTENTS[id(labels)] = (labels, frozenset(labels.items()))
-    return known[1]
+def _learn_content(labels: Any) -> _Content:
+    if len(_CONTENTS) >= _LIMIT:
+        _CONTENTS.clear()
+    found = _CONTENTS[id(labels)] = (labels, frozenset(labels.items()))
+    return found
 
 
 def forget_sights() -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 from k8sfsm.controllers.claim import CountedTraits, Traits
 from k8sfsm.controllers.following import difference
-from k8sfsm.controllers.pod_sights import Sight, forget_sights, sight_of
+from k8sfsm.controllers.pod_sights import Sight, forget_sights, sight_of, sights_of
 from k8sfsm.controllers.replicaset_flavour import Flavour
 from k8sfsm.controllers.selector import Matcher
 from k8sfsm.index import NO_SERIES, Series
@@ -99,8 +99,8 @@ class _Followed:
     def counts(self, listed: Series) -> dict[PodTraits, int]:
         """How many Pods of the list there are of each traits."""
         pods, counts = difference(self._listed, listed), dict(self._counts)
-        seen = Counter(map(sight_of, pods.come))
-        seen.subtract(map(sight_of, pods.gone))
+        seen = Counter(sights_of(pods.come))
+        seen.subtract(sights_of(pods.gone))
         for sight, number in seen.items():
             traits = _traits.get(sight) or _learn(sight)
             counts[traits] = counts.get(traits, 0) + number
