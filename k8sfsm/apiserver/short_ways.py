@@ -76,7 +76,7 @@ def _bound(server: ApiServer, store: Store, write: Bind, sender: Sender, now: in
     old = found[1]
     if (write.uid and write.uid != old.metadata.uid) or (old.metadata.extra and is_tracked(old)):
         return None
-    node = store.get("Node", "", write.node)
+    node = store.snapshot.get(("Node", "", write.node))
     try:
         new = bound(old, write.node, node, now - now % SECOND, store.next_version)
     except Refusal:
