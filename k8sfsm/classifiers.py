@@ -68,8 +68,9 @@ class Classifiers:
         self._places: dict[tuple[tuple[str, ...], int], _Place] = {}
         self._absent = (ABSENT,) * len(self.regions)
         self._root = self._begun(())
-        self._reading = reading
-        self._read: dict[Hashable, tuple[str, ...]] = {}
+        self.reading = reading
+        self.read: dict[Hashable, tuple[str, ...]] = {}
+        """The states of objects of each reading that was met."""
 
     def place(self, node: Node, states: tuple[str, ...]) -> _Place:
         """The place at a node of the region that comes after those whose states are known."""
@@ -97,12 +98,12 @@ class Classifiers:
         """
         if obj is None:
             return self._absent
-        if self._reading is None:
+        if self.reading is None:
             return self.asked(obj)
-        read = self._reading(obj)
-        states = self._read.get(read)
+        read = self.reading(obj)
+        states = self.read.get(read)
         if states is None:
-            states = self._read[read] = self.asked(obj)
+            states = self.read[read] = self.asked(obj)
         return states
 
     def asked(self, obj: Any) -> tuple[str, ...]:

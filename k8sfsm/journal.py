@@ -79,30 +79,32 @@ class Journal:
 
     A journal never changes. One that follows on it writes its note behind this one's; where another has done that
     already, the lines part, and the second one goes on with notes of its own.
+
+    `notes`: what is neither among their changes nor in their file is not in the journal.
     """
 
-    __slots__ = ("_last", "_many", "_notes")
+    __slots__ = ("_last", "_many", "notes")
 
     def __init__(self, file: _File | None = None) -> None:
-        self._notes = _Notes(_File() if file is None else file, {})
+        self.notes = _Notes(_File() if file is None else file, {})
         self._many = self._last = 0
 
     def noted(self, change: Change) -> Journal:
         """The journal after a change, of the latest revision so far, that adds an Event of a key that is free."""
-        notes, many = self._notes, self._many
+        notes, many = self.notes, self._many
         if many == notes.many != 0 or len(notes.changes) != many:
             notes = self._own_notes()
             many = len(notes.changes)
         notes.changes[change.key] = change
         following = _make(Journal)
-        following._notes = notes
+        following.notes = notes
         following._many = many + 1
         following._last = change.revision
         return following
 
     def _own_notes(self) -> _Notes:
         """Notes to go on with that are no other line's: none of them where all are filed."""
-        notes, many = self._notes, self._many
+        notes, many = self.notes, self._many
         if many == notes.many or many > _LONGEST:
             return _Notes(notes.filed_with(many), {})
         return _Notes(notes.file, dict(islice(notes.changes.items(), many)))
@@ -112,15 +114,15 @@ class Journal:
         return Journal(self._filed().after(key, revision, obj))
 
     def __contains__(self, key: Key) -> bool:
-        change = self._notes.changes.get(key)
-        return key in self._notes.file.objects if change is None else change.revision <= self._last
+        change = self.notes.changes.get(key)
+        return key in self.notes.file.objects if change is None else change.revision <= self._last
 
     def get(self, key: Key) -> Any | None:
         """The Event under `key`, or None."""
-        change = self._notes.changes.get(key)
+        change = self.notes.changes.get(key)
         if change is not None:
             return change.new if change.revision <= self._last else None
-        found = self._notes.file.objects.get(key)
+        found = self.notes.file.objects.get(key)
         return None if found is None else found[1]
 
     @property
@@ -142,7 +144,7 @@ class Journal:
         self._filed().index.settle()
 
     def _filed(self) -> _File:
-        return self._notes.filed_with(self._many)
+        return self.notes.filed_with(self._many)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Journal) and self.objects == other.objects

@@ -18,6 +18,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from importlib import import_module
 from pkgutil import walk_packages
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
@@ -336,7 +337,12 @@ def _with_cause(step: Any, why: Why) -> Any:
         if all(write.why is not None for write in step.writes):
             return step
         return evolve(step, writes=tuple(_with_cause(write, why) for write in step.writes))
-    return step if step.why is not None else changer_of(type(step), "why")(step, why)
+    return step if step.why is not None else _causing(step.__class__)(step, why)
+
+
+@lru_cache(maxsize=64)
+def _causing(cls: type[Any]) -> Callable[[Any, Why], Any]:
+    return changer_of(cls, "why")
 
 
 def _self_key(change: Any, view: Any) -> Sequence[Any]:

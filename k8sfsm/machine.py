@@ -224,7 +224,15 @@ class KindMachine:
         """Judge every region whose state a write changes; the arguments are those of a `Transition`."""
         if old is new:
             return LEGAL
-        before, after = self.classifiers.states(old), self.classifiers.states(new)
+        classifiers = self.classifiers
+        if classifiers.reading is None or old is None or new is None:
+            before, after = classifiers.states(old), classifiers.states(new)
+        else:  # the same, written out
+            was, becomes = classifiers.reading(old), classifiers.reading(new)
+            if was == becomes:
+                return LEGAL
+            before = classifiers.read.get(was) or classifiers.states(old)
+            after = classifiers.read.get(becomes) or classifiers.states(new)
         if before is after:
             return LEGAL
         write = Transition(old, new, actor, now, old_whole, new_whole)

@@ -7,12 +7,23 @@ plugin/pkg/admission/podtopologylabels.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from k8sfsm.apiserver.answer import Refusal
 from k8sfsm.apiserver.deletion import law
 from k8sfsm.apiserver.memo import Memo
-from k8sfsm.objects import Node, Pod, PodCondition, PodStatus, changer_of, evolve
+from k8sfsm.objects import (
+    Node,
+    ObjectMeta,
+    Pod,
+    PodCondition,
+    PodSchedulingGate,
+    PodSpec,
+    PodStatus,
+    changer_of,
+    evolve,
+)
 from k8sfsm.value import value
 
 TOPOLOGY_LABELS: Final = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone")
@@ -36,12 +47,24 @@ def bound(pod: Pod, node_name: str, node: Node | None, second: int, version: str
 
     `version`: the resourceVersion that it will get. Raises Refusal (409) where it may not be bound.
     """
-    refusal = law.decide("bind", BindCase(pod)).outputs["refusal"]
+    spec = pod.spec
+    refusal = _refusal(law.edition, pod.metadata.deletion_timestamp, spec.node_name, len(spec.scheduling_gates))
     if refusal:
         name = pod.metadata.name
         text = refusal.format(name=name, node=pod.spec.node_name)
         raise Refusal(409, "Conflict", f'Operation cannot be fulfilled on pods/binding "{name}": {text}')
     return _placed(pod, _labels(pod.metadata.labels, node), version, node_name, _scheduled(pod.status, second))
+
+
+@lru_cache(maxsize=256)
+def _refusal(edition: object, deletion_timestamp: int | None, node_name: str, gates: int) -> str | None:
+    """Why no pod may be bound of which this is so (`gates`: how many): it is all that the table's facts look at."""
+    pod = Pod(
+        metadata=ObjectMeta(deletion_timestamp=deletion_timestamp),
+        spec=PodSpec(node_name=node_name, scheduling_gates=(PodSchedulingGate(),) * gates),
+    )
+    refusal: str | None = law.decide("bind", BindCase(pod)).outputs["refusal"]
+    return refusal
 
 
 _placed: Final = changer_of(Pod, "metadata.labels", "metadata.resource_version", "spec.node_name", "status")

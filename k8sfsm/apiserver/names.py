@@ -45,7 +45,7 @@ def generated_name(store: Store, kind: str, namespace: str, base: str, chance: C
     name, head = "", base[: constant("generated_name_base_max")]
     for _ in range(constant("generate_name_tries")):
         name = head + chance.suffix(kind, namespace, head)
-        if store.get(kind, namespace, name) is None:
+        if store.snapshot.get((kind, namespace, name)) is None:
             return name
     known = KINDS.get(kind)
     plural = known.resource if known is not None else kind.lower()

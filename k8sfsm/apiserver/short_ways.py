@@ -58,7 +58,8 @@ def _reported(
         return None
     old = found[1]
     status = write.status
-    if (write.uid and write.uid != old.metadata.uid) or is_tracked(old) or status == old.status:
+    meta = old.metadata
+    if (write.uid and write.uid != meta.uid) or (meta.extra and is_tracked(old)) or status == old.status:
         return None
     # `with_report` and `next_version`, written out
     new = _reporter(old.__class__)(old, str(store.snapshot.revision + 1), status)
@@ -73,9 +74,9 @@ def _bound(server: ApiServer, store: Store, write: Bind, sender: Sender, now: in
     if found is None or write.dry_run or not server.gate.knows(sender, write):
         return None
     old = found[1]
-    if (write.uid and write.uid != old.metadata.uid) or is_tracked(old):
+    if (write.uid and write.uid != old.metadata.uid) or (old.metadata.extra and is_tracked(old)):
         return None
-    node = store.get("Node", "", write.node)
+    node = store.snapshot.get(("Node", "", write.node))
     try:
         new = bound(old, write.node, node, now - now % SECOND, store.next_version)
     except Refusal:

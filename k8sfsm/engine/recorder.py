@@ -167,11 +167,12 @@ def _new(
     """
     about, events = record.regarding.metadata, store.snapshot.events
     namespace, name = about.namespace or DEFAULT, f"{about.name}.{now:x}"
-    key, moment = (EVENT, namespace, name), now
-    while key in events:
-        moment += 1
-        name = f"{about.name}.{moment:x}"
-        key = (EVENT, namespace, name)
+    key, moment, notes = (EVENT, namespace, name), now, events.notes
+    if key in notes.changes or key in notes.file.objects:
+        while key in events:
+            moment += 1
+            name = f"{about.name}.{moment:x}"
+            key = (EVENT, namespace, name)
     if way is not None and (is_sound or way.sound(name)):
         made: Any = _make(Recorded)
         made.revision, made.type, made.key, made.old, made.at = store.snapshot.revision + 1, "ADDED", key, None, now

@@ -54,8 +54,13 @@ def grace_left(pod: Pod) -> bool:
 def standing(pod: Pod) -> tuple[object, ...]:
     """All that these facts look at: a cluster's pods stand in few ways, and are looked at twice at every write."""
     status, meta = pod.status, pod.metadata
+    ready = None
+    for condition in status.conditions:
+        if condition.type == "Ready":
+            ready = condition.status
+            break
     deletion = meta.deletion_timestamp is None, meta.deletion_grace_period_seconds
-    return status.phase, pod.spec.node_name == "", status.start_time is None, is_pod_ready(pod), deletion
+    return status.phase, pod.spec.node_name == "", status.start_time is None, ready, deletion
 
 
 def running_containers(pod: Pod) -> tuple[str, ...]:

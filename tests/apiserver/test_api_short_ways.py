@@ -11,6 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k8sfsm.apiserver import ApiServer, Sender, alike
+from k8sfsm.apiserver.answer import Refusal
+from k8sfsm.apiserver.binding import BindCase
+from k8sfsm.apiserver.binding import bound as bound_pod
+from k8sfsm.apiserver.deletion import law
 from k8sfsm.apiserver.options import Options
 from k8sfsm.apiserver.short_ways import SHORT_WAYS
 from k8sfsm.engine.choices import Seeded
@@ -24,6 +28,7 @@ from k8sfsm.objects import (
     ObjectMeta,
     Pod,
     PodCondition,
+    PodSchedulingGate,
     PodSpec,
     PodStatus,
     evolve,
@@ -162,3 +167,20 @@ def test_a_pod_that_is_like_others_is_answered_alike_on_both_ways(monkeypatch: p
     assert codes == [201, 201, 201, 201, 201, 409] and short == 3
     tried = evolve(write, dry_run=True)
     assert SHORT_WAYS[Create](world.api, world.store, tried, maker, NOW, Seeded(9)) is None
+
+
+@pytest.mark.parametrize("deleted", [None, NOW])
+@pytest.mark.parametrize("node", ["", "m"])
+@pytest.mark.parametrize(
+    "gates", [(), (PodSchedulingGate(name="g"),), (PodSchedulingGate(name="g", extra={"a": []}),) * 2]
+)
+def test_a_binding_is_refused_as_the_table_says(deleted: int | None, node: str, gates: Any) -> None:
+    meta = ObjectMeta(name="p", namespace="a", deletion_timestamp=deleted, finalizers=("f",), labels={"a": "b"})
+    pod = Pod(metadata=meta, spec=PodSpec(node_name=node, scheduling_gates=gates, priority=3))
+    refusal = law.decide("bind", BindCase(pod)).outputs["refusal"]
+    if not refusal:
+        assert bound_pod(pod, "n", None, 0, "7").spec == evolve(pod.spec, node_name="n")
+        return
+    with pytest.raises(Refusal) as raised:
+        bound_pod(pod, "n", None, 0, "7")
+    assert raised.value.message.endswith(refusal.format(name="p", node=node))

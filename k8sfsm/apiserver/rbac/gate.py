@@ -111,11 +111,13 @@ def _form_of(sender: Sender, write: Any) -> tuple[Any, ...]:
     node: so their requests are judged alike for all nodes.
     """
     form, role = write.__class__, sender.role
-    kind, namespace, name = write.key if form is PatchStatus else _target(write)
     part = write.subresource if form in _PARTS else ""
     reads = form is Patch and write.body == {}
     if role.__class__ is str:
+        # the kind that `_target` tells
+        kind = write.object.kind if form in _WHOLE else write.kind if form is DeleteCollection else write.key[0]
         return role, form, kind, part, reads
+    kind, namespace, name = write.key if form is PatchStatus else _target(write)
     return role, form, kind, part, reads, namespace == "", namespace == LEASES, name == "", name == sender.node
 
 
