@@ -7,6 +7,7 @@ a large cluster is slow.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import is_
 from typing import Any, Final
 
 import numpy as np
@@ -308,10 +309,8 @@ class Ledger:
             return False
         if not as_large and self.load_of(pod)[0] != placed.request:
             return False
-        return all(
-            group.selector.matches(before) == group.selector.matches(labels)
-            for group in self.groups_in.get(pod.metadata.namespace, ())
-        )
+        counts, now = self._counts_of(old), self._counts_of(pod)
+        return len(counts) == len(now) and all(map(is_, counts, now))
 
     def _add(self, pod: Pod, node: str) -> None:
         placed = Placed(pod, node, self.index.get(node, NOWHERE), *self.load_of(pod))
