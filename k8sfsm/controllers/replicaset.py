@@ -12,8 +12,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from attrs import field
-
 from k8sfsm.controllers import expectations as awaited
 from k8sfsm.controllers import replicaset_events as events
 from k8sfsm.controllers.claim import Claimant, Claimed, claim
@@ -41,7 +39,7 @@ _WRITES: Final = (Create, Delete)
 class Sync:
     """One sync of one owner: what it sees, and what it has come to so far.
 
-    `matches` is None for a selector that cannot be read; `wrote` are the answers to the writes that are awaited.
+    `matches` is None for a selector that cannot be read; `written` is what the sync has written so far.
     """
 
     flavour: Flavour
@@ -54,7 +52,7 @@ class Sync:
     active: Sequence[Pod] = ()
     terminating: Sequence[Pod] = ()
     claim_error: str = ""
-    wrote: tuple[Outcome, ...] = field(factory=tuple)
+    written: awaited.Written | None = None
 
     @classmethod
     def of(cls, flavour: Flavour, view: View, key: Key) -> Sync:
@@ -343,6 +341,5 @@ class ReplicaSetController:
         new = [outcome for outcome in outcomes if outcome.ok and not isinstance(outcome.request, Delete)]
         if not (new and self.flavour.guards_cache):
             return sync, ()
-        sync = evolve(sync, wrote=(*sync.wrote, *new))
-        written = awaited.remember_written(None, sync.owner.metadata.uid, sync.wrote)
-        return sync, (Remember(key=("wrote", sync.key), value=written),)
+        written = awaited.remember_written(sync.written, sync.owner.metadata.uid, new)
+        return evolve(sync, written=written), (Remember(key=("wrote", sync.key), value=written),)
