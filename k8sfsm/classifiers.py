@@ -3,11 +3,14 @@
 Each region has a classifier: a table of facts that leads to a state. A write asks all of them about two objects, so
 they are put one behind the other: the last fact that a region needs leads to the first one of the next. It is the same
 facts that are asked, in the same order, as if each classifier were asked for itself (`RegionMachine.classify`).
+
+Where the kind's law has a reading (`Law.reading`) for all of these facts, they are asked once for objects of which it
+is the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 from k8sfsm.spec.model import ABSENT
@@ -57,12 +60,16 @@ class _Place:
 class Classifiers:
     """The classifiers of all regions of a kind, one behind the other."""
 
-    def __init__(self, kind: str, regions: Sequence[Classifier]) -> None:
+    def __init__(
+        self, kind: str, regions: Sequence[Classifier], reading: Callable[[Any], Hashable] | None = None
+    ) -> None:
         self.kind = kind
         self.regions = tuple(regions)
         self._places: dict[tuple[tuple[str, ...], int], _Place] = {}
         self._absent = (ABSENT,) * len(self.regions)
         self._root = self._begun(())
+        self._reading = reading
+        self._read: dict[Hashable, tuple[str, ...]] = {}
 
     def place(self, node: Node, states: tuple[str, ...]) -> _Place:
         """The place at a node of the region that comes after those whose states are known."""
@@ -90,6 +97,16 @@ class Classifiers:
         """
         if obj is None:
             return self._absent
+        if self._reading is None:
+            return self.asked(obj)
+        read = self._reading(obj)
+        states = self._read.get(read)
+        if states is None:
+            states = self._read[read] = self.asked(obj)
+        return states
+
+    def asked(self, obj: Any) -> tuple[str, ...]:
+        """The same of an object (not None), by asking the facts."""
         place = self._root
         try:
             while (fact := place.fact) is not None:

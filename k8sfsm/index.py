@@ -7,7 +7,7 @@ writes that nobody looks for one by one are taken in together.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any, Final, TypeAlias
 
@@ -310,11 +310,10 @@ def _moved(placed: _Placed, pod: tuple[int, Key], was: str, node: str) -> _Place
 class _Group:
     """Lists that are worked in together.
 
-    `entries`: those in which an object is; `mark`: objects of the same one are in the same ones.
+    `entries`: those in which an object is. Objects of a kind and a namespace that share their owners are in the same.
     """
 
     entries: Callable[[Key, Any], tuple[IndexKey, ...]]
-    mark: Callable[[Key, Any], Hashable]
 
 
 def _advanced(lists: Lists, writes: Iterable[_Write], group: _Group) -> Lists:
@@ -326,11 +325,10 @@ def _advanced(lists: Lists, writes: Iterable[_Write], group: _Group) -> Lists:
         if ordinal not in after:
             after[ordinal] = key, new, old
     parts: dict[tuple[IndexKey, ...], dict[int, Any]] = {}
-    marked: dict[Hashable, dict[int, Any]] = {}
+    marked: dict[tuple[str, str, int], dict[int, Any]] = {}
     for ordinal, (key, new, last) in after.items():
-        mark = None
         if new is not None:
-            mark = group.mark(key, new)
+            mark = key[0], key[1], id(new.metadata.owner_references)
             part = marked.get(mark)
             if part is None:
                 part = marked[mark] = parts.setdefault(group.entries(key, new), {})
@@ -338,8 +336,7 @@ def _advanced(lists: Lists, writes: Iterable[_Write], group: _Group) -> Lists:
         old = before[ordinal] or last
         if old is None or (new is not None and old.metadata.owner_references is new.metadata.owner_references):
             continue  # it was in no list, or was in these
-        if new is None or group.mark(key, old) != mark:
-            parts.setdefault(group.entries(key, old), {}).setdefault(ordinal, GONE)
+        parts.setdefault(group.entries(key, old), {}).setdefault(ordinal, GONE)
     return _with(lists, parts)
 
 
@@ -388,10 +385,6 @@ def _often_entries(key: Key, obj: Any) -> tuple[IndexKey, ...]:
     return ((_IN, key[0], key[1]),) if key[0] == "Event" else _entries(key, obj)
 
 
-def _often_mark(key: Key, obj: Any) -> Hashable:
-    return key[:2] if key[0] == "Event" else _mark(key, obj)
-
-
 def _entries(key: Key, obj: Any) -> tuple[IndexKey, ...]:
     """The lists in which an object is."""
     kind, namespace, _ = key
@@ -405,14 +398,10 @@ def _entries(key: Key, obj: Any) -> tuple[IndexKey, ...]:
     return entries
 
 
-def _mark(key: Key, obj: Any) -> Hashable:
-    return key[0], key[1], id(obj.metadata.owner_references)
-
-
 _GROUP_OF: Final = {"Event": "_often", "Lease": "_often", "Pod": "_pods"}
 """The group of lists, by its attribute, of kinds that are not among the rest."""
 _GROUPS: Final[Mapping[str, _Group]] = {
-    "_often": _Group(_often_entries, _often_mark),
-    "_pods": _Group(_entries, _mark),
-    "_rest": _Group(_entries, _mark),
+    "_often": _Group(_often_entries),
+    "_pods": _Group(_entries),
+    "_rest": _Group(_entries),
 }

@@ -16,7 +16,7 @@ Functions that are registered are returned as they are. Law objects of the same 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pkgutil import walk_packages
@@ -68,6 +68,14 @@ class Transition:
     new_whole: Any = None
 
 
+@value
+class Reading:
+    """What the facts of these names look at in an object."""
+
+    of: Callable[[Any], Hashable]
+    facts: frozenset[str]
+
+
 def _takes(function: Callable[..., Any]) -> int:
     return len(inspect.signature(function).parameters)
 
@@ -89,6 +97,7 @@ class Law:
         law = super().__new__(cls)
         law.room = room
         law.functions = {role: {} for role in ROLES}
+        law.readings = ()
         law._tables = {}
         law._comparisons = {}
         law._table_names = frozenset()
@@ -97,6 +106,7 @@ class Law:
         cls._rooms[room] = law
         return law
 
+    readings: tuple[Reading, ...]
     _tables: dict[str, CompiledTable]
     _table_names: frozenset[str]
     _read: tuple[Controller, ...]
@@ -128,6 +138,18 @@ class Law:
     def fact(self, function: F) -> F:
         """Register a fact: a function of one case (tables), object (classifiers) or item (comparisons)."""
         return self._register("fact", function)
+
+    def reading(self, *facts: Callable[..., Any]) -> Callable[[F], F]:
+        """Register a reading: a hashable function of an object, on which alone the given facts about it depend.
+
+        Objects of one reading are in the same states wherever classifiers ask no other facts.
+        """
+
+        def register(function: F) -> F:
+            self.readings = (*self.readings, Reading(function, frozenset(each.__name__ for each in facts)))
+            return function
+
+        return register
 
     def guard(self, function: F) -> F:
         """Register a guard: `(Transition) -> bool`."""

@@ -211,7 +211,10 @@ class KindMachine:
         }
         self._all = tuple(self.regions.values())
         self._ways: dict[tuple[Any, ...], _Way] = {}
-        self.classifiers = Classifiers(spec.kind, [Classifier(each.name, each.graph, each.names) for each in self._all])
+        asked = {fact for each in self._all for state in each.spec.states.values() for fact in state.when}
+        readings = (each.of for each in law.readings if asked <= each.facts)
+        classifiers = [Classifier(each.name, each.graph, each.names) for each in self._all]
+        self.classifiers = Classifiers(spec.kind, classifiers, next(readings, None))
 
     def classify(self, obj: Any) -> dict[str, str]:
         """The state of an object (or part of one) in every region."""

@@ -184,14 +184,17 @@ class Store:
         if key[0] == EVENT:
             return self.noted(change), change
         index = snapshot.index.after(key, revision, None, obj)
-        after = Snapshot(revision, snapshot.objects.set(key, (revision, obj)), index, snapshot.events)
-        return Store(after, self.history.append(change)), change
+        objects = snapshot.objects.set(key, (revision, obj))
+        return _with_objects(self, revision, objects, index, self.history.append(change)), change
 
     def noted(self, change: Change) -> Store:
         """Commit a new Event by a change of the next revision. Nothing may be stored under its key."""
-        snapshot = self.snapshot
-        after = Snapshot(change.revision, snapshot.objects, snapshot.index, snapshot.events.noted(change))
-        return Store(after, self.history.append(change))
+        revision, history = change.revision, self.history
+        if len(history.tail) == revision - history.start - 1 < _CHUNK - 1:
+            history.tail.append(change)  # the usual case of `History.append`, written out
+        else:
+            history = history.append(change)
+        return _with_events(self, revision, self.snapshot.events.noted(change), history)
 
     def replace(self, key: Key, obj: Any, at: int = 0) -> tuple[Store, Change]:
         """Commit another state, which has the `next_version` already, of the object that is stored under a key."""
@@ -203,8 +206,12 @@ class Store:
         ordinal, old = objects[key]
         change = Change(revision, "MODIFIED", key, old, obj, at)
         index = snapshot.index.after(key, ordinal, old, obj)
-        after = Snapshot(revision, objects.set(key, (ordinal, obj)), index, snapshot.events)
-        return Store(after, self.history.append(change)), change
+        history = self.history
+        if len(history.tail) == revision - history.start - 1 < _CHUNK - 1:
+            history.tail.append(change)  # the usual case of `History.append`, written out
+        else:
+            history = history.append(change)
+        return _with_objects(self, revision, objects.set(key, (ordinal, obj)), index, history), change
 
     def remove(self, key: Key, at: int = 0) -> tuple[Store, Change]:
         """Take an object away. The change shows its last state with the revision of the deletion.
@@ -256,3 +263,7 @@ class Store:
     def starting_at(cls, revision: int) -> Store:
         """An empty store whose next write gets `revision` + 1."""
         return cls(Snapshot(revision=revision), History(base=revision))
+
+
+_with_objects: Final = changer_of(Store, "snapshot.revision", "snapshot.objects", "snapshot.index", "history")
+_with_events: Final = changer_of(Store, "snapshot.revision", "snapshot.events", "history")

@@ -12,7 +12,7 @@ from typing import Any, Final
 from k8sfsm.apiserver.answer import Refusal
 from k8sfsm.apiserver.deletion import law
 from k8sfsm.apiserver.memo import Memo
-from k8sfsm.objects import Node, ObjectMeta, Pod, PodCondition, PodSpec, PodStatus, changer_of, evolve
+from k8sfsm.objects import Node, Pod, PodCondition, PodStatus, changer_of, evolve
 from k8sfsm.value import value
 
 TOPOLOGY_LABELS: Final = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone")
@@ -41,13 +41,10 @@ def bound(pod: Pod, node_name: str, node: Node | None, second: int, version: str
         name = pod.metadata.name
         text = refusal.format(name=name, node=pod.spec.node_name)
         raise Refusal(409, "Conflict", f'Operation cannot be fulfilled on pods/binding "{name}": {text}')
-    metadata = _labelled(pod.metadata, _labels(pod.metadata.labels, node), version)
-    return _placed(pod, metadata, _on_node(pod.spec, node_name), _scheduled(pod.status, second))
+    return _placed(pod, _labels(pod.metadata.labels, node), version, node_name, _scheduled(pod.status, second))
 
 
-_labelled: Final = changer_of(ObjectMeta, "labels", "resource_version")
-_on_node: Final = changer_of(PodSpec, "node_name")
-_placed: Final = changer_of(Pod, "metadata", "spec", "status")
+_placed: Final = changer_of(Pod, "metadata.labels", "metadata.resource_version", "spec.node_name", "status")
 
 
 _STATUSES: Final = Memo()

@@ -18,7 +18,7 @@ from k8sfsm.apiserver.apply import is_tracked
 from k8sfsm.apiserver.binding import bound
 from k8sfsm.apiserver.names import Chance
 from k8sfsm.apiserver.validation import surely_valid_report
-from k8sfsm.objects import ObjectMeta, changer_of
+from k8sfsm.objects import changer_of
 from k8sfsm.objects.durations import SECOND
 from k8sfsm.request import Bind, Create, Outcome, PatchStatus
 from k8sfsm.store import Store
@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 
 ShortWay: TypeAlias = Callable[["ApiServer", Store, Any, Sender, int, Chance], Answer | None]
 """Server, store, write, sender, now (ns), chance -> the answer; None where somebody has to look at the write."""
-_versioned: Final = changer_of(ObjectMeta, "resource_version")
-_answered: Final = changer_of(Outcome, "request", "code", "object")
-_OUTCOME: Final = Outcome(request=Bind(key=("", "", ""), uid="", node=""), code=0)
+_answered: Final = changer_of(Answer, "store", "outcome.request", "outcome.code", "outcome.object", "changes", "moves")
+_ANSWER: Final = Answer(Store(), Outcome(request=Bind(key=("", "", ""), uid="", node=""), code=0))
 
 
 def _created(server: ApiServer, store: Store, write: Create, sender: Sender, now: int, chance: Chance) -> Answer | None:
@@ -47,7 +46,7 @@ def _created(server: ApiServer, store: Store, write: Create, sender: Sender, now
         outcome = Outcome(request=write, code=refusal.code, reason=refusal.reason, message=refusal.message)
         return Answer(store, outcome)
     store, change = store.add(("Pod", made.metadata.namespace, made.metadata.name), made, now)
-    return Answer(store, _answered(_OUTCOME, write, 201, made), (change,), likeness.moves)
+    return _answered(_ANSWER, store, write, 201, made, (change,), likeness.moves)
 
 
 def _reported(
@@ -61,7 +60,8 @@ def _reported(
     status = write.status
     if (write.uid and write.uid != old.metadata.uid) or is_tracked(old) or status == old.status:
         return None
-    new = with_report(old, status, store.next_version)
+    # `with_report` and `next_version`, written out
+    new = _reporter(old.__class__)(old, str(store.snapshot.revision + 1), status)
     if not server.gate.is_open(sender, write, old) or not surely_valid_report(old, new):
         return None
     return _stored(server, store, write, sender, now, old, new, 200)
@@ -91,7 +91,7 @@ def _stored(
     if verdict.illegal:
         return None
     store, change = store.replace(write.key, new, now)
-    return Answer(store, _answered(_OUTCOME, write, code, new), (change,), verdict.moves)
+    return _answered(_ANSWER, store, write, code, new, (change,), verdict.moves)
 
 
 SHORT_WAYS: Final[Mapping[type[Any], ShortWay]] = {Create: _created, PatchStatus: _reported, Bind: _bound}
@@ -99,10 +99,10 @@ SHORT_WAYS: Final[Mapping[type[Any], ShortWay]] = {Create: _created, PatchStatus
 
 def with_report(old: Any, status: Any, version: str) -> Any:
     """An object with another status. `version`: the resourceVersion that it gets."""
-    return _reporter(old.__class__)(old, _versioned(old.metadata, version), status)
+    return _reporter(old.__class__)(old, version, status)
 
 
 @lru_cache(maxsize=256)
 def _reporter(cls: type[Any]) -> Callable[[Any, Any, Any], Any]:
-    """What puts other metadata and another status into objects of a class."""
-    return changer_of(cls, "metadata", "status")
+    """What puts another resourceVersion and another status into objects of a class."""
+    return changer_of(cls, "metadata.resource_version", "status")

@@ -62,6 +62,10 @@ class Choices(Protocol):
         in the order in which they come.
         """
 
+    @property
+    def exact(self) -> bool:
+        """Whether everything takes as long as it usually does: `delay`, `start` and `arrival` need not be asked."""
+
     def start(self, sender: Sender, key: Key, now: int) -> int:
         """When a worker of an actor, free at `now`, takes up a key (ns)."""
 
@@ -116,12 +120,13 @@ class Seeded:
     each time twice as many as before: one that is forked often draws few that nobody asks for.
     """
 
-    __slots__ = ("_ahead", "_jitter", "_many", "_state")
+    __slots__ = ("_ahead", "_jitter", "_many", "_state", "exact")
     tie = None
 
     def __init__(self, seed: int = 0, jitter: int = 0) -> None:
         self._state = seed & _MASK
         self._jitter = jitter
+        self.exact = not jitter
         self._ahead: list[int] = []
         self._many = 1
 

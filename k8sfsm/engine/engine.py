@@ -170,11 +170,15 @@ class Engine:
         """Says whether `stop` ended it."""
         while until is not None or not self.at_rest:
             if self.pace is None:
-                first = self.agenda.pop(until)
-                if first is None:
-                    break
-                due, action = first  # what `_perform` does
-                if due > self.now:
+                agenda = self.agenda
+                if agenda.present and until is not None and agenda.at <= until:  # what `pop` does
+                    due, action = agenda.at, agenda.present.popleft()
+                else:
+                    first = agenda.pop(until)
+                    if first is None:
+                        break
+                    due, action = first
+                if due > self.now:  # what `_perform` does
                     self.now = due
                 self.steps += 1
                 HOW[action.__class__](self, action)
@@ -311,36 +315,41 @@ class Engine:
 
     def send(self, write: Write, sender: Sender, cause: int = 0) -> Outcome:
         """One write goes through the API server, and what it changed on its way to all who watch."""
-        return self._take(self.api.handle(self.store, write, sender, self.now, self.choices), write, sender, cause)
+        answer = self.api.handle(self.store, write, sender, self.now, self.choices)
+        self.store = answer.store
+        if answer.changes:
+            self._announce(answer.changes)
+        if self.tracer is not None and not write.dry_run:
+            self._trace(write, sender, answer, cause)
+        return answer.outcome
 
     def record(self, write: Create | Update | Patch, sender: Sender, cause: int = 0) -> Outcome:
         """The write of a recorder goes through the API server."""
         if not isinstance(write, Create):
             return self.send(write, sender, cause)
-        return self._take(self.api.record(self.store, write, sender, self.now, self.choices), write, sender, cause)
+        answer = self.api.record(self.store, write, sender, self.now, self.choices)
+        self.store = answer.store
+        self._announce(answer.changes)
+        if self.tracer is not None and not write.dry_run:
+            self._trace(write, sender, answer, cause)
+        return answer.outcome
 
     def keep(self, event: Recorded, sender: Sender, cause: int, why: Why | None) -> None:
         """An Event that the API server lets through is stored as it is (`k8sfsm.apiserver.recorded_events`)."""
         self.store = self.store.noted(event)
         if EVENT in self.informers.subscribers:
-            self._announce(event)
+            self._announce((event,))
         if self.tracer is not None:
             write = Create(object=event.new, why=why)
             answer = Answer(self.store, Outcome(request=write, code=201, object=event.new), (event,))
             self._trace(write, sender, answer, cause)
 
-    def _take(self, answer: Answer, write: Write, sender: Sender, cause: int) -> Outcome:
-        self.store = answer.store
-        for change in answer.changes:
-            self._announce(change)
-        if self.tracer is not None and not write.dry_run:
-            self._trace(write, sender, answer, cause)
-        return answer.outcome
-
-    def _announce(self, change: Change) -> None:
-        """A change was committed: it is on its way to all who watch."""
-        for delivery in self.informers.publish(change):
-            self.agenda.add(self.now + self.choices.delay(self.latencies.watch), delivery)
+    def _announce(self, changes: Iterable[Change]) -> None:
+        """Changes were committed: they are on their way to all who watch."""
+        publish = self.informers.publish
+        for change in changes:
+            for delivery in publish(change):
+                self.agenda.add(self.now + self.choices.delay(self.latencies.watch), delivery)
 
     def _trace(self, write: Write, sender: Sender, answer: Answer, cause: int) -> None:
         own = self.requests + len(answer.asides) + 1

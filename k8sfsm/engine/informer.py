@@ -119,16 +119,16 @@ class Informers:
     """All informers of a cluster. `fork` is cheap: what either side changes later is copied then.
 
     `readers`: those of each component, to be read only (`own` gives one that may be changed). `owner`: what readers
-    have as theirs that no fork shares; who kept one of these may go on using it. `subscribers`: the components that
-    watch a kind wherever its objects are.
+    have as theirs that no fork shares; who kept one of these may go on using it. `nodes`: the component that belongs
+    to each node (its kubelet); `subscribers`: the components that watch a kind wherever its objects are.
     """
 
-    __slots__ = ("_maps_owner", "_nodes", "owner", "readers", "subscribers")
+    __slots__ = ("_maps_owner", "nodes", "owner", "readers", "subscribers")
 
     def __init__(self) -> None:
         self.readers: dict[str, Reader] = {}
         self.subscribers: dict[str, tuple[str, ...]] = {}
-        self._nodes: dict[str, str] = {}
+        self.nodes: dict[str, str] = {}
         self.owner = self._maps_owner = object()
 
     def subscribe(self, component: Component, wirings: Sequence[Wiring]) -> None:
@@ -140,7 +140,7 @@ class Informers:
             former.owner = None
         self.readers[component.name] = reader
         if component.node:
-            self._nodes[component.node] = component.name
+            self.nodes[component.node] = component.name
             return
         for kind in reader.watchers:
             known = self.subscribers.get(kind, ())
@@ -158,14 +158,9 @@ class Informers:
     def _own_maps(self) -> None:
         """Nobody else sees from now on who there is."""
         if self._maps_owner is not self.owner:
-            self.readers, self._nodes = self.readers.copy(), self._nodes.copy()
+            self.readers, self.nodes = self.readers.copy(), self.nodes.copy()
             self.subscribers = self.subscribers.copy()
             self._maps_owner = self.owner
-
-    def at_node(self, node: str) -> Reader | None:
-        """The informers of the component that belongs to a node (its kubelet), to be read only; or None."""
-        name = self._nodes.get(node)
-        return None if name is None else self.readers[name]
 
     def kinds_of(self, component: str) -> tuple[str, ...]:
         """The kinds that a component watches."""
@@ -177,7 +172,7 @@ class Informers:
 
     def component_of(self, node: str) -> str | None:
         """The component that belongs to a node (its kubelet), or None."""
-        return self._nodes.get(node)
+        return self.nodes.get(node)
 
     def watchers(self, component: str, kind: str) -> tuple[tuple[Wiring, Watch], ...]:
         """The controllers of a component that watch a kind, and how."""
@@ -192,7 +187,14 @@ class Informers:
         kind = change.key[0]
         told = self.subscribers.get(kind, ())
         if kind in _OF_A_NODE:
-            told = (*told, *self._nodes_of(change))
+            node = before = change.key[2]
+            if kind == "Pod":
+                node = change.new.spec.node_name
+                before = node if change.old is None else change.old.spec.node_name
+            if before != node and (component := self.nodes.get(before)) is not None:
+                told = (*told, component)
+            if (component := self.nodes.get(node)) is not None:
+                told = (*told, component)
         woken = []
         for component in told:
             reader = self.readers[component]
@@ -205,20 +207,6 @@ class Informers:
                 reader.inboxes[kind] = [change]
                 woken.append(reader.deliveries[kind])
         return woken
-
-    def _nodes_of(self, change: Change) -> tuple[str, ...]:
-        """The components of the nodes that a change of a Node, or of a Pod, concerns."""
-        kind, _, name = change.key
-        before = name
-        if kind == "Pod":
-            name = change.new.spec.node_name
-            before = name if change.old is None else change.old.spec.node_name
-        component = self._nodes.get(name)
-        found = () if component is None else (component,)
-        if before == name:
-            return found
-        component = self._nodes.get(before)
-        return found if component is None else (component, *found)
 
     def catch_up(self, component: str, kind: str, store: Store) -> tuple[Change, ...]:
         """The informer now sees the store as it is (`Reader.catch_up`)."""

@@ -107,7 +107,7 @@ def dispatch(engine: Engine, actor: Actor) -> None:
     wiring, queue = actor.wiring, actor.queue
     if wiring.rank is not None and queue.unranked:
         _rank(engine, actor)
-    while (found := queue.get()) is not None:
+    while (queue.ready or queue.ranked or queue.held) and (found := queue.get()) is not None:
         _take_up(engine, actor, *found)
 
 
@@ -115,8 +115,12 @@ def _take_up(engine: Engine, actor: Actor, key: Key, cause: int) -> None:
     """A worker is about to look at a key."""
     wiring, now = actor.wiring, engine.now
     actor.waiting[key] = cause
-    at = engine.choices.start(wiring.sender, key, now)
-    engine.agenda.add(at if at > now else now, Act(wiring.actor, key))
+    agenda, choices = engine.agenda, engine.choices
+    if choices.exact and agenda.at == now:
+        agenda.present.append(Act(wiring.actor, key))
+        return
+    at = choices.start(wiring.sender, key, now)
+    agenda.add(at if at > now else now, Act(wiring.actor, key))
 
 
 def _wake_alone(engine: Engine, actor: Actor, key: Key, cause: int = 0) -> None:
@@ -157,9 +161,10 @@ def _act(engine: Engine, action: Act) -> None:
     if cause is None:
         return
     plan = actor.wiring.controller.reconcile(engine.view_for(actor), key)
+    queue = actor.queue
     if plan.detached:
-        actor.queue.detach(key)
-    if _proceed(engine, actor, key, cause, plan, plan.steps, ()):
+        queue.detach(key)
+    if _proceed(engine, actor, key, cause, plan, plan.steps, ()) and (queue.ready or queue.ranked or queue.held):
         dispatch(engine, actor)
 
 
@@ -175,7 +180,10 @@ def _proceed(
         for step in steps:
             kind = step.__class__
             if kind is Remember:
-                actor.memory = remembered(actor.memory, step)  # type: ignore[arg-type]
+                if step.value is not None:  # type: ignore[union-attr]  # what `remembered` does
+                    actor.memory = actor.memory.set(step.key, step.value)  # type: ignore[union-attr]
+                else:
+                    actor.memory = remembered(actor.memory, step)  # type: ignore[arg-type]
             else:
                 do = _UNANSWERED.get(kind)
                 if do is None:
@@ -204,8 +212,9 @@ def _wait(engine: Engine, actor: Actor, run: Run, write: Any, latency: int) -> N
     """The run goes on when its next write is answered, which arrives when chance and the client's rate limit let it."""
     wiring, now, key = actor.wiring, engine.now, run.key
     actor.runs[key] = run
-    arrives = engine.choices.arrival(write, wiring.sender, now, latency)
-    allowed = actor.bucket.reserve(now)  # not before now
+    choices, bucket = engine.choices, actor.bucket
+    arrives = now + latency if choices.exact else choices.arrival(write, wiring.sender, now, latency)
+    allowed = bucket.reserve(now) if bucket.interval else now  # not before now
     engine.agenda.add(allowed if allowed > arrives else arrives, Send(wiring.actor, key))
 
 
@@ -239,13 +248,13 @@ def _count_events(engine: Engine, actor: Actor, step: CountEvents, cause: int) -
 
 
 def _call(engine: Engine, actor: Actor, step: Call, cause: int) -> None:
-    state = engine.state_of(step.node)
+    state, now = engine.state_of(step.node), engine.now
     if engine.trouble is NO_TROUBLE:
-        for due, event in engine.runtime.answer(step, engine.now, state):
-            engine.schedule(Happen(event), due)
+        for due, event in engine.runtime.answer(step, now, state):
+            engine.agenda.add(due if due > now else now, Happen(event))  # what `schedule` does
         return
     skew = trouble.skew_of(engine, actor.wiring.component.name)
-    for due, event in trouble.answers(engine, engine.runtime.answer(step, engine.now + skew, state)):
+    for due, event in trouble.answers(engine, engine.runtime.answer(step, now + skew, state)):
         engine.schedule(Happen(event), due - skew)
 
 
@@ -265,14 +274,15 @@ def _send(engine: Engine, action: Send) -> None:
     run = actor.runs.get(action.key)
     if run is None:
         return
-    wiring = actor.wiring
+    wiring, batch = actor.wiring, run.batch
+    write: Any = run.steps[0] if batch is None else run.next_write
     if engine.trouble is NO_TROUBLE:
-        outcome: Outcome = engine.send(run.next_write, wiring.sender, run.cause)
+        outcome: Outcome = engine.send(write, wiring.sender, run.cause)
     else:
-        outcome = trouble.send(engine, run.next_write, wiring.sender, wiring.component.name, wiring.actor, run.cause)
-    batch = run.batch
+        outcome = trouble.send(engine, write, wiring.sender, wiring.component.name, wiring.actor, run.cause)
     if batch is None:
-        _proceed(engine, actor, run.key, run.cause, run.plan, run.after(outcome), (*run.outcomes, outcome))
+        left = run.steps[1:] if outcome.code < 300 else ()  # what `Run.after` does
+        _proceed(engine, actor, run.key, run.cause, run.plan, left, (*run.outcomes, outcome))
         return
     run = run.answered(outcome)
     batch = run.batch
@@ -295,7 +305,7 @@ def _finish(engine: Engine, actor: Actor, key: Key, plan: Plan, outcomes: tuple[
         again = queue.failed(key, engine.now)
         if again is not None:
             engine.schedule(Enqueue(actor.wiring.actor, key, retry=again), again)
-    elif not plan.unsettled:
+    elif queue.failures and not plan.unsettled:
         queue.succeeded(key)
     if plan.requeue_after is not None:
         if plan.periodic:
@@ -319,10 +329,11 @@ def _happen(engine: Engine, action: Happen) -> None:
     if event.actor:
         _tell(engine, event.actor, event.pod)
         return
-    reader = engine.informers.at_node(event.node)
-    if reader is None or reader.component in engine.stopped or event.kind in OWN_ORDERS:
+    informers = engine.informers
+    component = informers.nodes.get(event.node)
+    if component is None or component in engine.stopped or event.kind in OWN_ORDERS:
         return
-    for wiring in reader.wirings:
+    for wiring in informers.readers[component].wirings:
         actor = engine.actors[wiring.actor]
         if actor.owner is not engine.owner:
             actor = engine.own(wiring.actor)

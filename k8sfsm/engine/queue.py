@@ -40,35 +40,36 @@ class QueueSettings:
 class TokenBucket:
     """A rate limit: `rate` per second sustained, `burst` at once. A rate of 0 is no limit."""
 
-    __slots__ = ("_interval", "_next", "burst")
+    __slots__ = ("_next", "burst", "interval")
 
     def __init__(self, rate: float, burst: int) -> None:
-        self._interval = round(SECOND / rate) if rate else 0
+        self.interval = round(SECOND / rate) if rate else 0
         self.burst = burst
         self._next = _LONG_AGO
 
     def reserve(self, now: int) -> int:
         """Take one token and return when it may be used (`now` or later)."""
-        if not self._interval:
+        if not self.interval:
             return now
-        granted, full = self._next, now - self._interval * (self.burst - 1)
+        granted, full = self._next, now - self.interval * (self.burst - 1)
         if granted < full:
             granted = full
-        self._next = granted + self._interval
+        self._next = granted + self.interval
         return granted if granted > now else now
 
     def copy(self) -> TokenBucket:
         """An independent bucket with as many tokens."""
         twin = TokenBucket(0, self.burst)
-        twin._interval, twin._next = self._interval, self._next
+        twin.interval, twin._next = self.interval, self._next
         return twin
 
 
 class WorkQueue:
     """Keys to work on. The revision that caused a key to be queued is kept with it, for the trace.
 
-    Of keys that are ranked, `_ready` has those that came since the last call of `rank`, `_ranked` those that may have
-    their turn, and `_held` those that are held back.
+    To be read by those who spare themselves a question: `failures`, how often a key has failed; `ready`, `ranked` and
+    `held`, the keys that wait for a worker. Of keys that are ranked, `ready` has those that came since the last call
+    of `rank`, `ranked` those that may have their turn, and `held` those that are held back.
     """
 
     __slots__ = (
@@ -77,31 +78,31 @@ class WorkQueue:
         "_causes",
         "_detached",
         "_dirty",
-        "_failures",
-        "_held",
         "_processing",
-        "_ranked",
-        "_ready",
         "_retries",
         "_turn",
         "_workers",
+        "failures",
+        "held",
+        "ranked",
+        "ready",
         "settings",
     )
 
     def __init__(self, settings: QueueSettings) -> None:
         self.settings = settings
         self._workers = settings.workers
-        self._ready: deque[Key] = deque()
+        self.ready: deque[Key] = deque()
         self._dirty: set[Key] = set()
         self._processing: set[Key] = set()
         self._detached: set[Key] = set()
         self._busy = 0
-        self._failures: dict[Key, int] = {}
+        self.failures: dict[Key, int] = {}
         self._causes: dict[Key, int] = {}
         self._retries: dict[Key, int] = {}
         self._bucket = TokenBucket(settings.retry_qps, settings.retry_burst)
-        self._ranked: list[Ranked] = []
-        self._held: list[Held] = []
+        self.ranked: list[Ranked] = []
+        self.held: list[Held] = []
         self._turn = 0
 
     def add(self, key: Key, cause: int = 0) -> None:
@@ -112,14 +113,14 @@ class WorkQueue:
             return
         self._dirty.add(key)
         if key not in self._processing:
-            self._ready.append(key)
+            self.ready.append(key)
 
     def begin(self, key: Key) -> bool:
         """Let a free worker take up a key that comes while no other waits; False: it has to be added.
 
         It comes to the same as `add` and `get`, in a queue that nobody ranks.
         """
-        if self._ready or self._busy >= self._workers or key in self._processing:
+        if self.ready or self._busy >= self._workers or key in self._processing:
             return False
         self._processing.add(key)
         self._busy += 1
@@ -128,7 +129,7 @@ class WorkQueue:
     @property
     def unranked(self) -> bool:
         """Is there something for `rank` to do: keys that came, or that are held back?"""
-        return bool(self._ready or self._held)
+        return bool(self.ready or self.held)
 
     def rank(self, rank: Callable[[Key], Rank], now: int) -> list[tuple[int, Key]]:
         """Give keys that came a place by their rank, and let those go that were held back until now (ns).
@@ -136,17 +137,17 @@ class WorkQueue:
         Returns the keys that may not have their turn early, with the times (ns) at which they are to come again.
         """
         later: list[tuple[int, Key]] = []
-        while self._held and self._held[0][0] <= now:
-            _, _, turn, key, order = heappop(self._held)
-            heappush(self._ranked, (order, turn, key))
-        while self._ready:
-            key = self._ready.popleft()
+        while self.held and self.held[0][0] <= now:
+            _, _, turn, key, order = heappop(self.held)
+            heappush(self.ranked, (order, turn, key))
+        while self.ready:
+            key = self.ready.popleft()
             place = rank(key)
             self._turn += 1
             if place.until <= now:
-                heappush(self._ranked, (place.order, self._turn, key))
+                heappush(self.ranked, (place.order, self._turn, key))
             elif place.early:
-                heappush(self._held, (place.until, place.held, self._turn, key, place.order))
+                heappush(self.held, (place.until, place.held, self._turn, key, place.order))
             else:
                 self._dirty.discard(key)
                 later.append((place.until, key))
@@ -156,12 +157,12 @@ class WorkQueue:
         """The next key and the revision that caused it; None where none is waiting, or no worker is free."""
         if self._busy >= self._workers:
             return None
-        if self._ranked:
-            key = heappop(self._ranked)[2]
-        elif self._held:
-            key = heappop(self._held)[3]
-        elif self._ready:
-            key = self._ready.popleft()
+        if self.ranked:
+            key = heappop(self.ranked)[2]
+        elif self.held:
+            key = heappop(self.held)[3]
+        elif self.ready:
+            key = self.ready.popleft()
         else:
             return None
         self._processing.add(key)
@@ -183,8 +184,8 @@ class WorkQueue:
         else:
             self._busy -= 1
         if key in self._dirty:
-            self._ready.append(key)
-        return bool(self._ready or self._ranked or self._held)
+            self.ready.append(key)
+        return bool(self.ready or self.ranked or self.held)
 
     def failed(self, key: Key, now: int) -> int | None:
         """When a key that failed may be tried again; None where it is given up (until the next event).
@@ -192,12 +193,12 @@ class WorkQueue:
         None too where the key is to be tried again before that anyway: it waits once, for the earliest of its times.
         Source: client-go/util/workqueue/delaying_queue.go: insert.
         """
-        count = self._failures.get(key, 0)
+        count = self.failures.get(key, 0)
         limit = self.settings.max_retries
         if limit is not None and count >= limit:
-            self._failures.pop(key, None)
+            self.failures.pop(key, None)
             return None
-        self._failures[key] = count + 1
+        self.failures[key] = count + 1
         delay = min(self.settings.base_delay << min(count, 62), self.settings.max_delay)
         due = max(now + delay, self._bucket.reserve(now))
         if self._retries.get(key, due + 1) <= due:
@@ -218,37 +219,37 @@ class WorkQueue:
 
     def succeeded(self, key: Key) -> None:
         """Forget that a key ever failed."""
-        if self._failures:
-            self._failures.pop(key, None)
+        if self.failures:
+            self.failures.pop(key, None)
 
     @property
     def idle(self) -> bool:
         """Nothing queued and nothing being worked on."""
-        return not (self._ready or self._ranked or self._held or self._processing)
+        return not (self.ready or self.ranked or self.held or self._processing)
 
     def contents(self) -> Mapping[str, tuple[tuple[Any, ...], ...]]:
         """All that the next steps depend on, as facts by kind: keys that wait for a worker, and their places; keys that
         are held back, and until when; those that are to be queued again; how often each has failed; workers free early.
         """
-        ranked = (key for _, _, key in sorted(self._ranked))
+        ranked = (key for _, _, key in sorted(self.ranked))
         return {
-            "ready": (*enumerate(self._ready), *enumerate(ranked)),
-            "held": tuple((until, key, order) for until, _, _, key, order in sorted(self._held)),
+            "ready": (*enumerate(self.ready), *enumerate(ranked)),
+            "held": tuple((until, key, order) for until, _, _, key, order in sorted(self.held)),
             "dirty": tuple((key,) for key in sorted(self._dirty) if key in self._processing),
-            "failures": tuple(self._failures.items()),
+            "failures": tuple(self.failures.items()),
             "detached": tuple((key,) for key in sorted(self._detached)),
         }
 
     def copy(self) -> WorkQueue:
         """An independent queue in the same state."""
         twin = WorkQueue(self.settings)
-        twin._ready = self._ready.copy()
+        twin.ready = self.ready.copy()
         twin._dirty = self._dirty.copy()
         twin._processing = self._processing.copy()
         twin._detached, twin._busy = self._detached.copy(), self._busy
-        twin._failures = self._failures.copy()
+        twin.failures = self.failures.copy()
         twin._causes = self._causes.copy()
         twin._retries = self._retries.copy()
         twin._bucket = self._bucket.copy()
-        twin._ranked, twin._held, twin._turn = self._ranked.copy(), self._held.copy(), self._turn
+        twin.ranked, twin.held, twin._turn = self.ranked.copy(), self.held.copy(), self._turn
         return twin

@@ -50,6 +50,14 @@ def grace_left(pod: Pod) -> bool:
     return (pod.metadata.deletion_grace_period_seconds or 0) > 0
 
 
+@law.reading(phase, is_assigned, reported_by_kubelet, condition_ready, is_marked, grace_left)
+def standing(pod: Pod) -> tuple[object, ...]:
+    """All that these facts look at: a cluster's pods stand in few ways, and are looked at twice at every write."""
+    status, meta = pod.status, pod.metadata
+    deletion = meta.deletion_timestamp is None, meta.deletion_grace_period_seconds
+    return status.phase, pod.spec.node_name == "", status.start_time is None, is_pod_ready(pod), deletion
+
+
 def running_containers(pod: Pod) -> tuple[str, ...]:
     """Names of the containers that the status shows as running."""
     statuses = (*pod.status.init_container_statuses, *pod.status.container_statuses)

@@ -8,8 +8,8 @@ serves the classes that this cannot do: with a slot for weak references, factori
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, get_type_hints
 
 import attrs
 
@@ -39,12 +39,11 @@ def evolver_of(cls: type[Any]) -> _Evolver:
 def changer_of(cls: type[T], *names: str) -> Callable[..., T]:
     """What makes copies of values of a class with exactly these attributes changed: a function of a value and of what
     they change to, in order. For where the same attributes are changed again and again. Raises TypeError like `evolve`.
+
+    An attribute of an attribute (``metadata.resource_version``) is changed in a copy of that.
     """
     known = _CHANGERS.get((cls, *names))
     if known is None:
-        strange = sorted(set(names) - {each.name for each in attrs.fields(cls)})  # type: ignore[arg-type]
-        if strange:
-            raise TypeError(f"{cls.__name__} has no attribute {strange[0]}")
         known = _CHANGERS[cls, *names] = _changer(cls, names)
     return known
 
@@ -53,18 +52,47 @@ _CHANGERS: dict[tuple[Any, ...], Callable[..., Any]] = {}
 
 
 def _changer(cls: type[Any], names: tuple[str, ...]) -> Callable[..., Any]:
-    twin = twin_to_fill(cls)
-    if twin is None:
-        return lambda value, *changes: evolver_of(cls)(value, dict(zip(names, changes, strict=True)))
-    takes = [f"to{place}" for place in range(len(names))]
-    sources = dict(zip(names, takes, strict=True))
-    lines = [f"def changer(old, {', '.join(takes)}):", "    new = make(Twin)"]
-    lines += [f"    new.{each.name} = {sources.get(each.name, f'old.{each.name}')}" for each in attrs.fields(cls)]
-    lines += ["    new.__class__ = cls"] if twin is not cls else []
-    lines += ["    return new"]
-    scope: dict[str, Any] = {"cls": cls, "Twin": twin, "make": object.__new__}
+    parts = _parts(cls, names)
+    if any(twin_to_fill(each) is None for each in parts.values()):
+        return lambda value, *changes: _changed(value, dict(zip(names, changes, strict=True)))
+    takes = {name: f"to{place}" for place, name in enumerate(names)}
+    scope: dict[str, Any] = {"make": object.__new__}
+    lines = [f"def changer(old, {', '.join(takes.values())}):"]
+    for place, (path, each) in enumerate(parts.items()):  # what is within another part comes before that
+        twin, prefix = twin_to_fill(each), f"{path}." if path else ""
+        scope |= {f"cls{place}": each, f"Twin{place}": twin}
+        lines += [f"    was = old{path and '.'}{path}", f"    new{place} = make(Twin{place})"]
+        for name in (attribute.name for attribute in attrs.fields(each)):
+            lines += [f"    new{place}.{name} = {takes.get(prefix + name, f'was.{name}')}"]
+        lines += [f"    new{place}.__class__ = cls{place}"] if twin is not each else []
+        takes[path] = f"new{place}"
+    lines += [f"    return {takes['']}"]
     exec("\n".join(lines), scope)
     return scope["changer"]  # type: ignore[no-any-return]
+
+
+def _parts(cls: type[Any], names: Iterable[str]) -> dict[str, type[Any]]:
+    """The classes of all that is copied where attributes of these names are changed, by path, the innermost first."""
+    paths = {"": cls}
+    for name in names:
+        path, within = "", cls
+        for step in name.split("."):
+            if step not in {each.name for each in attrs.fields(within)}:
+                raise TypeError(f"{within.__name__} has no attribute {step}")
+            paths[path] = within
+            path = f"{path}.{step}" if path else step
+            within = within if path == name else get_type_hints(within)[step]
+    return dict(sorted(paths.items(), key=lambda each: (bool(each[0]) + each[0].count("."), each[0]), reverse=True))
+
+
+def _changed(value: Any, changes: dict[str, Any]) -> Any:
+    """A copy with changes by path."""
+    own = {name: change for name, change in changes.items() if "." not in name}
+    within: dict[str, dict[str, Any]] = {}
+    for name in changes.keys() - own.keys():
+        first, _, rest = name.partition(".")
+        within.setdefault(first, {})[rest] = changes[name]
+    return evolve(value, **own, **{name: _changed(getattr(value, name), each) for name, each in within.items()})
 
 
 def fill_quickly(cls: type[Any]) -> None:

@@ -44,6 +44,12 @@ def same_room(old: Pod, new: Pod) -> bool:
     if old.spec is not new.spec and old.spec.containers != new.spec.containers:
         return False
     before, now = old.status, new.status
+    if (
+        before.container_statuses is now.container_statuses
+        and before.init_container_statuses is now.init_container_statuses
+        and before.conditions is now.conditions
+    ):
+        return True
     if not (before.container_statuses or now.container_statuses) and not (
         before.init_container_statuses or now.init_container_statuses
     ):

@@ -172,7 +172,7 @@ def copied_entries(engine: Engine) -> int:
         actor, own = engine.actors[name], twin.own(name)
         assert own is not actor and own.memory is actor.memory and own.recorder is actor.recorder
         queue = own.queue
-        parts = (queue._ready, queue._dirty, queue._processing, queue._detached, queue._failures, queue._causes)
+        parts = (queue.ready, queue._dirty, queue._processing, queue._detached, queue.failures, queue._causes)
         count += len(own.runs) + sum(map(len, parts))
     return count
 

@@ -88,7 +88,7 @@ def test_a_request_that_timed_out_is_not_made_and_is_tried_again() -> None:
     engine = cluster()
     at_once(engine, Disturb("deployment-controller", "timeout"))
     create(engine, deployment())
-    while not engine.actors["deployment-controller"].queue._failures:
+    while not engine.actors["deployment-controller"].queue.failures:
         engine.step()
     assert not list(engine.store.snapshot.series("in", "ReplicaSet", "default"))
     passes(engine, 20)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 from attrs import evolve
 
@@ -73,6 +75,31 @@ def test_a_write_is_judged_as_each_region_judges_it(name):
             assert verdict.illegal == tuple(each for each in judged if isinstance(each, Illegal))
             found |= {type(each) for each in judged}
     assert found >= {Move, Illegal}
+
+
+def test_pods_of_one_reading_are_in_the_same_states():
+    machine, pod = Machines.load().of("Pod"), pod_named("p", ("c",))
+    conditions = [PodCondition(type=kind, status=status) for kind in ("Other", "Ready") for status in ("True", "False")]
+    found = set()
+    for phase, node, start, ready, marked, grace in product(
+        ("", "Pending", "Running", "Succeeded", "Failed", "Unknown"),
+        ("", "n"),
+        (None, 7),
+        ((), *((each,) for each in conditions), tuple(conditions[1:])),
+        (None, 9),
+        (None, 0, 30),
+    ):
+        each = evolve(
+            pod,
+            metadata=evolve(pod.metadata, deletion_timestamp=marked, deletion_grace_period_seconds=grace),
+            spec=evolve(pod.spec, node_name=node),
+            status=evolve(pod.status, phase=phase, start_time=start, conditions=ready),
+        )
+        states = machine.classifiers.states(each)
+        assert states == machine.classifiers.asked(each)
+        assert states is machine.classifiers.states(evolve(each, status=evolve(each.status, reason="other")))
+        found.add(states)
+    assert len(found) == 6 * 2 * 3
 
 
 def _judged(region, old, new, actor):

@@ -13,7 +13,7 @@ import pytest
 
 from k8sfsm import objects
 from k8sfsm.node.memory import PodMemory
-from k8sfsm.objects import Container, Pod, changer_of, evolve
+from k8sfsm.objects import Container, ObjectMeta, Pod, changer_of, evolve
 from k8sfsm.objects.base import Struct
 from k8sfsm.request import Delete
 
@@ -59,6 +59,23 @@ def test_copies_are_those_of_attrs(cls: type[Any]) -> None:
         changer_of(cls, one)(old, 1).extra = {}
 
 
+def test_parts_are_changed_in_copies_of_them() -> None:
+    old = Pod(metadata=ObjectMeta(name="p", labels={"a": "b"}))
+    change = changer_of(Pod, "metadata.resource_version", "status", "spec.node_name", "metadata.uid")
+    status = evolve(old.status, phase="Running")
+    new = change(old, "7", status, "n", "u")
+    metadata = attrs.evolve(old.metadata, resource_version="7", uid="u")
+    assert new == attrs.evolve(old, metadata=metadata, status=status, spec=attrs.evolve(old.spec, node_name="n"))
+    assert new.status is status and new.metadata.labels is old.metadata.labels
+    assert old == Pod(metadata=ObjectMeta(name="p", labels={"a": "b"}))
+    for guarded in (new, new.metadata, new.spec):
+        with pytest.raises(attrs.exceptions.FrozenInstanceError):
+            guarded.extra = {}
+    for wrong in ("metadata.strange", "strange.name"):
+        with pytest.raises(TypeError, match="has no attribute strange"):
+            changer_of(Pod, "status", wrong)
+
+
 @attrs.frozen
 class WithWeakReferences:
     one: int
@@ -81,6 +98,19 @@ class WithoutSlots:
 class Converted:
     one: int = attrs.field(converter=int)
     two: int = attrs.field(default=2, validator=attrs.validators.instance_of(int))
+
+
+@attrs.frozen(weakref_slot=False)
+class Holder:
+    held: WithWeakReferences
+    inner: Converted
+    other: int = 0
+
+
+def test_parts_of_other_classes_are_changed_too() -> None:
+    old = Holder(WithWeakReferences(1), Converted("1"))
+    new = changer_of(Holder, "held.two", "other", "inner.one")(old, 5, 6, "7")
+    assert new == Holder(WithWeakReferences(1, 5), Converted(7), 6)
 
 
 @pytest.mark.parametrize("cls", [WithWeakReferences, Mutable, WithoutSlots, Converted])

@@ -169,6 +169,37 @@ def test_a_kubelet_keeps_to_its_node() -> None:
     assert "can only update pod status for pods" in cluster.send(status, sender=kubelet).message
 
 
+def test_reports_are_open_to_the_kubelet_of_the_pods_node_where_the_right_is_known() -> None:
+    cluster = Cluster()
+    cluster.send(Create(object=pod(nodeName="n")))
+    gate, stored = cluster.api.gate, cluster.store.get("Pod", "a", "p")
+    kubelet, other = sender_of("kubelet", "n"), sender_of("kubelet", "m")
+
+    def report(name: str = "p", namespace: str = "a") -> PatchStatus:
+        return PatchStatus(key=("Pod", namespace, name), uid="", status=stored.status)
+
+    assert not gate.is_open(kubelet, report(), stored)
+    cluster.send(report(), sender=kubelet)
+    senders = (
+        kubelet,
+        other,
+        evolve(kubelet, groups=("g",)),
+        evolve(kubelet, trusted=True),
+        evolve(other, trusted=True),
+    )
+    for sender in senders:
+        for write in (
+            report(),
+            report("q"),
+            report("n"),
+            report("p", "kube-node-lease"),
+            Delete(key=("Pod", "a", "p")),
+        ):
+            assert gate.is_open(sender, write, stored) == (sender.node == "n" and gate.knows(sender, write)), write
+    assert gate.is_open(kubelet, report("q"), stored) and not gate.is_open(other, report(), stored)
+    assert not gate.is_open(kubelet, report("n"), stored)
+
+
 def test_events_of_recorders_need_a_role_too() -> None:
     cluster = Cluster()
     event = Event(metadata=ObjectMeta(name="e", namespace="a"))

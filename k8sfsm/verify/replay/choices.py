@@ -236,6 +236,11 @@ class RecordedChoices:
         recorded = self.nodes.get(pod)
         return recorded if recorded is not None and recorded in candidates else candidates[0]
 
+    @property
+    def exact(self) -> bool:
+        """Starts and arrivals have recorded times."""
+        return False
+
     def delay(self, base: int) -> int:
         """As long as it takes."""
         return base
