@@ -151,8 +151,12 @@ def _judged(service: Service, pod: Pod, _: None) -> Member | None:
 
 def _of_alike(member: Member, pod: Pod) -> Member:
     """What a pod gives that looks like the one which gave `member`."""
-    meta, family, ips = pod.metadata, family_of(member.address.ip), pod.status.pod_ips
-    ip = ips[0].ip if len(ips) == 1 else next(each.ip for each in ips if family_of(each.ip) == family)
+    meta, ips = pod.metadata, pod.status.pod_ips
+    if len(ips) == 1:
+        ip = ips[0].ip
+    else:
+        family = family_of(member.address.ip)
+        ip = next(each.ip for each in ips if family_of(each.ip) == family)
     reference = ObjectReference(kind="Pod", namespace=meta.namespace, name=meta.name, uid=meta.uid)
     address = _readdressed(member.address, ip, pod.spec.node_name, reference)
     return Member(member.ports, member.group, address_key(address), address, member.ready)

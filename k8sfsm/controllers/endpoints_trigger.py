@@ -5,6 +5,7 @@ Source: staging/src/k8s.io/endpointslice/util/trigger_time_tracker.go.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -14,12 +15,14 @@ from k8sfsm.controllers.endpoints_pods import law, selection
 from k8sfsm.controllers.following import Difference, Memo, difference
 from k8sfsm.controllers.pod_sights import sights_of
 from k8sfsm.index import NO_SERIES, Series
+from k8sfsm.law import LawError
 from k8sfsm.objects import Service
 from k8sfsm.objects.durations import SECOND
 from k8sfsm.objects.times import format_time
 from k8sfsm.request import Remember
 from k8sfsm.value import value
 
+_CHECKED: Final = "K8SFSM_FROZEN" in os.environ
 ANNOTATION: Final = "endpoints.kubernetes.io/last-change-trigger-time"
 
 
@@ -99,14 +102,36 @@ class ReadinessTimes:
         created = self._service.metadata.creation_timestamp or 0
         if before is None or known is None:
             changed = self._times(difference(NO_SERIES, listed))
-            after = Seen(created, Map(changed))
+            after = self._shared(listed, Seen(created, Map()), changed, ())
             after = before if before is not None and before == after else after
         else:
-            pods = difference(known, listed)
-            names = [pod.metadata.name for pod in pods.gone]
-            changed, after = _advance(before, names, self._times(pods), created)
+            pods, names = difference(known, listed), before.pods
+            now = self._times(pods)
+            changed = {name: time for name, time in now.items() if names.get(name) != time}
+            gone = [pod.metadata.name for pod in pods.gone]
+            lost = [name for name in gone if name not in now and name in names]
+            after = before
+            if changed or lost or created != before.service:
+                after = self._shared(listed, Seen(created, names), changed, lost)
         self._known.put(after, listed)
         return Trigger(self._service, before, after, changed)
+
+    def _shared(self, listed: Series, before: Seen, changed: Mapping[str, int], lost: Iterable[str]) -> Seen:
+        """What is seen in a list of pods: `before` with the times that changed, without the pods that were lost.
+
+        It follows from the list, the selector and the creation alone, and the controllers of both kinds ask for it in
+        turn. Where K8SFSM_FROZEN is set, as it is in the tests, what one of them found is compared with the other's.
+        """
+        selector = self._service.spec.selector
+        for series, asked, found in _LATEST:
+            if series is listed and found.service == before.service and asked == selector:
+                if _CHECKED and found != _changed(before, changed, lost):
+                    raise LawError(f"two controllers saw different pods of Service {self._service.metadata.name}")
+                return found
+        after = _changed(before, changed, lost)
+        _LATEST.insert(0, (listed, selector, after))
+        del _LATEST[_KEPT:]
+        return after
 
     def _times(self, pods: Difference) -> dict[str, int]:
         """When the readiness of the pods that came last changed, by name."""
@@ -121,18 +146,15 @@ class ReadinessTimes:
         }
 
 
-def _advance(before: Seen, gone: Iterable[str], now: dict[str, int], created: int) -> tuple[dict[str, int], Seen]:
-    """The times that are others than before, and the state after. `gone`: pods that went or changed; `now`: the times
-    of those that came or changed.
-    """
-    known = before.pods
-    changed = {name: time for name, time in now.items() if known.get(name) != time}
-    lost = [name for name in gone if name not in now and name in known]
-    if not changed and not lost and created == before.service:
-        return changed, before
-    pods = known.mutate()
+def _changed(before: Seen, changed: Mapping[str, int], lost: Iterable[str]) -> Seen:
+    pods = before.pods.mutate()
     for name in lost:
         pods.pop(name, None)
     for name, time in changed.items():
         pods[name] = time
-    return changed, Seen(created, pods.finish())
+    return Seen(before.service, pods.finish())
+
+
+_LATEST: Final[list[tuple[Series, Mapping[str, str], Seen]]] = []
+_KEPT: Final = 4
+"""How many are kept: few Services of a namespace are looked at before both controllers have asked."""

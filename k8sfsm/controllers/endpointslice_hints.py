@@ -239,13 +239,17 @@ def _remove(hinting: Hinting, why: Why) -> None:
     """Source: staging/src/k8s.io/endpointslice/topologycache/utils.go: RemoveHintsFromSlices."""
     drafts = hinting.drafts
     for draft in (*drafts.create, *drafts.update):
-        draft.endpoints = [_with(endpoint, None) for endpoint in draft.endpoints]
+        draft.endpoints = _without(draft.endpoints)
     for stored in drafts.unchanged_hinted:
-        drafts.update.append(_draft(stored, [_with(endpoint, None) for endpoint in stored.endpoints], why))
+        drafts.update.append(_draft(stored, _without(stored.endpoints), why))
 
 
 def _draft(stored: EndpointSlice, endpoints: Iterable[Endpoint], why: Why) -> Draft:
     return Draft(stored, list(endpoints), stored.metadata.labels, why)
+
+
+def _without(endpoints: Iterable[Endpoint]) -> list[Endpoint]:
+    return [each if each.hints is None else _with(each, None) for each in endpoints]
 
 
 def _with(endpoint: Endpoint, hints: EndpointHints | None) -> Endpoint:

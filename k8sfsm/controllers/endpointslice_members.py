@@ -254,10 +254,11 @@ def _of_alike(service: Service, family: AddressType, member: Member, pod: Pod) -
         return Member(member.group, member.ports, error=_node_missed(pod, service))
     if member.endpoint is None:
         return member
-    meta = pod.metadata
+    meta, ips = pod.metadata, [normal_ip(each.ip) for each in pod.status.pod_ips]
     endpoint = _readdressed(
         member.endpoint,
-        tuple([address for kind, address in [normal_ip(each.ip) for each in pod.status.pod_ips] if kind == family]),
+        # Who has but one address and gives an endpoint gives that one.
+        (ips[0][1],) if len(ips) == 1 else tuple([address for kind, address in ips if kind == family]),
         ObjectReference(kind="Pod", namespace=meta.namespace, name=meta.name, uid=meta.uid),
         pod.spec.node_name or None,
     )

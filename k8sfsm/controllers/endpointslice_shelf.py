@@ -24,8 +24,8 @@ class Known:
     def __init__(self, stored: EndpointSlice) -> None:
         self.group = port_group(stored.ports)
         self.identities = tuple(map(identity_of, stored.endpoints))
-        self.hinted = any(endpoint.hints is not None for endpoint in stored.endpoints)
-        self.ready = sum(1 for endpoint in stored.endpoints if endpoint.conditions.ready)
+        self.hinted = bool([endpoint for endpoint in stored.endpoints if endpoint.hints is not None])
+        self.ready = len([endpoint for endpoint in stored.endpoints if endpoint.conditions.ready])
         self.matched: list[Endpoint] = list(stored.endpoints)
         self.wrong_hints: dict[str, bool] = {}
 

@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeAlias, TypeVar
 
-from k8sfsm.controllers.pod_sights import Sight, sight_of
+from k8sfsm.controllers.pod_sights import Sight, look_at
 from k8sfsm.law import LawError
 from k8sfsm.objects import Pod
 from k8sfsm.request import Key, Noticed
@@ -40,17 +40,27 @@ none), and what was kept.
 """
 
 
-def _likeness_of(change: Change) -> Likeness:
-    old, new = change.old, change.new
-    if old is None:
-        return change.type, sight_of(new), None, ()
-    kept = (
-        old.metadata.resource_version == new.metadata.resource_version,
-        old.status is new.status or old.status.pod_ips == new.status.pod_ips,
-        old.spec is new.spec or _placement_kept(old, new),
-    )
-    # As `sight_of`, which is as good as never asked about the state before.
-    return change.type, sight_of(new), getattr(old, "sight", None) or sight_of(old), kept
+def _likenesses_of(changes: Changes) -> dict[Likeness, Group]:
+    """The places of changes that are alike."""
+    found: dict[Likeness, Group] = {}
+    for place, change in enumerate(changes):
+        old, new = change.old, change.new
+        # `sight_of`, written out: it is asked about every state of every pod.
+        sight: Sight = getattr(new, "sight", None) or look_at(new)
+        likeness: Likeness = (change.type, sight, None, ())
+        if old is not None:
+            kept = (
+                old.metadata.resource_version == new.metadata.resource_version,
+                old.status is new.status or old.status.pod_ips == new.status.pod_ips,
+                old.spec is new.spec or _placement_kept(old, new),
+            )
+            likeness = (change.type, sight, getattr(old, "sight", None) or look_at(old), kept)
+        group = found.get(likeness)
+        if group is None:
+            found[likeness] = [place]
+        else:
+            group.append(place)
+    return found
 
 
 def _placement_kept(old: Pod, new: Pod) -> tuple[bool, ...]:
@@ -125,8 +135,7 @@ class _Run:
 
     def _likenesses(self) -> dict[Likeness, Group]:
         if not self._alike:
-            for place, likeness in enumerate(map(_likeness_of, self.changes)):
-                self._alike.setdefault(likeness, []).append(place)
+            self._alike = _likenesses_of(self.changes)
         return self._alike
 
 

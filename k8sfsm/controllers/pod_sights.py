@@ -53,7 +53,7 @@ class Sight:
 
 def sight_of(pod: Pod) -> Sight:
     """What is seen of a pod."""
-    return getattr(pod, "sight", None) or _look_at(pod)
+    return getattr(pod, "sight", None) or look_at(pod)
 
 
 def sights_of(pods: Sequence[Pod]) -> list[Sight]:
@@ -70,7 +70,8 @@ _LOOKS: Final[dict[tuple[Any, ...], Look]] = {}
 _SIGHTS: Final[dict[tuple[Any, ...], Sight]] = {}
 
 
-def _look_at(pod: Pod) -> Sight:
+def look_at(pod: Pod) -> Sight:
+    """What is seen of a pod at which nobody has looked yet; it is kept with the pod."""
     meta, spec, status = pod.metadata, pod.spec, pod.status
     containers, ips, ip = spec.containers, status.pod_ips, status.pod_ip
     _, condition, targeted = _CONDITIONS.get(id(status.conditions)) or _learn_conditions(pod)

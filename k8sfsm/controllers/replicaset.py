@@ -12,8 +12,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from attrs import field
-
 from k8sfsm.controllers import expectations as awaited
 from k8sfsm.controllers import replicaset_events as events
 from k8sfsm.controllers.claim import Claimant, Claimed, claim
@@ -34,13 +32,14 @@ from k8sfsm.view import View
 law: Final = Law("replicaset")
 _SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _LONGEST_NAME: Final = 253
+_WRITES: Final = (Create, Delete)
 
 
 @value
 class Sync:
     """One sync of one owner: what it sees, and what it has come to so far.
 
-    `matches` is None for a selector that cannot be read; `wrote` are the answers to the writes that are awaited.
+    `matches` is None for a selector that cannot be read; `written` is what the sync has written so far.
     """
 
     flavour: Flavour
@@ -53,7 +52,7 @@ class Sync:
     active: Sequence[Pod] = ()
     terminating: Sequence[Pod] = ()
     claim_error: str = ""
-    wrote: tuple[Outcome, ...] = field(factory=tuple)
+    written: awaited.Written | None = None
 
     @classmethod
     def of(cls, flavour: Flavour, view: View, key: Key) -> Sync:
@@ -135,11 +134,9 @@ def expect_creations(case: Sync, decision: Decision) -> Iterable[Remember]:
 
 
 @law.action
-def create_pods(case: Sync, decision: Decision) -> Iterator[Create]:
+def create_pods(case: Sync, decision: Decision) -> Iterable[Create]:
     """Create the missing Pods, at most as many as a burst allows."""
-    pod = pod_from_template(case.flavour, case.owner)
-    for _ in range(_missing(case)):
-        yield Create(object=pod)
+    return [Create(object=pod_from_template(case.flavour, case.owner))] * _missing(case)
 
 
 @law.action
@@ -246,8 +243,8 @@ class ReplicaSetController:
         decision = law.decide("manage", sync)
         error = decision.outputs["error"].format(claim=sync.claim_error)
         orders = law.perform(decision, sync)
-        memory = tuple(step for step in orders if isinstance(step, Remember))
-        writes = tuple(step for step in orders if isinstance(step, Create | Delete))
+        memory = [step for step in orders if isinstance(step, Remember)]
+        writes = tuple([step for step in orders if isinstance(step, _WRITES)])
         steps = (*remember, *memory)
         match decision.outputs["sends"]:
             case "slowly":
@@ -274,7 +271,7 @@ class ReplicaSetController:
         more = law.decide("slow-start", Creations(error, len(writes) - len(answered)))
         if more.outputs["goes_on"]:
             return _before((*records, *remember), self._create(sync, writes, answered))
-        successes = sum(1 for _, decision in answered if decision.outputs["success"])
+        successes = len([decision for _, decision in answered if decision.outputs["success"]])
         given_up = awaited.give_up(sync.key, creations=len(writes) - successes)
         return _before((*records, *remember, *given_up), self._report(sync, error))
 
@@ -341,9 +338,8 @@ class ReplicaSetController:
 
     def _written(self, sync: Sync, outcomes: tuple[Outcome, ...]) -> tuple[Sync, tuple[Remember, ...]]:
         """Remember what was written, for the next sync to wait for."""
-        new = tuple(outcome for outcome in outcomes if outcome.ok and not isinstance(outcome.request, Delete))
+        new = [outcome for outcome in outcomes if outcome.ok and not isinstance(outcome.request, Delete)]
         if not (new and self.flavour.guards_cache):
             return sync, ()
-        sync = evolve(sync, wrote=(*sync.wrote, *new))
-        written = awaited.remember_written(None, sync.owner.metadata.uid, sync.wrote)
-        return sync, (Remember(key=("wrote", sync.key), value=written),)
+        written = awaited.remember_written(sync.written, sync.owner.metadata.uid, new)
+        return evolve(sync, written=written), (Remember(key=("wrote", sync.key), value=written),)

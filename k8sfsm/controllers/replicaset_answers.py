@@ -5,7 +5,7 @@ Source: pkg/controller/controller_utils.go: createPods, DeletePod
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, TypeAlias
 
 from k8sfsm.controllers.replicaset_status import StatusAnswer
@@ -54,10 +54,10 @@ def namespace_terminating(case: PodAnswer) -> bool:
 
 
 @law.action
-def record_created(case: PodAnswer, decision: Decision) -> Iterator[Record]:
+def record_created(case: PodAnswer, decision: Decision) -> Iterable[Record]:
     """Tell that a Pod was created."""
     name = case.outcome.object.metadata.name
-    yield Record(regarding=case.owner, type="Normal", reason="SuccessfulCreate", message=f"Created pod: {name}")
+    return (Record(regarding=case.owner, type="Normal", reason="SuccessfulCreate", message=f"Created pod: {name}"),)
 
 
 @law.action

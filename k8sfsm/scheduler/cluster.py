@@ -29,6 +29,7 @@ NOMINATED: Final = "nominated"
 """Memory: pod uid -> the node to which preemption has nominated it ("": to none), until its status says the same."""
 _ZONES: Final = ("topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone")
 _REGIONS: Final = ("topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/region")
+TERMINAL: Final = ("Succeeded", "Failed")
 ANY_ADDRESS: Final = "0.0.0.0"
 
 HostPort = tuple[str, str, int]
@@ -37,7 +38,7 @@ HostPort = tuple[str, str, int]
 
 def is_terminal(pod: Pod) -> bool:
     """Phase Succeeded or Failed: the scheduler's informer does not show the pod any more."""
-    return pod.status.phase in ("Succeeded", "Failed")
+    return pod.status.phase in TERMINAL
 
 
 def priority_of(pod: Pod) -> int:

@@ -7,6 +7,7 @@ a large cluster is slow.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import is_
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +19,7 @@ from k8sfsm.kinds.pod_resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS, sch
 from k8sfsm.objects import Node, Pod
 from k8sfsm.scheduler.cluster import (
     ASSUMED,
+    TERMINAL,
     allocatable,
     assumed_in,
     has_pod_affinity,
@@ -189,7 +191,8 @@ class Ledger:
         assumed = assumed_in(view.memory)
         for pod in view.list("Pod"):
             node = "" if is_terminal(pod) else pod.spec.node_name or assumed.get(pod.metadata.uid, "")
-            self._note_nomination(pod)
+            if self.nominated or pod.status.nominated_node_name:
+                self._note_nomination(pod)
             if node:
                 self._add(pod, node)
             if pod.metadata.uid in assumed:
@@ -274,18 +277,17 @@ class Ledger:
     # -- pods -----------------------------------------------------------------------------------------------------
 
     def _note_nomination(self, pod: Pod, gone: bool = False) -> None:
-        if not (self.nominated or pod.status.nominated_node_name):
-            return
         if pod.status.nominated_node_name and not pod.spec.node_name and not gone:
             self.nominated[pod.metadata.uid] = pod
-        elif self.nominated:
+        else:
             self.nominated.pop(pod.metadata.uid, None)
 
     def _take(self, pod: Pod, view: View, gone: bool) -> None:
         """Account for a pod as it is now."""
         uid = pod.metadata.uid
-        self._note_nomination(pod, gone)
-        leaves = gone or is_terminal(pod)
+        if self.nominated or pod.status.nominated_node_name:
+            self._note_nomination(pod, gone)
+        leaves = gone or pod.status.phase in TERMINAL
         node = "" if leaves else pod.spec.node_name or view.memory.get((ASSUMED, uid), "")
         before = self.placed.get(uid)
         if before is not None:
@@ -308,10 +310,8 @@ class Ledger:
             return False
         if not as_large and self.load_of(pod)[0] != placed.request:
             return False
-        return all(
-            group.selector.matches(before) == group.selector.matches(labels)
-            for group in self.groups_in.get(pod.metadata.namespace, ())
-        )
+        counts, now = self._counts_of(old), self._counts_of(pod)
+        return len(counts) == len(now) and all(map(is_, counts, now))
 
     def _add(self, pod: Pod, node: str) -> None:
         placed = Placed(pod, node, self.index.get(node, NOWHERE), *self.load_of(pod))
@@ -358,7 +358,7 @@ class Ledger:
         if len(moved) > _CAPACITY:
             self._moves_forgotten += len(moved)
             self._moved = []
-        if not placed.counted:
+        if placed.pod.metadata.deletion_timestamp is not None:  # as `Placed.counted`
             return
         for counts in self._counts_of(placed.pod):
             counts[index] += sign

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from k8sfsm.kinds.pod_resources import PodRequest
 from k8sfsm.objects import Pod
-from k8sfsm.scheduler.cluster import is_terminal
+from k8sfsm.scheduler.cluster import TERMINAL
 from k8sfsm.store import Change
 
 Ints: Final = np.int64
@@ -60,8 +60,8 @@ def weighs_on(change: Change) -> bool:
     return (
         before.labels is not now.labels
         or before.deletion_timestamp != now.deletion_timestamp
-        or is_terminal(old)
-        or is_terminal(new)
+        or old.status.phase in TERMINAL
+        or new.status.phase in TERMINAL
         or not same_room(old, new)
     )
 

@@ -42,7 +42,7 @@ _CHECKED: Final = "K8SFSM_FROZEN" in os.environ
 
 def _has_waited(memory: Mapping[Any, Any], uid: str) -> bool:
     """Did the pod have to wait, or does it displace others? Where no pod ever had to, WAITING is not there."""
-    return WAITING in memory and ((WAITING, uid) in memory or (PREEMPTING, uid) in memory)
+    return (WAITING, uid) in memory or (PREEMPTING, uid) in memory
 
 
 def _placed(attempt: Attempt, why: Why) -> Steps:
@@ -90,7 +90,7 @@ class Precedents:
             and pod.status.phase == last.status.phase
             and pod.metadata.deletion_timestamp is None
             and (ASSUMED, uid) not in view.memory
-            and not _has_waited(view.memory, uid)
+            and not (WAITING in view.memory and _has_waited(view.memory, uid))
         )
 
     def admitted(self, decision: Decision, pod: Pod) -> None:
@@ -105,7 +105,7 @@ class Precedents:
         if (
             why is None
             or self._edition is not law.edition
-            or _has_waited(attempt.view.memory, attempt.pod.metadata.uid)
+            or (WAITING in attempt.view.memory and _has_waited(attempt.view.memory, attempt.pod.metadata.uid))
         ):
             return self._place(attempt, found)
         steps = _placed(attempt, why)

@@ -31,10 +31,6 @@ def _highest(values: IntArray) -> int:
     return values.item(values.argmax())
 
 
-def _lowest(values: IntArray) -> int:
-    return values.item(values.argmin())
-
-
 @define(eq=False)
 class Spreading:
     """How pods of one kind lie over nodes and zones, by the system's own constraints.
@@ -168,7 +164,7 @@ class Ring:
 
     def best(self, totals: IntArray) -> Indices:
         """The places in a window where its totals are highest."""
-        found: Indices = (totals == _highest(totals)).nonzero()[0]
+        found: Indices = (totals == totals.item(totals.argmax())).nonzero()[0]  # `_highest`
         return found
 
     def totals(self, window: Window) -> IntArray:
@@ -191,10 +187,10 @@ class Ring:
         by_zone += window.by_host
         by_zone += _HALF
         raw: IntArray = by_zone.astype(Ints)  # none is below 0, so what is cut off is what floor takes away
-        highest = _highest(raw)
+        highest = raw.item(raw.argmax())  # `_highest`
         if not highest:
             return spreading.weight * MAX
-        score: IntArray = highest + _lowest(raw) - raw
+        score: IntArray = highest + raw.item(raw.argmin()) - raw
         score *= _MAX
         score //= highest
         score *= self._weight

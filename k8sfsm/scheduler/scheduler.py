@@ -12,7 +12,7 @@ from functools import partial
 from typing import TypeAlias
 
 from k8sfsm.objects import Pod
-from k8sfsm.request import DONE, Key, Outcome, Plan, Rank, Record, Remember
+from k8sfsm.request import DONE, Key, Outcome, Plan, Record, Remember
 from k8sfsm.scheduler.attempt import Attempt, failure_event
 from k8sfsm.scheduler.cluster import ASSUMED, NOMINATED, Cluster, is_terminal
 from k8sfsm.scheduler.eviction import Evictions, is_evicting, key_of_pod
@@ -125,6 +125,7 @@ class Scheduler:
     name = NAME
     law = law
     first_keys: tuple[Key, ...] = (FLUSH, SERIES)
+    rank = staticmethod(rank_of)
 
     def __init__(self, choose: Choose = first_found, fast: bool = True) -> None:
         self.choose = choose
@@ -134,10 +135,6 @@ class Scheduler:
     def decide(self, view: View, pod: Pod) -> Placement:
         """Where the pod can go, with scores and refusals: the plain way. Raises ValueError, see `plain.decide`."""
         return decide(view, pod)
-
-    def rank(self, view: View, key: Key) -> Rank:
-        """Where in the queue a key that comes now belongs."""
-        return rank_of(view, key)
 
     def reconcile(self, view: View, key: Key) -> Plan:
         """Place one pod, or look after those that wait."""
@@ -171,7 +168,7 @@ class Scheduler:
         return Plan(steps=steps, then=lambda _: evictions.start(), detached=True, overlapping=True)
 
     def _attempt(self, view: View, pod: Pod) -> Attempt:
-        cluster = Cluster.of(view)
+        cluster = Cluster(view)  # as `Cluster.of`: nothing is read yet
         placement = self.cache.place(view, pod, cluster=cluster) if self.cache is not None else None
         if placement is None:
             placement = decide(view, pod, cluster)

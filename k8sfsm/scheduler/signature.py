@@ -82,9 +82,6 @@ class Signature:
 
     def _read_selectors(self, view: View) -> bool:
         """The system's spread constraints for this pod; True where what they are made of has changed."""
-        shown = self._shown
-        if view.snapshots is shown[0] and view.store is shown[1]:
-            return False
         self._shown = (view.snapshots, view.store)
         namespace, owner = self.pod.metadata.namespace, self._owner
         seen = (view.snapshot("Service"), None if owner is None else view.snapshot(owner.kind))
@@ -251,7 +248,8 @@ class Signature:
 
     def catch_up(self, ledger: Ledger, view: View) -> None:
         """Take over what happened to nodes since this signature was last used."""
-        renewed = self._read_selectors(view)
+        shown = self._shown
+        renewed = (view.snapshots is not shown[0] or view.store is not shown[1]) and self._read_selectors(view)
         if len(ledger.altered) > self._altered:
             self._read_labels(ledger)
             self._read_nodes(ledger, view, ledger.altered[self._altered :])
