@@ -37,7 +37,9 @@ Tracer: TypeAlias = Callable[[Line], None]
 class Engine:
     """A cluster in virtual time. `now`: nanoseconds since the epoch; `store`: the objects; `steps`: how many so far.
 
-    `agenda`: what is to come. `owner`: what those actors have as theirs that no fork shares (`own` makes one such).
+    `agenda`: what is to come. `states`: the part of the world that each place (a node) has to itself; whoever keeps it
+    asks for `node_states`, and `put_state` changes it. `owner`: what those actors have as theirs that no fork shares
+    (`own` makes one such).
     `keeps_events`: recorders write Events. `pace`: how `run` makes one step; None: it performs the first action due.
     """
 
